@@ -1,0 +1,1 @@
+"""fluxlab: a local lab and pytest harness for GitOps with Flux."""

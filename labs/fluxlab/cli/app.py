@@ -1,0 +1,51 @@
+"""The application: all commands, and how errors end the program."""
+
+import sys
+from typing import NoReturn
+
+import click
+import typer
+
+from fluxlab.errors import FluxlabError
+
+from . import chart_commands, lab_commands, repository_commands, tool_commands, toolchain_commands
+from .output import say, show_error
+
+USAGE_EXIT_CODE = 64
+INTERRUPTED_EXIT_CODE = 130
+
+app = typer.Typer(
+    name="fluxlab",
+    help="A local lab for GitOps with Flux: a real control plane and the real Flux controllers, in seconds.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for commands in (lab_commands, repository_commands, tool_commands):
+    commands.register(app)
+app.add_typer(chart_commands.app, name="charts")
+app.add_typer(toolchain_commands.app, name="toolchain")
+
+
+def main() -> NoReturn:
+    """Run the command line: exit code 0 true, 1 false, 2 could not tell, 64 usage."""
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        say(error.format_message())
+        sys.exit(USAGE_EXIT_CODE)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(USAGE_EXIT_CODE)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        say("interrupted")
+        sys.exit(INTERRUPTED_EXIT_CODE)
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has had enough; Python must not complain about it at exit.
+        sys.stdout = None
+        sys.exit(1)
+    except FluxlabError as error:
+        show_error(error)
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)

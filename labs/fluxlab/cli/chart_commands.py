@@ -1,0 +1,70 @@
+"""charts list, add, yank: the chart repositories that the lab serves at public URLs."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import LabOption, Output, OutputOption, find_lab
+from .output import say, table
+
+app = typer.Typer(help="Charts that the lab serves at public URLs.", no_args_is_help=True)
+HostOption = Annotated[str, typer.Option("--host", help="The public host, such as open-telemetry.github.io.")]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option("--prefix", help="The path of the repository; default: that of the lab's only one at this host."),
+]
+
+
+def _url(lab: str | None, host: str, prefix: str | None) -> str:
+    from fluxlab.errors import UsageError
+
+    if prefix is not None:
+        return f"https://{host}/{prefix.strip('/')}".rstrip("/")
+    known = {chart.repository for chart in find_lab(lab).status().charts}
+    matching = [url for url in known if url.removeprefix("https://").split("/")[0] == host]
+    if len(matching) != 1:
+        facts = [f"repositories of this lab: {', '.join(sorted(known)) or 'none'}"]
+        raise UsageError(f"which repository at {host}?", facts=facts, hint="add --prefix, such as /helm-charts")
+    return matching[0]
+
+
+@app.command("list")
+def list_charts(lab: LabOption = None, output: OutputOption = Output.TEXT) -> None:
+    """List the charts and versions that are served."""
+    charts = find_lab(lab).status().charts
+    if output is Output.JSON:
+        print(json.dumps([chart.model_dump() for chart in charts], indent=2))
+        return
+    rows = [[c.name, c.version, "yes" if c.stand_in else "no", c.repository] for c in charts]
+    table(["NAME", "VERSION", "STAND-IN", "REPOSITORY"], rows)
+
+
+@app.command()
+def add(
+    source: Annotated[Path, typer.Argument(help="A chart archive (.tgz) or a chart's folder.", exists=True)],
+    host: HostOption,
+    prefix: PrefixOption = None,
+    lab: LabOption = None,
+    *,
+    replace: Annotated[bool, typer.Option(help="Replace another archive of the same version.")] = False,
+) -> None:
+    """Serve a chart at a public URL."""
+    url = _url(lab, host, prefix)
+    chart = find_lab(lab).add_chart(source, url=url, replace=replace)
+    say(f"{chart.name} {chart.version} is served at {url}")
+
+
+@app.command()
+def yank(
+    name: Annotated[str, typer.Argument(help="The chart's name.")],
+    version: Annotated[str, typer.Argument(help="The version to remove.")],
+    host: HostOption,
+    prefix: PrefixOption = None,
+    lab: LabOption = None,
+) -> None:
+    """Stop serving one version of a chart."""
+    url = _url(lab, host, prefix)
+    find_lab(lab).charts(url).yank(name, version)
+    say(f"{name} {version} is no longer served at {url}")

@@ -1,0 +1,182 @@
+"""up, down, ls, status, doctor, restart, logs: a lab's life."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import LabArgument, LabOption, Output, OutputOption, find_lab
+from .output import say, table, ticker
+
+if TYPE_CHECKING:
+    from fluxlab.status import LabStatus
+
+SIMULATED = "pods are simulated by KWOK: they have no containers, and become Ready by themselves"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (up, down, ls, status, doctor, restart, logs):
+        app.command()(command)
+
+
+def up(
+    file: Annotated[Path | None, typer.Argument(help="A lab file; default: one cluster and one repository.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The lab's name; default: as in the file.")] = None,
+    *,
+    retain: Annotated[bool, typer.Option(help="Keep the folder of a lab that did not start, for a look.")] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Start a lab, or repair the one that runs: what died is started again."""
+    from fluxlab.lab import Lab
+    from fluxlab.lab_files import with_charts
+    from fluxlab.spec import LabSpec, load_spec
+    from fluxlab.state import LabFolder, checked_name
+    from fluxlab.supervisor.launch import up as launch
+
+    spec = load_spec(file) if file else LabSpec()
+    if name:
+        spec = spec.model_copy(update={"name": checked_name(name)})
+    with ticker() as tick:
+        repaired = launch(spec, progress=tick, retain=retain)
+        lab = Lab(LabFolder.named(spec.name))
+        with_charts(lab, file, progress=tick)
+    for component in repaired:
+        say(f"started again: {component}")
+    status_now = lab.status()
+    if output is Output.JSON:
+        print(status_now.model_dump_json(indent=2))
+    else:
+        _print_status(status_now)
+
+
+def down(
+    name: LabArgument = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="End all labs.")] = False,
+) -> None:
+    """End a lab and remove all of it."""
+    from fluxlab.errors import UsageError
+    from fluxlab.state import LabFolder, lab_folders
+    from fluxlab.supervisor.launch import down as end
+
+    if name and everything:
+        raise UsageError("a name and --all contradict each other")
+    folders = [LabFolder.named(name)] if name else lab_folders()
+    if name and not folders[0].root.exists():
+        raise UsageError(f"there is no lab {name!r}", hint="fluxlab ls")
+    if len(folders) > 1 and not everything:
+        raise UsageError("there are several labs", facts=[folder.name for folder in folders], hint="down NAME or --all")
+    with ticker() as tick:
+        for folder in folders:
+            tick(f"ending {folder.name}")
+            end(folder)
+    for folder in folders:
+        say(f"lab {folder.name} is gone")
+    if not folders:
+        say("no lab is there")
+
+
+def ls(output: OutputOption = Output.TEXT) -> None:
+    """List all labs."""
+    from fluxlab.lab import Lab
+    from fluxlab.state import lab_folders
+
+    statuses = [Lab(folder).status() for folder in lab_folders() if folder.spec.exists()]
+    if output is Output.JSON:
+        print(json.dumps([state.model_dump() for state in statuses], indent=2))
+        return
+    rows = [
+        [state.name, _word(state), str(len(state.clusters)), ", ".join(part.name for part in state.broken()) or "-"]
+        for state in statuses
+    ]
+    table(["NAME", "STATE", "CLUSTERS", "DEAD"], rows)
+
+
+def status(lab: LabOption = None, output: OutputOption = Output.TEXT) -> None:
+    """Show what runs, and what does not and why. Exit code 1 when something is dead."""
+    state = find_lab(lab).status()
+    if output is Output.JSON:
+        print(state.model_dump_json(indent=2))
+    else:
+        _print_status(state)
+    raise typer.Exit(0 if state.well else 1)
+
+
+def _word(state: "LabStatus") -> str:
+    return "broken" if state.phase == "ready" and state.broken() else state.phase
+
+
+def _print_status(state: "LabStatus") -> None:
+    typer.secho(f"lab {state.name}: {_word(state)}", bold=True, fg="green" if state.well else "red")
+    if state.error:
+        print(f"  {state.error}")
+        print(f"  next: fluxlab up --name {state.name} resumes it, fluxlab down {state.name} removes it")
+    for cluster in state.clusters:
+        simulated = f"{cluster.nodes} node{'s' if cluster.nodes > 1 else ''}"
+        print(f"\ncluster {cluster.name} ({cluster.backend}, {simulated}; {SIMULATED})")
+        table(
+            ["  COMPONENT", "STATE", "PID"],
+            [[f"  {part.name}", part.state, str(part.pid or "-")] for part in cluster.components],
+        )
+    for part in state.broken():
+        typer.secho(f"\n{part.name} is dead", fg="red")
+        print("  " + part.detail.replace("\n", "\n  "))
+        print(f"  next: fluxlab up --name {state.name} starts it again")
+    for repository in state.repositories:
+        print(f"\nrepository {repository.url} ({repository.branch} at {(repository.head or 'none')[:10]})")
+        print(f"  here: {repository.clone_url}")
+        if repository.last_webhook:
+            print(f"  news of the last push: {repository.last_webhook}")
+    for chart in state.charts:
+        stand_in = " (a stand-in by fluxlab, not the public chart)" if chart.stand_in else ""
+        print(f"chart {chart.name} {chart.version} at {chart.repository}{stand_in}")
+    if state.allowed:
+        print(f"hosts passed through: {', '.join(state.allowed)}")
+
+
+def doctor(output: OutputOption = Output.TEXT) -> None:
+    """Check whether this machine can run a lab, and say what to do where it cannot."""
+    from fluxlab.doctor import examine
+
+    findings = examine()
+    if output is Output.JSON:
+        print(json.dumps([finding.as_dict() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            typer.secho(
+                f"{finding.verdict:8}", fg={"ok": "green", "bad": "red"}.get(finding.verdict, "yellow"), nl=False
+            )
+            print(f"{finding.subject}: {finding.detail}")
+            if finding.hint:
+                print(f"        next: {finding.hint}")
+    raise typer.Exit(1 if any(finding.verdict == "bad" for finding in findings) else 0)
+
+
+def restart(
+    component: Annotated[str, typer.Argument(help="A component as `fluxlab status` names it.")], lab: LabOption = None
+) -> None:
+    """Stop and start one component of a cluster."""
+    find_lab(lab).control.restart(component)
+    say(f"restarted {component}")
+
+
+def logs(
+    component: Annotated[str | None, typer.Argument(help="As `status` names it; also: supervisor, gateway.")] = None,
+    lab: LabOption = None,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added.")] = False,
+    tail: Annotated[int, typer.Option("--tail", "-n", help="How many lines to begin with.", min=0)] = 100,
+) -> None:
+    """Print the log of one component, or list the logs there are."""
+    from fluxlab.logs import log_files, read_log
+
+    files = log_files(find_lab(lab).folder)
+    if component is None:
+        table(["COMPONENT", "FILE"], [[known, str(path)] for known, path in files.items()])
+        return
+    for line in read_log(files, component, lines=tail, follow=follow):
+        sys.stdout.write(line)
+        sys.stdout.flush()

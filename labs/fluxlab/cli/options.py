@@ -1,0 +1,45 @@
+"""Options that several commands share, and how they choose a lab."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fluxlab.lab import Lab
+
+
+class Output(StrEnum):
+    """How a reading command prints."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def _complete_lab(incomplete: str) -> list[str]:
+    from fluxlab.state import lab_folders
+
+    return [folder.name for folder in lab_folders() if folder.name.startswith(incomplete)]
+
+
+LabOption = Annotated[
+    str | None,
+    typer.Option(
+        "--lab", "-l", envvar="FLUXLAB_LAB", help="The lab; default: the only one.", autocompletion=_complete_lab
+    ),
+]
+ClusterOption = Annotated[str | None, typer.Option("--cluster", "-c", help="The cluster; default: the only one.")]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.", min=0.1)]
+LabArgument = Annotated[
+    str | None, typer.Argument(help="The lab; default: the only one.", autocompletion=_complete_lab)
+]
+FolderArgument = Annotated[Path | None, typer.Argument(help="Where to; default: a folder named as the repository.")]
+
+
+def find_lab(name: str | None) -> "Lab":
+    """The chosen lab."""
+    from fluxlab.lab import Lab
+
+    return Lab.find(name)

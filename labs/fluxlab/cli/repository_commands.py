@@ -1,0 +1,77 @@
+"""clone, apply, wait: work with the repository, and whether a commit has arrived."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import FolderArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
+from .output import say, ticker
+
+if TYPE_CHECKING:
+    from fluxlab.flux.convergence import Convergence
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (clone, apply, wait):
+        app.command()(command)
+
+
+def clone(folder: FolderArgument = None, lab: LabOption = None) -> None:
+    """Clone the lab's repository: edit, commit, `git push`, and Flux rolls it out."""
+    repository = find_lab(lab).repository
+    target = repository.clone((folder or Path(repository.name)).absolute())
+    print(target)
+    say(f"next: edit below {target}, git commit, git push, then `fluxlab wait`")
+
+
+def _complete_scenario(incomplete: str) -> list[str]:
+    from fluxlab.scenarios import scenario_names
+
+    return [name for name in scenario_names() if name.startswith(incomplete)]
+
+
+def apply(
+    scenario: Annotated[str, typer.Argument(help="A scenario's name or folder.", autocompletion=_complete_scenario)],
+    lab: LabOption = None,
+    message: Annotated[str | None, typer.Option("--message", "-m", help="The commit's message.")] = None,
+) -> None:
+    """Commit a scenario's manifests to the lab's repository and serve its charts."""
+    with ticker() as tick:
+        tick(f"committing {scenario}")
+        commit = find_lab(lab).apply(scenario, message=message)
+    print(commit)
+    say(f"next: fluxlab wait {commit[:10]}")
+
+
+def wait(
+    commit: Annotated[str | None, typer.Argument(help="A commit that was pushed; default: the branch's head.")] = None,
+    lab: LabOption = None,
+    timeout: TimeoutOption = 120.0,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Wait until a commit has arrived in every cluster, or say why it has not (exit code 1)."""
+    chosen = find_lab(lab)
+    with ticker() as tick:
+
+        def progress(looks: Sequence["Convergence"]) -> None:
+            tick(_summary(looks))
+
+        looks = chosen.converge(commit, timeout_seconds=timeout, progress=progress)
+    if output is Output.JSON:
+        print(json.dumps([{**asdict(seen), "converged": seen.converged} for seen in looks], indent=2))
+        return
+    for seen in looks:
+        say(f"commit {seen.commit[:10]} has arrived in {seen.cluster}: {len(seen.arrived)} objects")
+
+
+def _summary(looks: Sequence["Convergence"]) -> str:
+    pending = [pending for seen in looks for pending in seen.pending]
+    arrived = sum(len(seen.arrived) for seen in looks)
+    if not pending:
+        return f"{arrived} objects have arrived"
+    return f"{arrived} arrived, {len(pending)} waiting, first {pending[0]}"

@@ -1,0 +1,60 @@
+"""env, shell, kubectl, flux, helm: other programs, pointed at the lab."""
+
+import json
+import os
+import shlex
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
+from .output import say
+
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+TOOLS = ("kubectl", "flux", "helm")
+Words = Annotated[list[str] | None, typer.Argument(help="Everything else goes to the program.", metavar="ARGS...")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(env)
+    app.command()(shell)
+    for tool in TOOLS:
+        settings = {**PASS_THROUGH, "allow_interspersed_args": False}
+        app.command(tool, help=f"Run the lab's {tool}.", context_settings=settings)(_runner(tool))
+
+
+def _environment(lab: str | None, cluster: str | None) -> dict[str, str]:
+    from fluxlab.shells import shell_environment
+
+    return shell_environment(find_lab(lab), cluster=cluster)
+
+
+def env(lab: LabOption = None, cluster: ClusterOption = None, output: OutputOption = Output.TEXT) -> None:
+    """Print what points kubectl, flux and helm at the lab: eval "$(fluxlab env)"."""
+    variables = _environment(lab, cluster)
+    if output is Output.JSON:
+        print(json.dumps(variables, indent=2))
+        return
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def shell(lab: LabOption = None, cluster: ClusterOption = None) -> None:
+    """Open a shell in which kubectl, flux, helm and git know the lab."""
+    variables = _environment(lab, cluster)
+    program = os.environ.get("SHELL", "/bin/sh")
+    say(f"lab {variables['FLUXLAB_LAB']}: kubectl, flux and helm are the lab's own; `exit` leaves this shell")
+    os.execvpe(program, [program], {**os.environ, **variables})  # noqa: S606 # the shell takes our place
+
+
+def _runner(tool: str) -> Callable[..., None]:
+    def run_tool(words: Words = None, lab: LabOption = None, cluster: ClusterOption = None) -> None:
+        from fluxlab.toolchain import find
+
+        variables = _environment(lab, cluster)
+        program = str(find().binary(tool))
+        os.execve(program, [tool, *(words or [])], {**os.environ, **variables})  # noqa: S606 # it takes our place
+
+    return run_tool

@@ -1,0 +1,142 @@
+"""toolchain build, list, bundle, install, path: the pinned upstream programs."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Output, OutputOption
+from .output import say, table
+
+app = typer.Typer(help="The pinned upstream programs: built once, cached, bundled.", no_args_is_help=True)
+TICK_SECONDS = 1.0
+
+
+class _BuildProgress:
+    """One line per component; on a terminal the running one shows its elapsed time."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._done = 0
+        self._running: tuple[str, float] | None = None
+        self._over = threading.Event()
+
+    def planned(self, names: Sequence[str]) -> None:
+        """How many will be built."""
+        self._total = len(names)
+        if names:
+            say(f"building {len(names)} components: {', '.join(names)}")
+
+    def waiting(self, name: str) -> None:
+        """Another process builds."""
+        say(f"another process is building; waiting for it before {name}")
+
+    def started(self, name: str) -> None:
+        """One begins."""
+        self._running = (name, time.monotonic())
+        if not sys.stderr.isatty():
+            say(f"[{self._done + 1}/{self._total}] {name} ...")
+
+    def finished(self, name: str, *, seconds: float) -> None:
+        """One is in place."""
+        self._done += 1
+        self._end(f"[{self._done}/{self._total}] {name} built in {seconds:.0f} s")
+
+    def failed(self, name: str, *, seconds: float) -> None:
+        """One failed."""
+        self._end(f"[{self._done + 1}/{self._total}] {name} failed after {seconds:.0f} s")
+
+    def _end(self, text: str) -> None:
+        self._running = None
+        say(("\r\x1b[2K" if sys.stderr.isatty() else "") + text)
+
+    @contextmanager
+    def ticking(self) -> Iterator[None]:
+        """Rewrite the running line every second, on a terminal."""
+        thread = threading.Thread(target=self._tick, daemon=True)
+        if sys.stderr.isatty():
+            thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            if thread.is_alive():
+                thread.join()
+
+    def _tick(self) -> None:
+        while not self._over.wait(TICK_SECONDS):
+            if running := self._running:
+                name, began = running
+                seconds = time.monotonic() - began
+                sys.stderr.write(f"\r\x1b[2K[{self._done + 1}/{self._total}] {name} {seconds:.0f} s")
+                sys.stderr.flush()
+
+
+@app.command()
+def build(
+    *,
+    keep_build_cache: Annotated[bool, typer.Option(help="Keep Go's build cache (about 8 GB).")] = False,
+    jobs: Annotated[int | None, typer.Option(help="Compilers at once; default: as many as cores.", min=1)] = None,
+) -> None:
+    """Build what is missing: about 15 minutes on two cores, once."""
+    from fluxlab.toolchain import build as make
+
+    progress = _BuildProgress()
+    with progress.ticking():
+        toolchain = make(progress=progress, keep_build_cache=keep_build_cache, jobs=jobs)
+    say(f"the toolchain is complete: {len(toolchain.versions)} programs")
+
+
+@app.command("list")
+def list_components(
+    *,
+    verify: Annotated[bool, typer.Option(help="Read every file and compare its digest.")] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List the components and whether they are installed. Exit code 1 when one is missing or damaged."""
+    from fluxlab.toolchain import status
+
+    components = status(verify=verify)
+    if output is Output.JSON:
+        print(json.dumps([{**asdict(c), "path": str(c.path)} for c in components], indent=2))
+    else:
+        rows = [[c.name, c.version, str(c.state), f"{(c.size or 0) / 1e6:.0f} MB"] for c in components]
+        table(["COMPONENT", "VERSION", "STATE", "SIZE"], rows)
+    raise typer.Exit(0 if all(str(c.state) == "installed" for c in components) else 1)
+
+
+@app.command()
+def path(component: Annotated[str, typer.Argument(help="A component, such as flux.")]) -> None:
+    """Print where a program is."""
+    from fluxlab.toolchain import find
+
+    print(find().binary(component))
+
+
+@app.command()
+def bundle(destination: Annotated[Path, typer.Argument(help="The file to write (.tar.zst).")]) -> None:
+    """Write the toolchain into one file that another machine installs in seconds."""
+    from fluxlab.toolchain import bundle as write
+
+    digest = write(destination)
+    say(f"sha256 {digest}")
+    print(destination)
+
+
+@app.command()
+def install(
+    archive: Annotated[Path, typer.Argument(help="A file that `toolchain bundle` wrote.", exists=True, dir_okay=False)],
+    sha256: Annotated[str | None, typer.Option(help="The digest that `toolchain bundle` printed.")] = None,
+) -> None:
+    """Install a bundle after verifying it."""
+    from fluxlab.toolchain import install as take
+
+    toolchain = take(archive, expected_sha256=sha256)
+    say(f"installed {len(toolchain.versions)} programs")

@@ -1,0 +1,133 @@
+"""Flux's controllers as processes: from a Deployment, as `flux bootstrap` installs it, to arguments and environment.
+
+What a user patches into the Deployment (flags, feature gates, variables) holds for the process too; only what
+cannot be the same outside a cluster is replaced: addresses, folders, leader election.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from fluxlab.state import Ports
+
+from .control_plane import CLIENT_LIMITS
+from .objects import KubeObject, dig, items_at, number_at, text_at
+
+NAMESPACE = "flux-system"
+CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller", "notification-controller")
+# Leader election needs a pod's identity; the addresses are names of the cluster's DNS, which does not exist here.
+_REPLACED = (
+    "--enable-leader-election",
+    "--events-addr",
+    "--health-addr",
+    "--metrics-addr",
+    "--receiverAddr",
+    "--storage-addr",
+    "--storage-adv-addr",
+    "--storage-path",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FluxPorts:
+    """Loopback ports that the controllers share knowledge of."""
+
+    artifacts: int
+    events: int
+    receiver: int
+
+    @classmethod
+    def reserve(cls, ports: Ports) -> "FluxPorts":
+        """Reserve them all."""
+        return cls(**{field.name: ports.reserve() for field in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerPorts:
+    """The ports of one controller's own endpoints."""
+
+    health: int
+    metrics: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a Deployment asks of the process behind it."""
+
+    running: bool
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    revision: str
+    """Changes whenever the pod template does: a rollout restart is a change of an annotation there."""
+
+
+def wanted(deployment: KubeObject) -> Wanted:
+    """Read a controller's Deployment."""
+    template = dig(deployment.raw, "spec", "template")
+    container = next(iter(items_at(template, "spec", "containers")), None)
+    return Wanted(
+        running=number_at(deployment.raw, "spec", "replicas") > 0,
+        arguments=tuple(argument for argument in items_at(container, "args") if isinstance(argument, str)),
+        environment={
+            text_at(variable, "name"): text_at(variable, "value")
+            for variable in items_at(container, "env")
+            if dig(variable, "value") is not None
+        },
+        revision=repr(template),
+    )
+
+
+def arguments(name: str, given: Sequence[str], *, flux: FluxPorts, own: ControllerPorts, storage: Path) -> list[str]:
+    """The arguments of the process: the Deployment's, with what cannot be the same here replaced."""
+    kept = [argument for argument in given if argument.split("=", maxsplit=1)[0] not in _REPLACED]
+    names = {argument.split("=", maxsplit=1)[0] for argument in kept}
+    limits = [limit for limit in CLIENT_LIMITS if limit.split("=", maxsplit=1)[0] not in names]
+    return [
+        *kept,
+        *limits,
+        f"--health-addr=127.0.0.1:{own.health}",
+        f"--metrics-addr=127.0.0.1:{own.metrics}",
+        *_addresses(name, flux=flux, storage=storage),
+    ]
+
+
+def _addresses(name: str, *, flux: FluxPorts, storage: Path) -> list[str]:
+    if name == "notification-controller":
+        return [f"--events-addr=127.0.0.1:{flux.events}", f"--receiverAddr=127.0.0.1:{flux.receiver}"]
+    events = f"--events-addr=http://127.0.0.1:{flux.events}/"
+    if name != "source-controller":
+        return [events]
+    address = f"127.0.0.1:{flux.artifacts}"
+    return [events, f"--storage-path={storage}", f"--storage-addr={address}", f"--storage-adv-addr={address}"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WayOut:
+    """How controllers reach the hosts that manifests name."""
+
+    proxy_url: Mapping[str, str]
+    """For each controller the gateway's URL with its own credentials."""
+    authorities: Path
+    """A PEM bundle: the gateway's authority and, for allowed hosts, the system's."""
+
+
+def environment(
+    name: str, given: Mapping[str, str], *, kubeconfig: Path, scratch: Path, way_out: WayOut, path: str
+) -> dict[str, str]:
+    """The environment of the process: nothing of the user's, whose variables may hold secrets."""
+    proxy = way_out.proxy_url[name]
+    authorities = str(way_out.authorities)
+    return {
+        **given,
+        "PATH": path,
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "TUF_ROOT": str(scratch),
+        "KUBECONFIG": str(kubeconfig),
+        "RUNTIME_NAMESPACE": NAMESPACE,
+        "HTTPS_PROXY": proxy,
+        "HTTP_PROXY": proxy,
+        "NO_PROXY": "",
+        "SSL_CERT_FILE": authorities,
+        "GIT_SSL_CAINFO": authorities,  # kustomize runs git for remote bases
+    }

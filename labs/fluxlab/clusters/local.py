@@ -1,0 +1,334 @@
+"""The `local` backend: a control plane and Flux's controllers as processes on loopback, pods simulated by KWOK."""
+
+import shutil
+import ssl
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from pathlib import Path
+
+import yaml
+
+from fluxlab.errors import UsageError
+from fluxlab.processes import ProcessGroup
+from fluxlab.spec import ClusterSpec
+from fluxlab.state import Ports
+from fluxlab.toolchain import Toolchain
+from fluxlab.waiting import wait_until
+
+from . import control_plane, flux_controllers
+from .api import ApiError, KubeApi
+from .base import ComponentStatus
+from .control_plane import ADMINISTRATORS, ControlPlaneFiles, ControlPlanePorts
+from .flux_controllers import CONTROLLERS, NAMESPACE, ControllerPorts, FluxPorts, Wanted, WayOut
+from .kubeconfig import read_kubeconfig
+from .kubelet import Kubelet
+from .objects import JsonObject, KubeObject
+from .resources import CONFIG_MAP, DEPLOYMENT, FLUX_RESOURCES, GIT_REPOSITORY, NODE, SECRET, Resource
+from .seed import Seed
+
+STAGES = Path(__file__).parent / "stages.yaml"
+SEED_FORMAT = "2"
+API_TIMEOUT_SECONDS = 60
+WORKERS = ("kube-controller-manager", "kube-scheduler", "kwok")
+COMPONENTS = ("etcd", "kube-apiserver", *WORKERS, *CONTROLLERS)
+"""In the order in which they start."""
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+class LocalCluster:
+    """One cluster of a lab on the `local` backend. Driven from the supervisor's main thread."""
+
+    def __init__(
+        self,
+        spec: ClusterSpec,
+        *,
+        folder: Path,
+        toolchain: Toolchain,
+        processes: ProcessGroup,
+        ports: Ports,
+        way_out: WayOut,
+    ) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.name = spec.name
+        self._spec = spec
+        self._folder = folder
+        self._toolchain = toolchain
+        self._processes = processes
+        self._way_out = way_out
+        self._reservations = ports
+        self._files = ControlPlaneFiles(folder, name=spec.name)
+        self._ports = ControlPlanePorts.reserve(ports)
+        self.flux_ports = FluxPorts.reserve(ports)
+        self._own_ports = {
+            name: ControllerPorts(health=ports.reserve(), metrics=ports.reserve()) for name in CONTROLLERS
+        }
+        self.kubelet_port = ports.reserve()
+        self.kubelet = Kubelet(logs={name: self._log(name) for name in CONTROLLERS})
+        self.kubeconfig = self._files.kubeconfig(
+            "admin", port=self._ports.api, group=ADMINISTRATORS, file=folder / "kubeconfig"
+        )
+        self.api = KubeApi(read_kubeconfig(self.kubeconfig))
+        self._seed = Seed(key=f"{toolchain.key}-{SEED_FORMAT}", etcdutl=toolchain.binary("etcdutl"))
+        self._installed = folder / "flux-installed"
+        self._controllers: dict[str, Wanted] = {}
+
+    # -- start -------------------------------------------------------------------------------------------------
+
+    def launch(self) -> None:
+        """Start etcd and the API server, from the cluster's own data, else from a seed, else empty."""
+        data = self._folder / "etcd"
+        if not self._installed.exists():
+            shutil.rmtree(data, ignore_errors=True)  # half-made by a start that was killed
+            if self._seed.plant(data, self._ports):
+                self._installed.touch()
+        self._start("etcd", control_plane.etcd(self._files, self._ports, data=data))
+        self._start("kube-apiserver", control_plane.api_server(self._files, self._ports))
+
+    def await_api(self) -> None:
+        """Wait for the API to serve Kubernetes' and Flux's resources; without a seed, install Flux and make one."""
+        self._await_paths("/api/v1", "/apis/apps/v1")
+        if self._installed.exists():
+            # It names the authority of the lab that made the seed; the API server writes its own at once.
+            self._ignore_missing(CONFIG_MAP, "extension-apiserver-authentication", namespace="kube-system")
+        else:
+            self._install_flux()
+        self._await_discovery()
+        if not self._installed.exists():
+            # Only now: a definition that is seeded before it is established never becomes so.
+            self._seed.take(self._files, self._ports)
+            self._installed.touch()
+
+    def _await_discovery(self) -> None:
+        """Wait until a Flux controller would find all that it looks for: it exits when a kind or a right is missing."""
+        wanted = {resource.path() for resource in FLUX_RESOURCES}
+        missing = wanted
+
+        def served() -> bool:
+            nonlocal missing
+            try:
+                missing = wanted - api.discover()
+                return self._checked(result=not missing and api.healthy(GIT_REPOSITORY.path()))
+            except ApiError:
+                return self._checked(result=False)  # RBAC does not know the controller's rights yet
+
+        with KubeApi(read_kubeconfig(self._kubeconfig_of("source-controller"))) as api:
+            wait_until(
+                served,
+                what=f"cluster {self.name}: the API server serves Flux's resources to its controllers",
+                timeout_seconds=API_TIMEOUT_SECONDS,
+                state=lambda: f"missing: {', '.join(sorted(missing)) or 'the right to list'}",
+                interval_seconds=0.01,
+            )
+
+    def _await_paths(self, *paths: str) -> None:
+        wait_until(
+            lambda: self._checked(result=all(self.api.healthy(path) for path in paths)),
+            what=f"cluster {self.name}: the API server serves {', '.join(sorted(paths))}",
+            timeout_seconds=API_TIMEOUT_SECONDS,
+            interval_seconds=0.01,
+            hint=f"less {self._log('kube-apiserver')}",
+        )
+
+    def _checked(self, *, result: bool) -> bool:
+        self._processes.check()
+        return result
+
+    def _ignore_missing(self, resource: Resource, name: str, *, namespace: str) -> None:
+        if self.api.find(resource, name, namespace=namespace):
+            self.api.delete(resource, name, namespace=namespace)
+
+    def _install_flux(self) -> None:
+        """Apply Flux's components as `flux bootstrap` does: definitions first, then what needs them."""
+        manifests = self.flux_manifests()
+        first = [m for m in manifests if m.kind in {"Namespace", "CustomResourceDefinition"}]
+        rest = [m for m in manifests if m.kind not in {"Namespace", "CustomResourceDefinition"}]
+        for batch in (first, rest):
+            with ThreadPoolExecutor(16) as pool:
+                for _ in pool.map(self._apply_component, batch):
+                    self._processes.check()
+
+    def flux_manifests(self) -> list[KubeObject]:
+        """Flux's components, as `flux install --export` prints them."""
+        text = self._toolchain.flux_manifests.read_text()
+        return [KubeObject(document) for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
+
+    def _apply_component(self, manifest: KubeObject) -> None:
+        self.api.apply(_component_path(manifest), manifest.raw, field_manager="flux")
+
+    def start_workers(self) -> None:
+        """Create the nodes, warm the lists that controllers begin with, and start all controllers."""
+        with ThreadPoolExecutor(16) as pool:
+            nodes = [pool.submit(self._create_node, number) for number in range(self._spec.nodes)]
+            lists = [pool.submit(self._warm, resource) for resource in (*FLUX_RESOURCES, SECRET, CONFIG_MAP)]
+            for name in WORKERS:
+                self._start_worker(name)
+            for future in (*nodes, *lists):
+                future.result()
+        for deployment in self.api.list(DEPLOYMENT, namespace=NAMESPACE):
+            self.follow(deployment)
+
+    def _warm(self, resource: Resource) -> None:
+        # The first LIST of a resource finds the API server's storage for it not ready and is told to come back
+        # after a second, twice: asked here in parallel, the controllers' informers find it ready.
+        self.api.list(resource, query={"resourceVersion": "0", "limit": "1"})
+
+    def _create_node(self, number: int) -> None:
+        name = f"{self.name}-node-{number}"
+        manifest: JsonObject = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {
+                "name": name,
+                "annotations": {"kwok.x-k8s.io/node": "fake", "fluxlab.dev/simulated": "kwok"},
+                "labels": {
+                    "kubernetes.io/hostname": name,
+                    "kubernetes.io/os": "linux",
+                    "kubernetes.io/arch": "amd64",
+                    "type": "kwok",
+                },
+            },
+        }
+        try:
+            self.api.create(NODE, manifest)
+        except ApiError as error:
+            if error.status != HTTPStatus.CONFLICT:  # a resumed cluster has its nodes
+                raise
+
+    def kubelet_tls(self) -> ssl.SSLContext:
+        """The kubelet endpoint's side of mutual TLS: only this cluster's API server gets in."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._files.authority))
+        context.load_cert_chain(self._files.kubelet.certificate, self._files.kubelet.key)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    # -- processes ---------------------------------------------------------------------------------------------
+
+    def _log(self, name: str) -> Path:
+        return self._folder / "logs" / f"{name}.log"
+
+    def process_name(self, component: str) -> str:
+        """The name under which a component's process is known in the lab."""
+        return f"{self.name}/{component}"
+
+    def _start(self, name: str, argv: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
+        self._processes.start(
+            self.process_name(name),
+            [self._toolchain.binary(name), *argv],
+            log=self._log(name),
+            environment=environment if environment is not None else {"PATH": SYSTEM_PATH, "HOME": str(self._folder)},
+        )
+
+    def _start_worker(self, name: str) -> None:
+        if name == "kube-controller-manager":
+            self._start(name, control_plane.controller_manager(self._files, self._ports))
+        elif name == "kube-scheduler":
+            self._start(name, control_plane.scheduler(self._files, self._ports))
+        else:
+            argv = control_plane.kwok(self._files, self._ports, stages=STAGES, kubelet_port=self.kubelet_port)
+            self._start(name, argv)
+
+    def follow(self, deployment: KubeObject) -> None:
+        """Make a Flux controller's process what its Deployment now asks for."""
+        name = deployment.name
+        if name not in CONTROLLERS:
+            return
+        now, before = flux_controllers.wanted(deployment), self._controllers.get(name)
+        self._controllers[name] = now
+        if before == now:
+            return
+        self._processes.stop(self.process_name(name))
+        if now.running:
+            self._start_controller(name)
+
+    def _start_controller(self, name: str) -> None:
+        now = self._controllers[name]
+        scratch = self._folder / "scratch" / name
+        storage = self._folder / "artifacts"
+        for folder in (scratch, storage):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._start(
+            name,
+            flux_controllers.arguments(
+                name, now.arguments, flux=self.flux_ports, own=self._own_ports[name], storage=storage
+            ),
+            environment=flux_controllers.environment(
+                name,
+                now.environment,
+                kubeconfig=self._kubeconfig_of(name),
+                scratch=scratch,
+                way_out=self._way_out,
+                path=SYSTEM_PATH,
+            ),
+        )
+
+    def _kubeconfig_of(self, controller: str) -> Path:
+        # The name of its service account, so that RBAC and the audit log are as in a real cluster.
+        return self._files.kubeconfig(f"system:serviceaccount:{NAMESPACE}:{controller}", port=self._ports.api)
+
+    def restart(self, component: str) -> None:
+        """Stop and start one component. Raises UsageError on an unknown name."""
+        if component not in COMPONENTS:
+            facts = [f"it has {', '.join(COMPONENTS)}"]
+            raise UsageError(f"cluster {self.name} has no component {component!r}", facts=facts)
+        self._processes.stop(self.process_name(component), grace_seconds=2)
+        if component == "etcd":
+            self._start(component, control_plane.etcd(self._files, self._ports, data=self._folder / "etcd"))
+        elif component == "kube-apiserver":
+            self._start(component, control_plane.api_server(self._files, self._ports))
+        elif component in WORKERS:
+            self._start_worker(component)
+        else:
+            self._start_controller(component)
+
+    def repair(self) -> Sequence[str]:
+        """Start again what died; returns the components' names."""
+        prefix = f"{self.name}/"
+        names = [process.name for process in self._processes.dead() if process.name.startswith(prefix)]
+        dead = sorted((name.removeprefix(prefix) for name in names), key=COMPONENTS.index)
+        for component in dead:
+            self.restart(component)
+            if component == "kube-apiserver":
+                self._await_paths("/readyz")
+        return dead
+
+    def components(self) -> Sequence[ComponentStatus]:
+        """The state of each process."""
+        return [self._status(name) for name in COMPONENTS]
+
+    def _status(self, component: str) -> ComponentStatus:
+        name, log = self.process_name(component), str(self._log(component))
+        process = self._processes.get(name)
+        if process is None:
+            return ComponentStatus(name=name, state="stopped", detail="not started", log=log)
+        if process.running:
+            return ComponentStatus(name=name, state="running", pid=process.identity.pid, log=log)
+        if process.expected_to_end:
+            return ComponentStatus(name=name, state="stopped", detail="scaled to 0", log=log)
+        return ComponentStatus(name=name, state="dead", detail=str(process.died()), log=log)
+
+    def stop(self) -> None:
+        """End everything in order: an API server whose etcd is gone takes minutes to end by itself."""
+        self._processes.stop(*map(self.process_name, (*CONTROLLERS, *WORKERS)), grace_seconds=0.6)
+        self._processes.stop(self.process_name("kube-apiserver"), grace_seconds=0.4)
+        self._processes.stop(self.process_name("etcd"), grace_seconds=0.6)
+        self.api.close()
+
+
+def _component_path(manifest: KubeObject) -> str:
+    group = f"/apis/{manifest.api_version}" if "/" in manifest.api_version else f"/api/{manifest.api_version}"
+    namespace = f"/namespaces/{manifest.namespace}" if manifest.namespace else ""
+    return f"{group}{namespace}/{_PLURALS[manifest.kind]}/{manifest.name}"
+
+
+_PLURALS = {
+    "Namespace": "namespaces",
+    "CustomResourceDefinition": "customresourcedefinitions",
+    "ServiceAccount": "serviceaccounts",
+    "ClusterRole": "clusterroles",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "NetworkPolicy": "networkpolicies",
+    "ResourceQuota": "resourcequotas",
+    "Service": "services",
+    "Deployment": "deployments",
+}

@@ -1,0 +1,115 @@
+"""Kubernetes objects as read from the API: JSON with typed access to what every object has."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+JsonObject: TypeAlias = Mapping[str, Json]
+
+
+def dig(value: Json, *path: str) -> Json:
+    """The value below a path of keys, or None where the path ends early."""
+    for key in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def text_at(value: Json, *path: str) -> str:
+    """As `dig`, for a string; anything else is the empty string."""
+    found = dig(value, *path)
+    return found if isinstance(found, str) else ""
+
+
+def number_at(value: Json, *path: str) -> int:
+    """As `dig`, for an integer; anything else is 0, which is what the API means by leaving a number out."""
+    found = dig(value, *path)
+    return found if isinstance(found, int) else 0
+
+
+def items_at(value: Json, *path: str) -> Sequence[Json]:
+    """As `dig`, for a list; anything else is the empty list."""
+    found = dig(value, *path)
+    return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One entry of `.status.conditions`."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    observed_generation: int
+
+    def __str__(self) -> str:
+        return f"{self.type}={self.status} {self.reason}: {self.message}"
+
+
+@dataclass(frozen=True)
+class KubeObject:
+    """One object of the API."""
+
+    raw: JsonObject
+
+    @property
+    def kind(self) -> str:
+        """Its kind, such as `Deployment`."""
+        return text_at(self.raw, "kind")
+
+    @property
+    def api_version(self) -> str:
+        """Its group and version, such as `apps/v1`."""
+        return text_at(self.raw, "apiVersion")
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return text_at(self.raw, "metadata", "name")
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace; empty for cluster-scoped objects."""
+        return text_at(self.raw, "metadata", "namespace")
+
+    @property
+    def generation(self) -> int:
+        """The number of the spec's version."""
+        return number_at(self.raw, "metadata", "generation")
+
+    @property
+    def observed_generation(self) -> int:
+        """The version of the spec that the status speaks of."""
+        return number_at(self.raw, "status", "observedGeneration")
+
+    @property
+    def resource_version(self) -> str:
+        """The version of the object as a whole."""
+        return text_at(self.raw, "metadata", "resourceVersion")
+
+    @property
+    def suspended(self) -> bool:
+        """Whether a Flux object is told not to reconcile."""
+        return dig(self.raw, "spec", "suspend") is True
+
+    def conditions(self) -> Iterator[Condition]:
+        """The conditions of its status."""
+        for entry in items_at(self.raw, "status", "conditions"):
+            yield Condition(
+                type=text_at(entry, "type"),
+                status=text_at(entry, "status"),
+                reason=text_at(entry, "reason"),
+                message=text_at(entry, "message"),
+                observed_generation=number_at(entry, "observedGeneration"),
+            )
+
+    def condition(self, type_: str) -> Condition | None:
+        """The condition of that type, if its status has one."""
+        return next((condition for condition in self.conditions() if condition.type == type_), None)
+
+    def __str__(self) -> str:
+        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {place}"

@@ -1,0 +1,72 @@
+"""Seeds: etcd's data with Flux installed but nothing of any lab in it, so that a start need not install Flux again.
+
+A seed is taken before the first Secret exists and holds no key: each lab makes its own.
+"""
+
+import base64
+import json
+import os
+import shutil
+import ssl
+from pathlib import Path
+
+import httpx
+import platformdirs
+
+from fluxlab.commands import CommandError, run
+
+from .control_plane import ControlPlaneFiles, ControlPlanePorts
+
+
+def seeds_folder() -> Path:
+    """Where seeds are kept: below FLUXLAB_CACHE_DIR, else the platform's cache folder."""
+    chosen = os.environ.get("FLUXLAB_CACHE_DIR")
+    return (Path(chosen).absolute() if chosen else platformdirs.user_cache_path("fluxlab")) / "seeds"
+
+
+class Seed:
+    """The seed for one content of the toolchain; it may not exist yet."""
+
+    def __init__(self, *, key: str, etcdutl: Path) -> None:
+        self._file = seeds_folder() / f"{key}.db"
+        self._etcdutl = etcdutl
+
+    def plant(self, data: Path, ports: ControlPlanePorts) -> bool:
+        """Make `data` an etcd data folder from the seed; False when there is none, or a damaged one (removed)."""
+        if not self._file.exists():
+            return False
+        peer = f"https://127.0.0.1:{ports.etcd_peer}"
+        try:
+            run(
+                [
+                    self._etcdutl,
+                    *("snapshot", "restore", self._file, f"--data-dir={data}", "--name=lab"),
+                    *(f"--initial-cluster=lab={peer}", f"--initial-advertise-peer-urls={peer}"),
+                ]
+            )
+        except CommandError:
+            # etcdutl verifies the snapshot's own checksum; a start without a seed makes a new one.
+            self._file.unlink(missing_ok=True)
+            shutil.rmtree(data, ignore_errors=True)
+            return False
+        return True
+
+    def take(self, files: ControlPlaneFiles, ports: ControlPlanePorts) -> None:
+        """Save what a running etcd holds now as the seed. Raises httpx.HTTPError or OSError."""
+        context = ssl.create_default_context(cafile=str(files.authority))
+        context.load_cert_chain(files.etcd.certificate, files.etcd.key)
+        url = f"https://127.0.0.1:{ports.etcd}/v3/maintenance/snapshot"
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self._file.with_suffix(f".{os.getpid()}")
+        try:
+            with (
+                temporary.open("wb") as target,
+                httpx.Client(verify=context, trust_env=False) as client,
+                client.stream("POST", url, content=b"{}") as answer,
+            ):
+                answer.raise_for_status()
+                for line in answer.iter_lines():
+                    target.write(base64.b64decode(json.loads(line)["result"].get("blob", "")))
+            temporary.replace(self._file)
+        finally:
+            temporary.unlink(missing_ok=True)

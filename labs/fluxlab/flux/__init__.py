@@ -1,0 +1,1 @@
+"""Flux: bootstrap, and whether a commit has arrived."""

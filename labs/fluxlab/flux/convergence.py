@@ -1,0 +1,252 @@
+"""Did this commit arrive, and if not, why: a latch per object, read in the order of cause and effect.
+
+One look reads sources, then Kustomizations, then HelmReleases, then workloads: what an earlier reading caused is in
+the later ones, so a Ready of the old revision can never be taken for that of the new one. All conditions are judged
+at the object's current generation.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.objects import KubeObject, dig, text_at
+from fluxlab.clusters.resources import (
+    DEPLOYMENT,
+    GIT_REPOSITORY,
+    HELM_CHART,
+    HELM_RELEASE,
+    HELM_REPOSITORY,
+    KUSTOMIZATION,
+    OCI_REPOSITORY,
+    WORKLOADS,
+)
+from fluxlab.errors import FluxlabError, WaitTimeoutError
+from fluxlab.waiting import wait_until
+
+from .pending import Outlook, Pending, failed, waiting
+from .rollout import rollout
+from .verdicts import kustomization_failure, not_ready
+
+KUSTOMIZE_LABEL = "kustomize.toolkit.fluxcd.io"
+HELM_LABEL = "helm.toolkit.fluxcd.io"
+LOOK_SECONDS = 0.05
+QUOTED_PENDING = 12
+
+
+class ConvergenceError(FluxlabError):
+    """A commit that has not arrived: terminally, or not in time. The facts name each object and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The commit that should arrive, and from where; `accepted` holds it and all later commits of the branch."""
+
+    url: str
+    branch: str
+    commit: str
+    accepted: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """One look at one cluster: what has arrived, and what has not and why."""
+
+    cluster: str
+    commit: str
+    arrived: tuple[str, ...]
+    pending: tuple[Pending, ...]
+
+    @property
+    def converged(self) -> bool:
+        """Whether everything has arrived, and there was something to arrive."""
+        return bool(self.arrived) and not self.pending
+
+    @property
+    def failures(self) -> tuple[Pending, ...]:
+        """What will not arrive at this revision."""
+        return tuple(pending for pending in self.pending if pending.outlook is Outlook.FAILED)
+
+
+class _Look:
+    """Collects what one look sees."""
+
+    def __init__(self, api: KubeApi, target: Target) -> None:
+        self._api = api
+        self._target = target
+        self.arrived: list[str] = []
+        self.pending: list[Pending] = []
+
+    def _judge(self, subject: KubeObject, verdict: Pending | None) -> bool:
+        if verdict:
+            self.pending.append(verdict)
+        else:
+            self.arrived.append(str(subject))
+        return verdict is None
+
+    def take(self) -> None:
+        """Read stage after stage; a later stage is read only where an earlier one has arrived."""
+        sources = {_id(source) for source in self._sources()}
+        if not sources:
+            return
+        applied = {_id(kustomization) for kustomization in self._kustomizations(sources)}
+        self._referenced_sources(applied)
+        releases = {_id(release) for release in self._releases(applied)}
+        self._workloads(applied, releases)
+
+    def _sources(self) -> Iterator[KubeObject]:
+        following = [source for source in self._api.list(GIT_REPOSITORY) if self._follows(source)]
+        if not following:
+            nothing = f"no GitRepository follows branch {self._target.branch} of {self._target.url}"
+            self.pending.append(Pending(object="the cluster", outlook=Outlook.WAITING, why=nothing))
+        for source in following:
+            if self._judge(source, self._source_verdict(source)):
+                yield source
+
+    def _follows(self, source: KubeObject) -> bool:
+        same_url = text_at(source.raw, "spec", "url").removesuffix(".git") == self._target.url.removesuffix(".git")
+        reference = source.raw["spec"]
+        pinned = any(text_at(reference, "ref", field) for field in ("commit", "semver", "tag", "name"))
+        return same_url and not pinned and (text_at(reference, "ref", "branch") or "master") == self._target.branch
+
+    def _source_verdict(self, source: KubeObject) -> Pending | None:
+        revision = text_at(source.raw, "status", "artifact", "revision")
+        if not self._accepts(revision):
+            verdict = not_ready(source)
+            why = f" ({verdict.why})" if verdict else ""
+            outlook = failed if verdict and verdict.outlook is Outlook.FAILED else waiting
+            return outlook(source, f"its artifact is at {_short(revision) or 'no revision'}{why}")
+        return not_ready(source)
+
+    def _kustomizations(self, sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
+        for kustomization in self._api.list(KUSTOMIZATION):
+            reference = kustomization.raw["spec"]
+            source = (
+                text_at(reference, "sourceRef", "namespace") or kustomization.namespace,
+                text_at(reference, "sourceRef", "name"),
+            )
+            if text_at(reference, "sourceRef", "kind") != GIT_REPOSITORY.kind or source not in sources:
+                continue
+            if self._judge(kustomization, self._kustomization_verdict(kustomization)):
+                yield kustomization
+
+    def _kustomization_verdict(self, kustomization: KubeObject) -> Pending | None:
+        if text_at(kustomization.raw, "metadata", "deletionTimestamp"):
+            return waiting(kustomization, "is being deleted")
+        applied = text_at(kustomization.raw, "status", "lastAppliedRevision")
+        attempted = text_at(kustomization.raw, "status", "lastAttemptedRevision")
+        if self._accepts(attempted) and (failure := kustomization_failure(kustomization)):
+            return failure
+        verdict = not_ready(kustomization)
+        if verdict or self._accepts(applied):
+            return verdict
+        return waiting(kustomization, f"has applied {_short(applied) or 'no revision'}")
+
+    def _referenced_sources(self, applied: set[tuple[str, str]]) -> None:
+        for resource in (HELM_REPOSITORY, OCI_REPOSITORY):
+            for source in self._api.list(resource):
+                # A HelmRepository of type oci is only an address: no controller reconciles it.
+                if _owner(source, KUSTOMIZE_LABEL) in applied and text_at(source.raw, "spec", "type") != "oci":
+                    self._judge(source, not_ready(source))
+
+    def _releases(self, applied: set[tuple[str, str]]) -> Iterator[KubeObject]:
+        releases = [r for r in self._api.list(HELM_RELEASE) if _owner(r, KUSTOMIZE_LABEL) in applied]
+        charts = {_id(chart): chart for chart in self._api.list(HELM_CHART)} if releases else {}
+        for release in releases:
+            if self._judge(release, _release_verdict(release, charts)):
+                yield release
+
+    def _workloads(self, applied: set[tuple[str, str]], releases: set[tuple[str, str]]) -> None:
+        for resource in WORKLOADS:
+            for workload in self._api.list(resource):
+                if _owner(workload, KUSTOMIZE_LABEL) in applied or _owner(workload, HELM_LABEL) in releases:
+                    self._judge(workload, rollout(workload))
+
+    def _accepts(self, revision: str) -> bool:
+        return revision.rpartition(":")[2] in self._target.accepted
+
+
+def _release_verdict(release: KubeObject, charts: dict[tuple[str, str], KubeObject]) -> Pending | None:
+    verdict = not_ready(release)
+    namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
+    chart = charts.get((namespace, name))
+    cause = not_ready(chart) if verdict and chart else None
+    if cause is None:
+        return verdict
+    outlook = failed if cause.outlook is Outlook.FAILED else waiting
+    return outlook(release, f"waits for {cause}")
+
+
+def _id(subject: KubeObject) -> tuple[str, str]:
+    return subject.namespace, subject.name
+
+
+def _owner(subject: KubeObject, label: str) -> tuple[str, str]:
+    labels = subject.raw["metadata"]
+    return text_at(labels, "labels", f"{label}/namespace"), text_at(labels, "labels", f"{label}/name")
+
+
+def _short(revision: str) -> str:
+    head, separator, sha = revision.rpartition(":")
+    return f"{head}{separator}{sha[:10]}"
+
+
+def look(api: KubeApi, target: Target, *, cluster: str) -> Convergence:
+    """One look at a cluster. Raises ApiError or ApiUnreachableError when it cannot be read."""
+    seen = _Look(api, target)
+    seen.take()
+    return Convergence(cluster=cluster, commit=target.commit, arrived=tuple(seen.arrived), pending=tuple(seen.pending))
+
+
+def converge(
+    look_again: Callable[[], Sequence[Convergence]],
+    *,
+    timeout_seconds: float,
+    progress: Callable[[Sequence[Convergence]], None] = lambda _: None,
+    explain: Callable[[], Sequence[str]] = tuple,
+) -> Sequence[Convergence]:
+    """Look until all clusters have converged, and return that look; `explain` adds facts to a timeout.
+
+    Raises ConvergenceError at once when an object has failed terminally, else after the timeout.
+    """
+    last: Sequence[Convergence] = ()
+
+    def arrived() -> Sequence[Convergence] | None:
+        nonlocal last
+        last = look_again()
+        progress(last)
+        if any(convergence.failures for convergence in last):
+            raise ConvergenceError(f"{_title(last)} failed", facts=_facts(last))
+        return last if last and all(convergence.converged for convergence in last) else None
+
+    try:
+        return wait_until(arrived, what="converged", timeout_seconds=timeout_seconds, interval_seconds=LOOK_SECONDS)
+    except WaitTimeoutError:
+        raise ConvergenceError(
+            f"{_title(last)} has not arrived within {timeout_seconds:g} s",
+            facts=[*_facts(last), *explain()],
+            hint="fluxlab status; fluxlab flux get all -A",
+        ) from None
+
+
+def _title(last: Sequence[Convergence]) -> str:
+    return f"commit {last[0].commit[:10]}" if last else "the commit"
+
+
+def _facts(last: Sequence[Convergence]) -> list[str]:
+    several = len(last) > 1
+    facts = [
+        f"{convergence.cluster}: {pending}" if several else str(pending)
+        for convergence in last
+        for pending in sorted(convergence.pending, key=lambda pending: pending.outlook)
+    ]
+    more = len(facts) - QUOTED_PENDING
+    return [*facts[:QUOTED_PENDING], *([f"and {more} more"] if more > 0 else [])]
+
+
+def stopped_controllers(api: KubeApi) -> list[str]:
+    """Flux's controllers that are scaled to 0: the commonest reason for a commit that does not arrive."""
+    return [
+        f"{deployment.name} is scaled to 0 ({deployment.namespace})"
+        for deployment in api.list(DEPLOYMENT, query={"labelSelector": "app.kubernetes.io/part-of=flux"})
+        if dig(deployment.raw, "spec", "replicas") == 0
+    ]

@@ -1,0 +1,36 @@
+"""What keeps a commit from having arrived: one object, and whether waiting can help."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fluxlab.clusters.objects import KubeObject
+
+
+class Outlook(StrEnum):
+    """Whether an object that is not there yet may still come."""
+
+    WAITING = "waiting"
+    FAILED = "failed"
+    """Terminal: this revision will always fail here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """One object that has not arrived, and why."""
+
+    object: str
+    outlook: Outlook
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.object}: {self.why}"
+
+
+def waiting(subject: KubeObject, why: str) -> Pending:
+    """An object that may still arrive."""
+    return Pending(object=str(subject), outlook=Outlook.WAITING, why=why)
+
+
+def failed(subject: KubeObject, why: str) -> Pending:
+    """An object that will not arrive at this revision."""
+    return Pending(object=str(subject), outlook=Outlook.FAILED, why=why)

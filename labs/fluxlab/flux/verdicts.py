@@ -1,0 +1,63 @@
+"""Which failures of Flux's controllers are terminal for a revision, and which may pass.
+
+The messages are those of the Flux 2.9 controllers; what is not known to be terminal counts as waiting, so that a new
+wording costs patience, never a false alarm.
+"""
+
+import re
+
+from fluxlab.clusters.objects import Condition, KubeObject
+
+from .pending import Pending, failed, waiting
+
+# A Kustomization that cannot be built cannot be built later either, unless it waits for something outside of git.
+_BUILD_WAITS = re.compile(r"substitute from .* not found|failed to (fetch|clone)|hitting the API|git fetch|dial tcp")
+_APPLY_FAILS = re.compile(r"\(Invalid\)|\(BadRequest\)|is immutable|strict decoding error|unknown field")
+_PATH_FAILS = re.compile(r"kustomization path not found")
+
+
+def not_ready(subject: KubeObject) -> Pending | None:
+    """Why an object has not reconciled its current generation; None when it has.
+
+    Stalled is terminal; every other failure counts as waiting here.
+    """
+    stalled = _current(subject, "Stalled")
+    if stalled and stalled.status == "True":
+        return failed(subject, f"Stalled {stalled.reason}: {stalled.message}")
+    ready = _current(subject, "Ready")
+    if subject.suspended:
+        return waiting(subject, "is suspended" + (f" ({ready.message})" if ready and ready.status != "True" else ""))
+    if subject.observed_generation != subject.generation or ready is None:
+        return waiting(subject, "its controller has not seen the new spec yet")
+    reconciling = subject.condition("Reconciling")
+    if ready.status != "True":
+        return waiting(subject, _why(ready, reconciling))
+    if reconciling and reconciling.status == "True":
+        return waiting(subject, f"{reconciling.reason}: {reconciling.message}")
+    return None
+
+
+def kustomization_failure(subject: KubeObject) -> Pending | None:
+    """The failure that a Kustomization will have at the revision that it tried last, if it is of that sort."""
+    ready = _current(subject, "Ready")
+    if ready is None or ready.status != "False":
+        return None
+    terminal = {
+        "BuildFailed": not _BUILD_WAITS.search(ready.message),
+        "ArtifactFailed": bool(_PATH_FAILS.search(ready.message)),
+        "ReconciliationFailed": bool(_APPLY_FAILS.search(ready.message)),
+    }
+    return failed(subject, f"{ready.reason}: {ready.message}") if terminal.get(ready.reason) else None
+
+
+def _current(subject: KubeObject, type_: str) -> Condition | None:
+    """A condition that speaks of the current generation."""
+    condition = subject.condition(type_)
+    return condition if condition and condition.observed_generation == subject.generation else None
+
+
+def _why(ready: Condition, reconciling: Condition | None) -> str:
+    text = f"{ready.reason}: {ready.message}"
+    if reconciling and reconciling.status == "True" and reconciling.message not in text:
+        text += f" ({reconciling.reason}: {reconciling.message})"
+    return text

@@ -1,0 +1,158 @@
+"""A handle on a running lab: it finds the parts and puts them together, and does nothing itself."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from .clusters.api import KubeApi
+from .errors import FluxlabError, UsageError
+from .flux.convergence import Convergence, Target, converge, look, stopped_controllers
+from .repository import Repository
+from .scenarios import load_scenario
+from .servers.chart_packaging import package_chart
+from .servers.charts import ChartRepository, ChartVersion
+from .spec import LabSpec
+from .state import LabFolder, lab_folders
+from .status import LabStatus, StepState
+from .supervisor.charts import chart_folder
+from .supervisor.control import Control
+from .supervisor.launch import Progress, alive, down, up
+
+DEFAULT_TIMEOUT_SECONDS = 120.0
+
+
+class Lab:
+    """One lab. Everything but the supervisor's verbs works from what is on disk, also while the supervisor is dead."""
+
+    def __init__(self, folder: LabFolder) -> None:
+        if not folder.spec.exists():
+            raise UsageError(
+                f"there is no lab {folder.name!r}",
+                facts=[f"there are: {', '.join(known.name for known in lab_folders()) or 'none'}"],
+                hint=f"fluxlab up --name {folder.name}",
+            )
+        self.folder = folder
+        self.control = Control(folder)
+
+    @classmethod
+    def up(cls, spec: LabSpec, *, progress: Progress = lambda _: None, retain: bool = False) -> "Lab":
+        """Have the lab of `spec` run; see `supervisor.launch.up`."""
+        up(spec, progress=progress, retain=retain)
+        return cls(LabFolder.named(spec.name))
+
+    @classmethod
+    def find(cls, name: str | None = None) -> "Lab":
+        """The lab of that name, or the only one there is. Raises UsageError otherwise."""
+        if name:
+            return cls(LabFolder.named(name))
+        labs = lab_folders()
+        if len(labs) != 1:
+            names = ", ".join(folder.name for folder in labs)
+            hint = "add --lab NAME, or set FLUXLAB_LAB" if labs else "fluxlab up"
+            raise UsageError("there are several labs" if labs else "no lab is running", facts=[names], hint=hint)
+        return cls(labs[0])
+
+    def down(self) -> None:
+        """End the lab and remove all of it."""
+        down(self.folder)
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.folder.name
+
+    @cached_property
+    def spec(self) -> LabSpec:
+        """The spec with which the lab was started."""
+        return LabSpec.model_validate_json(self.folder.spec.read_text())
+
+    def status(self) -> LabStatus:
+        """How the lab is; told from its record when its supervisor is dead."""
+        record = self.folder.read_record()
+        if record and alive(record):
+            return self.control.status()
+        return LabStatus(
+            name=self.name,
+            phase="failed" if record and record.phase == "failed" else "dead",
+            error=(record and record.error) or f"its supervisor is gone; see {self.folder.supervisor_log}",
+            folder=str(self.folder.root),
+            steps=tuple(StepState(name=step.name, at_seconds=step.at_seconds) for step in record.steps)
+            if record
+            else (),
+        )
+
+    @cached_property
+    def repository(self) -> Repository:
+        """The repository that the lab's clusters reconcile. Raises FluxlabError while no supervisor serves it."""
+        state = self.control.status().repositories[0]
+        return Repository(folder=self.folder, spec=self.spec.repository, clone_url=state.clone_url)
+
+    def kubeconfig(self, cluster: str | None = None) -> Path:
+        """The administrator's kubeconfig of a cluster (default: the only one)."""
+        return self.folder.kubeconfig(self.spec.cluster(cluster).name)
+
+    def api(self, cluster: str | None = None) -> KubeApi:
+        """A client for a cluster's API."""
+        return KubeApi.from_kubeconfig(self.kubeconfig(cluster))
+
+    # -- charts and scenarios ------------------------------------------------------------------------------------
+
+    def charts(self, url: str) -> ChartRepository:
+        """The chart repository behind a public URL, to add to and to yank from; it is served from now on."""
+        self.control.serve_charts(url.rstrip("/"))
+        return ChartRepository(chart_folder(self.folder, url))
+
+    def add_chart(self, source: Path, *, url: str, replace: bool = False) -> ChartVersion:
+        """Add an archive, or a chart folder (packaged on the way), to the chart repository behind a public URL."""
+        repository = self.charts(url)
+        if source.is_file():
+            return repository.add(source, replace=replace)
+        with tempfile.TemporaryDirectory(prefix="fluxlab-") as folder:
+            return repository.add(package_chart(source, Path(folder)), replace=replace)
+
+    def apply(self, scenario: str, *, message: str | None = None) -> str:
+        """Serve a scenario's charts and commit its manifests; returns the commit."""
+        found = load_scenario(scenario)
+        for chart in found.content.charts:
+            self.add_chart(found.folder / chart.path, url=chart.url, replace=True)
+        return self.repository.commit(found.files(), message or f"Add {found.name}")
+
+    # -- convergence ---------------------------------------------------------------------------------------------
+
+    def converge(
+        self,
+        commit: str | None = None,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        progress: Callable[[Sequence[Convergence]], None] = lambda _: None,
+    ) -> Sequence[Convergence]:
+        """Wait until a commit (default: the branch's head) has arrived in every cluster.
+
+        Returns the last look at each cluster. Raises ConvergenceError with all that has not arrived and why: at once
+        for a terminal failure, else after the timeout.
+        """
+        repository = self.repository
+        wanted = repository.resolve(commit) if commit else repository.head()
+        apis = {cluster.name: self.api(cluster.name) for cluster in self.spec.clusters}
+
+        def look_again() -> Sequence[Convergence]:
+            accepted = repository.since(wanted)
+            if not accepted:
+                raise FluxlabError(
+                    f"commit {wanted[:10]} is not on branch {repository.branch} (any more)",
+                    facts=[f"the branch is at {repository.head()[:10]}"],
+                )
+            target = Target(url=repository.url, branch=repository.branch, commit=wanted, accepted=accepted)
+            return [look(api, target, cluster=name) for name, api in apis.items()]
+
+        try:
+            return converge(
+                look_again,
+                timeout_seconds=timeout_seconds,
+                progress=progress,
+                explain=lambda: [fact for api in apis.values() for fact in stopped_controllers(api)],
+            )
+        finally:
+            for api in apis.values():
+                api.close()

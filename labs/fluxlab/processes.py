@@ -1,0 +1,208 @@
+"""Start, watch and stop child processes; recognise them later by pid *and* start time, never by name."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from .errors import FluxlabError
+from .host import die_with_parent
+
+STOP_GRACE_SECONDS = 5.0
+LOG_LINES_QUOTED = 8
+CLOCK_TICK_SECONDS = 0.02
+
+
+class ProcessDiedError(FluxlabError):
+    """A component ended by itself; the facts are its last log lines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A process that cannot be mistaken for a later one with the same pid."""
+
+    pid: int
+    started: float
+    """Seconds since the epoch, as the kernel reports it (psutil's create_time)."""
+
+    @classmethod
+    def of(cls, pid: int) -> "Identity":
+        """The identity of a running process. Raises psutil.NoSuchProcess when there is none."""
+        return cls(pid=pid, started=psutil.Process(pid).create_time())
+
+    def process(self) -> psutil.Process | None:
+        """The process, if it still runs and is not a zombie."""
+        try:
+            found = psutil.Process(self.pid)
+            same = (
+                abs(found.create_time() - self.started) < CLOCK_TICK_SECONDS and found.status() != psutil.STATUS_ZOMBIE
+            )
+        except psutil.NoSuchProcess:
+            return None
+        return found if same and running else None
+
+
+def reap(identities: Iterable[Identity], *, grace_seconds: float = 2.0) -> list[int]:
+    """End the processes that still run: SIGTERM, then SIGKILL after the grace. Returns the pids that were ended."""
+    found = [process for identity in identities if (process := identity.process())]
+    for process in found:
+        _signal(process, signal.SIGTERM)
+        _signal(process, signal.SIGCONT)  # a stopped process acts on SIGTERM only when it goes on
+    _, stubborn = psutil.wait_procs(found, timeout=grace_seconds)
+    for process in stubborn:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(stubborn, timeout=grace_seconds)
+    return [process.pid for process in found]
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return  # it ended between the look and the signal: what was wanted
+
+
+def tail(log: Path, lines: int = LOG_LINES_QUOTED) -> list[str]:
+    """The last lines of a log file; none when there is no file."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 64 * 1024))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+    except FileNotFoundError:
+        return []
+
+
+class ManagedProcess:
+    """One running child: its identity, its log file and how it ended."""
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        on_exit: Callable[["ManagedProcess"], None] | None = None,
+    ) -> None:
+        """Start `argv` with exactly `environment` (default: the caller's); its output is appended to `log`.
+
+        Call from the main thread: the child dies with the *thread* that spawned it. `on_exit` is called from a
+        watching thread when it has ended, whatever ended it.
+        """
+        self.name = name
+        self.log = log
+        self.expected_to_end = False
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                [str(word) for word in argv],
+                env=dict(environment) if environment is not None else None,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 # it only calls prctl, prepared before the fork
+            )
+        self.identity = Identity.of(self._popen.pid)
+        self._on_exit = on_exit
+        self._watcher = threading.Thread(target=self._watch, name=f"watch {name}", daemon=True)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        self._popen.wait()
+        if self._on_exit:
+            self._on_exit(self)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._popen.poll() is None
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words: `exit code 1`, `killed by SIGKILL`, or `running`."""
+        code = self._popen.poll()
+        if code is None:
+            return "running"
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def died(self) -> ProcessDiedError:
+        """The error that tells of its end, with its last log lines."""
+        return ProcessDiedError(f"{self.name} died: {self.ending}", facts=tail(self.log), hint=f"less {self.log}")
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        if self.running:
+            self._popen.send_signal(number)
+
+    def stop(self, *, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
+        """End it: SIGTERM, then SIGKILL after the grace."""
+        self.request_stop()
+        self.await_stop(deadline=time.monotonic() + grace_seconds)
+
+    def request_stop(self) -> None:
+        """Send SIGTERM (and SIGCONT, should it be stopped) without waiting."""
+        self.expected_to_end = True
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+
+    def await_stop(self, *, deadline: float) -> None:
+        """Wait for its end until `deadline` (time.monotonic), then SIGKILL."""
+        self.expected_to_end = True
+        try:
+            self._popen.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            self._popen.wait()
+
+
+class ProcessGroup:
+    """The processes of a lab by name: the one process supervisor. Start from the main thread; look from any."""
+
+    def __init__(self, *, changed: Callable[[], None]) -> None:
+        """`changed` is called after each start and each end, from whichever thread saw it."""
+        self._changed = changed
+        self._processes: dict[str, ManagedProcess] = {}
+
+    def start(
+        self, name: str, argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None
+    ) -> ManagedProcess:
+        """Start a process under a name; a dead one of that name is replaced."""
+        process = ManagedProcess(name, argv, log=log, environment=environment, on_exit=lambda _: self._changed())
+        self._processes[name] = process
+        self._changed()
+        return process
+
+    def get(self, name: str) -> ManagedProcess | None:
+        """The process of that name, dead or alive."""
+        return self._processes.get(name)
+
+    def identities(self) -> dict[str, Identity]:
+        """The processes that run, by name."""
+        return {name: process.identity for name, process in list(self._processes.items()) if process.running}
+
+    def dead(self) -> list[ManagedProcess]:
+        """The processes that ended without being told to."""
+        processes = list(self._processes.values())
+        return [process for process in processes if not process.running and not process.expected_to_end]
+
+    def check(self) -> None:
+        """Raise ProcessDiedError for the first process that ended without being told to."""
+        for process in self.dead():
+            raise process.died()
+
+    def stop(self, *names: str, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
+        """End these processes together: SIGTERM to all, then SIGKILL to those left after the grace."""
+        found = [process for name in names if (process := self._processes.get(name))]
+        for process in found:
+            process.request_stop()
+        deadline = time.monotonic() + grace_seconds
+        for process in found:
+            process.await_stop(deadline=deadline)

@@ -1,0 +1,71 @@
+"""Scenarios: what a lab can hold. A folder with manifests for the repository and the charts that they need."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import UsageError
+
+# In a wheel the scenarios lie beside the package; in a checkout two folders further up.
+_PLACES = (Path(__file__).parent / "scenarios", Path(__file__).parents[2] / "scenarios")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ScenarioChart(_Model):
+    """A chart of the scenario and the public repository that serves it."""
+
+    path: str
+    host: str
+    prefix: str = ""
+    stand_in: bool = Field(default=False, alias="stand-in")
+
+    @property
+    def url(self) -> str:
+        """The public URL of the chart repository."""
+        return f"https://{self.host}{self.prefix}"
+
+
+class ScenarioFile(_Model):
+    """The content of scenario.yaml."""
+
+    description: str
+    charts: list[ScenarioChart] = Field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One scenario on disk."""
+
+    name: str
+    folder: Path
+    content: ScenarioFile
+
+    def files(self) -> Mapping[str, bytes]:
+        """What goes into the repository, by path."""
+        root = self.folder / "repository"
+        return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def scenario_names() -> list[str]:
+    """The names of all scenarios that come with fluxlab."""
+    return sorted({file.parent.name for place in _PLACES for file in place.glob("*/scenario.yaml")})
+
+
+def load_scenario(name: str) -> Scenario:
+    """A scenario by name, or by the path of its folder. Raises UsageError that names those there are."""
+    candidates = [Path(name)] if "/" in name else [place / name for place in _PLACES]
+    folder = next((folder for folder in candidates if (folder / "scenario.yaml").is_file()), None)
+    if folder is None:
+        raise UsageError(f"there is no scenario {name!r}", facts=[f"there are: {', '.join(scenario_names())}"])
+    try:
+        raw = yaml.load((folder / "scenario.yaml").read_text(), Loader=yaml.CSafeLoader)
+        content = ScenarioFile.model_validate(raw)
+    except (yaml.YAMLError, ValidationError) as error:
+        raise UsageError(f"{folder / 'scenario.yaml'} is not a scenario", facts=[str(error)]) from None
+    return Scenario(name=folder.name, folder=folder, content=content)

@@ -1,0 +1,97 @@
+"""Make a chart archive from its source folder, the same bytes every time, without Helm."""
+
+import fnmatch
+import gzip
+import io
+import tarfile
+from pathlib import Path
+
+from fluxlab.errors import UsageError
+
+from .chart_archives import ChartMetadata
+
+# As Helm does (pkg/ignore, AddDefaults).
+ALWAYS_IGNORED = ("templates/.?*",)
+
+
+def package_chart(source_folder: Path, destination: Path) -> Path:
+    """Make `<name>-<version>.tgz` in the folder `destination` from a chart's source folder, without Helm.
+
+    The same source gives the same bytes: sorted, without times, owners or modes. `.helmignore` is followed, except
+    for `!` and `**`, which are refused, as are symbolic links and dependencies that are not in `charts/`.
+    """
+    metadata_file = source_folder / "Chart.yaml"
+    if not metadata_file.is_file():
+        raise UsageError(f"{source_folder} is no chart: it has no Chart.yaml")
+    metadata = ChartMetadata.parse(metadata_file.read_bytes(), where=str(source_folder))
+    _check_dependencies(metadata, source_folder)
+    temporary = destination / f".{metadata.file_name}.part"
+    try:
+        _write(temporary, metadata.name, source_folder)
+        return temporary.replace(destination / metadata.file_name)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(target: Path, name: str, source_folder: Path) -> None:
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in _files(source_folder):
+            member = tarfile.TarInfo(f"{name}/{path.relative_to(source_folder).as_posix()}")
+            content = path.read_bytes()
+            member.size, member.mode, member.mtime = len(content), 0o644, 0
+            archive.addfile(member, io.BytesIO(content))
+
+
+def _check_dependencies(metadata: ChartMetadata, source_folder: Path) -> None:
+    listed = metadata.document.get("dependencies")
+    for dependency in listed if isinstance(listed, list) else []:
+        name = str(dependency.get("name")) if isinstance(dependency, dict) else str(dependency)
+        charts = source_folder / "charts"
+        if not (charts / name / "Chart.yaml").is_file() and not list(charts.glob(f"{name}-*.tgz")):
+            raise UsageError(
+                f"chart {metadata.name}: dependency {name} is not in {charts}", hint="helm dependency build"
+            )
+
+
+def _files(source_folder: Path) -> list[Path]:
+    rules = _ignore_rules(source_folder / ".helmignore")
+    found = []
+    for path in sorted(source_folder.rglob("*"), key=lambda path: path.relative_to(source_folder).as_posix()):
+        relative = path.relative_to(source_folder)
+        if any(_ignored(rules, parent, folder=True) for parent in list(relative.parents)[:-1]):
+            continue
+        if _ignored(rules, relative, folder=path.is_dir()):
+            continue
+        if path.is_symlink():
+            raise UsageError(f"{path}: a symbolic link in a chart is not packaged")
+        if path.is_file():
+            found.append(path)
+    return found
+
+
+def _ignore_rules(file: Path) -> list[str]:
+    lines = [line.strip() for line in file.read_text().splitlines()] if file.exists() else []
+    rules = [*ALWAYS_IGNORED, *(line for line in lines if line and not line.startswith("#"))]
+    for rule in rules:
+        if rule.startswith("!") or "**" in rule:
+            raise UsageError(f"{file}: the rule {rule!r} is not supported", hint="helm package, then add the archive")
+    return rules
+
+
+def _ignored(rules: list[str], relative: Path, *, folder: bool) -> bool:
+    return any(_rule_matches(rule, relative, folder=folder) for rule in rules)
+
+
+def _rule_matches(rule: str, relative: Path, *, folder: bool) -> bool:
+    if rule.endswith("/") and not folder:
+        return False
+    pattern = rule.strip("/")
+    if "/" not in rule.rstrip("/"):
+        return fnmatch.fnmatchcase(relative.name, pattern)
+    # As in Go's filepath.Match, a `*` does not reach over a slash.
+    parts = pattern.split("/")
+    return len(parts) == len(relative.parts) and all(map(fnmatch.fnmatchcase, relative.parts, parts))

@@ -1,0 +1,150 @@
+"""The description of a lab: a YAML file, or nothing at all for the defaults."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import UsageError
+from .state import NAME
+
+PUBLIC_URL = r"^https://[a-z0-9.-]+\.[a-z]{2,}(/[A-Za-z0-9._~-]+)+$"
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError("must be 1 to 40 lower-case letters, digits and dashes")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+
+def _path(value: str) -> str:
+    parts = value.split("/")
+    if value.startswith("/") or any(part in {"", ".", "..", ".git"} for part in parts):
+        raise ValueError("must be a plain relative path, such as clusters/staging")
+    return value
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ClusterSpec(_Model):
+    """One Kubernetes control plane with Flux, and the path of the repository that it reconciles."""
+
+    name: Name = "flux-playground"
+    backend: Literal["local"] = "local"
+    nodes: int = Field(default=1, ge=1, le=200, description="simulated nodes")
+    path: Annotated[str, AfterValidator(_path)] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_path(cls, data: object) -> object:
+        if isinstance(data, dict) and not data.get("path"):
+            return {**data, "path": f"clusters/{data.get('name', 'flux-playground')}"}
+        return data
+
+
+class RepositorySpec(_Model):
+    """A git repository: its public URL, as manifests name it, is answered by the gateway."""
+
+    name: Name = "fleet"
+    url: str = Field(default="https://github.com/acme/fleet.git", pattern=PUBLIC_URL)
+    branch: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+
+
+class ChartRepositorySpec(_Model):
+    """A Helm repository at a public URL, filled from archives (.tgz) and chart folders."""
+
+    url: str = Field(pattern=PUBLIC_URL)
+    charts: list[str] = Field(default_factory=list, description="archives or chart folders, relative to the lab file")
+
+
+class GatewaySpec(_Model):
+    """The way out: hosts that are neither mapped (by a repository's URL) nor allowed are refused."""
+
+    allow: list[Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]] = Field(default_factory=list)
+
+
+class LabSpec(_Model):
+    """A lab: clusters, the repository they reconcile, chart repositories, the gateway and scenarios to apply."""
+
+    name: Name = "playground"
+    clusters: list[ClusterSpec] = Field(default_factory=lambda: [ClusterSpec()], min_length=1)
+    repository: RepositorySpec = RepositorySpec()
+    charts: list[ChartRepositorySpec] = Field(default_factory=list)
+    gateway: GatewaySpec = GatewaySpec()
+
+    @model_validator(mode="after")
+    def _unique_clusters(self) -> "LabSpec":
+        names = [cluster.name for cluster in self.clusters]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two clusters have the same name: {', '.join(names)}")
+        return self
+
+    def cluster(self, name: str | None = None) -> ClusterSpec:
+        """The cluster of that name, or the only one. Raises UsageError otherwise."""
+        names = ", ".join(cluster.name for cluster in self.clusters)
+        if name is None:
+            if len(self.clusters) > 1:
+                raise UsageError(f"lab {self.name} has several clusters", facts=[names], hint="add --cluster NAME")
+            return self.clusters[0]
+        for cluster in self.clusters:
+            if cluster.name == name:
+                return cluster
+        raise UsageError(f"lab {self.name} has no cluster {name!r}", facts=[f"it has {names}"])
+
+
+def load_spec(file: Path) -> LabSpec:
+    """The spec in a lab file. Raises UsageError that names file, line, path and the allowed names."""
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read as a lab file", facts=[str(error)]) from None
+    try:
+        tree = yaml.compose(text, Loader=yaml.CSafeLoader)
+        data = yaml.load(text, Loader=yaml.CSafeLoader) or {}  # CSafeLoader is the safe loader, in C
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file}: no valid YAML", facts=[str(error)]) from None
+    try:
+        return LabSpec.model_validate(data)
+    except ValidationError as error:
+        facts = [_complaint(file, tree, detail["loc"], detail["msg"], detail["type"]) for detail in error.errors()]
+        raise UsageError(f"{file}: not a lab file that fluxlab understands", facts=facts) from None
+
+
+def _complaint(file: Path, tree: yaml.Node | None, loc: tuple[int | str, ...], message: str, kind: str) -> str:
+    place = ".".join(map(str, loc)) or "the whole file"
+    if kind == "extra_forbidden":
+        message = f"unknown field; allowed here: {', '.join(_allowed(loc[:-1]))}"
+    return f"{file}:{_line(tree, loc)}: {place}: {message.removeprefix('Value error, ')}"
+
+
+def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+    line = node.start_mark.line + 1 if node else 1
+    for step in loc:
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(key, value) for key, value in node.value if key.value == step]
+            if not pairs:
+                break
+            line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+    return line
+
+
+_NESTED: dict[str, type[_Model]] = {
+    "clusters": ClusterSpec,
+    "repository": RepositorySpec,
+    "charts": ChartRepositorySpec,
+    "gateway": GatewaySpec,
+}
+
+
+def _allowed(loc: tuple[int | str, ...]) -> list[str]:
+    model = _NESTED.get(str(loc[0]), LabSpec) if loc else LabSpec
+    return sorted(model.model_fields)

@@ -1,0 +1,84 @@
+"""What is told of a lab: the answer of the `status` verb, and of `fluxlab status -o json`."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ComponentState(_Model):
+    """One part of the lab: `running`, `stopped` on purpose, or `dead` with the reason."""
+
+    name: str
+    state: str
+    detail: str = ""
+    pid: int | None = None
+    log: str = ""
+
+
+class RepositoryState(_Model):
+    """A git repository: its public URL, where a clone on this machine reaches it, and the last push it announced."""
+
+    name: str
+    url: str
+    branch: str
+    clone_url: str
+    head: str | None
+    last_webhook: str = ""
+
+
+class ChartState(_Model):
+    """One version of a chart that the lab serves; a stand-in says so."""
+
+    repository: str
+    name: str
+    version: str
+    stand_in: bool
+    description: str = ""
+
+
+class ClusterState(_Model):
+    """One cluster: how to reach it and how its parts are."""
+
+    name: str
+    backend: str
+    nodes: int
+    path: str
+    kubeconfig: str
+    components: tuple[ComponentState, ...] = ()
+
+
+class StepState(_Model):
+    """One finished step of the start, in seconds since the supervisor began."""
+
+    name: str
+    at_seconds: float
+
+
+class LabStatus(_Model):
+    """A lab as a whole. `phase` is starting, ready, stopping, failed, or dead (its supervisor is gone)."""
+
+    name: str
+    phase: str
+    error: str = ""
+    folder: str
+    supervisor_pid: int | None = None
+    components: tuple[ComponentState, ...] = ()
+    clusters: tuple[ClusterState, ...] = ()
+    repositories: tuple[RepositoryState, ...] = ()
+    charts: tuple[ChartState, ...] = ()
+    mapped: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    steps: tuple[StepState, ...] = ()
+    toolchain: dict[str, str] = {}
+
+    def broken(self) -> list[ComponentState]:
+        """The parts that are dead."""
+        parts = [*self.components, *(part for cluster in self.clusters for part in cluster.components)]
+        return [part for part in parts if part.state == "dead"]
+
+    @property
+    def well(self) -> bool:
+        """Whether the lab is ready and all its parts run."""
+        return self.phase == "ready" and not self.broken()

@@ -1,0 +1,17 @@
+"""Where the archives of a chart repository are kept in a lab's folder."""
+
+import hashlib
+from pathlib import Path
+
+from fluxlab.pki import write_private
+from fluxlab.state import LabFolder
+
+
+def chart_folder(folder: LabFolder, url: str) -> Path:
+    """The folder of archives for a chart repository's public URL, made if need be; it remembers its URL."""
+    url = url.rstrip("/")
+    digest = hashlib.sha256(url.encode()).hexdigest()[:12]
+    place = folder.charts / digest
+    if not (place / "url").exists():
+        write_private(place / "url", url)
+    return place

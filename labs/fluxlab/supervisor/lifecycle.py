@@ -1,0 +1,222 @@
+"""The life of a lab, in the one process that owns it: start, wait for what happens, stop."""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from types import FrameType
+
+from fluxlab.clusters.api import ApiError, ApiUnreachableError
+from fluxlab.clusters.flux_controllers import NAMESPACE
+from fluxlab.clusters.local import LocalCluster
+from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
+from fluxlab.flux import bootstrap
+from fluxlab.processes import Identity, ProcessGroup
+from fluxlab.spec import LabSpec
+from fluxlab.state import LabFolder, Phase, Ports, Record, Step
+from fluxlab.toolchain import Toolchain
+from fluxlab.waiting import wait_until
+
+from .services import Services
+from .verbs import SupervisorVerbs
+
+ACTING_TIMEOUT_SECONDS = 60
+log = logging.getLogger(__name__)
+
+
+class Stopped(BaseException):  # like KeyboardInterrupt: an order, not an error
+    """A signal or a verb asked for the end while the lab was starting."""
+
+
+class Supervisor:
+    """Owns one lab: its clusters, its services and its record on disk. Lives in the main thread."""
+
+    def __init__(self, folder: LabFolder, spec: LabSpec, toolchain: Toolchain) -> None:
+        self._began = time.monotonic()
+        self.folder = folder
+        self.spec = spec
+        self.toolchain = toolchain
+        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._record_lock = threading.Lock()
+        self._record = Record(phase=Phase.STARTING, supervisor=Identity.of(os.getpid()))
+        self._ports = Ports()
+        self.processes = ProcessGroup(changed=self._note)
+        self.clusters: list[LocalCluster] = []
+        self.services = Services(folder=folder, spec=spec, toolchain=toolchain, ports=self._ports)
+
+    # -- the life of a lab ---------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Start, serve until told to stop, stop. Returns the exit code."""
+        self._note()
+        with self._signals():
+            try:
+                self._start()
+                self._note(phase=Phase.READY)
+                self._serve()
+            except Stopped:
+                log.info("told to stop while starting")
+            except Exception as error:  # noqa: BLE001 # whatever it is, it is written down for whoever waits
+                log.error("%s", traceback.format_exc())
+                self._fail(error)
+                return 1
+            finally:
+                self._stop()
+        return 0
+
+    def _start(self) -> None:
+        self.clusters = [self._cluster(spec.name) for spec in self.spec.clusters]
+        for cluster in self.clusters:
+            cluster.launch()
+        self._step("processes launched")
+        self.services.start(self.clusters, SupervisorVerbs(self))
+        self._step("gateway, git and charts serve")
+        for cluster in self.clusters:
+            cluster.await_api()
+        self._step("API serves")
+        for cluster in self.clusters:
+            bootstrap.install_sync(
+                cluster.api, self.services.sync(cluster.name), receiver_token=self.services.receiver_token
+            )
+        self._step("Flux bootstrapped")
+        for cluster in self.clusters:
+            cluster.start_workers()
+            self._follow(cluster)
+        self._step("controllers started")
+        for cluster in self.clusters:
+            self._await_acting(cluster)
+        self._step("Flux acts")
+
+    def _cluster(self, name: str) -> LocalCluster:
+        return LocalCluster(
+            self.spec.cluster(name),
+            folder=self.folder.cluster(name),
+            toolchain=self.toolchain,
+            processes=self.processes,
+            ports=self._ports,
+            way_out=self.services.way_out(name),
+        )
+
+    def _await_acting(self, cluster: LocalCluster) -> None:
+        """Wait until source-controller has fetched the repository: its /readyz is true long before it works."""
+        last = ""
+
+        def acting() -> bool:
+            nonlocal last
+            self.processes.check()
+            source = cluster.api.get(GIT_REPOSITORY, bootstrap.SYSTEM, namespace=bootstrap.SYSTEM)
+            ready = source.condition("Ready")
+            last = str(ready) if ready else "no condition yet"
+            return bool(ready and ready.status == "True" and source.observed_generation == source.generation)
+
+        wait_until(
+            acting,
+            what=f"cluster {cluster.name}: Flux fetches {self.spec.repository.url}",
+            timeout_seconds=ACTING_TIMEOUT_SECONDS,
+            state=lambda: last,
+        )
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            self._queue.get()()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        if self._record.phase is not Phase.FAILED:
+            self._note(phase=Phase.STOPPING)
+        for cluster in self.clusters:
+            cluster.stop()
+        self.services.stop()
+        self._ports.release()
+        self._note()
+
+    def _fail(self, error: Exception) -> None:
+        self._note(phase=Phase.FAILED, error=str(error) or repr(error))
+
+    # -- what others ask of the main thread --------------------------------------------------------------------
+
+    def call(self, act: Callable[[], object]) -> "Future[object]":
+        """Have `act` done by the main thread: only a process spawned there dies with the supervisor, not sooner."""
+        future: Future[object] = Future()
+
+        def do() -> None:
+            try:
+                future.set_result(act())
+            except Exception as error:  # noqa: BLE001 # handed to whoever asked
+                future.set_exception(error)
+
+        self._queue.put(do)
+        return future
+
+    def request_stop(self) -> None:
+        """End the lab soon."""
+        self._stopping.set()
+        self._queue.put(lambda: None)
+
+    def repair(self) -> list[str]:
+        """Start again what died, in all clusters. Main thread only."""
+        return [cluster.process_name(name) for cluster in self.clusters for name in cluster.repair()]
+
+    def restart(self, component: str) -> None:
+        """Stop and start `cluster/component` (or just `component` with one cluster). Main thread only."""
+        name, _, part = component.rpartition("/")
+        spec = self.spec.cluster(name or None)
+        next(cluster for cluster in self.clusters if cluster.name == spec.name).restart(part)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(number: int, _: FrameType | None) -> None:
+            log.info("received %s", signal.Signals(number).name)
+            starting = self._record.phase is Phase.STARTING and not self._stopping.is_set()
+            self.request_stop()
+            if starting:
+                raise Stopped
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    # -- Flux's Deployments --------------------------------------------------------------------------------------
+
+    def _follow(self, cluster: LocalCluster) -> None:
+        threading.Thread(target=self._follow_deployments, args=(cluster,), daemon=True, name="follow").start()
+
+    def _follow_deployments(self, cluster: LocalCluster) -> None:
+        """Hand each change of a controller's Deployment to the main thread, until the end."""
+        while not self._stopping.is_set():
+            try:
+                for kind, deployment in cluster.api.watch(DEPLOYMENT, namespace=NAMESPACE):
+                    if kind in {"ADDED", "MODIFIED"}:
+                        self.call(partial(cluster.follow, deployment))
+            except (ApiUnreachableError, ApiError) as error:
+                if not self._stopping.wait(1):  # not a wait for a fact: a pause between attempts to reconnect
+                    log.info("watch of Deployments: %s", error)
+
+    # -- the record ----------------------------------------------------------------------------------------------
+
+    def _step(self, name: str) -> None:
+        step = Step(name=name, at_seconds=round(time.monotonic() - self._began, 3))
+        self._note(steps=(*self._record.steps, step))
+        if self._stopping.is_set():
+            raise Stopped
+
+    def _note(self, **changes: object) -> None:
+        with self._record_lock:
+            self._record = self._record.changed(children=self.processes.identities(), **changes)
+            self.folder.write_record(self._record)
+
+    @property
+    def record(self) -> Record:
+        """The record as last written."""
+        return self._record

@@ -1,0 +1,105 @@
+"""What the supervisor answers: each verb, carried from the services' loop to the main thread where it must be."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fluxlab.clusters.local import LocalCluster
+from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, RepositoryState, StepState
+
+if TYPE_CHECKING:
+    from .lifecycle import Supervisor
+
+
+class SupervisorVerbs:
+    """Implements control.Verbs for one supervisor."""
+
+    def __init__(self, supervisor: "Supervisor") -> None:
+        self._supervisor = supervisor
+
+    async def stop(self) -> None:
+        """End the lab; the answer comes before the end."""
+        self._supervisor.request_stop()
+
+    async def restart(self, component: str) -> None:
+        """Stop and start one component."""
+        await asyncio.wrap_future(self._supervisor.call(lambda: self._supervisor.restart(component)))
+
+    async def repair(self) -> list[str]:
+        """Start again what died; returns the names."""
+        repaired: list[str] = []
+        await asyncio.wrap_future(self._supervisor.call(lambda: repaired.extend(self._supervisor.repair())))
+        return repaired
+
+    async def allow(self, host: str) -> None:
+        """Let the gateway pass a host through."""
+        self._supervisor.services.routes.allow(host)
+
+    async def serve_charts(self, url: str) -> None:
+        """Answer for a chart repository at a public URL."""
+        self._supervisor.services.serve_charts(url)
+
+    async def status(self) -> LabStatus:
+        """How the lab is. Reads files and asks git: off the loop."""
+        return await asyncio.to_thread(self._status)
+
+    def _status(self) -> LabStatus:
+        supervisor = self._supervisor
+        record, services = supervisor.record, supervisor.services
+        return LabStatus(
+            name=supervisor.folder.name,
+            phase=record.phase,
+            error=record.error,
+            folder=str(supervisor.folder.root),
+            supervisor_pid=record.supervisor.pid,
+            components=tuple(
+                ComponentState(name=name, state="running", detail=f"127.0.0.1:{port}")
+                for name, port in services.ports.items()
+            ),
+            clusters=tuple(map(self._cluster, supervisor.clusters)),
+            repositories=(self._repository(),),
+            charts=self._charts(),
+            mapped=tuple(services.routes.mapped()),
+            allowed=tuple(services.routes.allowed()),
+            steps=tuple(StepState(name=step.name, at_seconds=step.at_seconds) for step in record.steps),
+            toolchain=dict(supervisor.toolchain.versions),
+        )
+
+    def _cluster(self, cluster: LocalCluster) -> ClusterState:
+        spec = self._supervisor.spec.cluster(cluster.name)
+        return ClusterState(
+            name=cluster.name,
+            backend=spec.backend,
+            nodes=spec.nodes,
+            path=spec.path,
+            kubeconfig=str(cluster.kubeconfig),
+            components=tuple(
+                ComponentState(name=part.name, state=part.state, detail=part.detail, pid=part.pid, log=part.log)
+                for part in cluster.components()
+            ),
+        )
+
+    def _repository(self) -> RepositoryState:
+        services = self._supervisor.services
+        repository = services.repository
+        deliveries = [f"{'delivered' if d.delivered else 'not delivered'}: {d.detail}" for d in services.deliveries()]
+        return RepositoryState(
+            name=repository.name,
+            url=repository.url,
+            branch=repository.branch,
+            clone_url=services.clone_url,
+            head=repository.served_commit(),
+            last_webhook="; ".join(deliveries),
+        )
+
+    def _charts(self) -> tuple[ChartState, ...]:
+        return tuple(
+            ChartState(
+                repository=url,
+                name=chart.name,
+                version=chart.version,
+                stand_in=chart.stand_in,
+                description=chart.description,
+            )
+            for url, repository in self._supervisor.services.charts.items()
+            for chart in repository.charts()
+        )

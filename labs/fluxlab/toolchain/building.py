@@ -1,0 +1,132 @@
+"""Build what is missing: one component after the other, each once, whatever interrupts."""
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from . import golang, recipes
+from .components import COMPONENTS, Component
+from .entries import Entry, entries
+from .errors import DiskFullError, storage_errors
+from .golang import Go
+from .handle import Toolchain, open_toolchain
+from .lookup import cache_store, find, named_store
+from .platforms import Platform
+from .progress import Progress, Silent
+from .store import Store, remove
+
+TOOLS = ("kubectl", "flux")
+"""What a build for another platform runs on this one."""
+
+
+def build(
+    *,
+    progress: Progress | None = None,
+    keep_build_cache: bool = False,
+    jobs: int | None = None,
+    platform: Platform | None = None,
+    components: Sequence[Component] = COMPONENTS,
+) -> Toolchain:
+    """The toolchain in the cache, after building what is missing or damaged there.
+
+    Components that are finished stay when a later one fails or the build is interrupted. `jobs` limits how many
+    compilers Go runs at once. `platform` is another one to build for, then to be bundled. With FLUXLAB_TOOLCHAIN set,
+    nothing is built: what it names is verified.
+
+    Raises ToolchainError that names the component, quotes the last lines, and says how to go on.
+    """
+    if named_store():
+        return find(verify=True, components=components)
+    native = Platform.native()
+    target = platform or native
+    shop = _Builder(cache_store(), components=components, progress=progress or Silent(), jobs=jobs)
+    if target != native:
+        shop.build_missing(native, [component for component in components if component.name in TOOLS])
+    shop.build_missing(target, components)
+    if not keep_build_cache:
+        shop.clear_build_cache()
+    return open_toolchain(cache_store(), entries(components, platform=target))
+
+
+class _Builder:
+    """One call of `build`."""
+
+    def __init__(self, store: Store, *, components: Sequence[Component], progress: Progress, jobs: int | None) -> None:
+        self._store = store
+        self._components = components
+        self._progress = progress
+        self._jobs = jobs
+
+    def build_missing(self, platform: Platform, components: Sequence[Component]) -> None:
+        """Build what the store lacks, in order."""
+        names = {component.name for component in components}
+        wanted = [entry for entry in entries(self._components, platform=platform) if entry.name in names]
+        missing = [entry for entry in wanted if not self._installed(entry)]
+        self._progress.planned([entry.name for entry in missing])
+        for entry in missing:
+            try:
+                with storage_errors(f"{entry.name} cannot be built", place=self._store.root):
+                    self._build_once(entry)
+            except DiskFullError:
+                self.clear_build_cache()  # most of what fills the disk is ours
+                raise
+
+    def clear_build_cache(self) -> None:
+        """Delete what only a build needs: Go's cache, and Go itself if it was fetched."""
+        if self._store.build_cache.exists():
+            with self._store.lock():
+                remove(self._store.build_cache)
+
+    def _installed(self, entry: Entry) -> bool:
+        return self._store.condition(entry, verify=True).state == "installed"
+
+    def _build_once(self, entry: Entry) -> None:
+        """Build an entry unless another process did while this one waited."""
+        with self._store.lock(waiting=lambda: self._progress.waiting(entry.name)):
+            began = time.monotonic()
+            if not self._installed(entry):
+                go = self._go
+                began = time.monotonic()
+                self._progress.started(entry.name)
+                try:
+                    self._build(entry, go)
+                except BaseException:
+                    self._progress.failed(entry.name, seconds=time.monotonic() - began)
+                    raise
+            self._progress.finished(entry.name, seconds=time.monotonic() - began)
+
+    def _build(self, entry: Entry, go: Go) -> None:
+        workshop = recipes.Workshop(
+            go=go,
+            work=self._store.work / entry.folder_name,
+            entry=entry,
+            components={component.name: component for component in self._components},
+            tools=self._tools,
+            jobs=self._jobs,
+        )
+        manifest = recipes.make(workshop)
+        self._store.place(entry, workshop.output, manifest=manifest)
+
+    @property
+    def _tools(self) -> dict[str, Path]:
+        native = entries(self._components, platform=Platform.native())
+        return {entry.name: self._store.folder(entry) for entry in native if entry.name in TOOLS}
+
+    @cached_property
+    def _go(self) -> Go:
+        """Found when first needed: a complete toolchain needs no Go. Called with the lock held."""
+        versions = (component.go_version for component in self._components)
+        minimum = max(versions, key=lambda version: tuple(map(int, version.split("."))))
+        found, reason = golang.find_on_path(minimum=minimum, build_cache=self._store.build_cache)
+        if found:
+            return found
+        began = time.monotonic()
+        self._progress.started("go")
+        try:
+            go = golang.fetch(build_cache=self._store.build_cache, reason=reason)
+        except BaseException:
+            self._progress.failed("go", seconds=time.monotonic() - began)
+            raise
+        self._progress.finished("go", seconds=time.monotonic() - began)
+        return go

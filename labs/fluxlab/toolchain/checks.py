@@ -1,0 +1,55 @@
+"""Whether a program that was built or unpacked is the wanted one, and runs here."""
+
+import json
+from pathlib import Path
+
+from fluxlab.commands import CommandError, run
+
+from .components import Component
+from .entries import Entry
+from .errors import RETRY, ToolchainError
+from .golang import Go
+
+
+def check_build(go: Go, program: Path, entry: Entry) -> None:
+    """Compare the build information in a program with what was asked for. Raises ToolchainError."""
+    stated = json.loads(run([go.program, "version", "-m", "-json", program]).stdout)
+    settings = {setting["Key"]: setting["Value"] for setting in stated["Settings"]}
+    seen = {
+        "package": stated["Path"],
+        "module": f"{stated['Main']['Path']} {stated['Main']['Version']}",
+        "platform": f"{settings.get('GOOS')}/{settings.get('GOARCH')}",
+        "CGO_ENABLED": settings.get("CGO_ENABLED"),
+    }
+    component = entry.component
+    wanted = {
+        "package": component.package,
+        "module": f"{component.module} v{component.version}",
+        "platform": str(entry.platform),
+        "CGO_ENABLED": "0",
+    }
+    wrong = [f"{name}: {seen[name]} instead of {wanted[name]}" for name in wanted if seen[name] != wanted[name]]
+    if wrong:
+        raise ToolchainError(f"{entry.name}: what was built is not what was asked for", facts=wrong, hint=RETRY)
+
+
+def check_runs(program: Path, component: Component, *, home: Path) -> None:
+    """Run a program and compare the version that it tells. Raises ToolchainError.
+
+    It gets a home of its own: the configuration of the user's kubectl or helm has no say here.
+    """
+    arguments = [component.expand(argument) for argument in component.version_arguments]
+    wanted = component.expand(component.version_output)
+    environment = {"HOME": str(home), "KUBECONFIG": "/dev/null"}
+    try:
+        done = run([program, *arguments], environment=environment, timeout_seconds=60)
+    except (CommandError, OSError) as error:
+        raise ToolchainError(
+            f"{component.name} does not run here",
+            facts=[str(error)],
+            hint=f"check that programs may run from {program.parent} (mount option noexec?); {RETRY}",
+        ) from error
+    told = done.stdout + done.stderr
+    if wanted not in told:
+        facts = [f"wanted: {wanted}", *told.splitlines()[:5]]
+        raise ToolchainError(f"{component.name} does not tell the wanted version", facts=facts, hint=RETRY)

@@ -1,0 +1,144 @@
+"""The upstream programs that fluxlab runs: each pinned by the go.mod and go.sum of its own folder."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from .errors import ToolchainError
+
+SOURCES = Path(__file__).parent / "components"
+FLUX_MANIFESTS = "gotk-components.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """One program: which Go package it is, how it is linked, and how it tells its version.
+
+    Texts may hold `{version}`, the version without the leading v.
+    """
+
+    name: str
+    package: str
+    module: str
+    variables: tuple[str, ...] = ()
+    """What the linker sets, as `package.name=value`: upstream's release scripts do the same."""
+    version_arguments: tuple[str, ...] = ("--version",)
+    version_output: str = "{version}"
+    """What the program must print when it is asked with `version_arguments`."""
+    recipe: Literal["go", "flux"] = "go"
+    generated: tuple[str, ...] = ()
+    """Files that stand beside the program."""
+    inputs: tuple[str, ...] = ()
+    """Other components whose pinned versions go into this one."""
+    sources: Path = SOURCES
+
+    @property
+    def folder(self) -> Path:
+        """Where its go.mod and go.sum are."""
+        return self.sources / self.name
+
+    @cached_property
+    def version(self) -> str:
+        """The version that its go.mod requires, without the leading v."""
+        return required_version(self.folder / "go.mod", module=self.module)
+
+    @cached_property
+    def go_version(self) -> str:
+        """The oldest Go that can build it, from the `go` line of its go.mod."""
+        found = re.search(r"^go (\S+)$", (self.folder / "go.mod").read_text(), re.MULTILINE)
+        if not found:
+            raise ToolchainError(f"{self.folder / 'go.mod'}: no `go` line")
+        return found[1]
+
+    def expand(self, text: str) -> str:
+        """`text` with the version put in."""
+        return text.format(version=self.version)
+
+
+def required_version(go_mod: Path, *, module: str) -> str:
+    """The version of `module` in a go.mod's `require` lines, without the leading v."""
+    pattern = rf"^(?:require\s+|\s+){re.escape(module)} v(\S+)"
+    found = re.search(pattern, go_mod.read_text(), re.MULTILINE)
+    if not found:
+        raise ToolchainError(f"{go_mod}: requires no {module}")
+    return found[1]
+
+
+def _kubernetes(name: str, *, version_arguments: tuple[str, ...] = ("--version",)) -> Component:
+    """A program of kubernetes/kubernetes, which without these variables would call itself v0.0.0-master."""
+    minor = required_version(SOURCES / name / "go.mod", module="k8s.io/kubernetes").split(".")[1]
+    settings = ("gitVersion=v{version}", "gitMajor=1", f"gitMinor={minor}", "gitTreeState=clean")
+    return Component(
+        name=name,
+        package=f"k8s.io/kubernetes/cmd/{name}",
+        module="k8s.io/kubernetes",
+        variables=tuple(
+            f"{package}.{setting}"
+            for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+            for setting in settings
+        ),
+        version_arguments=version_arguments,
+        version_output="v{version}",
+    )
+
+
+def _flux_controller(name: str) -> Component:
+    """A controller of Flux: it tells no version, so the check reads it from the build information only."""
+    module = f"github.com/fluxcd/{name}"
+    return Component(
+        name=name,
+        package=module,
+        module=module,
+        version_arguments=("--help",),
+        version_output="Usage of ",
+    )
+
+
+CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller", "notification-controller")
+
+COMPONENTS: tuple[Component, ...] = (
+    Component(name="etcd", package="go.etcd.io/etcd/server/v3", module="go.etcd.io/etcd/server/v3"),
+    Component(
+        name="etcdutl",
+        package="go.etcd.io/etcd/etcdutl/v3",
+        module="go.etcd.io/etcd/etcdutl/v3",
+        version_arguments=("version",),
+    ),
+    _kubernetes("kube-apiserver"),
+    _kubernetes("kube-controller-manager"),
+    _kubernetes("kube-scheduler"),
+    _kubernetes("kubectl", version_arguments=("version", "--client")),
+    Component(
+        name="kwok",
+        package="sigs.k8s.io/kwok/cmd/kwok",
+        module="sigs.k8s.io/kwok",
+        variables=("sigs.k8s.io/kwok/pkg/consts.Version={version}",),
+    ),
+    *(_flux_controller(name) for name in CONTROLLERS),
+    Component(
+        name="helm",
+        package="helm.sh/helm/v4/cmd/helm",
+        module="helm.sh/helm/v4",
+        variables=("helm.sh/helm/v4/internal/version.version=v{version}",),
+        version_arguments=("version", "--short"),
+        version_output="v{version}",
+    ),
+    Component(
+        name="toxiproxy",
+        package="github.com/Shopify/toxiproxy/v2/cmd/server",
+        module="github.com/Shopify/toxiproxy/v2",
+        variables=("github.com/Shopify/toxiproxy/v2.Version={version}",),
+        version_arguments=("-version",),
+    ),
+    Component(
+        name="flux",
+        package="github.com/fluxcd/flux2/v2/cmd/flux",
+        module="github.com/fluxcd/flux2/v2",
+        variables=("main.VERSION={version}",),
+        recipe="flux",
+        generated=(FLUX_MANIFESTS,),
+        inputs=("kubectl", *CONTROLLERS),
+    ),
+)

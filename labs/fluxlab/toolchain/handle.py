@@ -1,0 +1,56 @@
+"""A complete installed toolchain, ready to be run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from fluxlab.errors import UsageError
+
+from .components import FLUX_MANIFESTS
+from .entries import Entry, set_key
+from .errors import OBTAIN, ToolchainError
+from .store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toolchain:
+    """The programs of one toolchain; `key` changes when any of them does."""
+
+    key: str
+    folders: Mapping[str, Path]
+    """Each component's own folder."""
+    versions: Mapping[str, str]
+    """Each component's version, without a leading v."""
+
+    def binary(self, name: str) -> Path:
+        """The program of a component."""
+        if name not in self.folders:
+            raise UsageError(f"no component is named {name!r}", facts=[f"there are: {', '.join(self.folders)}"])
+        return self.folders[name] / name
+
+    @property
+    def flux_manifests(self) -> Path:
+        """What `flux install --export` prints: CRDs, RBAC, Services and Deployments of Flux."""
+        return self.binary("flux").parent / FLUX_MANIFESTS
+
+
+def open_toolchain(store: Store, wanted: Sequence[Entry], *, verify: bool = False) -> Toolchain:
+    """The toolchain made of `wanted` in `store`. Raises ToolchainError that names what is missing or damaged."""
+    found = {entry: store.condition(entry, verify=verify) for entry in wanted}
+    damaged = [
+        f"{entry.name} {entry.component.version} in {store.folder(entry)}: {condition.reason}"
+        for entry, condition in found.items()
+        if condition.state == "damaged"
+    ]
+    if damaged:
+        raise ToolchainError("the toolchain is damaged", facts=damaged, hint="`fluxlab toolchain build` repairs it")
+    missing = [f"{entry.name} {entry.component.version}" for entry, state in found.items() if state.state == "missing"]
+    if missing:
+        facts = [f"missing in {store.root}: {', '.join(missing)}"]
+        raise ToolchainError("the toolchain is not installed", facts=facts, hint=OBTAIN)
+    return Toolchain(
+        key=set_key(wanted),
+        folders=MappingProxyType({entry.name: store.folder(entry) for entry in wanted}),
+        versions=MappingProxyType({entry.name: entry.component.version for entry in wanted}),
+    )
