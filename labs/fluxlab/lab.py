@@ -9,7 +9,7 @@ from .clusters.api import KubeApi
 from .errors import FluxlabError, UsageError
 from .flux.convergence import Convergence, Target, converge, look, stopped_controllers
 from .repository import Repository
-from .scenarios import load_scenario
+from .scenarios import Scenario, load_scenario
 from .servers.chart_packaging import package_chart
 from .servers.charts import ChartRepository, ChartVersion
 from .spec import LabSpec
@@ -17,7 +17,7 @@ from .state import LabFolder, lab_folders
 from .status import LabStatus, StepState
 from .supervisor.charts import chart_folder
 from .supervisor.control import Control
-from .supervisor.launch import Progress, alive, down, up
+from .supervisor.launch import Progress, alive, end, launch
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
 
@@ -36,10 +36,27 @@ class Lab:
         self.control = Control(folder)
 
     @classmethod
-    def up(cls, spec: LabSpec, *, progress: Progress = lambda _: None, retain: bool = False) -> "Lab":
-        """Have the lab of `spec` run; see `supervisor.launch.up`."""
-        up(spec, progress=progress, retain=retain)
-        return cls(LabFolder.named(spec.name))
+    def up(
+        cls, spec: LabSpec, *, base: Path = Path(), progress: Progress = lambda _: None, retain: bool = False
+    ) -> "Lab":
+        """Have the lab of `spec` run, with its charts and scenarios; paths in the spec are relative to `base`.
+
+        Raises what `supervisor.launch.launch` raises, and UsageError for a chart or scenario that is not there.
+        """
+        scenarios = [load_scenario(name) for name in spec.scenarios]
+        sources = [(repository.url, base / chart) for repository in spec.charts for chart in repository.charts]
+        for url, source in sources:
+            if not source.exists():
+                raise UsageError(f"{source}: no such chart", facts=[f"the lab file names it for {url}"])
+        launch(spec, progress=progress, retain=retain)
+        lab = cls(LabFolder.named(spec.name))
+        for url, source in sources:
+            progress(f"adding {source.name} to {url}")
+            lab.add_chart(source, url=url, replace=True)
+        for scenario in scenarios:
+            progress(f"applying {scenario.name}")
+            lab.apply(scenario)
+        return lab
 
     @classmethod
     def find(cls, name: str | None = None) -> "Lab":
@@ -55,7 +72,7 @@ class Lab:
 
     def down(self) -> None:
         """End the lab and remove all of it."""
-        down(self.folder)
+        end(self.folder)
 
     @property
     def name(self) -> str:
@@ -111,9 +128,9 @@ class Lab:
         with tempfile.TemporaryDirectory(prefix="fluxlab-") as folder:
             return repository.add(package_chart(source, Path(folder)), replace=replace)
 
-    def apply(self, scenario: str, *, message: str | None = None) -> str:
+    def apply(self, scenario: Scenario | str, *, message: str | None = None) -> str:
         """Serve a scenario's charts and commit its manifests; returns the commit."""
-        found = load_scenario(scenario)
+        found = load_scenario(scenario) if isinstance(scenario, str) else scenario
         for chart in found.content.charts:
             self.add_chart(found.folder / chart.path, url=chart.url, replace=True)
         return self.repository.commit(found.files(), message or f"Add {found.name}")

@@ -40,9 +40,8 @@ class Identity:
         """The process, if it still runs and is not a zombie."""
         try:
             found = psutil.Process(self.pid)
-            same = (
-                abs(found.create_time() - self.started) < CLOCK_TICK_SECONDS and found.status() != psutil.STATUS_ZOMBIE
-            )
+            same = abs(found.create_time() - self.started) < CLOCK_TICK_SECONDS
+            running = found.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
         return found if same and running else None

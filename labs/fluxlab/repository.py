@@ -1,6 +1,7 @@
 """A repository of a lab, from the side of whoever works with it: clone, commit and push, and ask what is served."""
 
 import base64
+import hashlib
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from .pki import write_private
 from .spec import RepositorySpec
 from .state import LabFolder
 
+IDENTITY_KEY = "fluxlab.identity"
 AUTHOR = {"GIT_AUTHOR_NAME": "fluxlab", "GIT_AUTHOR_EMAIL": "lab@fluxlab.invalid"}
 
 
@@ -25,6 +27,7 @@ class Repository:
         self.url = spec.url
         self.branch = spec.branch
         self.clone_url = clone_url
+        self._folder = folder
         self._bare = folder.repositories / f"{spec.name}.git"
         self._token = (folder.repositories / f"{spec.name}.token").read_text().strip()
         self._credentials = folder.repositories / f"{spec.name}.credentials"
@@ -99,20 +102,64 @@ class Repository:
     def clone(self, target: Path) -> Path:
         """Clone for a person: a plain `git push` reaches the lab, and nothing else; the token is not in the config.
 
-        Raises UsageError when the target exists and is not empty.
+        A clone of this very repository is kept as it is; one of an earlier lab is replaced if nothing in it would be
+        lost. Raises UsageError when the target is something else, or holds work that was not pushed.
         """
-        if target.exists() and any(target.iterdir()):
-            raise UsageError(f"{target} is there already", hint=f"fluxlab clone OTHER-FOLDER, or rm -r {target}")
-        parts = urlsplit(self.clone_url)
-        write_private(self._credentials, f"{parts.scheme}://lab:{quote(self._token)}@{quote(parts.netloc)}\n")
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            if self._owner(target) == self._identity and self._clones_here(target):
+                return target
+            self._discard(target)
         try:
-            self._git("clone", "--quiet", f"--branch={self.branch}", self.clone_url, target)
-            helper = f"store --file='{self._credentials}'"
-            self._git("config", "--local", "http.proxy", "", cwd=target)
-            # Helpers of the user's own config come first: an empty one makes git forget them.
-            for value in ("", helper):
-                self._git("config", "--local", "--add", "credential.helper", value, cwd=target)
+            self._clone(target)
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
             raise
+        self._remember(target)
         return target
+
+    def _clone(self, target: Path) -> None:
+        parts = urlsplit(self.clone_url)
+        write_private(self._credentials, f"{parts.scheme}://lab:{quote(self._token)}@{quote(parts.netloc)}\n")
+        self._git("clone", "--quiet", f"--branch={self.branch}", self.clone_url, target)
+        for key, value in {"http.proxy": "", IDENTITY_KEY: self._identity}.items():
+            self._git("config", "--local", key, value, cwd=target)
+        # Helpers of the user's own config come first: an empty one makes git forget them.
+        for value in ("", f"store --file='{self._credentials}'"):
+            self._git("config", "--local", "--add", "credential.helper", value, cwd=target)
+
+    @property
+    def _identity(self) -> str:
+        """Tells this repository from that of an earlier lab of the same name."""
+        return hashlib.sha256(self._token.encode()).hexdigest()[:16]
+
+    def _owner(self, target: Path) -> str:
+        try:
+            return self._git("-C", target, "config", "--local", IDENTITY_KEY)
+        except CommandError:
+            return ""  # no clone of any lab
+
+    def _clones_here(self, target: Path) -> bool:
+        return self._git("-C", target, "remote", "get-url", "origin") == self.clone_url
+
+    def _discard(self, target: Path) -> None:
+        if not self._owner(target):
+            raise UsageError(f"{target} is there already", hint="choose another folder for the clone")
+        unpushed = self._git("-C", target, "log", "--oneline", "--branches", "--not", "--remotes")
+        if unpushed or self._git("-C", target, "status", "--porcelain"):
+            facts = ["it is a clone of an earlier lab, with work that was not pushed"]
+            raise UsageError(f"{target} is there already", facts=facts, hint="choose another folder, or move it away")
+        shutil.rmtree(target)
+
+    def _remember(self, target: Path) -> None:
+        clones = {*known_clones(self._folder, self.name), str(target)}
+        write_private(_clones_file(self._folder, self.name), "\n".join(sorted(clones)))
+
+
+def known_clones(folder: LabFolder, repository: str) -> tuple[str, ...]:
+    """The clones of a repository that fluxlab made and that still exist."""
+    file = _clones_file(folder, repository)
+    return tuple(line for line in file.read_text().splitlines() if Path(line).exists()) if file.exists() else ()
+
+
+def _clones_file(folder: LabFolder, repository: str) -> Path:
+    return folder.repositories / f"{repository}.clones"

@@ -77,6 +77,7 @@ class LabSpec(_Model):
     repository: RepositorySpec = RepositorySpec()
     charts: list[ChartRepositorySpec] = Field(default_factory=list)
     gateway: GatewaySpec = GatewaySpec()
+    scenarios: list[Name] = Field(default_factory=list, description="applied in this order when the lab starts")
 
     @model_validator(mode="after")
     def _unique_clusters(self) -> "LabSpec":

@@ -26,6 +26,7 @@ class RepositoryState(_Model):
     clone_url: str
     head: str | None
     last_webhook: str = ""
+    clones: tuple[str, ...] = ()
 
 
 class ChartState(_Model):

@@ -255,7 +255,7 @@ class TestReadingAndWriting:
         assert b"ok refs/heads/main" in response.content
         assert [(c.old, c.new) for c in served.told()[0].changes] == [(old, new)]
 
-    def test_a_push_in_chunks_is_understood(self, served: Served, fleet: GitRepository, clone: Path) -> None:
+    def test_a_push_in_chunks_is_understood(self, fleet: GitRepository, clone: Path) -> None:
         new = commit(clone, "big", os.urandom(300_000))
         seen = git("-c", "http.postBuffer=65536", "push", "origin", "main", cwd=clone, trace=True)
         assert "Transfer-Encoding: chunked" in seen
@@ -274,7 +274,8 @@ class TestReadingAndWriting:
 
 
 class TestWhoMayDoWhat:
-    def test_without_a_token_known_and_unknown_names_look_alike(self, served: Served, fleet: GitRepository) -> None:
+    @pytest.mark.usefixtures("fleet")
+    def test_without_a_token_known_and_unknown_names_look_alike(self, served: Served) -> None:
         known, unknown = (
             get(served, f"/{name}.git/info/refs?service={READ}", **headers)
             for name, headers in (("fleet", {}), ("nothing", basic("wrong")))
@@ -289,10 +290,9 @@ class TestWhoMayDoWhat:
     def test_rubbish_for_a_token_is_a_wrong_one(self, served: Served, fleet: GitRepository, value: str) -> None:
         assert get(served, f"/{fleet.name}.git/info/refs?service={READ}", authorization=value).status_code == 401
 
+    @pytest.mark.usefixtures("fleet")
     @pytest.mark.parametrize("service", [READ, WRITE])
-    def test_the_token_of_another_repository_finds_nothing(
-        self, served: Served, fleet: GitRepository, service: str
-    ) -> None:
+    def test_the_token_of_another_repository_finds_nothing(self, served: Served, service: str) -> None:
         other = served.repositories.create("other", url="https://github.com/acme/other.git")
         found = [
             get(served, f"/{name}.git/info/refs?service={service}", **basic(other.token)).status_code
@@ -451,8 +451,9 @@ class TestClientsThatGoAway:
 
 
 class TestManyAtOnce:
+    @pytest.mark.usefixtures("clone")
     def test_pushes_to_different_branches_at_once_are_told_apart(
-        self, served: Served, fleet: GitRepository, clone: Path, tmp_path: Path
+        self, served: Served, fleet: GitRepository, tmp_path: Path
     ) -> None:
         clones = [new_clone(served, fleet, tmp_path / f"c{number}") for number in range(8)]
         tips = {f"refs/heads/b{n}": commit(folder, f"f{n}") for n, folder in enumerate(clones)}

@@ -1,9 +1,8 @@
 """The application: all commands, and how errors end the program."""
 
 import sys
-from typing import NoReturn
+from typing import NoReturn, cast
 
-import click
 import typer
 
 from fluxlab.errors import FluxlabError
@@ -13,6 +12,9 @@ from .output import say, show_error
 
 USAGE_EXIT_CODE = 64
 INTERRUPTED_EXIT_CODE = 130
+
+# Typer carries its own copy of click in newer versions: the class is reached through the public one below it.
+UsageExit = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 app = typer.Typer(
     name="fluxlab",
@@ -30,15 +32,12 @@ def main() -> NoReturn:
     """Run the command line: exit code 0 true, 1 false, 2 could not tell, 64 usage."""
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        say(error.format_message())
-        sys.exit(USAGE_EXIT_CODE)
-    except click.UsageError as error:
+    except UsageExit as error:
         error.show()
         sys.exit(USAGE_EXIT_CODE)
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         say("interrupted")
         sys.exit(INTERRUPTED_EXIT_CODE)
     except BrokenPipeError:

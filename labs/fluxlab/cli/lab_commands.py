@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import LabArgument, LabOption, Output, OutputOption, find_lab
-from .output import say, table, ticker
+from .options import LabArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
+from .output import say, summary, table, ticker
 
 if TYPE_CHECKING:
     from fluxlab.status import LabStatus
@@ -25,31 +25,44 @@ def register(app: typer.Typer) -> None:
 def up(
     file: Annotated[Path | None, typer.Argument(help="A lab file; default: one cluster and one repository.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="The lab's name; default: as in the file.")] = None,
+    clone: Annotated[Path | None, typer.Option(help="Clone the repository there, to work in.")] = None,
+    timeout: TimeoutOption = 120.0,
     *,
     retain: Annotated[bool, typer.Option(help="Keep the folder of a lab that did not start, for a look.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Start a lab, or repair the one that runs: what died is started again."""
+    """Start a lab with its scenarios, or repair the one that runs: what died is started again."""
     from fluxlab.lab import Lab
-    from fluxlab.lab_files import with_charts
     from fluxlab.spec import LabSpec, load_spec
-    from fluxlab.state import LabFolder, checked_name
-    from fluxlab.supervisor.launch import up as launch
+    from fluxlab.state import checked_name
 
     spec = load_spec(file) if file else LabSpec()
     if name:
         spec = spec.model_copy(update={"name": checked_name(name)})
     with ticker() as tick:
-        repaired = launch(spec, progress=tick, retain=retain)
-        lab = Lab(LabFolder.named(spec.name))
-        with_charts(lab, file, progress=tick)
-    for component in repaired:
-        say(f"started again: {component}")
-    status_now = lab.status()
+        lab = Lab.up(spec, base=file.parent if file else Path(), progress=tick, retain=retain)
+        if clone:
+            lab.repository.clone(clone.absolute())
+        if spec.scenarios:
+            lab.converge(timeout_seconds=timeout, progress=lambda looks: tick(summary(looks)))
+    state = lab.status()
     if output is Output.JSON:
-        print(status_now.model_dump_json(indent=2))
+        print(state.model_dump_json(indent=2))
     else:
-        _print_status(status_now)
+        _print_status(state)
+        _print_next(state)
+
+
+def _print_next(state: "LabStatus") -> None:
+    clones = [clone for repository in state.repositories for clone in repository.clones]
+    lab = f" --lab {state.name}" if state.name != "playground" else ""
+    print("\nnext:")
+    print(f"  fluxlab flux{lab} get all -A")
+    print(f"  fluxlab kubectl{lab} get pods -A")
+    if clones:
+        print(f"  cd {clones[-1]}    # edit, git commit, git push; then: fluxlab wait{lab}")
+    else:
+        print(f"  fluxlab clone{lab}    # edit, git commit, git push; then: fluxlab wait{lab}")
 
 
 def down(
@@ -60,7 +73,7 @@ def down(
     """End a lab and remove all of it."""
     from fluxlab.errors import UsageError
     from fluxlab.state import LabFolder, lab_folders
-    from fluxlab.supervisor.launch import down as end
+    from fluxlab.supervisor.launch import end
 
     if name and everything:
         raise UsageError("a name and --all contradict each other")
@@ -128,6 +141,8 @@ def _print_status(state: "LabStatus") -> None:
     for repository in state.repositories:
         print(f"\nrepository {repository.url} ({repository.branch} at {(repository.head or 'none')[:10]})")
         print(f"  here: {repository.clone_url}")
+        for clone in repository.clones:
+            print(f"  clone: {clone}")
         if repository.last_webhook:
             print(f"  news of the last push: {repository.last_webhook}")
     for chart in state.charts:

@@ -1,13 +1,18 @@
 """What commands print: answers on stdout, progress and errors on stderr, colours only on a terminal."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
 from fluxlab.errors import FluxlabError
+
+if TYPE_CHECKING:
+    from fluxlab.flux.convergence import Convergence
 
 
 def say(text: str) -> None:
@@ -50,8 +55,8 @@ class Ticker:
         self._last = text
         elapsed = f"{time.monotonic() - self._began:5.1f} s  "
         if self._terminal:
-            width = typer.get_terminal_size()[0] if hasattr(typer, "get_terminal_size") else 100
-            sys.stderr.write(f"\r\x1b[2K{elapsed}{text}"[: width + 5])
+            line = f"{elapsed}{text}"[: shutil.get_terminal_size().columns - 1]
+            sys.stderr.write(f"\r\x1b[2K{line}")
             sys.stderr.flush()
         else:
             say(f"{elapsed}{text}")
@@ -71,3 +76,12 @@ def ticker() -> Iterator[Ticker]:
         yield shown
     finally:
         shown.clear()
+
+
+def summary(looks: Sequence["Convergence"]) -> str:
+    """One line about where a commit has arrived so far."""
+    pending = [pending for seen in looks for pending in seen.pending]
+    arrived = sum(len(seen.arrived) for seen in looks)
+    if not pending:
+        return f"{arrived} objects have arrived"
+    return f"{arrived} arrived, {len(pending)} waiting, first {pending[0]}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import FolderArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
-from .output import say, ticker
+from .output import say, summary, ticker
 
 if TYPE_CHECKING:
     from fluxlab.flux.convergence import Convergence
@@ -59,7 +59,7 @@ def wait(
     with ticker() as tick:
 
         def progress(looks: Sequence["Convergence"]) -> None:
-            tick(_summary(looks))
+            tick(summary(looks))
 
         looks = chosen.converge(commit, timeout_seconds=timeout, progress=progress)
     if output is Output.JSON:
@@ -67,11 +67,3 @@ def wait(
         return
     for seen in looks:
         say(f"commit {seen.commit[:10]} has arrived in {seen.cluster}: {len(seen.arrived)} objects")
-
-
-def _summary(looks: Sequence["Convergence"]) -> str:
-    pending = [pending for seen in looks for pending in seen.pending]
-    arrived = sum(len(seen.arrived) for seen in looks)
-    if not pending:
-        return f"{arrived} objects have arrived"
-    return f"{arrived} arrived, {len(pending)} waiting, first {pending[0]}"

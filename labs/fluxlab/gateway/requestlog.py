@@ -116,4 +116,4 @@ def elapsed_ms(began: float) -> float:
 
 
 def _masked(value: object, redactor: Redactor) -> object:
-    return redactor.redact(value[:LONGEST_TEXT]) if isinstance(value, str) else value
+    return redactor.redact(value)[:LONGEST_TEXT] if isinstance(value, str) else value

@@ -1,5 +1,6 @@
 """Which host is answered by what: a table that may change while the gateway runs, and the decision for each request."""
 
+import ipaddress
 import re
 import threading
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from fluxlab.servers.asgi import answer
 
 HTTPS_PORT, HTTP_PORT = 443, 80
 STANDARD_PORTS = {HTTPS_PORT: True, HTTP_PORT: False}
-HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_-]{1,63})*|[0-9a-f:]{2,39}")
+HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_-]{1,63})*")
 
 Middleware = Callable[[ASGIApp], ASGIApp]
 """Wraps what answers for a host: the place for faults, records and replays."""
@@ -176,9 +177,17 @@ def normal_host(host: str) -> str:
     """A host name as the table has it: lower case, without brackets or a final dot. Raises UsageError for others."""
     inner = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     name = inner.lower().removesuffix(".")
-    if not HOST.fullmatch(name):
+    if not HOST.fullmatch(name) and not _is_ipv6(name):
         raise UsageError(f"{host!r} is no host name")
     return name
+
+
+def _is_ipv6(name: str) -> bool:
+    try:
+        ipaddress.IPv6Address(name)
+    except ValueError:
+        return False
+    return "%" not in name
 
 
 def _parse(url: str) -> tuple[str, int, bool, str]:

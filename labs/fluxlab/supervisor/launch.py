@@ -26,11 +26,11 @@ def alive(record: Record | None) -> bool:
     return record is not None and record.supervisor.process() is not None
 
 
-def up(spec: LabSpec, *, progress: Progress = lambda _: None, retain: bool = False) -> list[str]:
+def launch(spec: LabSpec, *, progress: Progress, retain: bool = False) -> None:
     """Have the lab of `spec` run and ready: start it, resume what a killed one left, or repair what died in it.
 
-    Returns the names of the components that were repaired. A start that fails or is interrupted leaves nothing,
-    unless the lab was there before, or `retain` asks for its folder to be kept.
+    A start that fails or is interrupted leaves nothing, unless the lab was there before, or `retain` asks for its
+    folder to be kept.
 
     Raises:
         UsageError: A lab of that name runs with another spec.
@@ -40,16 +40,16 @@ def up(spec: LabSpec, *, progress: Progress = lambda _: None, retain: bool = Fal
     with held(folder.lock(), what=f"lab {spec.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS):
         record = folder.read_record()
         if record and alive(record):
-            return _join(folder, spec, record, progress)
+            _join(folder, spec, record, progress)
+            return
         fresh = not folder.spec.exists()
         if record:
             progress("reaping what an earlier run left")
             reap(record.children.values())
         _start(folder, spec, progress, keep=retain or not fresh)
-        return []
 
 
-def _join(folder: LabFolder, spec: LabSpec, record: Record, progress: Progress) -> list[str]:
+def _join(folder: LabFolder, spec: LabSpec, record: Record, progress: Progress) -> None:
     if folder.spec.read_text() != spec.model_dump_json():
         raise UsageError(
             f"lab {spec.name} runs already, with another spec",
@@ -58,7 +58,8 @@ def _join(folder: LabFolder, spec: LabSpec, record: Record, progress: Progress) 
         )
     if record.phase is Phase.STARTING:
         _await_ready(folder, progress, running=lambda: alive(folder.read_record()))
-    return Control(folder).repair()
+    for component in Control(folder).repair():
+        progress(f"started again: {component}")
 
 
 def _start(folder: LabFolder, spec: LabSpec, progress: Progress, *, keep: bool) -> None:
@@ -112,7 +113,7 @@ def _await_ready(folder: LabFolder, progress: Progress, *, running: Callable[[],
     )
 
 
-def down(folder: LabFolder) -> None:
+def end(folder: LabFolder) -> None:
     """End a lab and remove its folder; also one that is half-made or whose supervisor is gone."""
     with held(folder.lock(), what=f"lab {folder.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS):
         record = folder.read_record()

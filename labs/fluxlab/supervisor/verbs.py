@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from fluxlab.clusters.local import LocalCluster
+from fluxlab.repository import known_clones
 from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, RepositoryState, StepState
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class SupervisorVerbs:
             clone_url=services.clone_url,
             head=repository.served_commit(),
             last_webhook="; ".join(deliveries),
+            clones=known_clones(self._supervisor.folder, repository.name),
         )
 
     def _charts(self) -> tuple[ChartState, ...]:

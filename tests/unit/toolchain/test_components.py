@@ -26,9 +26,7 @@ def test_every_component_has_a_version_and_a_folder_with_checksums() -> None:
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_the_controllers_are_those_that_this_flux_was_made_for(name: str) -> None:
     # flux2's own go.mod requires each controller's API at the version that it installs.
-    required = re.search(
-        rf"github\.com/fluxcd/{name}/api v(\S+)", (BY_NAME["flux"].folder / "go.mod").read_text()
-    )
+    required = re.search(rf"github\.com/fluxcd/{name}/api v(\S+)", (BY_NAME["flux"].folder / "go.mod").read_text())
     assert required
     assert BY_NAME[name].version == required[1]
 
@@ -49,8 +47,8 @@ def test_the_version_is_that_of_the_required_module_and_of_no_other(tmp_path: Pa
     folder = tmp_path / "alpha"
     folder.mkdir()
     (folder / "go.mod").write_text(
-        "module x\n\ngo 1.26.0\n\nrequire (\n"
-        "\texample.test/alpha/api v9.9.9\n\tother.example.test/alpha v8.8.8\n\texample.test/alpha v1.2.3 // indirect\n)\n"
+        "module x\n\ngo 1.26.0\n\nrequire (\n\texample.test/alpha/api v9.9.9\n"
+        "\tother.example.test/alpha v8.8.8\n\texample.test/alpha v1.2.3 // indirect\n)\n"
         "replace example.test/alpha v7.7.7 => ./x\n"
     )
     component = Component(name="alpha", package="p", module="example.test/alpha", sources=folder.parent)

@@ -73,6 +73,8 @@ def test_a_missing_checksum_file_is_an_error(make_component: Callable[..., Compo
 
 
 def test_the_real_set_has_one_folder_each_for_every_platform() -> None:
-    platforms = [Platform(system=system, architecture=cpu) for system in ("linux", "darwin") for cpu in ("amd64", "arm64")]
+    platforms = [
+        Platform(system=system, architecture=cpu) for system in ("linux", "darwin") for cpu in ("amd64", "arm64")
+    ]
     names = [entry.folder_name for platform in platforms for entry in entries(COMPONENTS, platform=platform)]
     assert len(set(names)) == len(COMPONENTS) * 4

@@ -22,8 +22,8 @@ def module_tree(folder: Path, *, name: str = "source-controller", version: str =
     for path, text in texts.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
-    for path in folder.rglob("*"):
-        path.chmod(0o555 if path.is_dir() else 0o444)
+    for written in folder.rglob("*"):
+        written.chmod(0o555 if written.is_dir() else 0o444)
 
 
 @pytest.fixture
@@ -64,5 +64,7 @@ def test_release_urls_are_replaced_by_the_folders_that_the_releases_are_made_of(
 
 def test_a_flux_that_installs_another_controller_than_the_pinned_one_is_an_error(tmp_path: Path, kubectl: Path) -> None:
     module_tree(tmp_path / "modules", version="1.9.4")
-    with pytest.raises(ToolchainError, match=r"this flux installs source-controller 1\.9\.4, but the toolchain pins 1\.9\.3"):
+    with pytest.raises(
+        ToolchainError, match=r"this flux installs source-controller 1\.9\.4, but the toolchain pins 1\.9\.3"
+    ):
         write(tmp_path, kubectl, versions={"source-controller": "1.9.3"})

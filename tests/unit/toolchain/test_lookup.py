@@ -3,11 +3,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.unit.toolchain.conftest import Bench
 
 from fluxlab.errors import UsageError
 from fluxlab.toolchain import ToolchainError, bundle, find, status
 from fluxlab.toolchain.entries import set_key
-from tests.unit.toolchain.conftest import Bench
 
 
 def test_what_is_installed_is_found_without_starting_a_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

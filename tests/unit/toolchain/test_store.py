@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.unit.toolchain.conftest import BUILT, Bench
 
 from fluxlab.toolchain.entries import LICENCES
 from fluxlab.toolchain.store import Condition
-from tests.unit.toolchain.conftest import BUILT, Bench
 
 
 def condition(bench: Bench, *, verify: bool = False) -> Condition:
@@ -105,7 +105,14 @@ def test_a_manifest_of_something_else_is_damage(bench: Bench, field: str, value:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("modified", -1), ("modified", 1.5), ("modified", 10**300), ("modified", True), ("build_seconds", "1"), ("key", None)],
+    [
+        ("modified", -1),
+        ("modified", 1.5),
+        ("modified", 10**300),
+        ("modified", True),
+        ("build_seconds", "1"),
+        ("key", None),
+    ],
 )
 def test_a_manifest_with_impossible_values_is_damage(bench: Bench, field: str, value: object) -> None:
     bench.install()
