@@ -48,15 +48,19 @@ class Lab:
         for url, source in sources:
             if not source.exists():
                 raise UsageError(f"{source}: no such chart", facts=[f"the lab file names it for {url}"])
-        launch(spec, progress=progress, retain=retain)
-        lab = cls(LabFolder.named(spec.name))
-        for url, source in sources:
-            progress(f"adding {source.name} to {url}")
-            lab.add_chart(source, url=url, replace=True)
-        for scenario in scenarios:
-            progress(f"applying {scenario.name}")
-            lab.apply(scenario)
-        return lab
+        lab: list[Lab] = []
+
+        def fill() -> None:
+            lab.append(cls(LabFolder.named(spec.name)))
+            for url, source in sources:
+                progress(f"adding {source.name} to {url}")
+                lab[0].add_chart(source, url=url, replace=True)
+            for scenario in scenarios:
+                progress(f"applying {scenario.name}")
+                lab[0].apply(scenario)
+
+        launch(spec, progress=progress, serving=fill, retain=retain)
+        return lab[0]
 
     @classmethod
     def find(cls, name: str | None = None) -> "Lab":

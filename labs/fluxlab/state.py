@@ -21,6 +21,8 @@ from .processes import Identity
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 FIRST_PORT = 20000
+SERVING = "git and charts are served"
+"""The step of a start from which on the lab's repository can be pushed to."""
 
 
 def checked_name(name: str, what: str = "lab") -> str:

@@ -12,7 +12,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import psutil
 import pytest
 import yaml
 
-from fluxlab.commands import CommandError, run
+from fluxlab.commands import run
 from fluxlab.toolchain import COMPONENTS, Component, Toolchain, ToolchainError, build, find
 from fluxlab.toolchain.components import CONTROLLERS
 from fluxlab.waiting import wait_until
@@ -182,6 +182,20 @@ def test_a_module_with_another_content_than_the_pinned_one_is_not_built(yard: Ya
     with pytest.raises(ToolchainError) as caught:
         build(components=[tiny])
     assert any("checksum mismatch" in line for line in caught.value.facts)
+    assert yard.entries() == set()
+
+
+@needs_go
+def test_a_program_of_another_module_than_the_pinned_one_is_not_taken(yard: Yard) -> None:
+    other = yard.component("other")
+    tiny = replace(yard.component("tiny"), package="example.test/other")
+    for name in ("go.mod", "go.sum"):
+        lines = [line for line in (other.folder / name).read_text().splitlines() if "example.test/other v" in line]
+        with (tiny.folder / name).open("a") as file:
+            file.write("\n".join(lines) + "\n")
+    with pytest.raises(ToolchainError, match="tiny: what was built is not what was asked for") as caught:
+        build(components=[tiny])
+    assert caught.value.facts == ("module: example.test/other v0.1.0 instead of example.test/tiny v0.1.0",)
     assert yard.entries() == set()
 
 

@@ -1,7 +1,7 @@
 """What is behind the gateway: git, charts, and how they are served."""
 
 from .asgi import asked_by, path_below
-from .chart_archives import ChartError
+from .chart_metadata import ChartError
 from .chart_packaging import package_chart
 from .chart_server import ChartServer
 from .charts import ChartRepository, ChartVersion

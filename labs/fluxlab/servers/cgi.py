@@ -108,7 +108,7 @@ class _Exchange:
         status, headers = await _read_head(self._stdout)
         self._started = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        while chunk := await self._stdout.read(CHUNK_BYTES):
+        while chunk := await self._stdout.read():
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         self._program.at_end()
         await self._send({"type": "http.response.body", "body": b""})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fluxlab.errors import UsageError
 
-from .chart_archives import ChartMetadata
+from .chart_metadata import ChartMetadata
 
 # As Helm does (pkg/ignore, AddDefaults).
 ALWAYS_IGNORED = ("templates/.?*",)
@@ -47,10 +47,8 @@ def _write(target: Path, name: str, source_folder: Path) -> None:
 
 
 def _check_dependencies(metadata: ChartMetadata, source_folder: Path) -> None:
-    listed = metadata.document.get("dependencies")
-    for dependency in listed if isinstance(listed, list) else []:
-        name = str(dependency.get("name")) if isinstance(dependency, dict) else str(dependency)
-        charts = source_folder / "charts"
+    charts = source_folder / "charts"
+    for name in metadata.dependencies:
         if not (charts / name / "Chart.yaml").is_file() and not list(charts.glob(f"{name}-*.tgz")):
             raise UsageError(
                 f"chart {metadata.name}: dependency {name} is not in {charts}", hint="helm dependency build"

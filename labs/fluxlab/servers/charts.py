@@ -16,7 +16,8 @@ import yaml
 
 from fluxlab.errors import FluxlabError, UsageError
 
-from .chart_archives import ChartError, ChartMetadata, digest, precedence, read_metadata
+from .chart_archives import digest, read_metadata
+from .chart_metadata import ChartError, ChartMetadata, precedence
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class _Stored:
 
     def entry(self) -> Mapping[str, object]:
         return {
-            **self.metadata.document,
+            **self.metadata.entry,
             "created": _rfc3339(self.modified),
             "digest": self.digest,
             "urls": [quote(self.metadata.file_name)],

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.processes import reap, tail
 from fluxlab.spec import LabSpec
-from fluxlab.state import LabFolder, Phase, Record, held
+from fluxlab.state import SERVING, LabFolder, Phase, Record, held
 from fluxlab.waiting import wait_until
 
 from .control import Control
@@ -26,10 +26,13 @@ def alive(record: Record | None) -> bool:
     return record is not None and record.supervisor.process() is not None
 
 
-def launch(spec: LabSpec, *, progress: Progress, retain: bool = False) -> None:
+def launch(
+    spec: LabSpec, *, progress: Progress, serving: Callable[[], None] = lambda: None, retain: bool = False
+) -> None:
     """Have the lab of `spec` run and ready: start it, resume what a killed one left, or repair what died in it.
 
-    A start that fails or is interrupted leaves nothing, unless the lab was there before, or `retain` asks for its
+    `serving` is called as soon as git and charts are served, which is long before Flux acts: what is pushed there is
+    in Flux's first fetch. A start that fails or is interrupted leaves nothing, unless the lab was there before, or `retain` asks for its
     folder to be kept.
 
     Raises:
@@ -41,12 +44,13 @@ def launch(spec: LabSpec, *, progress: Progress, retain: bool = False) -> None:
         record = folder.read_record()
         if record and alive(record):
             _join(folder, spec, record, progress)
+            serving()
             return
         fresh = not folder.spec.exists()
         if record:
             progress("reaping what an earlier run left")
             reap(record.children.values())
-        _start(folder, spec, progress, keep=retain or not fresh)
+        _start(folder, spec, progress, serving=serving, keep=retain or not fresh)
 
 
 def _join(folder: LabFolder, spec: LabSpec, record: Record, progress: Progress) -> None:
@@ -62,7 +66,7 @@ def _join(folder: LabFolder, spec: LabSpec, record: Record, progress: Progress) 
         progress(f"started again: {component}")
 
 
-def _start(folder: LabFolder, spec: LabSpec, progress: Progress, *, keep: bool) -> None:
+def _start(folder: LabFolder, spec: LabSpec, progress: Progress, *, serving: Callable[[], None], keep: bool) -> None:
     folder.create()
     folder.spec.write_text(spec.model_dump_json())
     (folder.root / "record.json").unlink(missing_ok=True)
@@ -76,7 +80,7 @@ def _start(folder: LabFolder, spec: LabSpec, progress: Progress, *, keep: bool) 
             cwd="/",
         )
     try:
-        _await_ready(folder, progress, running=lambda: process.poll() is None)
+        _await_ready(folder, progress, serving=serving, running=lambda: process.poll() is None)
     except BaseException:  # also Ctrl-C: whatever ends the start, the supervisor must not be left to itself
         process.terminate()
         try:
@@ -88,7 +92,13 @@ def _start(folder: LabFolder, spec: LabSpec, progress: Progress, *, keep: bool) 
         raise
 
 
-def _await_ready(folder: LabFolder, progress: Progress, *, running: Callable[[], bool]) -> None:
+def _await_ready(
+    folder: LabFolder,
+    progress: Progress,
+    *,
+    running: Callable[[], bool],
+    serving: Callable[[], None] = lambda: None,
+) -> None:
     shown = 0
 
     def ready() -> bool:
@@ -96,8 +106,10 @@ def _await_ready(folder: LabFolder, progress: Progress, *, running: Callable[[],
         ended = not running()  # before the record is read, so that the last one is seen
         record = folder.read_record()
         for step in record.steps[shown:] if record else ():
-            progress(f"{step.at_seconds:5.1f} s  {step.name}")
+            progress(step.name)
             shown += 1
+            if step.name == SERVING:
+                serving()
         if record and record.phase is Phase.FAILED:
             raise FluxlabError(f"lab {folder.name} did not start", facts=[record.error])
         if ended:

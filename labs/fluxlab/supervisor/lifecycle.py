@@ -20,7 +20,7 @@ from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
 from fluxlab.flux import bootstrap
 from fluxlab.processes import Identity, ProcessGroup
 from fluxlab.spec import LabSpec
-from fluxlab.state import LabFolder, Phase, Ports, Record, Step
+from fluxlab.state import SERVING, LabFolder, Phase, Ports, Record, Step
 from fluxlab.toolchain import Toolchain
 from fluxlab.waiting import wait_until
 
@@ -78,7 +78,7 @@ class Supervisor:
             cluster.launch()
         self._step("processes launched")
         self.services.start(self.clusters, SupervisorVerbs(self))
-        self._step("gateway, git and charts serve")
+        self._step(SERVING)
         for cluster in self.clusters:
             cluster.await_api()
         self._step("API serves")

@@ -1,0 +1,57 @@
+# Everything a newcomer needs is a target here; `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.PHONY: help setup lab down test check unit verify bench format clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: fluxlab needs Python 3.11 or newer; next: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@command -v git >/dev/null || { echo "error: git is not installed"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/installed ## Make .venv and the toolchain (15 minutes on two cores, once)
+	@$(BIN)/fluxlab toolchain build
+
+lab: setup ## Start the playground: Flux rolls out the OpenTelemetry demo
+	@$(BIN)/fluxlab up labs/playground.yaml --clone fleet
+	@echo; echo "fluxlab is in $(BIN): export PATH=\"$(CURDIR)/$(BIN):\$$PATH\""
+
+down: ## End the playground
+	@$(BIN)/fluxlab down playground
+
+check: $(VENV)/installed ## Lint, types, the import contract and unit tests (under a minute)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -n $(WORKERS) tests/unit
+
+unit: $(VENV)/installed ## Unit tests alone
+	$(BIN)/pytest -q -n $(WORKERS) tests/unit
+
+test: setup check ## Set up everything, then run all checks and tests on the real programs
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m 'not verify' tests/integration
+
+verify: setup ## What is too long for `make test`: complete matrices; goes on where it was interrupted
+	$(BIN)/python tools/verify.py
+
+bench: setup ## Measure: start, convergence, memory, idle CPU
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/convergence.py
+
+format: $(VENV)/installed ## Format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove what was built here; the toolchain's cache stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

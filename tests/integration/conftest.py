@@ -1,0 +1,108 @@
+"""Labs for tests, and clients that owe nothing to fluxlab: kubectl, flux and git as separate programs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fluxlab.toolchain import find
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Looks at a cluster with kubectl, not with fluxlab."""
+
+    kubeconfig: Path
+
+    def kubectl(self, *arguments: str, check: bool = True) -> str:
+        words = [str(find().binary("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0 or not check, done.stderr
+        return done.stdout if check else done.stdout + done.stderr
+
+    def get(self, *arguments: str) -> dict:
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Runs `fluxlab` as a user does, in a state folder of its own."""
+
+    environment: Mapping[str, str]
+    folder: Path
+    names: set[str] = field(default_factory=set)
+
+    def start(self, *arguments: str, **options: object) -> subprocess.Popen[str]:
+        words = [sys.executable, "-m", "fluxlab", *arguments]
+        return subprocess.Popen(
+            words,
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def run(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            stdout, stderr = process.communicate()
+            pytest.fail(f"fluxlab {' '.join(arguments)} did not end within {timeout} s\n{stdout}\n{stderr}")
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+    def ok(self, *arguments: str, timeout: float = 180) -> str:
+        done = self.run(*arguments, timeout=timeout)
+        assert done.returncode == 0, f"fluxlab {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def observer(self, lab: str, cluster: str = "flux-playground") -> Observer:
+        return Observer(self.state / "labs" / lab / "clusters" / cluster / "kubeconfig")
+
+    @property
+    def state(self) -> Path:
+        return Path(self.environment["FLUXLAB_STATE_DIR"])
+
+
+def _command_line(folder: Path) -> Iterator[CommandLine]:
+    environment = {**os.environ, "FLUXLAB_STATE_DIR": str(folder / "state")}
+    environment.pop("FLUXLAB_LAB", None)
+    fluxlab = CommandLine(environment=environment, folder=folder)
+    yield fluxlab
+    done = fluxlab.run("down", "--all")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def fluxlab(tmp_path: Path) -> Iterator[CommandLine]:
+    """The command line in an empty state folder; whatever labs a test starts are ended."""
+    yield from _command_line(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """One lab named `shared` with the demo, for tests that only look, or that clean up what they change."""
+    for command_line in _command_line(tmp_path_factory.mktemp("shared")):
+        (command_line.folder / "lab.yaml").write_text("name: shared\nscenarios: [otel-demo]\n")
+        command_line.ok("up", "lab.yaml")
+        yield command_line
+
+
+@pytest.fixture
+def eventually() -> Callable[..., object]:
+    """Wait for a fact that the test itself observes."""
+    from fluxlab.waiting import wait_until
+
+    def wait(probe: Callable[[], object], *, within: float = 30, what: str = "the fact") -> object:
+        return wait_until(probe, what=what, timeout_seconds=within, interval_seconds=0.1)
+
+    return wait
