@@ -17,7 +17,10 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "-m", "verify", "-p", "no:cachep
 def content() -> str:
     """A digest of all files that git knows or would add."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
     digest = hashlib.sha256()
     for name in sorted(listed.stdout.decode().split("\0")):

@@ -1,0 +1,85 @@
+"""How long from the end of `git push` until an object has changed, and until the commit has converged."""
+
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from measure import Figure, arguments, command, report, state_of_its_own
+
+from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.objects import text_at
+from fluxlab.clusters.resources import CONFIG_MAP
+from fluxlab.lab import Lab
+
+MANIFEST = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: probe, namespace: default}}
+data: {{run: "{run}"}}
+"""
+
+
+class Watcher(threading.Thread):
+    """Notes when each value of the probe is first seen, by a watch of its own."""
+
+    def __init__(self, api: KubeApi) -> None:
+        super().__init__(daemon=True)
+        self._api = api
+        self.seen: dict[str, float] = {}
+        self.news = threading.Condition()
+
+    def run(self) -> None:
+        """Follow the ConfigMap until the process ends."""
+        while True:
+            for _, found in self._api.watch(CONFIG_MAP, namespace="default"):
+                if found.name == "probe":
+                    with self.news:
+                        self.seen.setdefault(text_at(found.raw, "data", "run"), time.monotonic())
+                        self.news.notify_all()
+
+    def wait_for(self, run: str) -> float:
+        """When `run` was first seen."""
+        with self.news:
+            if not self.news.wait_for(lambda: run in self.seen, timeout=60):
+                raise TimeoutError(run)
+            return self.seen[run]
+
+
+def git(clone: Path, *words: str) -> str:
+    """Git in the clone."""
+    done = subprocess.run(["git", "-C", str(clone), *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments(runs=20)
+    applied, converged, pushes = [], [], []
+    with state_of_its_own(), tempfile.TemporaryDirectory(prefix="fluxlab-benchmark-") as folder:
+        command("up", "--name", "convergence")
+        lab = Lab.find("convergence")
+        clone = lab.repository.clone(Path(folder) / "fleet")
+        watcher = Watcher(lab.api())
+        watcher.start()
+        for run in range(options.runs + 1):
+            (clone / "clusters/flux-playground/probe.yaml").write_text(MANIFEST.format(run=run))
+            git(clone, "add", "--all")
+            git(clone, "-c", "user.name=benchmark", "-c", "user.email=b@localhost", "commit", "-qm", f"Run {run}")
+            began = time.monotonic()
+            git(clone, "push", "-q")
+            pushed = time.monotonic()
+            seen = watcher.wait_for(str(run))
+            lab.converge(git(clone, "rev-parse", "HEAD"))
+            if run:  # the first one creates the object and warms what is cached
+                pushes.append(pushed - began)
+                applied.append(seen - pushed)
+                converged.append(time.monotonic() - pushed)
+    samples = {"git push": pushes, "push to object applied": applied, "push to converged": converged}
+    figures = [Figure(name=name, unit="s", samples=tuple(values)) for name, values in samples.items()]
+    report(figures, json_file=options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""How long until a lab acts, until the demo has arrived, and what a lab costs while nothing happens.
+
+`acting` is proven by a GitRepository that the benchmark itself creates as soon as the API lets it, and that its
+controller has judged; the controllers' own /readyz is true seconds earlier.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+import httpx
+import psutil
+from measure import FLUXLAB, ROOT, Figure, arguments, command, report, state_of_its_own
+
+from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
+from fluxlab.clusters.resources import GIT_REPOSITORY, POD
+from fluxlab.errors import FluxlabError
+from fluxlab.state import LabFolder
+from fluxlab.toolchain import find
+
+PROBE = {
+    "apiVersion": GIT_REPOSITORY.api_version,
+    "kind": "GitRepository",
+    "metadata": {"name": "probe", "namespace": "default"},
+    "spec": {"interval": "1h", "url": "https://github.com/acme/fleet.git"},
+}
+DEMO_PODS = 34
+TIMEOUT_SECONDS = 60
+
+
+def seconds_until(fact: Callable[[], bool], began: float) -> float:
+    """Seconds from `began` until `fact` holds; polls every 5 ms."""
+    while True:
+        try:
+            if fact():
+                return time.monotonic() - began
+        except (OSError, ApiError, ApiUnreachableError, httpx.HTTPError, FluxlabError):
+            pass  # not there yet is what is being waited for
+        if time.monotonic() - began > TIMEOUT_SECONDS:
+            raise TimeoutError
+        time.sleep(0.005)
+
+
+class Probe:
+    """Watches one start from outside."""
+
+    def __init__(self, lab: str) -> None:
+        self._kubeconfig = LabFolder.named(lab).kubeconfig("flux-playground")
+        self._api: KubeApi | None = None
+        self._created = False
+
+    def _client(self) -> KubeApi:
+        if self._api is None:
+            self._api = KubeApi.from_kubeconfig(self._kubeconfig)
+        return self._api
+
+    def acting(self) -> bool:
+        """Whether source-controller has judged the benchmark's own GitRepository."""
+        if not self._created:
+            self._client().create(GIT_REPOSITORY, PROBE, namespace="default")
+            self._created = True
+        return self._client().get(GIT_REPOSITORY, "probe", namespace="default").condition("Ready") is not None
+
+    def demo_ready(self) -> bool:
+        """Whether all pods of the demo and of Flux are Ready."""
+        pods = self._client().list(POD)
+        ready = [pod for pod in pods if (seen := pod.condition("Ready")) and seen.status == "True"]
+        return len(ready) == len(pods) == DEMO_PODS
+
+
+def start(*words: str) -> tuple[subprocess.Popen[bytes], float]:
+    """Run `fluxlab up` in the background."""
+    began = time.monotonic()
+    output = subprocess.DEVNULL
+    return subprocess.Popen([*FLUXLAB, "up", *words], stdout=output, stderr=output, cwd=ROOT), began
+
+
+def steps(lab: str) -> dict[str, float]:
+    """The supervisor's own account of the start."""
+    record = LabFolder.named(lab).read_record()
+    return {step.name: step.at_seconds for step in record.steps} if record else {}
+
+
+def measure_empty(runs: int, samples: dict[str, list[float]], *, title: str) -> None:
+    """`up` of an empty lab until Flux acts."""
+    for _ in range(runs):
+        process, began = start("--name", "empty")
+        samples[f"{title}: Flux acts"].append(seconds_until(Probe("empty").acting, began))
+        process.wait()
+        samples[f"{title}: command returns"].append(time.monotonic() - began)
+        for name, at in steps("empty").items():
+            samples[f"{title}: step: {name}"].append(at)
+        samples["down of an empty lab"].append(command("down", "empty"))
+
+
+def measure_demo(runs: int, samples: dict[str, list[float]]) -> None:
+    """`up` of the playground until every pod is Ready; the last one stays."""
+    for run in range(runs):
+        process, began = start("labs/playground.yaml")
+        samples["up with the demo: all pods Ready"].append(seconds_until(Probe("playground").demo_ready, began))
+        process.wait()
+        samples["up with the demo: command returns"].append(time.monotonic() - began)
+        if run < runs - 1:
+            samples["down with the demo"].append(command("down", "playground"))
+
+
+def memory() -> dict[str, float]:
+    """Proportional set size of each process of the playground, in MB."""
+    record = LabFolder.named("playground").read_record()
+    if record is None:
+        raise FluxlabError("the playground is gone")
+    processes = {"supervisor": record.supervisor, **record.children}
+    sizes = {name: psutil.Process(who.pid).memory_full_info().pss / 1e6 for name, who in processes.items()}
+    return {**{name: round(size, 1) for name, size in sizes.items()}, "total": round(sum(sizes.values()), 1)}
+
+
+def idle(seconds: float) -> dict[str, float]:
+    """CPU of each process while nothing happens, in percent of one core."""
+    record = LabFolder.named("playground").read_record()
+    if record is None:
+        raise FluxlabError("the playground is gone")
+    processes = {
+        name: psutil.Process(who.pid) for name, who in {"supervisor": record.supervisor, **record.children}.items()
+    }
+
+    def spent() -> dict[str, float]:
+        return {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
+
+    time.sleep(5)  # let the rollout's last heartbeats pass
+    before = spent()
+    time.sleep(seconds)
+    after = spent()
+    shares = {name: 100 * (after[name] - before[name]) / seconds for name in processes}
+    return {**{name: round(share, 2) for name, share in shares.items()}, "total": round(sum(shares.values()), 2)}
+
+
+def without_a_seed(samples: dict[str, list[float]]) -> None:
+    """The first start after a change of the toolchain: it also makes the seed."""
+    programs = find().binary("flux").parent.parent
+    with tempfile.TemporaryDirectory(prefix="fluxlab-benchmark-") as cache:
+        changed = {"FLUXLAB_TOOLCHAIN": str(programs), "FLUXLAB_CACHE_DIR": cache}
+        before = dict(os.environ)
+        os.environ.update(changed)
+        try:
+            measure_empty(1, samples, title="up without a seed")
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments(runs=5)
+    samples: dict[str, list[float]] = defaultdict(list)
+    with state_of_its_own():
+        command("up", "--name", "warm")  # page cache, seed
+        command("down", "warm")
+        for _ in range(10):
+            samples["fluxlab --help"].append(command("--help"))
+        for _ in range(min(3, options.runs)):
+            without_a_seed(samples)
+        measure_empty(options.runs, samples, title="up with a seed")
+        measure_demo(options.runs, samples)
+        facts = {"pss_mb": memory(), f"idle_cpu_percent_over_{options.idle_seconds:g}_s": idle(options.idle_seconds)}
+    figures = [Figure(name=name, unit="s", samples=tuple(values)) for name, values in samples.items()]
+    report(figures, json_file=options.json, **{name: json.dumps(fact) for name, fact in facts.items()})
+
+
+if __name__ == "__main__":
+    main()
