@@ -1,5 +1,6 @@
 """How long from the end of `git push` until an object has changed, and until the commit has converged."""
 
+import contextlib
 import subprocess
 import tempfile
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from measure import Figure, arguments, command, report, state_of_its_own
 
-from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.api import ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import text_at
 from fluxlab.clusters.resources import CONFIG_MAP
 from fluxlab.lab import Lab
@@ -32,12 +33,16 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         """Follow the ConfigMap until the process ends."""
-        while True:
-            for _, found in self._api.watch(CONFIG_MAP, namespace="default"):
-                if found.name == "probe":
-                    with self.news:
-                        self.seen.setdefault(text_at(found.raw, "data", "run"), time.monotonic())
-                        self.news.notify_all()
+        with contextlib.suppress(ApiUnreachableError):  # the lab has ended
+            while True:
+                self._watch()
+
+    def _watch(self) -> None:
+        for _, found in self._api.watch(CONFIG_MAP, namespace="default"):
+            if found.name == "probe":
+                with self.news:
+                    self.seen.setdefault(text_at(found.raw, "data", "run"), time.monotonic())
+                    self.news.notify_all()
 
     def wait_for(self, run: str) -> float:
         """When `run` was first seen."""

@@ -60,9 +60,8 @@ def _git(*arguments: str) -> str:
 def report(figures: Sequence[Figure], *, json_file: Path | None, **facts: object) -> None:
     """Print the figures, and write them with all samples to `json_file`."""
     where = machine()
-    print(
-        f"{where['cores']} cores, {where['memory_gb']} GB, load {where['load']}, {where['system']}, {where['commit']}"
-    )
+    size = f"{where['cores']} cores, {where['memory_gb']} GB"
+    print(f"{size}, load {where['load']}, {where['system']}, commit {where['commit']}")
     for figure in figures:
         print(figure.line())
     for name, fact in facts.items():

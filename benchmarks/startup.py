@@ -17,12 +17,13 @@ import psutil
 from measure import FLUXLAB, ROOT, Figure, arguments, command, report, state_of_its_own
 
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
+from fluxlab.clusters.objects import JsonObject
 from fluxlab.clusters.resources import GIT_REPOSITORY, POD
 from fluxlab.errors import FluxlabError
 from fluxlab.state import LabFolder
 from fluxlab.toolchain import find
 
-PROBE = {
+PROBE: JsonObject = {
     "apiVersion": GIT_REPOSITORY.api_version,
     "kind": "GitRepository",
     "metadata": {"name": "probe", "namespace": "default"},
@@ -123,9 +124,8 @@ def idle(seconds: float) -> dict[str, float]:
     record = LabFolder.named("playground").read_record()
     if record is None:
         raise FluxlabError("the playground is gone")
-    processes = {
-        name: psutil.Process(who.pid) for name, who in {"supervisor": record.supervisor, **record.children}.items()
-    }
+    running = {"supervisor": record.supervisor, **record.children}
+    processes = {name: psutil.Process(who.pid) for name, who in running.items()}
 
     def spent() -> dict[str, float]:
         return {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
