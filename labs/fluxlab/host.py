@@ -3,12 +3,96 @@
 import ctypes
 import os
 import signal
+import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1
 UNIX_PATH_BYTES = 100
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def start_time(pid: int) -> float:
+    """When a process started, in seconds since the machine did: setting the clock does not change it.
+
+    Elsewhere psutil's `create_time` serves. Raises ProcessLookupError when there is no such process.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except FileNotFoundError as error:
+        raise ProcessLookupError(pid) from error
+    ticks = stat.rpartition(b")")[2].split()[19]  # field 22 of proc(5), counted from behind the program's name
+    return int(ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def port_lock(port: int) -> socket.socket | None:
+    """A lock on a port's number, held until it is closed or its process ends; None when another process has it.
+
+    A name in Linux's abstract socket namespace: it holds between all state folders and users that share the loopback
+    interface, and leaves no file. Elsewhere a lock file in the folder for temporary files serves.
+    """
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        lock.bind(f"\0fluxlab-port-{port}")
+    except OSError:
+        lock.close()
+        return None
+    return lock
+
+
+def make_private(folder: Path) -> Path:
+    """Make a folder and those above it, for their owner only, whatever the umask. Raises OSError."""
+    for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
+        missing.mkdir(exist_ok=True)
+        missing.chmod(0o700)
+    return folder
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Put off what Ctrl-C and its like do until the end of the context. Only in the main thread: they end no other."""
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda seen, _: arrived.append(seen)) for number in _handled()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
+
+
+@contextmanager
+def ended_by_exception() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP raise SystemExit, where they would end the process without any clean-up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    plain = [number for number in _handled() if signal.getsignal(number) is signal.SIG_DFL]
+    for number in plain:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in plain:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _handled() -> list[signal.Signals]:
+    # What is ignored (by nohup, say) stays so; a handler that C code set is not ours to touch.
+    return [number for number in ENDING_SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
 
 def die_with_parent() -> Callable[[], None]:

@@ -13,10 +13,10 @@ from .scenarios import Scenario, load_scenario
 from .servers.chart_packaging import package_chart
 from .servers.charts import ChartRepository, ChartVersion
 from .spec import LabSpec
-from .state import LabFolder, lab_folders
+from .state import LabFolder, Phase, lab_folders
 from .status import LabStatus, StepState
 from .supervisor.charts import chart_folder
-from .supervisor.control import Control
+from .supervisor.control import Control, SupervisorGoneError
 from .supervisor.launch import Progress, alive, end, launch
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
@@ -37,30 +37,37 @@ class Lab:
 
     @classmethod
     def up(
-        cls, spec: LabSpec, *, base: Path = Path(), progress: Progress = lambda _: None, retain: bool = False
+        cls,
+        spec: LabSpec,
+        *,
+        base: Path = Path(),
+        progress: Progress = lambda _: None,
+        retain: bool = False,
+        lifeline: bool = False,
     ) -> "Lab":
-        """Have the lab of `spec` run, with its charts and scenarios; paths in the spec are relative to `base`.
+        """Have the lab of `spec` run; a new one begins with its charts and scenarios, by paths relative to `base`.
+
+        With `lifeline` a new lab ends, and its folder goes, when this process does, whatever ends it.
 
         Raises what `supervisor.launch.launch` raises, and UsageError for a chart or scenario that is not there.
         """
         scenarios = [load_scenario(name) for name in spec.scenarios]
         sources = [(repository.url, base / chart) for repository in spec.charts for chart in repository.charts]
         for url, source in sources:
-            if not source.exists():
+            if not source.exists() and not LabFolder.named(spec.name).spec.exists():
                 raise UsageError(f"{source}: no such chart", facts=[f"the lab file names it for {url}"])
-        lab: list[Lab] = []
 
         def fill() -> None:
-            lab.append(cls(LabFolder.named(spec.name)))
+            lab = cls(LabFolder.named(spec.name))
             for url, source in sources:
                 progress(f"adding {source.name} to {url}")
-                lab[0].add_chart(source, url=url, replace=True)
+                lab.add_chart(source, url=url, replace=True)
             for scenario in scenarios:
                 progress(f"applying {scenario.name}")
-                lab[0].apply(scenario)
+                lab.apply(scenario)
 
-        launch(spec, progress=progress, serving=fill, retain=retain)
-        return lab[0]
+        launch(spec, progress=progress, serving=fill, retain=retain, lifeline=lifeline)
+        return cls(LabFolder.named(spec.name))
 
     @classmethod
     def find(cls, name: str | None = None) -> "Lab":
@@ -91,12 +98,16 @@ class Lab:
     def status(self) -> LabStatus:
         """How the lab is; told from its record when its supervisor is dead."""
         record = self.folder.read_record()
+        phase, error = "dead", f"its supervisor is gone; see {self.folder.supervisor_log}"
         if record and alive(record):
-            return self.control.status()
+            try:
+                return self.control.status()
+            except SupervisorGoneError as gone:  # it does not serve yet, or hangs
+                phase, error = record.phase, "" if record.phase == Phase.STARTING else gone.what
         return LabStatus(
             name=self.name,
-            phase="failed" if record and record.phase == "failed" else "dead",
-            error=(record and record.error) or f"its supervisor is gone; see {self.folder.supervisor_log}",
+            phase="failed" if record and record.phase == Phase.FAILED else phase,
+            error=(record and record.error) or error,
             folder=str(self.folder.root),
             steps=tuple(StepState(name=step.name, at_seconds=step.at_seconds) for step in record.steps)
             if record
@@ -129,7 +140,7 @@ class Lab:
         repository = self.charts(url)
         if source.is_file():
             return repository.add(source, replace=replace)
-        with tempfile.TemporaryDirectory(prefix="fluxlab-") as folder:
+        with tempfile.TemporaryDirectory(dir=self.folder.scratch) as folder:
             return repository.add(package_chart(source, Path(folder)), replace=replace)
 
     def apply(self, scenario: Scenario | str, *, message: str | None = None) -> str:

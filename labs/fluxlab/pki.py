@@ -1,10 +1,13 @@
 """The certificate authorities of a lab: made afresh for each lab, kept in 0600 files of its state directory."""
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
+
+from .host import make_private
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +20,17 @@ class KeyPairFiles:
 
 def write_private(path: Path, content: bytes | str) -> Path:
     """Write a file that only its owner can read, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-    temporary.replace(path)
+    make_private(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)  # also under a umask that takes rights from the owner
+            file.write(content.encode() if isinstance(content, str) else content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return path
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from .errors import FluxlabError
-from .host import die_with_parent
+from .errors import FluxlabError, WaitTimeoutError
+from .host import die_with_parent, start_time
+from .waiting import wait_until
 
 STOP_GRACE_SECONDS = 5.0
 LOG_LINES_QUOTED = 8
@@ -28,36 +29,50 @@ class Identity:
     """A process that cannot be mistaken for a later one with the same pid."""
 
     pid: int
-    started: float
-    """Seconds since the epoch, as the kernel reports it (psutil's create_time)."""
+    since_boot: float
+    """When it started, in seconds since the machine did."""
 
     @classmethod
     def of(cls, pid: int) -> "Identity":
-        """The identity of a running process. Raises psutil.NoSuchProcess when there is none."""
-        return cls(pid=pid, started=psutil.Process(pid).create_time())
+        """The identity of a running process. Raises ProcessLookupError when there is none."""
+        return cls(pid=pid, since_boot=start_time(pid))
 
     def process(self) -> psutil.Process | None:
         """The process, if it still runs and is not a zombie."""
         try:
+            same = abs(start_time(self.pid) - self.since_boot) < CLOCK_TICK_SECONDS
             found = psutil.Process(self.pid)
-            same = abs(found.create_time() - self.started) < CLOCK_TICK_SECONDS
             running = found.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+        except (ProcessLookupError, psutil.NoSuchProcess):
             return None
         return found if same and running else None
 
 
 def reap(identities: Iterable[Identity], *, grace_seconds: float = 2.0) -> list[int]:
     """End the processes that still run: SIGTERM, then SIGKILL after the grace. Returns the pids that were ended."""
-    found = [process for identity in identities if (process := identity.process())]
-    for process in found:
+    found = {identity: process for identity in identities if (process := identity.process())}
+    for process in found.values():
         _signal(process, signal.SIGTERM)
         _signal(process, signal.SIGCONT)  # a stopped process acts on SIGTERM only when it goes on
-    _, stubborn = psutil.wait_procs(found, timeout=grace_seconds)
-    for process in stubborn:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(stubborn, timeout=grace_seconds)
-    return [process.pid for process in found]
+    if not _ended(found, grace_seconds):
+        for identity in found:
+            if stubborn := identity.process():
+                _signal(stubborn, signal.SIGKILL)
+        _ended(found, grace_seconds)
+    return [identity.pid for identity in found]
+
+
+def _ended(identities: Iterable[Identity], timeout_seconds: float) -> bool:
+    # Not psutil's wait: for it a zombie whose parent is late to ask (an init of a container, say) has not ended.
+    try:
+        return wait_until(
+            lambda: not any(identity.process() for identity in identities),
+            what="the processes end",
+            timeout_seconds=timeout_seconds,
+            interval_seconds=0.01,
+        )
+    except WaitTimeoutError:
+        return False
 
 
 def _signal(process: psutil.Process, number: int) -> None:
@@ -73,7 +88,7 @@ def tail(log: Path, lines: int = LOG_LINES_QUOTED) -> list[str]:
         with log.open("rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - 64 * 1024))
-            return file.read().decode(errors="replace").splitlines()[-lines:]
+            return file.read().decode(errors="replace").splitlines()[-lines:] if lines else []
     except FileNotFoundError:
         return []
 
@@ -130,7 +145,10 @@ class ManagedProcess:
         code = self._popen.poll()
         if code is None:
             return "running"
-        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if code >= 0:
+            return f"exit code {code}"
+        known = -code in set(signal.Signals)  # most real-time signals have no name
+        return f"killed by {signal.Signals(-code).name if known else f'signal {-code}'}"
 
     def died(self) -> ProcessDiedError:
         """The error that tells of its end, with its last log lines."""
@@ -192,10 +210,11 @@ class ProcessGroup:
         processes = list(self._processes.values())
         return [process for process in processes if not process.running and not process.expected_to_end]
 
-    def check(self) -> None:
-        """Raise ProcessDiedError for the first process that ended without being told to."""
+    def check(self, *names: str) -> None:
+        """Raise ProcessDiedError for the first process (of these, if any are named) that ended by itself."""
         for process in self.dead():
-            raise process.died()
+            if not names or process.name in names:
+                raise process.died()
 
     def stop(self, *names: str, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
         """End these processes together: SIGTERM to all, then SIGKILL to those left after the grace."""

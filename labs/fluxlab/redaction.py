@@ -1,10 +1,11 @@
-"""Mask secret values in everything that fluxlab writes: by exact value, base64 and URL-encoding."""
+"""Mask secret values in everything that fluxlab writes: by exact value, base64, URL-encoding and JSON's escapes."""
 
 import base64
+import json
 import re
 import threading
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 MASK = "[redacted]"
 # Shorter values are masked nowhere: they would hit ordinary words and make every line unreadable.
@@ -12,17 +13,28 @@ MINIMUM_LENGTH = 6
 
 
 def spellings(value: str) -> set[str]:
-    """The forms in which a value shows up in text: raw, URL-encoded, and base64 at each of the three byte offsets."""
-    raw = value.encode()
-    found = {value, quote(value, safe="")}
+    """The forms in which a value shows up in text: raw, URL-encoded, JSON-escaped, and base64 at each byte offset."""
+    found = {value, *_url_encoded(value), *_base64(value.encode())}
+    found |= {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return {spelling for spelling in found if len(spelling) >= MINIMUM_LENGTH}
+
+
+def _url_encoded(value: str) -> set[str]:
+    encoded = {quote(value, safe=""), quote(value), quote_plus(value)}
+    return encoded | {re.sub("%[0-9A-F]{2}", lambda digits: digits[0].lower(), text) for text in encoded}
+
+
+def _base64(raw: bytes) -> set[str]:
+    found = set()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for offset in range(3):
             encoded = encode(b"\0" * offset + raw).decode().rstrip("=")
-            # The first characters still carry bits of the padding, the last ones bits of what follows the value.
+            # The first characters still carry bits of what precedes the value, the last one bits of what follows it,
+            # if anything does.
             start = (0, 2, 3)[offset]
-            whole = (offset + len(raw)) // 3 * 4
-            found.add(encoded[start:whole] if offset or whole < len(encoded) else encoded)
-    return {spelling for spelling in found if len(spelling) >= MINIMUM_LENGTH}
+            whole = (offset + len(raw)) * 8 // 6
+            found |= {encoded[start:whole], encoded[start:]}
+    return found
 
 
 class Redactor:

@@ -86,7 +86,7 @@ class Repository:
 
         Raises CommandError when git refuses, for example because somebody else pushed in between.
         """
-        with tempfile.TemporaryDirectory(prefix="fluxlab-") as folder:
+        with tempfile.TemporaryDirectory(dir=self._folder.scratch) as folder:
             tree = Path(folder) / "tree"
             self._git("clone", "--quiet", "--depth=1", f"--branch={self.branch}", self.clone_url, tree)
             for path, content in files.items():

@@ -1,11 +1,14 @@
 """What is on disk: one folder per lab with its record, and the locks that keep two from doing the same."""
 
+import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -14,13 +17,15 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from .errors import FluxlabError, UsageError
-from .host import ephemeral_ports
+from .errors import FluxlabError, UsageError, WaitTimeoutError
+from .host import ephemeral_ports, make_private, port_lock
 from .pki import write_private
 from .processes import Identity
+from .waiting import wait_until
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 FIRST_PORT = 20000
+PORTS = 65536
 SERVING = "git and charts are served"
 """The step of a start from which on the lab's repository can be pushed to."""
 
@@ -76,7 +81,7 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
-        """The inverse of `to_json`. Raises ValueError, KeyError or TypeError on anything else."""
+        """The inverse of `to_json`. Raises ValueError, KeyError, TypeError or AttributeError on anything else."""
         raw = json.loads(text)
         return cls(
             phase=Phase(raw["phase"]),
@@ -146,19 +151,32 @@ class LabFolder:
         """The administrator's kubeconfig of one cluster."""
         return self.cluster(cluster) / "kubeconfig"
 
+    @property
+    def scratch(self) -> Path:
+        """For files that only a running command needs: made if need be, and removed with the lab at the latest."""
+        return make_private(self.root / "scratch")
+
     def create(self) -> None:
-        """Make the folder, private to its owner."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder, private to its owner. Raises FluxlabError where it cannot be made."""
+        _made(self.root)
 
     def remove(self) -> None:
-        """Remove everything of this lab from disk."""
-        shutil.rmtree(self.root, ignore_errors=False)
+        """Remove everything of this lab from disk, and what interrupted removals left. Raises FluxlabError."""
+        trash = _made(self.root.parent.parent / "trash")
+        # First out of the way in one step: a removal that is interrupted leaves no half lab of that name.
+        own = trash / f"{self.name}.{os.getpid()}.{time.monotonic_ns()}"
+        with contextlib.suppress(FileNotFoundError):
+            self.root.rename(own)
+        for rest in trash.iterdir():
+            _discard(rest)
+        if own.exists():
+            raise FluxlabError(f"{own} cannot be removed", hint=f"rm -rf {shlex.quote(str(own))}")
 
     def read_record(self) -> Record | None:
         """The last record, or None when there is none or it is not whole."""
         try:
             return Record.from_json((self.root / "record.json").read_text())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def write_record(self, record: Record) -> None:
@@ -166,16 +184,31 @@ class LabFolder:
         write_private(self.root / "record.json", record.to_json())
 
     def lock(self) -> FileLock:
-        """The lock that whoever changes this lab from outside (up, down) holds meanwhile."""
-        locks = self.root.parent.parent / "locks"
-        locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return FileLock(locks / f"{self.name}.lock")
+        """The lock that whoever changes this lab from outside (up, down) holds meanwhile. Raises FluxlabError."""
+        return FileLock(_made(self.root.parent.parent / "locks") / f"{self.name}.lock")
 
 
 def lab_folders() -> list[LabFolder]:
     """All labs that left something on disk, by name."""
     labs = state_folder() / "labs"
-    return [LabFolder(path) for path in sorted(labs.iterdir())] if labs.is_dir() else []
+    found = [path for path in sorted(labs.iterdir()) if NAME.fullmatch(path.name)] if labs.is_dir() else []
+    return [LabFolder(path) for path in found if path.is_dir()]
+
+
+def _made(folder: Path) -> Path:
+    try:
+        return make_private(folder)
+    except OSError as error:
+        hint = "let FLUXLAB_STATE_DIR name a folder that can be written to, with space in it"
+        raise FluxlabError(f"{folder} cannot be made", facts=[str(error)], hint=hint) from error
+
+
+def _discard(path: Path) -> None:
+    # Errors are for whoever owns the path to notice: another process may well be removing the same.
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class Ports:
@@ -185,38 +218,51 @@ class Ports:
     foreign program, which the start then notices.
     """
 
-    def __init__(self) -> None:
-        self._folder = state_folder() / "ports"
-        self._locks: dict[int, FileLock] = {}
+    def __init__(self, memory: Path | None = None) -> None:
+        """With `memory` (a file) a name gets the port it had before, if that is still free: others remember it."""
+        self._memory = memory
+        self._ports = _remembered(memory)
+        self._locks: dict[int, socket.socket] = {}
 
-    def reserve(self, preferred: int | None = None) -> int:
-        """A free port that stays ours until `release`; `preferred` if it is one. Raises FluxlabError if none is."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for port in self._candidates(preferred):
-            lock = FileLock(self._folder / f"{port}.lock")
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
+    def reserve(self, name: str = "") -> int:
+        """A free port that stays ours until `release`. Raises FluxlabError if none is."""
+        for port in self._candidates(self._ports.get(name)):
+            if (lock := port_lock(port)) is None:
                 continue
             if _free(port):
                 self._locks[port] = lock
+                self._remember(name, port)
                 return port
-            lock.release()
+            lock.close()
         raise FluxlabError("no free port on loopback", facts=[f"tried {FIRST_PORT} to {ephemeral_ports().start - 1}"])
+
+    def _remember(self, name: str, port: int) -> None:
+        if self._memory and name and self._ports.get(name) != port:
+            self._ports[name] = port
+            write_private(self._memory, json.dumps(self._ports))
 
     def _candidates(self, preferred: int | None) -> Iterator[int]:
         ephemeral = ephemeral_ports()
         if preferred is not None:
             yield preferred
-        for port in range(FIRST_PORT, 65536):
+        for port in range(FIRST_PORT, PORTS):
             if port not in ephemeral and port not in self._locks:
                 yield port
 
     def release(self) -> None:
         """Give all ports back."""
         for lock in self._locks.values():
-            lock.release()
+            lock.close()
         self._locks.clear()
+
+
+def _remembered(memory: Path | None) -> dict[str, int]:
+    try:
+        content = json.loads(memory.read_text()) if memory else {}
+    except (OSError, ValueError):
+        return {}  # other ports do as well
+    entries = content.items() if isinstance(content, dict) else ()
+    return {name: port for name, port in entries if isinstance(port, int) and 0 < port < PORTS}
 
 
 def _free(port: int) -> bool:
@@ -231,11 +277,25 @@ def _free(port: int) -> bool:
 
 
 @contextmanager
-def held(lock: FileLock, *, what: str, timeout_seconds: float) -> Iterator[None]:
-    """Hold `lock`. Raises FluxlabError when another process keeps it longer than the timeout."""
+def held(
+    lock: FileLock, *, what: str, timeout_seconds: float, waiting: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Hold `lock`; `waiting` is called again and again while another process has it.
+
+    Raises FluxlabError when that keeps it longer than the timeout.
+    """
+
+    def acquired() -> bool:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            waiting()
+            return False
+        return True
+
     try:
-        lock.acquire(timeout=timeout_seconds)
-    except Timeout:
+        wait_until(acquired, what=what, timeout_seconds=timeout_seconds, interval_seconds=0.05)
+    except WaitTimeoutError:
         raise FluxlabError(f"{what}: another fluxlab process is at it", facts=[f"lock {lock.lock_file}"]) from None
     try:
         yield

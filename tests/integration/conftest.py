@@ -73,7 +73,7 @@ class CommandLine:
         return Path(self.environment["FLUXLAB_STATE_DIR"])
 
 
-def _command_line(folder: Path) -> Iterator[CommandLine]:
+def command_lines(folder: Path) -> Iterator[CommandLine]:
     environment = {**os.environ, "FLUXLAB_STATE_DIR": str(folder / "state")}
     environment.pop("FLUXLAB_LAB", None)
     fluxlab = CommandLine(environment=environment, folder=folder)
@@ -85,13 +85,13 @@ def _command_line(folder: Path) -> Iterator[CommandLine]:
 @pytest.fixture
 def fluxlab(tmp_path: Path) -> Iterator[CommandLine]:
     """The command line in an empty state folder; whatever labs a test starts are ended."""
-    yield from _command_line(tmp_path)
+    yield from command_lines(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """One lab named `shared` with the demo, for tests that only look, or that clean up what they change."""
-    for command_line in _command_line(tmp_path_factory.mktemp("shared")):
+    for command_line in command_lines(tmp_path_factory.mktemp("shared")):
         (command_line.folder / "lab.yaml").write_text("name: shared\nscenarios: [otel-demo]\n")
         command_line.ok("up", "lab.yaml")
         yield command_line

@@ -34,23 +34,34 @@ def up(
     """Start a lab with its scenarios, or repair the one that runs: what died is started again."""
     from fluxlab.lab import Lab
     from fluxlab.spec import LabSpec, load_spec
-    from fluxlab.state import checked_name
+    from fluxlab.state import LabFolder, checked_name
+    from fluxlab.supervisor.launch import end
 
     spec = load_spec(file) if file else LabSpec()
-    if name:
+    if name is not None:
         spec = spec.model_copy(update={"name": checked_name(name)})
+    folder = LabFolder.named(spec.name)
+    new = not folder.spec.exists()
+    if not file and not new:
+        spec = Lab(folder).spec  # as it was started
     with ticker() as tick:
-        lab = Lab.up(spec, base=file.parent if file else Path(), progress=tick, retain=retain)
-        if clone:
-            lab.repository.clone(clone.absolute())
-        if spec.scenarios:
-            lab.converge(timeout_seconds=timeout, progress=lambda looks: tick(summary(looks)))
+        try:
+            lab = Lab.up(spec, base=file.parent if file else Path(), progress=tick, retain=retain)
+            if clone:
+                lab.repository.clone(clone.absolute())
+            if spec.scenarios:
+                lab.converge(timeout_seconds=timeout, progress=lambda looks: tick(summary(looks)))
+        except KeyboardInterrupt:
+            if new:
+                end(folder)
+            raise
     state = lab.status()
     if output is Output.JSON:
         print(state.model_dump_json(indent=2))
     else:
         _print_status(state)
         _print_next(state)
+    raise typer.Exit(0 if state.well else 1)
 
 
 def _print_next(state: "LabStatus") -> None:

@@ -125,9 +125,9 @@ def bundle(destination: Annotated[Path, typer.Argument(help="The file to write (
     """Write the toolchain into one file that another machine installs in seconds."""
     from fluxlab.toolchain import bundle as write
 
-    digest = write(destination)
-    say(f"sha256 {digest}")
-    print(destination)
+    written = write(destination)
+    say(f"sha256 {written.sha256}  ({written.size / 1e6:.0f} MB)")
+    print(written.path)
 
 
 @app.command()

@@ -38,9 +38,9 @@ class ControlPlanePorts:
     kwok: int
 
     @classmethod
-    def reserve(cls, ports: Ports) -> "ControlPlanePorts":
+    def reserve(cls, ports: Ports, cluster: str) -> "ControlPlanePorts":
         """Reserve them all."""
-        return cls(**{field.name: ports.reserve() for field in fields(cls)})
+        return cls(**{field.name: ports.reserve(f"{cluster}/{field.name}") for field in fields(cls)})
 
 
 class ControlPlaneFiles:

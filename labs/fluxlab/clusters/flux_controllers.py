@@ -37,9 +37,9 @@ class FluxPorts:
     receiver: int
 
     @classmethod
-    def reserve(cls, ports: Ports) -> "FluxPorts":
+    def reserve(cls, ports: Ports, cluster: str) -> "FluxPorts":
         """Reserve them all."""
-        return cls(**{field.name: ports.reserve() for field in fields(cls)})
+        return cls(**{field.name: ports.reserve(f"{cluster}/{field.name}") for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,8 +30,9 @@ from .seed import Seed
 STAGES = Path(__file__).parent / "stages.yaml"
 SEED_FORMAT = "2"
 API_TIMEOUT_SECONDS = 60
+CONTROL_PLANE = ("etcd", "kube-apiserver")
 WORKERS = ("kube-controller-manager", "kube-scheduler", "kwok")
-COMPONENTS = ("etcd", "kube-apiserver", *WORKERS, *CONTROLLERS)
+COMPONENTS = (*CONTROL_PLANE, *WORKERS, *CONTROLLERS)
 """In the order in which they start."""
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -58,12 +59,15 @@ class LocalCluster:
         self._way_out = way_out
         self._reservations = ports
         self._files = ControlPlaneFiles(folder, name=spec.name)
-        self._ports = ControlPlanePorts.reserve(ports)
-        self.flux_ports = FluxPorts.reserve(ports)
+        self._ports = ControlPlanePorts.reserve(ports, self.name)
+        self.flux_ports = FluxPorts.reserve(ports, self.name)
         self._own_ports = {
-            name: ControllerPorts(health=ports.reserve(), metrics=ports.reserve()) for name in CONTROLLERS
+            name: ControllerPorts(
+                health=ports.reserve(f"{self.name}/{name}/health"), metrics=ports.reserve(f"{self.name}/{name}/metrics")
+            )
+            for name in CONTROLLERS
         }
-        self.kubelet_port = ports.reserve()
+        self.kubelet_port = ports.reserve(f"{self.name}/kubelet")
         self.kubelet = Kubelet(logs={name: self._log(name) for name in CONTROLLERS})
         self.kubeconfig = self._files.kubeconfig(
             "admin", port=self._ports.api, group=ADMINISTRATORS, file=folder / "kubeconfig"
@@ -122,8 +126,12 @@ class LocalCluster:
             )
 
     def _await_paths(self, *paths: str) -> None:
+        def served() -> bool:
+            self._processes.check(*map(self.process_name, CONTROL_PLANE))
+            return all(self.api.healthy(path) for path in paths)
+
         wait_until(
-            lambda: self._checked(result=all(self.api.healthy(path) for path in paths)),
+            served,
             what=f"cluster {self.name}: the API server serves {', '.join(sorted(paths))}",
             timeout_seconds=API_TIMEOUT_SECONDS,
             interval_seconds=0.01,
@@ -241,6 +249,16 @@ class LocalCluster:
         if now.running:
             self._start_controller(name)
 
+    def forget(self, deployment: KubeObject) -> None:
+        """End the process of a Flux controller whose Deployment was deleted."""
+        if self._controllers.pop(deployment.name, None):
+            self._processes.stop(self.process_name(deployment.name))
+
+    def wants(self, controller: str) -> bool:
+        """Whether the Deployment of a Flux controller is there and not scaled to 0."""
+        now = self._controllers.get(controller)
+        return now is not None and now.running
+
     def _start_controller(self, name: str) -> None:
         now = self._controllers[name]
         scratch = self._folder / "scratch" / name
@@ -271,6 +289,9 @@ class LocalCluster:
         if component not in COMPONENTS:
             facts = [f"it has {', '.join(COMPONENTS)}"]
             raise UsageError(f"cluster {self.name} has no component {component!r}", facts=facts)
+        if component in CONTROLLERS and not self.wants(component):
+            hint = f"kubectl -n {NAMESPACE} scale deployment {component} --replicas=1"
+            raise UsageError(f"{component} of cluster {self.name} is scaled to 0", hint=hint)
         self._processes.stop(self.process_name(component), grace_seconds=2)
         if component == "etcd":
             self._start(component, control_plane.etcd(self._files, self._ports, data=self._folder / "etcd"))
@@ -288,8 +309,8 @@ class LocalCluster:
         dead = sorted((name.removeprefix(prefix) for name in names), key=COMPONENTS.index)
         for component in dead:
             self.restart(component)
-            if component == "kube-apiserver":
-                self._await_paths("/readyz")
+            if component in CONTROL_PLANE and not {*CONTROL_PLANE} & {*dead[dead.index(component) + 1 :]}:
+                self._await_paths("/readyz")  # what is started next would find nothing to talk to
         return dead
 
     def components(self) -> Sequence[ComponentStatus]:
@@ -308,10 +329,10 @@ class LocalCluster:
         return ComponentStatus(name=name, state="dead", detail=str(process.died()), log=log)
 
     def stop(self) -> None:
-        """End everything in order: an API server whose etcd is gone takes minutes to end by itself."""
-        self._processes.stop(*map(self.process_name, (*CONTROLLERS, *WORKERS)), grace_seconds=0.6)
-        self._processes.stop(self.process_name("kube-apiserver"), grace_seconds=0.4)
-        self._processes.stop(self.process_name("etcd"), grace_seconds=0.6)
+        """End everything in order. The API server keeps nothing but what etcd has: it need not take its time."""
+        self._processes.stop(*map(self.process_name, (*CONTROLLERS, *WORKERS)), grace_seconds=0.3)
+        self._processes.stop(self.process_name("kube-apiserver"), grace_seconds=0)
+        self._processes.stop(self.process_name("etcd"), grace_seconds=1)
         self.api.close()
 
 

@@ -4,7 +4,9 @@ A seed is taken before the first Secret exists and holds no key: each lab makes 
 """
 
 import base64
+import contextlib
 import json
+import logging
 import os
 import shutil
 import ssl
@@ -12,10 +14,14 @@ from pathlib import Path
 
 import httpx
 import platformdirs
+import psutil
 
 from fluxlab.commands import CommandError, run
+from fluxlab.host import make_private
 
 from .control_plane import ControlPlaneFiles, ControlPlanePorts
+
+log = logging.getLogger(__name__)
 
 
 def seeds_folder() -> Path:
@@ -46,17 +52,25 @@ class Seed:
             )
         except CommandError:
             # etcdutl verifies the snapshot's own checksum; a start without a seed makes a new one.
-            self._file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a cache that is only to be read
+                self._file.unlink(missing_ok=True)
             shutil.rmtree(data, ignore_errors=True)
             return False
         return True
 
     def take(self, files: ControlPlaneFiles, ports: ControlPlanePorts) -> None:
-        """Save what a running etcd holds now as the seed. Raises httpx.HTTPError or OSError."""
+        """Save what a running etcd holds now as the seed, if that is possible: a lab does without it as well."""
+        try:
+            self._take(files, ports)
+        except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
+            log.warning("no seed was made: %s", error)
+
+    def _take(self, files: ControlPlaneFiles, ports: ControlPlanePorts) -> None:
         context = ssl.create_default_context(cafile=str(files.authority))
         context.load_cert_chain(files.etcd.certificate, files.etcd.key)
         url = f"https://127.0.0.1:{ports.etcd}/v3/maintenance/snapshot"
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self._file.parent)
+        self._sweep()
         temporary = self._file.with_suffix(f".{os.getpid()}")
         try:
             with (
@@ -70,3 +84,9 @@ class Seed:
             temporary.replace(self._file)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what was left by those who were killed while they made a seed."""
+        for rest in self._file.parent.glob("*.[0-9]*"):
+            if not psutil.pid_exists(int(rest.suffix[1:])):
+                rest.unlink(missing_ok=True)

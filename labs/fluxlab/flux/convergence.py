@@ -5,7 +5,8 @@ the later ones, so a Ready of the old revision can never be taken for that of th
 at the object's current generation.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fluxlab.clusters.api import KubeApi
@@ -31,6 +32,7 @@ KUSTOMIZE_LABEL = "kustomize.toolkit.fluxcd.io"
 HELM_LABEL = "helm.toolkit.fluxcd.io"
 LOOK_SECONDS = 0.05
 QUOTED_PENDING = 12
+_REVISION = re.compile(r"\S+@sha1:[0-9a-f]{40}")
 
 
 class ConvergenceError(FluxlabError):
@@ -118,23 +120,22 @@ class _Look:
         return not_ready(source)
 
     def _kustomizations(self, sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
-        for kustomization in self._api.list(KUSTOMIZATION):
-            reference = kustomization.raw["spec"]
-            source = (
-                text_at(reference, "sourceRef", "namespace") or kustomization.namespace,
-                text_at(reference, "sourceRef", "name"),
-            )
-            if text_at(reference, "sourceRef", "kind") != GIT_REPOSITORY.kind or source not in sources:
-                continue
-            if self._judge(kustomization, self._kustomization_verdict(kustomization)):
+        """Parents before children: what a commit removes may fail until its parent has applied that commit."""
+        following = {_id(found): found for found in self._api.list(KUSTOMIZATION) if _source(found) in sources}
+        arrived: set[tuple[str, str]] = set()
+        for kustomization in sorted(following.values(), key=lambda found: _depth(found, following)):
+            parent = _parent(kustomization, following)
+            if parent and _id(parent) not in arrived:
+                self.pending.append(waiting(kustomization, f"{parent} has not applied this commit yet"))
+            elif self._judge(kustomization, self._kustomization_verdict(kustomization)):
+                arrived.add(_id(kustomization))
                 yield kustomization
 
     def _kustomization_verdict(self, kustomization: KubeObject) -> Pending | None:
         if text_at(kustomization.raw, "metadata", "deletionTimestamp"):
             return waiting(kustomization, "is being deleted")
         applied = text_at(kustomization.raw, "status", "lastAppliedRevision")
-        attempted = text_at(kustomization.raw, "status", "lastAttemptedRevision")
-        if self._accepts(attempted) and (failure := kustomization_failure(kustomization)):
+        if self._accepts(_tried(kustomization)) and (failure := kustomization_failure(kustomization)):
             return failure
         verdict = not_ready(kustomization)
         if verdict or self._accepts(applied):
@@ -170,10 +171,47 @@ def _release_verdict(release: KubeObject, charts: dict[tuple[str, str], KubeObje
     namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
     chart = charts.get((namespace, name))
     cause = not_ready(chart) if verdict and chart else None
-    if cause is None:
+    if cause is None or chart is None:
         return verdict
     outlook = failed if cause.outlook is Outlook.FAILED else waiting
-    return outlook(release, f"waits for {cause}")
+    return outlook(release, f"waits for {chart} ({_wanted_chart(chart)}): {cause.why}")
+
+
+def _wanted_chart(chart: KubeObject) -> str:
+    """Which chart it looks for, and where: the controller's own message does not say."""
+    spec = chart.raw["spec"]
+    source = f"{text_at(spec, 'sourceRef', 'kind')} {text_at(spec, 'sourceRef', 'name')}"
+    return f"{text_at(spec, 'chart')} {text_at(spec, 'version') or '*'} from {source}"
+
+
+def _source(kustomization: KubeObject) -> tuple[str, str] | None:
+    """The GitRepository that a Kustomization reads."""
+    reference = dig(kustomization.raw, "spec", "sourceRef")
+    if text_at(reference, "kind") != GIT_REPOSITORY.kind:
+        return None
+    return text_at(reference, "namespace") or kustomization.namespace, text_at(reference, "name")
+
+
+def _parent(child: KubeObject, following: Mapping[tuple[str, str], KubeObject]) -> KubeObject | None:
+    """The Kustomization that applies this one; the root applies itself and has none."""
+    parent = _owner(child, KUSTOMIZE_LABEL)
+    return following.get(parent) if parent != _id(child) else None
+
+
+def _depth(child: KubeObject, following: Mapping[tuple[str, str], KubeObject]) -> int:
+    depth, parent = 0, _parent(child, following)
+    while parent and depth < len(following):  # bounded: two Kustomizations may claim to apply each other
+        depth, parent = depth + 1, _parent(parent, following)
+    return depth
+
+
+def _tried(kustomization: KubeObject) -> str:
+    """The revision that the last attempt was at. `lastAttemptedRevision` is set late: what fails earlier is told only
+    in the Reconciling condition, as `... for revision main@sha1:... with a timeout of ...`.
+    """
+    reconciling = kustomization.condition("Reconciling")
+    told = _REVISION.search(reconciling.message) if reconciling else None
+    return told.group() if told else text_at(kustomization.raw, "status", "lastAttemptedRevision")
 
 
 def _id(subject: KubeObject) -> tuple[str, str]:

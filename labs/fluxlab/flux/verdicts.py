@@ -15,26 +15,30 @@ _BUILD_WAITS = re.compile(r"substitute from .* not found|failed to (fetch|clone)
 _APPLY_FAILS = re.compile(r"\(Invalid\)|\(BadRequest\)|is immutable|strict decoding error|unknown field")
 _PATH_FAILS = re.compile(r"kustomization path not found")
 
+UNSEEN = "its controller has not seen the new spec yet"
+
 
 def not_ready(subject: KubeObject) -> Pending | None:
     """Why an object has not reconciled its current generation; None when it has.
 
     Stalled is terminal; every other failure counts as waiting here.
     """
-    stalled = _current(subject, "Stalled")
+    stalled, ready = _current(subject, "Stalled"), _current(subject, "Ready")
     if stalled and stalled.status == "True":
         return failed(subject, f"Stalled {stalled.reason}: {stalled.message}")
-    ready = _current(subject, "Ready")
-    if subject.suspended:
-        return waiting(subject, "is suspended" + (f" ({ready.message})" if ready and ready.status != "True" else ""))
-    if subject.observed_generation != subject.generation or ready is None:
-        return waiting(subject, "its controller has not seen the new spec yet")
     reconciling = subject.condition("Reconciling")
-    if ready.status != "True":
-        return waiting(subject, _why(ready, reconciling))
-    if reconciling and reconciling.status == "True":
-        return waiting(subject, f"{reconciling.reason}: {reconciling.message}")
-    return None
+    why = ""
+    if ready is None:
+        why = UNSEEN
+    elif ready.status != "True":
+        why = _why(ready, reconciling)
+    elif subject.observed_generation != subject.generation:  # set after success only: it says nothing of a failure
+        why = UNSEEN
+    elif reconciling and reconciling.status == "True":
+        why = f"{reconciling.reason}: {reconciling.message}"
+    if subject.suspended:
+        why = f"is suspended{f' ({why})' if why else ''}"
+    return waiting(subject, why) if why else None
 
 
 def kustomization_failure(subject: KubeObject) -> Pending | None:

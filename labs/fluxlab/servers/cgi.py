@@ -16,6 +16,8 @@ CHUNK_BYTES = 64 * 1024
 HEAD_LIMIT_BYTES = 16 * 1024
 ERRORS_QUOTED_BYTES = 2000
 KILL_GRACE_SECONDS = 2.0
+# For one that has said something wrong, which is most often its end.
+EXIT_GRACE_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +110,7 @@ class _Exchange:
         status, headers = await _read_head(self._stdout)
         self._started = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        while chunk := await self._stdout.read():
+        while chunk := await self._stdout.read(CHUNK_BYTES):
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         self._program.at_end()
         await self._send({"type": "http.response.body", "body": b""})
@@ -142,7 +144,7 @@ async def _read_head(stdout: asyncio.StreamReader) -> tuple[int, list[Header]]:
 
 async def _end(process: asyncio.subprocess.Process, responding: asyncio.Task[None]) -> None:
     """Wait for the program's end: SIGTERM to its whole group first if it is late, so that it removes what it began."""
-    patience = KILL_GRACE_SECONDS if responding.done() else 0.0
+    patience = _patience(responding)
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             await asyncio.wait_for(_over(process, responding), patience)
@@ -152,6 +154,13 @@ async def _end(process: asyncio.subprocess.Process, responding: asyncio.Task[Non
         else:
             return
     await _over(process, responding)
+
+
+def _patience(responding: asyncio.Task[None]) -> float:
+    if not responding.done():
+        return 0.0  # it had its grace already
+    wrong = responding.cancelled() or responding.exception()
+    return EXIT_GRACE_SECONDS if wrong else KILL_GRACE_SECONDS
 
 
 async def _over(process: asyncio.subprocess.Process, responding: asyncio.Task[None]) -> None:

@@ -93,9 +93,7 @@ class GitRepository:
 
     def git(self, *arguments: str) -> str:
         """The output of a git command in this repository. Raises CommandError when it fails."""
-        # `env -i` because the caller may itself run below git (a hook, a rebase) and have GIT_DIR set.
-        clean = [f"{name}={value}" for name, value in self.environment.items()]
-        return run(["env", "-i", *clean, "git", f"--git-dir={self.path}", *arguments]).stdout
+        return run(["git", f"--git-dir={self.path}", *arguments], environment=self.environment).stdout
 
     def served_commit(self, branch: str | None = None) -> str | None:
         """The commit at which a branch (default: the repository's own) stands; None before its first push."""

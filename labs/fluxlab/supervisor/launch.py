@@ -1,24 +1,38 @@
 """Start the supervisor of a lab and end it, from outside: safe at any moment, whatever an earlier one left behind."""
 
 import os
+import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from pydantic import ValidationError
 
 from fluxlab.errors import FluxlabError, UsageError
-from fluxlab.processes import reap, tail
+from fluxlab.host import ended_by_exception, unbroken
+from fluxlab.pki import write_private
+from fluxlab.processes import Identity, reap, tail
 from fluxlab.spec import LabSpec
 from fluxlab.state import SERVING, LabFolder, Phase, Record, held
+from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
-from .control import Control
+from .control import Control, SupervisorGoneError
+from .starter import FREE, GO, KEEP, REMOVE
 
 START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 15
 LOCK_TIMEOUT_SECONDS = 240
+FULL_BYTES = 1_000_000
+MODULE = "fluxlab.supervisor"
+_PATH_VARIABLES = ("FLUXLAB_STATE_DIR", "FLUXLAB_CACHE_DIR", "FLUXLAB_TOOLCHAIN", "FLUXLAB_TOOLCHAIN_BUNDLE")
 
 Progress = Callable[[str], None]
+_ours: dict[Path, tuple[subprocess.Popen[bytes], int]] = {}
+"""The supervisors that this process started, and its end of their lifelines (-1: let go of)."""
 
 
 def alive(record: Record | None) -> bool:
@@ -27,77 +41,164 @@ def alive(record: Record | None) -> bool:
 
 
 def launch(
-    spec: LabSpec, *, progress: Progress, serving: Callable[[], None] = lambda: None, retain: bool = False
+    spec: LabSpec,
+    *,
+    progress: Progress,
+    serving: Callable[[], None] = lambda: None,
+    retain: bool = False,
+    lifeline: bool = False,
 ) -> None:
     """Have the lab of `spec` run and ready: start it, resume what a killed one left, or repair what died in it.
 
     `serving` is called as soon as git and charts are served, which is long before Flux acts: what is pushed there is
-    in Flux's first fetch. A start that fails or is interrupted leaves nothing, unless the lab was there before, or `retain` asks for its
-    folder to be kept.
+    in Flux's first fetch. A start that fails or is interrupted leaves nothing, unless the lab was there before, or
+    `retain` asks for its folder to be kept.
 
     Raises:
-        UsageError: A lab of that name runs with another spec.
+        UsageError: A lab of that name is there with another spec.
         FluxlabError: It did not start; the facts quote why.
     """
+    _check_machine()
     folder = LabFolder.named(spec.name)
-    with held(folder.lock(), what=f"lab {spec.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS):
-        record = folder.read_record()
-        if record and alive(record):
-            _join(folder, spec, record, progress)
-            serving()
+    waiting = _once(progress, f"waiting for another fluxlab that is at lab {spec.name}")
+    with (
+        ended_by_exception(),
+        held(folder.lock(), what=f"lab {spec.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS, waiting=waiting),
+    ):
+        resumed = _check_spec(folder, spec)
+        if _joined(folder, progress):
             return
-        fresh = not folder.spec.exists()
-        if record:
+        if resumed:
             progress("reaping what an earlier run left")
-            reap(record.children.values())
-        _start(folder, spec, progress, serving=serving, keep=retain or not fresh)
+            _reap(folder)
+        _start(folder, spec, progress, serving=_nothing if resumed else serving, keep=retain or resumed, hold=lifeline)
 
 
-def _join(folder: LabFolder, spec: LabSpec, record: Record, progress: Progress) -> None:
-    if folder.spec.read_text() != spec.model_dump_json():
-        raise UsageError(
-            f"lab {spec.name} runs already, with another spec",
-            facts=[f"it was started with {folder.spec.read_text()}"],
-            hint=f"fluxlab down {spec.name}, or up with another --name",
-        )
-    if record.phase is Phase.STARTING:
-        _await_ready(folder, progress, running=lambda: alive(folder.read_record()))
-    for component in Control(folder).repair():
-        progress(f"started again: {component}")
+def _nothing() -> None:
+    """A resumed lab has its content: what its owner changed since must not be overwritten."""
 
 
-def _start(folder: LabFolder, spec: LabSpec, progress: Progress, *, serving: Callable[[], None], keep: bool) -> None:
-    folder.create()
-    folder.spec.write_text(spec.model_dump_json())
-    (folder.root / "record.json").unlink(missing_ok=True)
-    with folder.supervisor_log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fluxlab.supervisor", str(folder.root)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd="/",
-        )
+def _once(progress: Progress, text: str) -> Callable[[], None]:
+    said: list[str] = []
+
+    def say() -> None:
+        if not said:
+            said.append(text)
+            progress(text)
+
+    return say
+
+
+def _check_machine() -> None:
+    """Raise FluxlabError for what a lab needs and does not find, before anything is made."""
+    if not shutil.which("git"):
+        raise FluxlabError("git is not on PATH", hint="install git, then `fluxlab doctor`")
+    find()
+
+
+def _check_spec(folder: LabFolder, spec: LabSpec) -> bool:
+    """Whether the lab is there already. Raises UsageError if it is, with another spec."""
+    if not folder.spec.exists():
+        return False
     try:
+        known = LabSpec.model_validate_json(folder.spec.read_text())
+    except ValidationError as error:
+        hint = f"fluxlab down {folder.name}"
+        raise FluxlabError(f"{folder.spec} is damaged", facts=[str(error).splitlines()[0]], hint=hint) from None
+    if known == spec:
+        return True
+    was, asked = known.model_dump(mode="json"), spec.model_dump(mode="json")
+    raise UsageError(
+        f"lab {spec.name} is there already, with another spec",
+        facts=[
+            f"{field}: it has {was[field]}, asked for {asked[field]}" for field in was if was[field] != asked[field]
+        ],
+        hint=f"fluxlab up --name {spec.name} takes it as it is; fluxlab down {spec.name} removes it",
+    )
+
+
+def _joined(folder: LabFolder, progress: Progress) -> bool:
+    """Whether a supervisor runs and all its parts do, after those that died have been started again."""
+    record = folder.read_record()
+    if not record or not alive(record) or record.phase is not Phase.READY:
+        return False  # whoever started it would hold the lock: that process is gone, and the supervisor about to end
+    control = Control(folder)
+    try:
+        control.status()  # answers fast or not at all, which a repair does not
+        for component in control.repair():
+            progress(f"started again: {component}")
+    except SupervisorGoneError:
+        progress("its supervisor does not answer: starting another one")
+        return False
+    return True
+
+
+def _start(
+    folder: LabFolder, spec: LabSpec, progress: Progress, *, serving: Callable[[], None], keep: bool, hold: bool
+) -> None:
+    try:
+        with unbroken():
+            folder.create()
+            write_private(folder.spec, spec.model_dump_json())
+            process = _spawn(folder, KEEP if keep else REMOVE)
         _await_ready(folder, progress, serving=serving, running=lambda: process.poll() is None)
-    except BaseException:  # also Ctrl-C: whatever ends the start, the supervisor must not be left to itself
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        if not keep:
-            _remove(folder)
+        if not hold:
+            _let_go(folder)
+    except BaseException as error:  # also Ctrl-C: whatever ends the start, the supervisor must not be left to itself
+        with unbroken():
+            full = folder.root.exists() and shutil.disk_usage(folder.root).free < FULL_BYTES
+            _reap(folder)
+            if not keep:
+                folder.remove()
+        if full and isinstance(error, (FluxlabError, OSError)):
+            hint = "free some space, or let FLUXLAB_STATE_DIR name a folder elsewhere"
+            raise FluxlabError(f"the disk of {folder.root} is full", facts=[str(error)], hint=hint) from error
         raise
 
 
+def _spawn(folder: LabFolder, orphaned: str) -> subprocess.Popen[bytes]:
+    """Start a supervisor that does nothing before its record is on disk: none runs that a later call cannot find."""
+    theirs, ours = os.pipe()
+    try:
+        with folder.supervisor_log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", MODULE, str(folder.root), orphaned],
+                stdin=theirs,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=_environment(),
+                start_new_session=True,
+                cwd="/",
+            )
+    except BaseException:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    _ours[folder.root] = process, ours
+    folder.write_record(Record(phase=Phase.STARTING, supervisor=Identity.of(process.pid)))
+    os.write(ours, GO)
+    return process
+
+
+def _environment() -> dict[str, str]:
+    """The caller's, with paths that hold in any working directory, and without what points git elsewhere."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    paths = {name: os.path.abspath(inherited[name]) for name in _PATH_VARIABLES if inherited.get(name)}  # noqa: PTH100
+    return {**inherited, **paths}
+
+
+def _let_go(folder: LabFolder) -> None:
+    """Tell the supervisor to stay when this process ends."""
+    process, lifeline = _ours[folder.root]
+    with suppress(BrokenPipeError):  # it just ended: `status` says so
+        os.write(lifeline, FREE)
+    os.close(lifeline)
+    _ours[folder.root] = process, -1
+
+
 def _await_ready(
-    folder: LabFolder,
-    progress: Progress,
-    *,
-    running: Callable[[], bool],
-    serving: Callable[[], None] = lambda: None,
+    folder: LabFolder, progress: Progress, *, running: Callable[[], bool], serving: Callable[[], None]
 ) -> None:
     shown = 0
 
@@ -112,6 +213,8 @@ def _await_ready(
                 serving()
         if record and record.phase is Phase.FAILED:
             raise FluxlabError(f"lab {folder.name} did not start", facts=[record.error])
+        if record and record.phase is Phase.STOPPING:
+            raise FluxlabError(f"lab {folder.name} was ended while it started", hint=f"fluxlab up --name {folder.name}")
         if ended:
             quoted = tail(folder.supervisor_log)
             raise FluxlabError(f"lab {folder.name}: its supervisor ended while starting", facts=quoted)
@@ -126,21 +229,39 @@ def _await_ready(
 
 
 def end(folder: LabFolder) -> None:
-    """End a lab and remove its folder; also one that is half-made or whose supervisor is gone."""
-    with held(folder.lock(), what=f"lab {folder.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS):
+    """End a lab and remove its folder; also one that starts, is half-made, or whose supervisor is gone."""
+
+    def hurry() -> None:  # whoever starts it holds the lock until it is ready
         record = folder.read_record()
-        if record:
-            reap([record.supervisor], grace_seconds=STOP_TIMEOUT_SECONDS)
-            latest = folder.read_record() or record
-            reap([*record.children.values(), *latest.children.values()])
+        if record and record.phase is Phase.STARTING and (process := record.supervisor.process()):
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+
+    with held(folder.lock(), what=f"lab {folder.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS, waiting=hurry):
         if folder.root.exists():
-            _remove(folder)
+            with unbroken():
+                _reap(folder)
+                folder.remove()
 
 
-def _remove(folder: LabFolder) -> None:
-    # First out of the way in one step: a removal that is interrupted leaves no half lab of that name.
-    trash = folder.root.parent.parent / "trash"
-    trash.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.root.rename(trash / f"{folder.name}.{os.getpid()}.{time.monotonic_ns()}")
-    for rest in trash.iterdir():
-        LabFolder(rest).remove()
+def _reap(folder: LabFolder) -> None:
+    """End the supervisor of a lab and all that it started."""
+    record = folder.read_record()
+    reap([record.supervisor] if record else _supervisors(folder), grace_seconds=STOP_TIMEOUT_SECONDS)
+    latest = folder.read_record() or record
+    if record and latest:
+        reap({*record.children.values(), *latest.children.values()})
+    process, lifeline = _ours.pop(folder.root, (None, -1))
+    if lifeline >= 0:
+        os.close(lifeline)
+    if process:
+        process.wait(STOP_TIMEOUT_SECONDS)
+
+
+def _supervisors(folder: LabFolder) -> Iterable[Identity]:
+    """Supervisors of a lab whose record somebody damaged, by their command line."""
+    words = [MODULE, str(folder.root)]
+    for process in psutil.process_iter(["cmdline"]):
+        if (process.info["cmdline"] or [])[2:4] == words:
+            with suppress(ProcessLookupError):
+                yield Identity.of(process.pid)

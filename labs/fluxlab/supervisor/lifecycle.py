@@ -8,26 +8,28 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 
-from fluxlab.clusters.api import ApiError, ApiUnreachableError
 from fluxlab.clusters.flux_controllers import NAMESPACE
 from fluxlab.clusters.local import LocalCluster
+from fluxlab.clusters.objects import dig
 from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
 from fluxlab.flux import bootstrap
 from fluxlab.processes import Identity, ProcessGroup
 from fluxlab.spec import LabSpec
 from fluxlab.state import SERVING, LabFolder, Phase, Ports, Record, Step
-from fluxlab.toolchain import Toolchain
+from fluxlab.toolchain import Toolchain, find
 from fluxlab.waiting import wait_until
 
 from .services import Services
 from .verbs import SupervisorVerbs
 
 ACTING_TIMEOUT_SECONDS = 60
+LOOK_SECONDS = 1.0
+RECONNECT_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 
@@ -38,19 +40,22 @@ class Stopped(BaseException):  # like KeyboardInterrupt: an order, not an error
 class Supervisor:
     """Owns one lab: its clusters, its services and its record on disk. Lives in the main thread."""
 
-    def __init__(self, folder: LabFolder, spec: LabSpec, toolchain: Toolchain) -> None:
+    toolchain: Toolchain
+    services: Services
+
+    def __init__(self, folder: LabFolder, spec: LabSpec) -> None:
         self._began = time.monotonic()
         self.folder = folder
         self.spec = spec
-        self.toolchain = toolchain
+        self.orphaned = False
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._stopping = threading.Event()
         self._record_lock = threading.Lock()
         self._record = Record(phase=Phase.STARTING, supervisor=Identity.of(os.getpid()))
-        self._ports = Ports()
+        self._ports = Ports(memory=folder.root / "ports.json")
+        self._endings = contextlib.ExitStack()
         self.processes = ProcessGroup(changed=self._note)
         self.clusters: list[LocalCluster] = []
-        self.services = Services(folder=folder, spec=spec, toolchain=toolchain, ports=self._ports)
 
     # -- the life of a lab ---------------------------------------------------------------------------------------
 
@@ -66,14 +71,19 @@ class Supervisor:
                 log.info("told to stop while starting")
             except Exception as error:  # noqa: BLE001 # whatever it is, it is written down for whoever waits
                 log.error("%s", traceback.format_exc())
-                self._fail(error)
+                self._fail(next((process.died() for process in self.processes.dead()), error))
                 return 1
             finally:
                 self._stop()
         return 0
 
     def _start(self) -> None:
+        self._endings.callback(self._ports.release)
+        self.toolchain = find()
+        self.services = Services(folder=self.folder, spec=self.spec, toolchain=self.toolchain, ports=self._ports)
+        self._endings.callback(self.services.stop)
         self.clusters = [self._cluster(spec.name) for spec in self.spec.clusters]
+        self._endings.callback(self._stop_clusters)
         for cluster in self.clusters:
             cluster.launch()
         self._step("processes launched")
@@ -115,6 +125,8 @@ class Supervisor:
             source = cluster.api.get(GIT_REPOSITORY, bootstrap.SYSTEM, namespace=bootstrap.SYSTEM)
             ready = source.condition("Ready")
             last = str(ready) if ready else "no condition yet"
+            if dig(source.raw, "spec", "suspend") or not cluster.wants("source-controller"):
+                return True  # a resumed lab whose owner wants no fetches
             return bool(ready and ready.status == "True" and source.observed_generation == source.generation)
 
         wait_until(
@@ -126,20 +138,33 @@ class Supervisor:
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
-            self._queue.get()()
+            try:
+                self._queue.get(timeout=LOOK_SECONDS)()
+            except Empty:
+                if not self.folder.spec.exists():
+                    log.warning("the lab's folder was removed by hand: ending")
+                    return
 
     def _stop(self) -> None:
         self._stopping.set()
         if self._record.phase is not Phase.FAILED:
             self._note(phase=Phase.STOPPING)
-        for cluster in self.clusters:
-            cluster.stop()
-        self.services.stop()
-        self._ports.release()
+        self._endings.close()
         self._note()
+
+    def _stop_clusters(self) -> None:
+        with ThreadPoolExecutor(len(self.clusters)) as pool:
+            for _ in pool.map(LocalCluster.stop, self.clusters):
+                pass
 
     def _fail(self, error: Exception) -> None:
         self._note(phase=Phase.FAILED, error=str(error) or repr(error))
+
+    def orphan(self) -> None:
+        """End the lab because whoever started it has ended. From any thread."""
+        log.info("the process that holds this lab has ended")
+        self.orphaned = True
+        self.request_stop()
 
     # -- what others ask of the main thread --------------------------------------------------------------------
 
@@ -151,15 +176,15 @@ class Supervisor:
             try:
                 future.set_result(act())
             except Exception as error:  # noqa: BLE001 # handed to whoever asked
+                log.info("%s", error)
                 future.set_exception(error)
 
         self._queue.put(do)
         return future
 
     def request_stop(self) -> None:
-        """End the lab soon."""
-        self._stopping.set()
-        self._queue.put(lambda: None)
+        """End the lab soon. From any thread: the signal interrupts whatever the main thread waits for."""
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def repair(self) -> list[str]:
         """Start again what died, in all clusters. Main thread only."""
@@ -176,7 +201,8 @@ class Supervisor:
         def stop(number: int, _: FrameType | None) -> None:
             log.info("received %s", signal.Signals(number).name)
             starting = self._record.phase is Phase.STARTING and not self._stopping.is_set()
-            self.request_stop()
+            self._stopping.set()
+            self._queue.put(lambda: None)
             if starting:
                 raise Stopped
 
@@ -199,9 +225,12 @@ class Supervisor:
                 for kind, deployment in cluster.api.watch(DEPLOYMENT, namespace=NAMESPACE):
                     if kind in {"ADDED", "MODIFIED"}:
                         self.call(partial(cluster.follow, deployment))
-            except (ApiUnreachableError, ApiError) as error:
-                if not self._stopping.wait(1):  # not a wait for a fact: a pause between attempts to reconnect
+                    elif kind == "DELETED":
+                        self.call(partial(cluster.forget, deployment))
+            except Exception as error:  # noqa: BLE001 # nothing may end this thread: scaling would go unnoticed
+                if not self._stopping.is_set():
                     log.info("watch of Deployments: %s", error)
+            self._stopping.wait(RECONNECT_SECONDS)  # not a wait for a fact: a pause between attempts to reconnect
 
     # -- the record ----------------------------------------------------------------------------------------------
 
@@ -214,7 +243,12 @@ class Supervisor:
     def _note(self, **changes: object) -> None:
         with self._record_lock:
             self._record = self._record.changed(children=self.processes.identities(), **changes)
-            self.folder.write_record(self._record)
+            if not self.folder.root.exists():
+                return  # removed by hand: it must not come back
+            try:
+                self.folder.write_record(self._record)
+            except OSError as error:  # a full disk must not keep a lab from ending
+                log.error("record: %s", error)
 
     @property
     def record(self) -> Record:

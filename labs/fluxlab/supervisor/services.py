@@ -1,7 +1,6 @@
 """What a lab serves from within its supervisor: gateway, git, charts, kubelets and the control socket, in one loop."""
 
 import asyncio
-import json
 import os
 import secrets
 import socket
@@ -72,11 +71,7 @@ class Services:
 
     def _reserve(self, ports: Ports) -> dict[str, int]:
         """Ports that stay the same when a lab is resumed: clones on this machine remember them."""
-        file = self._folder.root / "listeners.json"
-        before: Mapping[str, int] = json.loads(file.read_text()) if file.exists() else {}
-        listeners = {name: ports.reserve(before.get(name)) for name in ("git", "gateway")}
-        write_private(file, json.dumps(listeners))
-        return listeners
+        return {name: ports.reserve(name) for name in ("git", "gateway")}
 
     # -- what clusters need to know ------------------------------------------------------------------------------
 

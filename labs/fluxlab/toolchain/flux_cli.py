@@ -31,7 +31,7 @@ def write_manifests(
     """Write one file for each controller, one for RBAC and one for network policies: what flux2's bundle.sh makes.
 
     `module` is the source of flux2, `controllers` those of the controllers. The extra controllers (image automation,
-    source-watcher) are left out: `flux install --components-extra` asks the network for them in vain.
+    source-watcher) are left out: `flux install --components-extra` fails for want of their files.
     """
     destination.mkdir(parents=True)
     for name, source in controllers.items():

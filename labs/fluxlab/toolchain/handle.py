@@ -1,5 +1,6 @@
 """A complete installed toolchain, ready to be run."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,11 @@ class Toolchain:
         if name not in self.folders:
             raise UsageError(f"no component is named {name!r}", facts=[f"there are: {', '.join(self.folders)}"])
         return self.folders[name] / name
+
+    @property
+    def search_path(self) -> str:
+        """All programs, for a shell's PATH."""
+        return os.pathsep.join(str(folder) for folder in self.folders.values())
 
     @property
     def flux_manifests(self) -> Path:

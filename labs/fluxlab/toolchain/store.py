@@ -112,7 +112,7 @@ def _fault(path: Path, record: FileRecord, manifest: Manifest, *, verify: bool) 
     if FileRecord.of(path).sha256 != record.sha256:
         return f"{path.name} was altered: its digest is not the recorded one"
     if not untouched:
-        with contextlib.suppress(PermissionError):  # somebody else's folder: it is read again next time
+        with contextlib.suppress(OSError):  # a write-protected folder: it is intact, but read again next time
             os.utime(path, (manifest.modified, manifest.modified))
     return ""
 

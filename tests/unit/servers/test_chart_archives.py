@@ -83,7 +83,8 @@ def test_a_chart_is_no_stand_in_unless_it_says_so(repository: ChartRepository, t
                 b"name: demo\nversion: 01.2.3", b"name: demo\nversion: !!python/object/apply:os.system ['x']",
                 b'name: "demo\\nx"\nversion: 1.2.3', CHART + b"deprecated: maybe", CHART + b"keywords: one",
                 CHART + b"annotations: [a]", CHART + b"description: {a: b}", CHART + b"maintainers: [a]",
-                CHART + b"x: " + b"[" * 100_000, CHART + b"x: " + b"{a: " * 50_000, CHART + b"keywords: &a [*a]",
+                CHART + b"x: " + b"[" * 100_000, CHART + b"x: " + b"[" * 90_000 + b"]" * 90_000,
+                CHART + b"x: " + b"{a: " * 50_000, CHART + b"keywords: &a [*a]",
                 CHART + b"description: &a " + b"x" * 100_000 + b"\nkeywords: [" + b"*a, " * 10_000 + b"]",
             )
         ),

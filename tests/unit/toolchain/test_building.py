@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,6 +109,32 @@ def test_damage_is_repaired_even_if_size_and_time_do_not_tell(bench: Bench, make
     assert maker.built == ["alpha", "beta", "alpha"]
     assert "# padding" in path.read_text()
     assert bench.leftovers() == []
+
+
+def test_a_build_waits_for_another_one_and_takes_what_that_one_built(bench: Bench, maker: Maker) -> None:
+    holds, may_go = threading.Event(), threading.Event()
+
+    def other_process() -> None:
+        with bench.store.lock():
+            holds.set()
+            assert may_go.wait(10)
+            for entry in bench.entries:
+                folder = bench.store.work / entry.name
+                bench.store.place(entry, folder, manifest=bench.write(folder, entry))
+
+    class LettingGo(Recorder):
+        def waiting(self, name: str) -> None:
+            super().waiting(name)
+            may_go.set()
+
+    thread = threading.Thread(target=other_process)
+    thread.start()
+    assert holds.wait(10)
+    recorder = LettingGo()
+    build(components=bench.components, progress=recorder)
+    thread.join()
+    assert recorder.events == ["planned alpha beta", "waiting alpha", "finished alpha", "finished beta"]
+    assert maker.built == []
 
 
 @pytest.mark.usefixtures("maker")

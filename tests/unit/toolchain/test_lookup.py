@@ -83,6 +83,13 @@ def test_an_unknown_component_is_a_wrong_question(bench: Bench) -> None:
         find(components=bench.components).binary("gamma")
 
 
+def test_all_programs_are_reached_through_the_search_path(bench: Bench) -> None:
+    bench.install()
+    path = find(components=bench.components).search_path
+    assert shutil.which("beta", path=path) == str(bench.path("beta"))
+    assert shutil.which("alpha", path=path) == str(bench.path("alpha"))
+
+
 def test_status_tells_the_state_of_each_component(bench: Bench) -> None:
     bench.install("alpha")
     alpha, beta = status(components=bench.components)

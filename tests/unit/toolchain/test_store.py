@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -56,6 +57,19 @@ def test_a_file_that_was_only_touched_is_intact_and_read_once(bench: Bench) -> N
     bench.path("alpha").touch()
     assert condition(bench).state == "installed"
     assert bench.path("alpha").stat().st_mtime_ns == BUILT * 10**9
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EROFS])
+def test_a_write_protected_copy_that_lost_its_times_is_intact(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def protected(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    bench.install()
+    bench.path("alpha").touch()
+    monkeypatch.setattr(os, "utime", protected)
+    assert condition(bench).state == "installed"
 
 
 def test_a_copy_that_keeps_times_is_known_without_being_read(

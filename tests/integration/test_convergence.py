@@ -1,0 +1,377 @@
+"""Did this commit arrive, and if not, why: every answer is checked against what kubectl sees."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import CommandLine, Observer
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("convergence")]
+
+LAB = "convergence"
+PATH = "clusters/flux-playground"
+CONFIG_MAP = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: probe, namespace: default}}
+data: {{value: "{value}"}}
+"""
+Eventually = Callable[..., object]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A lab, a clone that the test drives with plain git, and kubectl."""
+
+    fluxlab: CommandLine
+    clone: Path
+    observer: Observer
+
+    def git(self, *words: str) -> str:
+        settings = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+        done = subprocess.run(["git", *settings, *words], cwd=self.clone, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def push(self, files: Mapping[str, str | None], message: str = "Change something") -> str:
+        """Write files below the cluster's path (None deletes), commit and push; returns the commit."""
+        for name, content in files.items():
+            file = self.clone / PATH / name
+            if content is None:
+                file.unlink()
+            else:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(content)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        self.git("push", "--quiet", "--force", "origin", "HEAD:main")
+        return self.git("rev-parse", "HEAD")
+
+    def wait(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.fluxlab.run("wait", "--lab", LAB, *words)
+
+    def arrives(self, commit: str) -> str:
+        return self.fluxlab.ok("wait", "--lab", LAB, commit)
+
+    def value(self) -> str | None:
+        found = self.observer.kubectl("get", "configmap", "probe", "-n", "default", "-o", "jsonpath={.data.value}", check=False)
+        return None if "NotFound" in found else found
+
+    def scale(self, controller: str, replicas: int) -> None:
+        self.observer.kubectl("scale", "-n", "flux-system", f"deployment/{controller}", f"--replicas={replicas}")
+
+    def ready(self, kind: str, name: str = "flux-system", namespace: str = "flux-system") -> tuple[str, str]:
+        """Status of the Ready condition and the revision that was applied or stored."""
+        found = self.observer.get(kind, name, "-n", namespace)
+        status = found.get("status", {})
+        condition = next((c["status"] for c in status.get("conditions", []) if c["type"] == "Ready"), "")
+        return condition, status.get("lastAppliedRevision") or status.get("artifact", {}).get("revision", "")
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workshop, str]]:
+    from conftest import command_lines
+
+    for fluxlab in command_lines(tmp_path_factory.mktemp("convergence")):
+        fluxlab.ok("up", "--name", LAB)
+        clone = fluxlab.folder / "fleet"
+        fluxlab.ok("clone", str(clone), "--lab", LAB)
+        workshop = Workshop(fluxlab, clone, fluxlab.observer(LAB))
+        baseline = workshop.push({"probe.yaml": CONFIG_MAP.format(value="baseline")})
+        workshop.arrives(baseline)
+        yield workshop, baseline
+
+
+@pytest.fixture
+def workshop(standing: tuple[Workshop, str]) -> Iterator[Workshop]:
+    """The module's lab; afterwards its branch and its cluster are back at the baseline."""
+    workshop, baseline = standing
+    workshop.git("fetch", "--quiet")
+    workshop.git("reset", "--quiet", "--hard", baseline)
+    workshop.git("push", "--quiet", "--force", "origin", "HEAD:main")
+    workshop.arrives(baseline)
+    yield workshop
+    for controller in ("source-controller", "kustomize-controller", "helm-controller"):
+        workshop.scale(controller, 1)
+    workshop.git("reset", "--quiet", "--hard", baseline)
+    workshop.git("push", "--quiet", "--force", "origin", "HEAD:main")
+    workshop.arrives(baseline)
+
+
+def test_a_pushed_commit_arrives_and_the_cluster_has_its_content(workshop: Workshop) -> None:
+    commit = workshop.push({"probe.yaml": CONFIG_MAP.format(value="arrived")})
+    workshop.arrives(commit)
+    assert workshop.value() == "arrived"
+    assert workshop.ready("kustomization") == ("True", f"main@sha1:{commit}")
+
+
+def test_the_push_itself_starts_the_convergence(workshop: Workshop, eventually: Eventually) -> None:
+    workshop.push({"probe.yaml": CONFIG_MAP.format(value="by webhook")})
+    # The source's own interval is a minute: within this time only the Receiver can have been the cause.
+    eventually(lambda: workshop.value() == "by webhook", within=20, what="the pushed value")
+
+
+@pytest.mark.parametrize(
+    ("controller", "kind", "stale"),
+    [("source-controller", "gitrepository", "GitRepository"), ("kustomize-controller", "kustomization", "Kustomization")],
+)
+def test_everything_ready_at_the_old_revision_is_not_taken_for_the_new_one(
+    workshop: Workshop, eventually: Eventually, controller: str, kind: str, stale: str
+) -> None:
+    old = workshop.git("rev-parse", "HEAD")
+    workshop.scale(controller, 0)
+    component = f"flux-playground/{controller}"
+    eventually(lambda: _component(workshop, component)["state"] == "stopped", what=f"{controller} has stopped")
+    commit = workshop.push({"probe.yaml": CONFIG_MAP.format(value="must wait")})
+    done = workshop.wait(commit, "--timeout", "4")
+    assert workshop.ready(kind) == ("True", f"main@sha1:{old}")
+    assert workshop.value() == "baseline"
+    assert done.returncode == 1, done.stdout
+    assert f"{stale} flux-system/flux-system" in done.stderr
+    assert old[:10] in done.stderr
+    assert f"{controller} is scaled to 0" in done.stderr
+    workshop.scale(controller, 1)
+    workshop.arrives(commit)
+    assert workshop.value() == "must wait"
+
+
+def _component(workshop: Workshop, name: str) -> dict:
+    status = json.loads(workshop.fluxlab.run("status", "--lab", LAB, "-o", "json").stdout)
+    return next(part for cluster in status["clusters"] for part in cluster["components"] if part["name"] == name)
+
+
+def test_a_manifest_with_a_yaml_error_fails_at_once_and_names_the_kustomization(workshop: Workshop) -> None:
+    commit = workshop.push({"broken.yaml": "apiVersion: v1\nkind: [ConfigMap\n"})
+    began = time.monotonic()
+    done = workshop.wait(commit, "--timeout", "60")
+    assert done.returncode == 1
+    assert "Kustomization flux-system/flux-system" in done.stderr
+    assert "BuildFailed" in done.stderr
+    assert "broken.yaml" in done.stderr
+    assert time.monotonic() - began < 50, "a terminal failure must not wait for the timeout"
+
+
+def test_an_immutable_field_fails_at_once_and_is_named(workshop: Workshop) -> None:
+    job = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: once, namespace: default}}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{{name: main, image: "{image}"}}]
+"""
+    workshop.arrives(workshop.push({"job.yaml": job.format(image="busybox:1")}))
+    commit = workshop.push({"job.yaml": job.format(image="busybox:2")})
+    done = workshop.wait(commit, "--timeout", "60")
+    assert done.returncode == 1
+    assert "immutable" in done.stderr
+    assert "Job/default/once" in done.stderr
+
+
+CHILD = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: child, namespace: default}
+spec:
+  interval: 10m
+  retryInterval: 1s
+  path: ./apps/child
+  prune: true
+  sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}
+  postBuild:
+    substituteFrom: [{kind: Secret, name: late}]
+"""
+TEMPLATE = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: substituted, namespace: default}
+data: {value: "${WORD}"}
+"""
+
+
+def test_a_missing_secret_is_waited_for_by_name_and_its_arrival_opens_the_latch(workshop: Workshop) -> None:
+    commit = workshop.push({"child.yaml": CHILD, "../../apps/child/app.yaml": TEMPLATE})
+    done = workshop.wait(commit, "--timeout", "6")
+    assert done.returncode == 1
+    assert "Kustomization default/child" in done.stderr
+    assert 'secrets "late" not found' in done.stderr
+    assert "not arrived within" in done.stderr, "a missing Secret is no terminal failure"
+    word = base64.b64encode(b"hello").decode()
+    secret = f'{{"apiVersion":"v1","kind":"Secret","metadata":{{"name":"late"}},"data":{{"WORD":"{word}"}}}}'
+    subprocess.run(
+        [*_kubectl(workshop), "create", "-n", "default", "-f", "-"], input=secret, text=True, check=True, timeout=30
+    )
+    workshop.arrives(commit)
+    value = workshop.observer.kubectl("get", "configmap", "substituted", "-n", "default", "-o", "jsonpath={.data.value}")
+    assert value == "hello"
+    workshop.observer.kubectl("delete", "secret", "late", "-n", "default")
+
+
+def _kubectl(workshop: Workshop) -> list[str]:
+    from fluxlab.toolchain import find
+
+    return [str(find().binary("kubectl")), f"--kubeconfig={workshop.observer.kubeconfig}"]
+
+
+def test_a_path_that_does_not_exist_fails_at_once(workshop: Workshop) -> None:
+    child = CHILD.split("  postBuild")[0].replace("./apps/child", "./apps/nowhere")
+    done = workshop.wait(workshop.push({"child.yaml": child}), "--timeout", "60")
+    assert done.returncode == 1
+    assert "kustomization path not found" in done.stderr
+    assert "not arrived within" not in done.stderr
+
+
+def test_a_suspended_kustomization_is_named_as_such(workshop: Workshop) -> None:
+    child = CHILD.split("  postBuild")[0] + "  suspend: true\n"
+    done = workshop.wait(workshop.push({"child.yaml": child, "../../apps/child/app.yaml": TEMPLATE}), "--timeout", "4")
+    assert done.returncode == 1
+    assert "Kustomization default/child: is suspended" in done.stderr
+
+
+RELEASE = """\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: HelmRepository
+metadata: {{name: charts, namespace: default}}
+spec: {{interval: 1m, url: "{url}"}}
+---
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {{name: app, namespace: default}}
+spec:
+  interval: 1m
+  chart:
+    spec: {{chart: {chart}, sourceRef: {{kind: HelmRepository, name: charts}}}}
+  values: {{replicas: {replicas}}}
+"""
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app}
+spec:
+  replicas: {{ .Values.replicas }}
+  selector: {matchLabels: {app: app}}
+  template:
+    metadata: {labels: {app: app}}
+    spec: {containers: [{name: main, image: "app:{{ .Chart.Version }}"}]}
+"""
+
+
+def chart_archive(folder: Path, *, name: str = "app", version: str) -> Path:
+    """A chart archive, made with tarfile alone."""
+    source = folder / f"{name}-{version}"
+    (source / "templates").mkdir(parents=True)
+    (source / "Chart.yaml").write_text(f"apiVersion: v2\nname: {name}\nversion: {version}\n")
+    (source / "values.yaml").write_text("replicas: 1\n")
+    (source / "templates" / "deployment.yaml").write_text(DEPLOYMENT)
+    archive = folder / f"{name}-{version}.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(source, arcname=name)
+    return archive
+
+
+@pytest.fixture(scope="module")
+def charts(standing: tuple[Workshop, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A chart repository at a public URL that serves `app` 1.0.0."""
+    archive = chart_archive(tmp_path_factory.mktemp("charts"), version="1.0.0")
+    options = ("--host", "charts.example.org", "--prefix", "/stable", "--lab", LAB)
+    standing[0].fluxlab.ok("charts", "add", str(archive), *options)
+    return "https://charts.example.org/stable"
+
+
+def _image(workshop: Workshop) -> str:
+    path = "jsonpath={.spec.template.spec.containers[0].image} {.status.readyReplicas}"
+    return workshop.observer.kubectl("get", "deployment", "app", "-n", "default", "-o", path)
+
+
+def test_a_release_has_arrived_when_its_workloads_have(workshop: Workshop, charts: str) -> None:
+    workshop.arrives(workshop.push({"app.yaml": RELEASE.format(url=charts, chart="app", replicas=2)}))
+    assert _image(workshop) == "app:1.0.0 2"
+    workshop.arrives(workshop.push({"app.yaml": RELEASE.format(url=charts, chart="app", replicas=3)}))
+    assert _image(workshop) == "app:1.0.0 3"
+
+
+def test_a_release_that_its_controller_has_not_seen_keeps_the_latch_shut(workshop: Workshop, charts: str) -> None:
+    workshop.arrives(workshop.push({"app.yaml": RELEASE.format(url=charts, chart="app", replicas=1)}))
+    # Stopped as a process: a Deployment scaled to 0 would be scaled up again by the very commit that is pushed.
+    controller = _component(workshop, "flux-playground/helm-controller")["pid"]
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        commit = workshop.push({"app.yaml": RELEASE.format(url=charts, chart="app", replicas=2)})
+        done = workshop.wait(commit, "--timeout", "8")
+        assert done.returncode == 1
+        assert "HelmRelease default/app: its controller has not seen the new spec yet" in done.stderr
+        assert workshop.ready("kustomization") == ("True", f"main@sha1:{commit}")
+        assert workshop.ready("helmrelease", "app", "default")[0] == "True", "Ready still speaks of the old spec"
+        assert _image(workshop) == "app:1.0.0 1"
+    finally:
+        os.kill(controller, signal.SIGCONT)
+    workshop.arrives(commit)
+    assert _image(workshop) == "app:1.0.0 2"
+
+
+def test_an_unknown_chart_fails_and_is_named(workshop: Workshop, charts: str) -> None:
+    commit = workshop.push({"app.yaml": RELEASE.format(url=charts, chart="nonsense", replicas=1)})
+    done = workshop.wait(commit, "--timeout", "60")
+    assert done.returncode == 1
+    assert "HelmRelease default/app" in done.stderr
+    assert "nonsense" in done.stderr
+    assert f"commit {commit[:10]} failed" in done.stderr
+
+
+def test_a_chart_repository_at_an_unmapped_host_is_waited_for_and_the_way_to_map_it_is_told(workshop: Workshop) -> None:
+    commit = workshop.push({"app.yaml": RELEASE.format(url="https://nobody.example.org/x", chart="app", replicas=1)})
+    done = workshop.wait(commit, "--timeout", "8")
+    assert done.returncode == 1
+    assert "HelmRepository default/charts" in done.stderr
+    assert "nobody.example.org" in done.stderr
+    assert "allow" in done.stderr, "the refusal says how to let the host through"
+
+
+def test_a_new_chart_version_is_rolled_out_and_a_yanked_one_is_gone(
+    workshop: Workshop, charts: str, tmp_path: Path, eventually: Eventually
+) -> None:
+    workshop.arrives(workshop.push({"app.yaml": RELEASE.format(url=charts, chart="app", replicas=1)}))
+    options = ("--host", "charts.example.org", "--lab", LAB)
+    workshop.fluxlab.ok("charts", "add", str(chart_archive(tmp_path, version="1.1.0")), *options)
+    workshop.fluxlab.ok("flux", "--lab", LAB, "reconcile", "source", "helm", "charts", "-n", "default")
+    eventually(lambda: _image(workshop) == "app:1.1.0 1", what="version 1.1.0 is rolled out")
+    workshop.fluxlab.ok("charts", "yank", "app", "1.1.0", *options)
+    assert "1.1.0" not in workshop.fluxlab.ok("charts", "list", "--lab", LAB)
+
+
+def test_a_later_commit_stands_for_an_earlier_one(workshop: Workshop) -> None:
+    first = workshop.push({"probe.yaml": CONFIG_MAP.format(value="first")})
+    second = workshop.push({"probe.yaml": CONFIG_MAP.format(value="second")})
+    workshop.arrives(first)
+    workshop.arrives(second)
+    assert workshop.value() == "second"
+
+
+def test_a_commit_that_was_never_pushed_is_a_usage_error(workshop: Workshop) -> None:
+    done = workshop.wait("0" * 40)
+    assert done.returncode == 64
+    assert "git push" in done.stderr
+
+
+def test_a_commit_that_was_forced_away_cannot_arrive(workshop: Workshop) -> None:
+    lost = workshop.push({"probe.yaml": CONFIG_MAP.format(value="lost")})
+    workshop.git("reset", "--quiet", "--hard", "HEAD~1")
+    workshop.push({"probe.yaml": CONFIG_MAP.format(value="instead")})
+    done = workshop.wait(lost)
+    assert done.returncode == 1
+    assert "not on branch main" in done.stderr
+
+
+def test_a_deleted_manifest_is_pruned_when_the_commit_has_arrived(workshop: Workshop) -> None:
+    workshop.arrives(workshop.push({"probe.yaml": None, "other.yaml": CONFIG_MAP.format(value="x").replace("probe", "other")}))
+    assert workshop.value() is None

@@ -1,0 +1,135 @@
+"""Secrets are masked in every spelling, checked by a scanner that decodes what it finds instead of spelling a secret."""
+
+import base64
+import json
+import re
+import string
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from fluxlab.redaction import MASK, MINIMUM_LENGTH, Redactor
+
+SECRET = "k7?/~ü>gT0ken&x=1"
+RUN = re.compile(r"[A-Za-z0-9+/_-]{4,}")
+Text = st.text(alphabet=string.ascii_letters + string.digits + " \"\\\n%&/+?=~-_ü€", min_size=MINIMUM_LENGTH, max_size=40)
+
+
+def scan(text: str, secret: str) -> set[str]:
+    """The ways in which `secret` can be read from `text`."""
+    found = {"raw"} if secret in text else set()
+    if secret in unquote(text) or secret in unquote_plus(text):
+        found.add("url")
+    if secret in text.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\"):
+        found.add("json")
+    for run in RUN.findall(text):
+        for alphabet, characters in (("base64", "+/"), ("base64url", "-_")):
+            for skipped in range(4):
+                piece = run[skipped:]
+                piece = piece[: len(piece) - 1] if len(piece) % 4 == 1 else piece
+                if re.fullmatch(f"[A-Za-z0-9{characters}]*", piece) is None:
+                    continue
+                if secret.encode() in base64.b64decode(piece + "=" * (-len(piece) % 4), altchars=characters.encode()):
+                    found.add(alphabet)
+    return found
+
+
+def spelt() -> dict[str, tuple[str, str]]:
+    raw = SECRET.encode()
+    cases = {
+        "raw": ("raw", f"token is {SECRET}."),
+        "url": ("url", f"https://lab:{quote(SECRET, safe='')}@host/"),
+        "url, slash kept": ("url", f"https://host/?q={quote(SECRET)}"),
+        "url, form": ("url", f"q={quote_plus(SECRET)}&r=1"),
+        "url, lower-case hex": ("url", re.sub("%..", lambda found: found[0].lower(), quote(SECRET, safe=""))),
+        "json": ("json", json.dumps({"token": 'a"' + SECRET}, ensure_ascii=False)),
+    }
+    for name, encode in (("base64", base64.b64encode), ("base64url", base64.urlsafe_b64encode)):
+        for before in range(4):
+            for after in range(4):
+                text = encode(b"u" * before + raw + b"v" * after).decode()
+                cases[f"{name} {before}+{after}"] = (name, f'"{text}"')
+    return cases
+
+
+@pytest.mark.parametrize(("spelling", "text"), spelt().values(), ids=spelt())
+def test_each_spelling_is_found_by_the_scanner_and_masked_by_the_redactor(spelling: str, text: str) -> None:
+    assert spelling in scan(text, SECRET)
+    redacted = Redactor([SECRET]).redact(text)
+    assert MASK in redacted
+    assert not scan(redacted, SECRET)
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("length", range(MINIMUM_LENGTH, MINIMUM_LENGTH + 3))
+def test_base64_of_a_value_alone_leaves_nothing_but_padding(encode: object, length: int) -> None:
+    assert callable(encode)
+    value = "Zy?>x~Kq"[:length]
+    assert Redactor([value]).redact(encode(value.encode()).decode()).rstrip("=") == MASK
+
+
+@given(secret=Text, before=st.binary(max_size=9), after=st.binary(max_size=9))
+@example(secret="s3cret", before=b"", after=b"")
+@example(secret="s3cret", before=b"lab:", after=b"")
+@example(secret="s3cret", before=b"ab", after=b"c")
+def test_in_longer_base64_at_most_the_two_shared_characters_stay(secret: str, before: bytes, after: bytes) -> None:
+    raw = secret.encode()
+    text = base64.b64encode(before + raw + after).decode()
+    # By hand: of the value's bits, those that fill characters alone must go.
+    first, end = -(-len(before) * 8 // 6), (len(before) + len(raw)) * 8 // 6
+    redacted = Redactor([secret]).redact(text)
+    assume(text.count(text[first:end]) == 1)
+    assert redacted.startswith(text[:first] + MASK)
+    assert len(redacted.rstrip("=")) <= len((text[:first] + MASK + text[end:]).rstrip("="))
+
+
+@given(secret=Text, words=st.lists(Text, max_size=3), plan=st.integers(0, 5))
+def test_no_secret_survives_in_any_text(secret: str, words: list[str], plan: int) -> None:
+    assume(secret not in MASK)
+    body = " ".join([*words, secret, *words])
+    text = (
+        body,
+        json.dumps({"body": body}, ensure_ascii=False),
+        quote(body),
+        quote(body, safe=""),
+        base64.b64encode(body.encode()).decode(),
+        base64.urlsafe_b64encode(body.encode()).decode().rstrip("="),
+    )[plan]
+    redacted = Redactor([secret]).redact(text)
+    assert MASK in redacted
+    assert secret not in redacted
+    assert not {"base64", "base64url"} & scan(redacted, secret)
+
+
+@given(st.text(max_size=60))
+def test_text_without_secrets_is_left_alone(text: str) -> None:
+    assume("hunter2!" not in text)
+    assert Redactor().redact(text) == text
+    assert Redactor(["hunter2!"]).redact(text) == text
+
+
+@given(st.text(alphabet=string.printable, max_size=MINIMUM_LENGTH - 1))
+def test_short_values_are_ignored(value: str) -> None:
+    text = f"level=info {value} {base64.b64encode(value.encode()).decode()}"
+    assert Redactor([value]).redact(text) == text
+
+
+def test_of_two_values_the_longer_is_masked_whole() -> None:
+    redactor = Redactor(["abcdef", "abcdefghij"])
+    assert redactor.redact("abcdefghij abcdef") == f"{MASK} {MASK}"
+
+
+def test_a_value_is_masked_from_the_moment_it_is_added() -> None:
+    redactor = Redactor()
+    assert redactor.redact("a-s3cret-b") == "a-s3cret-b"
+    redactor.add("s3cret")
+    redactor.add("an0ther")
+    assert redactor.redact("a-s3cret-b an0ther") == f"a-{MASK}-b {MASK}"
+
+
+def test_a_secret_of_several_lines_is_masked_where_json_escapes_them() -> None:
+    key = "-----BEGIN KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END KEY-----\n"
+    redacted = Redactor([key]).redact(json.dumps({"msg": f"got {key}"}))
+    assert "MIGHAgEA" not in redacted
