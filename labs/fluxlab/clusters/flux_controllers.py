@@ -15,6 +15,9 @@ from .objects import KubeObject, dig, items_at, number_at, text_at
 
 NAMESPACE = "flux-system"
 CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller", "notification-controller")
+# A new object is only marked with a finalizer and comes back after the first retry delay, 750 ms by default; what
+# waits for another object looks again every 30 s. Where a Deployment sets these flags itself, its values hold.
+_RETRIES = ("--min-retry-delay=50ms", "--requeue-dependency=1s")
 # Leader election needs a pod's identity; the addresses are names of the cluster's DNS, which does not exist here.
 _REPLACED = (
     "--enable-leader-election",
@@ -81,10 +84,11 @@ def arguments(name: str, given: Sequence[str], *, flux: FluxPorts, own: Controll
     """The arguments of the process: the Deployment's, with what cannot be the same here replaced."""
     kept = [argument for argument in given if argument.split("=", maxsplit=1)[0] not in _REPLACED]
     names = {argument.split("=", maxsplit=1)[0] for argument in kept}
-    limits = [limit for limit in CLIENT_LIMITS if limit.split("=", maxsplit=1)[0] not in names]
+    defaults = (*CLIENT_LIMITS, *(_RETRIES if name != "notification-controller" else ()))
+    added = [default for default in defaults if default.split("=", maxsplit=1)[0] not in names]
     return [
         *kept,
-        *limits,
+        *added,
         f"--health-addr=127.0.0.1:{own.health}",
         f"--metrics-addr=127.0.0.1:{own.metrics}",
         *_addresses(name, flux=flux, storage=storage),

@@ -30,6 +30,7 @@ from .seed import Seed
 STAGES = Path(__file__).parent / "stages.yaml"
 SEED_FORMAT = "2"
 API_TIMEOUT_SECONDS = 60
+POLL_SECONDS = 0.025
 CONTROL_PLANE = ("etcd", "kube-apiserver")
 WORKERS = ("kube-controller-manager", "kube-scheduler", "kwok")
 COMPONENTS = (*CONTROL_PLANE, *WORKERS, *CONTROLLERS)
@@ -122,7 +123,7 @@ class LocalCluster:
                 what=f"cluster {self.name}: the API server serves Flux's resources to its controllers",
                 timeout_seconds=API_TIMEOUT_SECONDS,
                 state=lambda: f"missing: {', '.join(sorted(missing)) or 'the right to list'}",
-                interval_seconds=0.01,
+                interval_seconds=POLL_SECONDS,
             )
 
     def _await_paths(self, *paths: str) -> None:
@@ -134,7 +135,7 @@ class LocalCluster:
             served,
             what=f"cluster {self.name}: the API server serves {', '.join(sorted(paths))}",
             timeout_seconds=API_TIMEOUT_SECONDS,
-            interval_seconds=0.01,
+            interval_seconds=POLL_SECONDS,
             hint=f"less {self._log('kube-apiserver')}",
         )
 

@@ -30,7 +30,7 @@ from .verdicts import kustomization_failure, not_ready
 
 KUSTOMIZE_LABEL = "kustomize.toolkit.fluxcd.io"
 HELM_LABEL = "helm.toolkit.fluxcd.io"
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.1
 QUOTED_PENDING = 12
 _REVISION = re.compile(r"\S+@sha1:[0-9a-f]{40}")
 
@@ -91,6 +91,8 @@ class _Look:
         if not sources:
             return
         applied = {_id(kustomization) for kustomization in self._kustomizations(sources)}
+        if not applied:
+            return
         self._referenced_sources(applied)
         releases = {_id(release) for release in self._releases(applied)}
         self._workloads(applied, releases)
