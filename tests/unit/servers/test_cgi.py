@@ -103,11 +103,15 @@ def test_a_program_that_does_not_want_the_body_still_answers(run: Any) -> None:
 
 
 def test_a_program_that_does_not_read_holds_the_client_back(run: Any) -> None:
-    script = HEAD + "time.sleep(0.3); out.write('late')"
-    client = Client([b"x" * 65536] * 100)
     left = []
-    run(script, client, at_end=lambda: left.append(len(client.body)))
-    assert left[0] > 90, "the rest must wait at the client, not in memory"
+
+    def look(client: Client) -> bool:
+        left.append((client.text, len(client.body)))
+        return False
+
+    # It is still there, and still does not read, when the client gets the text.
+    run(HEAD + "time.sleep(0.3); out.write('late'); out.flush(); time.sleep(0.5)", Client([b"x" * 65536] * 100, look))
+    assert next(chunks for text, chunks in left if text == "late") > 90, "the rest must wait at the client"
 
 
 def test_a_program_whose_client_left_is_ended_at_once(run: Any) -> None:
