@@ -1,4 +1,8 @@
-"""How long from the end of `git push` until an object has changed, and until the commit has converged."""
+"""How long from the end of `git push` until an object has changed, and until the commit has converged.
+
+Twice: with the object beside Flux's own components, where the root Kustomization builds and compares a megabyte of
+definitions for each commit, and in a Kustomization of its own, as larger repositories have it.
+"""
 
 import contextlib
 import subprocess
@@ -19,6 +23,16 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {{name: probe, namespace: default}}
 data: {{run: "{run}"}}
+"""
+CHILD = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: flux-system}
+spec:
+  interval: 10m
+  path: ./apps
+  prune: true
+  sourceRef: {kind: GitRepository, name: flux-system}
 """
 
 
@@ -58,30 +72,42 @@ def git(clone: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
+def measure(lab: Lab, clone: Path, watcher: Watcher, *, path: str, runs: int, prefix: str) -> dict[str, list[float]]:
+    """Change the probe below `path` again and again."""
+    samples: dict[str, list[float]] = {"git push": [], "push to object applied": [], "push to converged": []}
+    for run in range(runs + 1):
+        value = f"{prefix}-{run}"
+        (clone / path).mkdir(parents=True, exist_ok=True)
+        (clone / path / "probe.yaml").write_text(MANIFEST.format(run=value))
+        git(clone, "add", "--all")
+        git(clone, "-c", "user.name=benchmark", "-c", "user.email=b@localhost", "commit", "-qm", f"Run {value}")
+        began = time.monotonic()
+        git(clone, "push", "-q")
+        pushed = time.monotonic()
+        seen = watcher.wait_for(value)
+        lab.converge(git(clone, "rev-parse", "HEAD"))
+        if run:  # the first one creates the object and warms what is cached
+            ended = time.monotonic()
+            for name, sample in zip(samples, (pushed - began, seen - pushed, ended - pushed), strict=True):
+                samples[name].append(sample)
+    return {f"{prefix}: {name}": values for name, values in samples.items()}
+
+
 def main() -> None:
     """Measure and print."""
     options = arguments(runs=20)
-    applied, converged, pushes = [], [], []
+    samples: dict[str, list[float]] = {}
     with state_of_its_own(), tempfile.TemporaryDirectory(prefix="fluxlab-benchmark-") as folder:
         command("up", "--name", "convergence")
         lab = Lab.find("convergence")
         clone = lab.repository.clone(Path(folder) / "fleet")
         watcher = Watcher(lab.api())
         watcher.start()
-        for run in range(options.runs + 1):
-            (clone / "clusters/flux-playground/probe.yaml").write_text(MANIFEST.format(run=run))
-            git(clone, "add", "--all")
-            git(clone, "-c", "user.name=benchmark", "-c", "user.email=b@localhost", "commit", "-qm", f"Run {run}")
-            began = time.monotonic()
-            git(clone, "push", "-q")
-            pushed = time.monotonic()
-            seen = watcher.wait_for(str(run))
-            lab.converge(git(clone, "rev-parse", "HEAD"))
-            if run:  # the first one creates the object and warms what is cached
-                pushes.append(pushed - began)
-                applied.append(seen - pushed)
-                converged.append(time.monotonic() - pushed)
-    samples = {"git push": pushes, "push to object applied": applied, "push to converged": converged}
+        root = "clusters/flux-playground"
+        samples |= measure(lab, clone, watcher, path=root, runs=options.runs, prefix="beside-flux")
+        (clone / root / "probe.yaml").unlink()
+        (clone / root / "apps.yaml").write_text(CHILD)
+        samples |= measure(lab, clone, watcher, path="apps", runs=options.runs, prefix="own-kustomization")
     figures = [Figure(name=name, unit="s", samples=tuple(values)) for name, values in samples.items()]
     report(figures, json_file=options.json)
 

@@ -1,11 +1,11 @@
 """Read the log files of a lab."""
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .errors import UsageError
-from .processes import tail
 from .state import LabFolder
 
 FOLLOW_SECONDS = 0.2
@@ -27,18 +27,16 @@ def read_log(files: Mapping[str, Path], component: str, *, lines: int, follow: b
     matches = [name for name in files if component in {name, name.rpartition("/")[2]}]
     if len(matches) != 1:
         raise UsageError(f"no one log is named {component!r}", facts=[f"there are: {', '.join(matches or files)}"])
-    file = files[matches[0]]
-    for line in tail(file, lines) if lines else ():
-        yield f"{line}\n"
-    if follow:
-        yield from _follow(file)
-
-
-def _follow(file: Path) -> Iterator[str]:
-    with file.open(errors="replace") as text:
-        text.seek(0, 2)
-        while True:
-            if added := text.readline():
-                yield added
+    with files[matches[0]].open(encoding="utf-8", errors="replace") as text:
+        last = deque(text, maxlen=lines)
+        begun = last.pop() if last and not last[-1].endswith("\n") else ""
+        yield from last
+        while follow:
+            begun += text.readline()
+            if begun.endswith("\n"):
+                yield begun
+                begun = ""
             else:
                 time.sleep(FOLLOW_SECONDS)  # a file has no event to wait for
+    if begun:
+        yield f"{begun}\n"

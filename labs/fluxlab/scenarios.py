@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import UsageError
 
@@ -66,6 +66,6 @@ def load_scenario(name: str) -> Scenario:
     try:
         raw = yaml.load((folder / "scenario.yaml").read_text(), Loader=yaml.CSafeLoader)
         content = ScenarioFile.model_validate(raw)
-    except (yaml.YAMLError, ValidationError) as error:
+    except (yaml.YAMLError, OSError, ValueError) as error:  # a ValueError is also what pydantic and dates raise
         raise UsageError(f"{folder / 'scenario.yaml'} is not a scenario", facts=[str(error)]) from None
     return Scenario(name=folder.name, folder=folder, content=content)

@@ -1,5 +1,7 @@
 """The description of a lab: a YAML file, or nothing at all for the defaults."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from .errors import UsageError
 from .state import NAME
 
-PUBLIC_URL = r"^https://[a-z0-9.-]+\.[a-z]{2,}(/[A-Za-z0-9._~-]+)+$"
+HOST_URL = re.compile(r"https://[a-z0-9.-]+\.[a-z]{2,}(/[A-Za-z0-9._~-]+)*")
+REPOSITORY_SLASHES = 3  # the two before the host, and one before the path
 
 
 def _name(value: str) -> str:
@@ -23,8 +26,22 @@ Name = Annotated[str, AfterValidator(_name)]
 
 def _path(value: str) -> str:
     parts = value.split("/")
-    if value.startswith("/") or any(part in {"", ".", "..", ".git"} for part in parts):
+    # Neither git nor what is written to `git fast-import` must read it as anything else.
+    misread = value.startswith("-") or not value.isprintable() or set(value) & set('"\\')
+    if misread or any(part in {"", ".", "..", ".git"} for part in parts):
         raise ValueError("must be a plain relative path, such as clusters/staging")
+    return value
+
+
+def _url(value: str) -> str:
+    if not HOST_URL.fullmatch(value):
+        raise ValueError("must be a public URL without a slash at its end, such as https://charts.example.com/stable")
+    return value
+
+
+def _repository_url(value: str) -> str:
+    if not HOST_URL.fullmatch(value) or value.count("/") < REPOSITORY_SLASHES:
+        raise ValueError("must be a public URL, such as https://github.com/acme/fleet.git")
     return value
 
 
@@ -43,7 +60,7 @@ class ClusterSpec(_Model):
     @model_validator(mode="before")
     @classmethod
     def _default_path(cls, data: object) -> object:
-        if isinstance(data, dict) and not data.get("path"):
+        if isinstance(data, dict) and data.get("path") in (None, ""):
             return {**data, "path": f"clusters/{data.get('name', 'flux-playground')}"}
         return data
 
@@ -52,14 +69,14 @@ class RepositorySpec(_Model):
     """A git repository: its public URL, as manifests name it, is answered by the gateway."""
 
     name: Name = "fleet"
-    url: str = Field(default="https://github.com/acme/fleet.git", pattern=PUBLIC_URL)
+    url: Annotated[str, AfterValidator(_repository_url)] = "https://github.com/acme/fleet.git"
     branch: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
 
 
 class ChartRepositorySpec(_Model):
     """A Helm repository at a public URL, filled from archives (.tgz) and chart folders."""
 
-    url: str = Field(pattern=PUBLIC_URL)
+    url: Annotated[str, AfterValidator(_url)]
     charts: list[str] = Field(default_factory=list, description="archives or chart folders, relative to the lab file")
 
 
@@ -107,11 +124,13 @@ def load_spec(file: Path) -> LabSpec:
         raise UsageError(f"{file}: cannot be read as a lab file", facts=[str(error)]) from None
     try:
         tree = yaml.compose(text, Loader=yaml.CSafeLoader)
-        data = yaml.load(text, Loader=yaml.CSafeLoader) or {}  # CSafeLoader is the safe loader, in C
-    except yaml.YAMLError as error:
+        data = yaml.load(text, Loader=yaml.CSafeLoader)  # the safe loader, in C
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none
         raise UsageError(f"{file}: no valid YAML", facts=[str(error)]) from None
+    if doubles := [f"{file}:{line}: {place}: is there twice" for place, line in _doubles(tree)]:
+        raise UsageError(f"{file}: not a lab file that fluxlab understands", facts=doubles)
     try:
-        return LabSpec.model_validate(data)
+        return LabSpec.model_validate({} if data is None else data)
     except ValidationError as error:
         facts = [_complaint(file, tree, detail["loc"], detail["msg"], detail["type"]) for detail in error.errors()]
         raise UsageError(f"{file}: not a lab file that fluxlab understands", facts=facts) from None
@@ -122,6 +141,25 @@ def _complaint(file: Path, tree: yaml.Node | None, loc: tuple[int | str, ...], m
     if kind == "extra_forbidden":
         message = f"unknown field; allowed here: {', '.join(_allowed(loc[:-1]))}"
     return f"{file}:{_line(tree, loc)}: {place}: {message.removeprefix('Value error, ')}"
+
+
+def _doubles(root: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Keys that a mapping has twice, of which YAML would silently take the last: their places and lines."""
+    waiting, seen = [("", root)], set()
+    while waiting:
+        place, node = waiting.pop()
+        if node is None or id(node) in seen:  # an alias leads to a node again, even from within
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend((f"{place}{number}.", child) for number, child in enumerate(node.value))
+        elif isinstance(node, yaml.MappingNode):
+            known: set[str] = set()
+            for key, value in node.value:
+                if key.value in known:
+                    yield f"{place}{key.value}", key.start_mark.line + 1
+                known.add(key.value)
+                waiting.append((f"{place}{key.value}.", value))
 
 
 def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:

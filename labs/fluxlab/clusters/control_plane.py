@@ -114,6 +114,7 @@ def api_server(files: ControlPlaneFiles, ports: ControlPlanePorts) -> list[str]:
         f"--kubelet-client-certificate={files.api.certificate}",
         f"--kubelet-client-key={files.api.key}",
         "--kubelet-preferred-address-types=InternalIP",
+        "--anonymous-auth=false",  # not even /version for whoever else is on this machine
         "--authorization-mode=Node,RBAC",
         "--allow-privileged=true",
         f"--service-cluster-ip-range={SERVICE_NETWORK}",

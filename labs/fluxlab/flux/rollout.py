@@ -34,11 +34,12 @@ def _stateful_set(workload: KubeObject) -> Pending | None:
     wanted, ready = _replicas(workload), number_at(workload.raw, "status", "readyReplicas")
     if ready < wanted:
         return waiting(workload, f"{ready} of {wanted} replicas ready")
-    rolling = text_at(workload.raw, "spec", "updateStrategy", "type") != "OnDelete"
     revisions = {text_at(workload.raw, "status", field) for field in ("currentRevision", "updateRevision")}
     updated = number_at(workload.raw, "status", "updatedReplicas")
-    if rolling and len(revisions) > 1 and updated < wanted:
-        return waiting(workload, f"{updated} of {wanted} replicas updated")
+    # Pods with an ordinal below the partition keep the old revision on purpose.
+    rolled = wanted - number_at(workload.raw, "spec", "updateStrategy", "rollingUpdate", "partition")
+    if not _on_delete(workload) and len(revisions) > 1 and updated < rolled:
+        return waiting(workload, f"{updated} of {rolled} replicas updated")
     return None
 
 
@@ -47,9 +48,14 @@ def _daemon_set(workload: KubeObject) -> Pending | None:
         number_at(workload.raw, "status", field)
         for field in ("desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable")
     )
-    if min(updated, available) < wanted:
+    if available < wanted or (updated < wanted and not _on_delete(workload)):
         return waiting(workload, f"{updated} updated and {available} available of {wanted}")
     return None
+
+
+def _on_delete(workload: KubeObject) -> bool:
+    """Whether pods are only updated when somebody deletes them, so that nothing is to be waited for."""
+    return text_at(workload.raw, "spec", "updateStrategy", "type") == "OnDelete"
 
 
 def _replicas(workload: KubeObject) -> int:
