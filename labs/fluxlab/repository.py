@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -124,7 +125,7 @@ class Repository:
         for key, value in {"http.proxy": "", IDENTITY_KEY: self._identity}.items():
             self._git("config", "--local", key, value, cwd=target)
         # Helpers of the user's own config come first: an empty one makes git forget them.
-        for value in ("", f"store --file='{self._credentials}'"):
+        for value in ("", f"store --file={shlex.quote(str(self._credentials))}"):
             self._git("config", "--local", "--add", "credential.helper", value, cwd=target)
 
     @property
@@ -144,8 +145,9 @@ class Repository:
     def _discard(self, target: Path) -> None:
         if not self._owner(target):
             raise UsageError(f"{target} is there already", hint="choose another folder for the clone")
-        unpushed = self._git("-C", target, "log", "--oneline", "--branches", "--not", "--remotes")
-        if unpushed or self._git("-C", target, "status", "--porcelain"):
+        commits = self._git("-C", target, "log", "--oneline", "HEAD", "--branches", "--tags", "--not", "--remotes")
+        files = self._git("-C", target, "status", "--porcelain", "--ignored")
+        if commits or files or self._git("-C", target, "stash", "list"):
             facts = ["it is a clone of an earlier lab, with work that was not pushed"]
             raise UsageError(f"{target} is there already", facts=facts, hint="choose another folder, or move it away")
         shutil.rmtree(target)

@@ -1,7 +1,8 @@
 """What the unit tests share: a state folder of their own, and waiting for what a test observes itself."""
 
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,13 @@ def eventually() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.005)
 
     return wait
+
+
+@pytest.fixture
+def refused() -> Iterator[None]:
+    """For tests in which httpx is refused: httpcore leaves the socket to the garbage collector, so it comes here.
+
+    They also need the mark `filterwarnings("ignore:unclosed <socket:ResourceWarning")`.
+    """
+    yield
+    gc.collect()

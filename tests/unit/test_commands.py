@@ -99,7 +99,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_program_is_an_error_of_the_command(tmp_path: Path) -> None:
     file = tmp_path / "data"
     file.write_text("x")
-    with pytest.raises(CommandError, match="data: .*[Pp]ermission"):
+    with pytest.raises(CommandError, match=r"data: .*[Pp]ermission"):
         run([file])
 
 

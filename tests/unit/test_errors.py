@@ -19,7 +19,9 @@ def test_an_empty_fact_adds_no_line() -> None:
     assert str(FluxlabError("etcd died", facts=[""])) == "etcd died"
 
 
-@pytest.mark.parametrize(("kind", "code"), [(FluxlabError, 1), (WaitTimeoutError, 1), (UnknownError, 2), (UsageError, 64)])
+@pytest.mark.parametrize(
+    ("kind", "code"), [(FluxlabError, 1), (WaitTimeoutError, 1), (UnknownError, 2), (UsageError, 64)]
+)
 def test_false_unknown_and_usage_end_with_different_codes(kind: type[FluxlabError], code: int) -> None:
     error = kind("x")
     assert isinstance(error, FluxlabError)

@@ -121,7 +121,7 @@ def test_a_leaf_is_not_written(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"ca.crt", "ca.key"}
 
 
-# -- write_private -----------------------------------------------------------------------------------------------------
+# -- write_private ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", ["ü", "ü".encode()])

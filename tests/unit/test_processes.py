@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -50,6 +51,10 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def said_ready(log: Path) -> bool:
+    return "ready" in log.read_text()
 
 
 def stopped(pid: int) -> bool:
@@ -283,7 +288,7 @@ def test_a_child_dies_with_its_parent_even_when_that_is_killed(tmp_path: Path, e
     eventually(lambda: gone(grandchild.pid))
 
 
-# -- the last lines of a log -------------------------------------------------------------------------------------------
+# -- the last lines of a log -----------------------------------------------------------------------------------------
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:
@@ -306,7 +311,7 @@ def test_the_tail_of_a_huge_log_is_its_end(tmp_path: Path) -> None:
     assert tail(log, 3) == ["0049997", "0049998", "0049999"]
 
 
-# -- a group -----------------------------------------------------------------------------------------------------------
+# -- a group ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -370,7 +375,7 @@ def test_all_are_asked_before_any_is_killed(tmp_path: Path, group: ProcessGroup,
     stubborn_pid = str(group.identities()["stubborn"].pid)
     group.start("polite", ["sh", "-c", polite, "sh", stubborn_pid], log=logs["polite"])
     for log in logs.values():
-        eventually(lambda log=log: "ready" in log.read_text())
+        eventually(partial(said_ready, log))
     group.stop("stubborn", "unknown", "polite", grace_seconds=1.0)
     endings = {name: process.ending for name in logs if (process := group.get(name))}
     assert endings == {"stubborn": "killed by SIGKILL", "polite": "exit code 0"}
@@ -382,7 +387,7 @@ def test_the_grace_is_one_for_all(tmp_path: Path, group: ProcessGroup, eventuall
     for name in names:
         group.start(name, ["sh", "-c", STUBBORN], log=tmp_path / name)
     for name in names:
-        eventually(lambda name=name: "ready" in (tmp_path / name).read_text())
+        eventually(partial(said_ready, tmp_path / name))
     began = time.monotonic()
     group.stop(*names, grace_seconds=0.5)
     assert 0.5 <= time.monotonic() - began < 2.0

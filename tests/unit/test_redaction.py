@@ -1,4 +1,4 @@
-"""Secrets are masked in every spelling, checked by a scanner that decodes what it finds instead of spelling a secret."""
+"""Secrets are masked in every spelling; the scanner that checks it decodes what it finds and spells nothing itself."""
 
 import base64
 import json
@@ -14,7 +14,9 @@ from fluxlab.redaction import MASK, MINIMUM_LENGTH, Redactor
 
 SECRET = "k7?/~ü>gT0ken&x=1"
 RUN = re.compile(r"[A-Za-z0-9+/_-]{4,}")
-Text = st.text(alphabet=string.ascii_letters + string.digits + " \"\\\n%&/+?=~-_ü€", min_size=MINIMUM_LENGTH, max_size=40)
+Text = st.text(
+    alphabet=string.ascii_letters + string.digits + ' "\\\n%&/+?=~-_ü€', min_size=MINIMUM_LENGTH, max_size=40
+)
 
 
 def scan(text: str, secret: str) -> set[str]:

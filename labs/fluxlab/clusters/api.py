@@ -79,11 +79,13 @@ class KubeApi:
             )
         except httpx.HTTPError as error:
             raise ApiUnreachableError(f"{self.server} does not answer", facts=[f"{method} {path}: {error}"]) from error
-        content = self._json(answer)
-        if answer.status_code >= HTTPStatus.BAD_REQUEST:
-            message = text_at(content, "message") or answer.text[:200]
-            raise ApiError(f"{method} {path}", status=answer.status_code, message=message)
-        return content
+        if answer.is_error:
+            raise self._refusal(f"{method} {path}", answer)
+        return self._json(answer)
+
+    def _refusal(self, what: str, answer: httpx.Response) -> ApiError:
+        message = text_at(self._json(answer), "message") or answer.text[:200]
+        return ApiError(what, status=answer.status_code, message=message)
 
     @staticmethod
     def _json(answer: httpx.Response) -> JsonObject:
@@ -165,7 +167,8 @@ class KubeApi:
     ) -> Iterator[tuple[str, KubeObject]]:
         """Changes of a resource as (ADDED | MODIFIED | DELETED | BOOKMARK | ERROR, object), until the server ends it.
 
-        Without a resource version it begins with all that is there. Raises ApiUnreachableError when the stream breaks.
+        Without a resource version it begins with all that is there. Raises ApiError when the server refuses, and
+        ApiUnreachableError when the stream breaks.
         """
         query = {"watch": "true", "timeoutSeconds": str(timeout_seconds), "allowWatchBookmarks": "true"}
         if resource_version:
@@ -173,6 +176,9 @@ class KubeApi:
         path = resource.path(namespace=namespace)
         try:
             with self._client.stream("GET", path, params=query, timeout=httpx.Timeout(10, read=None)) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise self._refusal(f"watch of {path}", answer)
                 for line in answer.iter_lines():
                     event = json.loads(line)
                     yield text_at(event, "type"), KubeObject(event["object"])

@@ -1,0 +1,277 @@
+"""The command line without a running lab: exit codes, usage errors, what goes to which stream."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fluxlab.cli import app
+from fluxlab.errors import FluxlabError, UnknownError
+from fluxlab.processes import Identity
+from fluxlab.state import LabFolder, Phase, Record, Step
+
+pytestmark = pytest.mark.usefixtures("state_dir")
+GONE = Identity(pid=1, since_boot=-1.0)
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: object
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the program in this process."""
+
+    def call(*words: str) -> Ended:
+        monkeypatch.setattr("sys.argv", ["fluxlab", *words])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        shown = capsys.readouterr()
+        return Ended(ended.value.code, shown.out, shown.err)
+
+    return call
+
+
+def dead_lab(name: str, *, phase: Phase = Phase.READY, error: str = "") -> LabFolder:
+    """A lab whose supervisor is gone."""
+    folder = LabFolder.named(name)
+    folder.create()
+    folder.spec.write_text(f'{{"name": "{name}"}}')
+    steps = (Step(name="processes launched", at_seconds=0.5),)
+    folder.write_record(Record(phase=phase, supervisor=GONE, steps=steps, error=error))
+    return folder
+
+
+# -- help and usage --------------------------------------------------------------------------------------------------
+
+
+def test_help_lists_the_commands_and_succeeds(run: Run) -> None:
+    ended = run("--help")
+    assert ended.code == 0
+    commands = "up down ls status doctor restart logs clone apply wait env shell kubectl flux helm charts toolchain"
+    assert not [command for command in commands.split() if f" {command} " not in ended.out]
+    assert ended.err == ""
+
+
+def test_every_command_has_help(run: Run) -> None:
+    for command in (
+        "up",
+        "down",
+        "ls",
+        "status",
+        "doctor",
+        "restart",
+        "logs",
+        "clone",
+        "apply",
+        "wait",
+        "env",
+        "shell",
+    ):
+        ended = run(command, "--help")
+        assert (ended.code, ended.err) == (0, ""), command
+        assert "Usage: fluxlab" in ended.out
+
+
+def test_without_a_word_the_help_is_shown(run: Run) -> None:
+    ended = run()
+    assert "Usage: fluxlab" in ended.out + ended.err
+    assert ended.code in {0, 64}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nope"], "No such command 'nope'"),
+        (["--nope"], "No such option"),
+        (["up", "--nope"], "No such option"),
+        (["up", "--timeout", "soon"], "Invalid value"),
+        (["up", "--timeout", "0"], "Invalid value"),
+        (["ls", "--output", "yaml"], "Invalid value"),
+        (["ls", "surplus"], "unexpected extra argument"),
+        (["restart"], "Missing argument"),
+        (["logs", "--tail", "-1"], "Invalid value"),
+        (["charts", "add", "/no/such/chart", "--host", "x"], "does not exist"),
+        (["toolchain", "nope"], "No such command"),
+    ],
+)
+def test_what_makes_no_sense_ends_with_64_and_says_why(run: Run, words: list[str], told: str) -> None:
+    ended = run(*words)
+    assert ended.code == 64
+    assert told in ended.err
+    assert ended.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["status"], "error: no lab is running"),
+        (["wait"], "error: no lab is running"),
+        (["clone"], "next: fluxlab up"),
+        (["kubectl", "get", "pods"], "error: no lab is running"),
+        (["env"], "error: no lab is running"),
+        (["status", "--lab", "x"], "error: there is no lab 'x'"),
+        (["status", "--lab", "../x"], "error: '../x' cannot name a lab"),
+        (["down", "../x"], "error: '../x' cannot name a lab"),
+        (["down", "x"], "error: there is no lab 'x'"),
+        (["down", "x", "--all"], "contradict each other"),
+        (["up", "--name", "My Lab"], "error: 'My Lab' cannot name a lab"),
+        (["up", "--name", ""], "error: '' cannot name a lab"),
+        (["up", "/no/such/file"], "error: /no/such/file: cannot be read as a lab file"),
+        (["apply", "nope"], "error: no lab is running"),
+    ],
+)
+def test_a_mistake_is_an_error_on_standard_error(run: Run, words: list[str], told: str, state_dir: Path) -> None:
+    ended = run(*words)
+    assert ended.code == 64
+    assert told in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    assert not (state_dir / "labs").exists()
+
+
+def test_a_mistake_in_a_lab_file_is_told_with_its_line(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text("name: x\nclusters:\n- node: 3\n")
+    ended = run("up", str(file))
+    assert ended.code == 64
+    assert f"  {file}:3: clusters.0.node: unknown field; allowed here: backend, name, nodes, path\n" in ended.err
+
+
+def test_of_several_labs_one_must_be_chosen(run: Run) -> None:
+    for name in ("one", "two"):
+        dead_lab(name)
+    for words in (["status"], ["down"]):
+        ended = run(*words)
+        assert ended.code == 64
+        assert "there are several labs" in ended.err
+        assert "one" in ended.err
+    assert (LabFolder.named("one").root / "spec.json").exists()
+
+
+# -- answers ---------------------------------------------------------------------------------------------------------
+
+
+def test_where_nothing_is_there_lists_are_empty_and_down_has_nothing_to_do(run: Run) -> None:
+    assert run("ls").out.split() == ["NAME", "STATE", "CLUSTERS", "DEAD"]
+    assert json.loads(run("ls", "-o", "json").out) == []
+    ended = run("down")
+    assert (ended.code, ended.err) == (0, "no lab is there\n")
+
+
+def test_a_lab_whose_supervisor_is_gone_is_dead(run: Run) -> None:
+    dead_lab("one")
+    ended = run("status")
+    assert ended.code == 1
+    assert "lab one: dead" in ended.out
+    assert "fluxlab up --name one" in ended.out
+    told = json.loads(run("status", "-o", "json").out)
+    assert (told["name"], told["phase"], told["steps"]) == (
+        "one",
+        "dead",
+        [{"name": "processes launched", "at_seconds": 0.5}],
+    )
+    assert [lab["phase"] for lab in json.loads(run("ls", "--output", "json").out)] == ["dead"]
+
+
+def test_a_lab_that_failed_says_why(run: Run) -> None:
+    dead_lab("one", phase=Phase.FAILED, error="etcd died: exit code 1")
+    ended = run("status", "--lab", "one")
+    assert ended.code == 1
+    assert "lab one: failed" in ended.out
+    assert "etcd died: exit code 1" in ended.out
+
+
+def test_the_lab_is_also_chosen_by_a_variable(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        dead_lab(name)
+    monkeypatch.setenv("FLUXLAB_LAB", "two")
+    assert "lab two: dead" in run("status").out
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_what_needs_a_supervisor_says_that_it_is_gone(run: Run) -> None:
+    dead_lab("one")
+    ended = run("restart", "etcd")
+    assert ended.code == 1
+    assert "error: lab one: its supervisor does not answer" in ended.err
+    assert "next: fluxlab up --name one" in ended.err
+
+
+def test_the_logs_of_a_dead_lab_can_be_read(run: Run) -> None:
+    folder = dead_lab("one")
+    folder.supervisor_log.write_text("1\n2\n3\n")
+    assert run("logs", "supervisor", "--tail", "2").out == "2\n3\n"
+    assert run("logs").out.splitlines()[1].split() == ["supervisor", str(folder.supervisor_log)]
+
+
+def test_a_dead_lab_is_removed_and_its_name_is_free(run: Run, state_dir: Path) -> None:
+    for name in ("one", "two"):
+        dead_lab(name)
+    ended = run("down", "--all")
+    assert ended.code == 0
+    assert ended.out == ""
+    assert {"lab one is gone", "lab two is gone"} <= set(ended.err.splitlines())
+    assert list((state_dir / "labs").iterdir()) == []
+
+
+# -- how the program ends --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (FluxlabError("it is false", facts=["seen: x"], hint="look"), 1, "error: it is false\n  seen: x\nnext: look\n"),
+        (UnknownError("could not tell"), 2, "error: could not tell\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_how_an_error_ends_the_program(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, told: str
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(app, "app", fail)
+    ended = run("ls")
+    assert (ended.code, ended.out, ended.err) == (code, "", told)
+
+
+def test_a_reader_that_has_had_enough_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", sys.stdout)  # main gives it up: it is put back afterwards
+    monkeypatch.setattr(app, "app", fail)
+    monkeypatch.setattr("sys.argv", ["fluxlab", "ls"])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 1
+
+
+def test_help_is_fast_because_it_imports_nothing_heavy(state_dir: Path) -> None:
+    heavy = ["pydantic", "httpx", "yaml", "starlette", "uvicorn", "psutil", "trustme", "kubernetes", "filelock"]
+    script = f"""
+import sys
+sys.argv = ["fluxlab", "--help"]
+from fluxlab.cli.app import main
+try:
+    main()
+except SystemExit as ended:
+    print("CODE", ended.code, *[name for name in {heavy} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "CODE 0"
+    assert not state_dir.exists()

@@ -1,0 +1,547 @@
+"""The latch over a whole cluster: what has arrived, what has not and why, and what is not even looked at."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import Resource
+from fluxlab.errors import FluxlabError
+from fluxlab.flux.convergence import (
+    Convergence,
+    ConvergenceError,
+    Target,
+    converge,
+    look,
+    stopped_controllers,
+)
+from fluxlab.flux.pending import Outlook, Pending
+
+Build = Callable[..., KubeObject]
+OLD, NEW, LATER = "a" * 40, "b" * 40, "c" * 40
+URL = "https://github.com/acme/fleet.git"
+TARGET = Target(url=URL, branch="main", commit=NEW, accepted=frozenset({NEW, LATER}))
+READY = ("True", "ReconciliationSucceeded", "ok")
+SYSTEM = {"kustomize.toolkit.fluxcd.io/name": "flux-system", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+APPS = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+HELM = {"helm.toolkit.fluxcd.io/name": "demo", "helm.toolkit.fluxcd.io/namespace": "demo"}
+
+
+class Cluster:
+    """What a cluster holds, and which lists were asked for."""
+
+    def __init__(self, *objects: KubeObject) -> None:
+        self.objects = list(objects)
+        self.asked: list[str] = []
+
+    def list(self, resource: Resource, *, query: Mapping[str, str] | None = None) -> Sequence[KubeObject]:
+        self.asked.append(resource.kind)
+        assert query is None or query == {"labelSelector": "app.kubernetes.io/part-of=flux"}
+        return [found for found in self.objects if found.kind == resource.kind]
+
+
+class Flux:
+    """Makes the objects of a cluster that has converged; each may be given otherwise."""
+
+    def __init__(self, build: Build) -> None:
+        self._build = build
+
+    def source(self, revision: str = NEW, *, name: str = "flux-system", **changes: Any) -> KubeObject:
+        spec = {"url": URL, "ref": {"branch": "main"}, **changes.pop("spec", {})}
+        status = {"artifact": {"revision": f"main@sha1:{revision}"}} if revision else {}
+        given = {"conditions": {"Ready": READY}, **changes}
+        return self._build("GitRepository", name, spec=spec, status=status, **given)
+
+    def kustomization(self, revision: str = NEW, *, name: str = "flux-system", **changes: Any) -> KubeObject:
+        spec = {"sourceRef": {"kind": "GitRepository", "name": "flux-system"}, **changes.pop("spec", {})}
+        told = f"main@sha1:{revision}"
+        status = {"lastAppliedRevision": told, "lastAttemptedRevision": told, **changes.pop("status", {})}
+        given = {"conditions": {"Ready": READY}, "labels": SYSTEM, **changes}
+        return self._build("Kustomization", name, spec=spec, status=status, **given)
+
+    def release(self, **changes: Any) -> KubeObject:
+        given = {"conditions": {"Ready": READY}, "labels": SYSTEM, **changes}
+        return self._build(
+            "HelmRelease", "demo", namespace="demo", status={"helmChart": "flux-system/demo-demo"}, **given
+        )
+
+    def chart(self, **changes: Any) -> KubeObject:
+        spec = {
+            "chart": "opentelemetry-demo",
+            "version": "9.9.9",
+            "sourceRef": {"kind": "HelmRepository", "name": "otel"},
+        }
+        given = {"conditions": {"Ready": READY}, **changes}
+        return self._build("HelmChart", "demo-demo", spec=spec, **given)
+
+    def deployment(self, *, ready: bool = True, labels: Mapping[str, str] = HELM, name: str = "web") -> KubeObject:
+        status = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": int(ready)}
+        return self._build("Deployment", name, namespace="demo", spec={"replicas": 1}, status=status, labels=labels)
+
+
+@pytest.fixture
+def flux(build: Build) -> Flux:
+    return Flux(build)
+
+
+def seen(*objects: KubeObject, target: Target = TARGET) -> Convergence:
+    return look(cast("KubeApi", Cluster(*objects)), target, cluster="c")
+
+
+def pending(*objects: KubeObject, target: Target = TARGET) -> list[tuple[str, str]]:
+    """Outlook and text of all that has not arrived."""
+    return [(found.outlook.value, str(found)) for found in seen(*objects, target=target).pending]
+
+
+# -- everything arrived ----------------------------------------------------------------------------------------------
+
+
+def test_a_commit_has_arrived_when_every_stage_has_it(flux: Flux) -> None:
+    found = seen(flux.source(), flux.kustomization(), flux.release(), flux.chart(), flux.deployment())
+    assert found.converged
+    assert found.failures == ()
+    assert (found.cluster, found.commit) == ("c", NEW)
+    assert found.arrived == (
+        "GitRepository flux-system/flux-system",
+        "Kustomization flux-system/flux-system",
+        "HelmRelease demo/demo",
+        "Deployment demo/web",
+    )
+
+
+def test_a_later_commit_will_do(flux: Flux) -> None:
+    assert seen(flux.source(LATER), flux.kustomization(LATER)).converged
+    assert seen(flux.source(LATER), flux.kustomization(NEW)).converged
+
+
+def test_nothing_at_all_is_not_arrival(flux: Flux) -> None:
+    nothing = f"the cluster: no GitRepository follows branch main of {URL}"
+    assert pending() == [("waiting", nothing)]
+    assert pending(flux.source(spec={"url": "https://github.com/acme/other.git"})) == [("waiting", nothing)]
+    assert not Convergence(cluster="c", commit=NEW, arrived=(), pending=()).converged
+
+
+# -- the order of cause and effect -----------------------------------------------------------------------------------
+
+
+def test_stages_are_read_in_the_order_of_cause_and_effect(flux: Flux) -> None:
+    cluster = Cluster(flux.source(), flux.kustomization(), flux.release(), flux.chart(), flux.deployment())
+    look(cast("KubeApi", cluster), TARGET, cluster="c")
+    order = ["GitRepository", "Kustomization", "HelmRelease", "Deployment"]
+    assert [kind for kind in cluster.asked if kind in order] == order
+
+
+def test_below_a_source_at_the_old_revision_nothing_is_even_looked_at(flux: Flux) -> None:
+    cluster = Cluster(flux.source(OLD), flux.kustomization(OLD), flux.release(), flux.deployment())
+    found = look(cast("KubeApi", cluster), TARGET, cluster="c")
+    assert cluster.asked == ["GitRepository"]
+    assert found.arrived == ()
+    assert [str(entry) for entry in found.pending] == [
+        "GitRepository flux-system/flux-system: its artifact is at main@sha1:aaaaaaaaaa"
+    ]
+
+
+def test_everything_ready_at_the_old_revision_has_not_arrived(flux: Flux) -> None:
+    assert not seen(flux.source(OLD), flux.kustomization(OLD), flux.release(), flux.deployment()).converged
+    found = seen(flux.source(NEW), flux.kustomization(OLD), flux.release(), flux.chart(), flux.deployment())
+    assert found.arrived == ("GitRepository flux-system/flux-system",)
+    assert [str(entry) for entry in found.pending] == [
+        "Kustomization flux-system/flux-system: has applied main@sha1:aaaaaaaaaa"
+    ]
+
+
+STAGES = ("source", "kustomization", "release", "deployment")
+
+
+@pytest.mark.parametrize("late", [set(late) for n in range(1, 5) for late in itertools.combinations(STAGES, n)])
+def test_whichever_stages_are_late_the_first_of_them_is_where_arrival_ends(flux: Flux, late: set[str]) -> None:
+    waiting = {"Ready": ("Unknown", "Progressing", "in progress")}
+    found = seen(
+        flux.source(OLD if "source" in late else NEW),
+        flux.kustomization(OLD if "kustomization" in late else NEW),
+        flux.release(**({"conditions": waiting} if "release" in late else {})),
+        flux.chart(),
+        flux.deployment(ready="deployment" not in late),
+    )
+    assert not found.converged
+    assert len(found.arrived) == min(STAGES.index(stage) for stage in late)
+    assert len(found.pending) == 1
+
+
+# -- sources ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("theirs", "ours"), list(itertools.product([URL, URL.removesuffix(".git")], repeat=2)))
+def test_a_url_is_the_same_with_and_without_git(flux: Flux, theirs: str, ours: str) -> None:
+    target = Target(url=ours, branch="main", commit=NEW, accepted=frozenset({NEW}))
+    assert seen(flux.source(spec={"url": theirs}), target=target).converged
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        {"branch": "other"},
+        {},
+        {"branch": "main", "commit": NEW},
+        {"branch": "main", "tag": "v1"},
+        {"semver": ">=1.0.0"},
+        {"name": "refs/tags/v1"},
+    ],
+)
+def test_other_branches_and_pinned_references_do_not_follow_the_branch(flux: Flux, reference: dict[str, str]) -> None:
+    assert "no GitRepository follows branch main" in pending(flux.source(spec={"ref": reference}))[0][1]
+
+
+def test_without_a_reference_flux_follows_master(flux: Flux) -> None:
+    target = Target(url=URL, branch="master", commit=NEW, accepted=frozenset({NEW}))
+    assert seen(flux.source(spec={"ref": {}}), target=target).converged
+    assert seen(flux.source(spec={"ref": None}), target=target).converged
+
+
+def test_a_source_that_cannot_fetch_says_why(flux: Flux) -> None:
+    broken = flux.source(OLD, conditions={"Ready": ("False", "GitOperationFailed", "authentication required")})
+    found = seen(broken).pending
+    assert [(entry.object, entry.outlook) for entry in found] == [(str(broken), Outlook.WAITING)]
+    assert found[0].why == ("its artifact is at main@sha1:aaaaaaaaaa (GitOperationFailed: authentication required)")
+
+
+def test_a_source_without_an_artifact_is_waited_for(flux: Flux) -> None:
+    text = pending(flux.source("", observed=-1, conditions={}))[0][1]
+    assert "its artifact is at no revision (its controller has not seen the new spec yet)" in text
+
+
+def test_a_stalled_source_has_failed(flux: Flux) -> None:
+    stalled = flux.source(OLD, conditions={"Stalled": ("True", "URLInvalid", "bad url")})
+    assert pending(stalled)[0][0] == "failed"
+
+
+def test_a_suspended_source_is_named(flux: Flux) -> None:
+    text = pending(flux.source(OLD, spec={"suspend": True}))[0][1]
+    assert "is suspended" in text
+
+
+def test_a_source_with_the_commit_whose_spec_just_changed_has_not_arrived(flux: Flux) -> None:
+    cluster = Cluster(flux.source(NEW, generation=3, observed=2, conditions={"Ready": (*READY, 2)}))
+    found = look(cast("KubeApi", cluster), TARGET, cluster="c")
+    assert [entry.why for entry in found.pending] == ["its controller has not seen the new spec yet"]
+
+
+def test_of_two_sources_both_must_have_it_and_one_does_not_hide_the_other(flux: Flux) -> None:
+    second = flux.source(OLD, name="second")
+    waiting = flux.kustomization(OLD, name="of-second", spec={"sourceRef": {"kind": "GitRepository", "name": "second"}})
+    found = seen(flux.source(), second, flux.kustomization(), waiting)
+    assert found.arrived == ("GitRepository flux-system/flux-system", "Kustomization flux-system/flux-system")
+    assert [entry.object for entry in found.pending] == ["GitRepository flux-system/second"]
+
+
+# -- Kustomizations --------------------------------------------------------------------------------------------------
+
+
+def test_a_source_is_meant_in_the_kustomizations_namespace_unless_it_names_one(flux: Flux) -> None:
+    reference = {"kind": "GitRepository", "name": "flux-system"}
+    own = flux.kustomization(OLD, name="tenant", namespace="tenant", spec={"sourceRef": reference})
+    assert seen(flux.source(), flux.kustomization(), own).converged  # of another source: none of ours
+    named = {**reference, "namespace": "flux-system"}
+    crossing = flux.kustomization(OLD, name="tenant", namespace="tenant", spec={"sourceRef": named})
+    assert [text for _, text in pending(flux.source(), flux.kustomization(), crossing)] == [
+        "Kustomization tenant/tenant: has applied main@sha1:aaaaaaaaaa"
+    ]
+
+
+def test_a_kustomization_of_another_kind_of_source_is_none_of_ours(flux: Flux) -> None:
+    other = flux.kustomization(OLD, name="oci", spec={"sourceRef": {"kind": "OCIRepository", "name": "flux-system"}})
+    assert seen(flux.source(), flux.kustomization(), other).converged
+
+
+def test_a_kustomization_is_not_judged_before_the_one_that_applies_it(flux: Flux) -> None:
+    failing = flux.kustomization(
+        NEW, name="apps", conditions={"Ready": ("False", "ArtifactFailed", "kustomization path not found: x")}
+    )
+    found = seen(flux.source(), flux.kustomization(OLD), failing)
+    assert found.failures == ()
+    assert [str(entry) for entry in found.pending] == [
+        "Kustomization flux-system/flux-system: has applied main@sha1:aaaaaaaaaa",
+        "Kustomization flux-system/apps: Kustomization flux-system/flux-system has not applied this commit yet",
+    ]
+
+
+def test_children_are_judged_after_their_parents_whatever_their_names(flux: Flux) -> None:
+    child = flux.kustomization(name="a-child", labels={**APPS})
+    parent = flux.kustomization(name="apps")
+    assert seen(flux.source(), child, parent, flux.kustomization()).arrived[1:] == (
+        "Kustomization flux-system/flux-system",
+        "Kustomization flux-system/apps",
+        "Kustomization flux-system/a-child",
+    )
+
+
+def test_kustomizations_that_claim_to_apply_each_other_end_the_look_all_the_same(flux: Flux) -> None:
+    labels = {
+        name: {"kustomize.toolkit.fluxcd.io/name": other, "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+        for name, other in (("a", "b"), ("b", "a"))
+    }
+    objects = [flux.kustomization(name=name, labels=labels[name]) for name in labels]
+    assert not seen(flux.source(), *objects).converged
+
+
+def test_a_kustomization_that_lags_behind_its_spec_is_waited_for(flux: Flux) -> None:
+    lagging = flux.kustomization(generation=3, observed=2, conditions={"Ready": (*READY, 2)})
+    assert pending(flux.source(), lagging)[0][1].endswith("its controller has not seen the new spec yet")
+
+
+def test_a_kustomization_at_work_is_waited_for(flux: Flux) -> None:
+    working = flux.kustomization(
+        conditions={"Ready": READY, "Reconciling": ("True", "Progressing", "Running health checks")}
+    )
+    assert pending(flux.source(), working)[0] == (
+        "waiting",
+        "Kustomization flux-system/flux-system: Progressing: Running health checks",
+    )
+
+
+def test_a_suspended_kustomization_is_named(flux: Flux) -> None:
+    assert "is suspended" in pending(flux.source(), flux.kustomization(OLD, spec={"suspend": True}))[0][1]
+
+
+def test_a_kustomization_that_is_being_deleted_is_waited_for(flux: Flux) -> None:
+    going = flux.kustomization(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    assert pending(flux.source(), going)[0][1].endswith("is being deleted")
+
+
+MISSING = (
+    "post build failed for 'ConfigMap.v1.[noGrp]/c': substitute from 'Secret/causely' error: "
+    'secrets "causely" not found'
+)
+FAILURES = [
+    ("BuildFailed", MISSING, "waiting"),
+    ("BuildFailed", 'kustomize build failed: mapping key "apiVersion" already defined at line 1', "failed"),
+    ("ArtifactFailed", "kustomization path not found: stat /tmp/x/apps: no such file or directory", "failed"),
+    ("ArtifactFailed", "artifact not found", "waiting"),
+    ("ReconciliationFailed", "Job/demo/x dry-run failed: spec.template: field is immutable", "failed"),
+    ("HealthCheckFailed", "timeout waiting for: [Deployment/demo/x status: 'InProgress']", "waiting"),
+]
+
+
+@pytest.mark.parametrize(("reason", "message", "outlook"), FAILURES)
+def test_a_failure_at_the_commit_is_terminal_or_waited_for_and_quoted_in_full(
+    flux: Flux, reason: str, message: str, outlook: str
+) -> None:
+    failing = flux.kustomization(
+        OLD,
+        status={"lastAttemptedRevision": f"main@sha1:{NEW}"},
+        conditions={"Ready": ("False", reason, message)},
+    )
+    assert pending(flux.source(), failing) == [(outlook, f"Kustomization flux-system/flux-system: {reason}: {message}")]
+
+
+@pytest.mark.parametrize(("reason", "message", "outlook"), FAILURES)
+def test_a_failure_at_the_commit_before_is_never_terminal(flux: Flux, reason: str, message: str, outlook: str) -> None:
+    assert outlook
+    failing = flux.kustomization(OLD, conditions={"Ready": ("False", reason, message)})
+    assert pending(flux.source(), failing)[0][0] == "waiting"
+
+
+def test_an_attempt_is_also_told_by_the_reconciling_condition(flux: Flux) -> None:
+    told = f"Fetching manifests for revision main@sha1:{NEW} with a timeout of 9m30s"
+    failing = flux.kustomization(
+        OLD,
+        conditions={
+            "Ready": ("False", "ArtifactFailed", "kustomization path not found: x"),
+            "Reconciling": ("True", "ProgressingWithRetry", told),
+        },
+    )
+    assert pending(flux.source(), failing)[0][0] == "failed"
+
+
+# -- what Kustomizations brought -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["HelmRepository", "OCIRepository"])
+def test_a_source_that_the_commit_brought_must_be_ready(flux: Flux, build: Build, kind: str) -> None:
+    failing = {"Ready": ("False", "Failed", "failed to fetch Helm repository index: 503")}
+    source = build(kind, "otel", labels=SYSTEM, conditions=failing)
+    assert pending(flux.source(), flux.kustomization(), source) == [
+        ("waiting", f"{kind} flux-system/otel: Failed: failed to fetch Helm repository index: 503")
+    ]
+
+
+def test_a_source_of_somebody_else_is_not_judged(flux: Flux, build: Build) -> None:
+    foreign = build("HelmRepository", "otel", conditions={"Ready": ("False", "Failed", "x")})
+    assert seen(flux.source(), flux.kustomization(), foreign).converged
+
+
+def test_a_helm_repository_of_type_oci_has_no_status_and_is_skipped(flux: Flux, build: Build) -> None:
+    address = build("HelmRepository", "causely", labels=SYSTEM, spec={"type": "oci"}, observed=0)
+    assert seen(flux.source(), flux.kustomization(), address).converged
+
+
+# -- releases --------------------------------------------------------------------------------------------------------
+
+NOT_YET = {"Ready": ("False", "SourceNotReady", "HelmChart 'flux-system/demo-demo' is not ready")}
+
+
+def test_a_release_that_waits_for_its_chart_quotes_the_chart(flux: Flux) -> None:
+    chart = flux.chart(conditions={"Ready": ("False", "FetchFailed", "503 Service Unavailable")})
+    found = pending(flux.source(), flux.kustomization(), flux.release(conditions=NOT_YET), chart)
+    assert len(found) == 1
+    outlook, text = found[0]
+    assert outlook == "waiting"
+    assert text.startswith("HelmRelease demo/demo: waits for HelmChart flux-system/demo-demo")
+    assert text.endswith("FetchFailed: 503 Service Unavailable")
+    assert "opentelemetry-demo 9.9.9" in text
+
+
+def test_a_release_whose_chart_is_stalled_has_failed(flux: Flux) -> None:
+    why = "no 'opentelemetry-demo' chart with version matching '9.9.9' found"
+    chart = flux.chart(
+        conditions={
+            "Ready": ("False", "InvalidChartReference", why),
+            "Stalled": ("True", "InvalidChartReference", why),
+        }
+    )
+    outlook, text = pending(flux.source(), flux.kustomization(), flux.release(conditions=NOT_YET), chart)[0]
+    assert outlook == "failed"
+    assert text.endswith(f"Stalled InvalidChartReference: {why}")
+
+
+def test_a_ready_release_does_not_care_that_its_chart_cannot_be_fetched_again(flux: Flux) -> None:
+    chart = flux.chart(conditions={"Ready": ("False", "FetchFailed", "503")})
+    assert seen(flux.source(), flux.kustomization(), flux.release(), chart).converged
+
+
+def test_a_release_whose_chart_is_not_there_yet_speaks_for_itself(flux: Flux) -> None:
+    outlook, text = pending(flux.source(), flux.kustomization(), flux.release(conditions=NOT_YET))[0]
+    assert outlook == "waiting"
+    assert text.startswith("HelmRelease demo/demo: SourceNotReady: ")
+
+
+def test_a_stalled_release_has_failed(flux: Flux) -> None:
+    why = "Failed to install after 1 attempt(s)"
+    stalled = flux.release(
+        conditions={"Ready": ("False", "InstallFailed", "timeout"), "Stalled": ("True", "RetriesExceeded", why)}
+    )
+    assert pending(flux.source(), flux.kustomization(), stalled, flux.chart())[0] == (
+        "failed",
+        f"HelmRelease demo/demo: Stalled RetriesExceeded: {why}",
+    )
+
+
+def test_a_suspended_release_is_named(flux: Flux) -> None:
+    suspended = flux.release(spec={"suspend": True})
+    assert "is suspended" in pending(flux.source(), flux.kustomization(), suspended, flux.chart())[0][1]
+
+
+# -- workloads -------------------------------------------------------------------------------------------------------
+
+
+def test_a_release_is_not_judged_before_its_kustomization_and_neither_are_its_workloads(flux: Flux) -> None:
+    broken = flux.release(conditions={"Stalled": ("True", "RetriesExceeded", "x")})
+    found = seen(flux.source(), flux.kustomization(OLD), broken, flux.deployment(ready=False))
+    assert [entry.object for entry in found.pending] == ["Kustomization flux-system/flux-system"]
+
+
+def test_the_workloads_of_a_release_that_is_not_ready_are_not_judged(flux: Flux) -> None:
+    found = seen(flux.source(), flux.kustomization(), flux.release(conditions=NOT_YET), flux.deployment(ready=False))
+    assert [entry.object for entry in found.pending] == ["HelmRelease demo/demo"]
+
+
+def test_workloads_of_others_are_not_judged(flux: Flux) -> None:
+    foreign = flux.deployment(ready=False, labels={})
+    other = flux.deployment(ready=False, labels=APPS)
+    assert seen(flux.source(), flux.kustomization(), foreign, other).converged
+
+
+def test_the_workloads_of_a_kustomization_and_of_a_release_must_be_rolled_out(flux: Flux) -> None:
+    plain = flux.deployment(ready=False, labels=SYSTEM, name="plain")
+    helm = flux.deployment(ready=False)
+    found = seen(flux.source(), flux.kustomization(), flux.release(), flux.chart(), plain, helm)
+    assert [str(entry) for entry in found.pending] == [
+        "Deployment demo/plain: 0 of 1 replicas available",
+        "Deployment demo/web: 0 of 1 replicas available",
+    ]
+
+
+def test_a_deployment_past_its_deadline_has_failed(flux: Flux, build: Build) -> None:
+    late = build(
+        "Deployment",
+        "web",
+        labels=SYSTEM,
+        conditions={"Progressing": ("False", "ProgressDeadlineExceeded", "timed out")},
+    )
+    assert seen(flux.source(), flux.kustomization(), late).failures[0].object == "Deployment flux-system/web"
+
+
+# -- looking until it has arrived ------------------------------------------------------------------------------------
+
+
+def step(*waiting: str, failed: Sequence[str] = (), cluster: str = "c", arrived: Sequence[str] = ("X",)) -> Convergence:
+    entries = [
+        *(Pending(object=f"X {why}", outlook=Outlook.WAITING, why=why) for why in waiting),
+        *(Pending(object=f"X {why}", outlook=Outlook.FAILED, why=why) for why in failed),
+    ]
+    return Convergence(cluster=cluster, commit=NEW, arrived=tuple(arrived), pending=tuple(entries))
+
+
+def test_looking_goes_on_until_all_clusters_have_it() -> None:
+    looks = [[step("slow"), step()], [step(), step("slow")], [step(), step()]]
+    told: list[object] = []
+    coming = iter(looks)
+    assert converge(lambda: next(coming), timeout_seconds=20, progress=told.append) == looks[-1]
+    assert told == looks
+
+
+def test_a_failure_ends_it_at_once_and_comes_first_among_the_facts() -> None:
+    calls = iter([[step("slow", failed=["broken"])]])
+    with pytest.raises(ConvergenceError, match="commit bbbbbbbbbb failed") as caught:
+        converge(lambda: next(calls), timeout_seconds=60)
+    assert caught.value.facts == ("X broken: broken", "X slow: slow")
+
+
+def test_a_failure_in_one_of_several_clusters_ends_it_and_names_the_cluster() -> None:
+    looks = [step(cluster="staging"), step(failed=["broken"], cluster="production")]
+    with pytest.raises(ConvergenceError) as caught:
+        converge(lambda: looks, timeout_seconds=60)
+    assert caught.value.facts == ("production: X broken: broken",)
+
+
+def test_a_timeout_quotes_all_that_is_missing_and_what_may_explain_it() -> None:
+    with pytest.raises(ConvergenceError, match=r"commit bbbbbbbbbb has not arrived within 0\.01 s") as caught:
+        converge(lambda: [step("slow")], timeout_seconds=0.01, explain=lambda: ["kustomize-controller is scaled to 0"])
+    assert caught.value.facts == ("X slow: slow", "kustomize-controller is scaled to 0")
+    assert caught.value.exit_code == 1
+    assert "fluxlab status" in caught.value.hint
+
+
+def test_of_very_many_some_are_quoted_and_the_rest_counted() -> None:
+    names = [f"{number:02}" for number in range(30)]
+    with pytest.raises(ConvergenceError) as caught:
+        converge(lambda: [step(*names)], timeout_seconds=0)
+    assert len(caught.value.facts) == 13
+    assert caught.value.facts[-1] == "and 18 more"
+
+
+def test_a_cluster_in_which_nothing_arrived_has_not_converged() -> None:
+    with pytest.raises(ConvergenceError):
+        converge(lambda: [step(arrived=())], timeout_seconds=0)
+    with pytest.raises(ConvergenceError):
+        converge(list, timeout_seconds=0)
+
+
+def test_a_cluster_that_cannot_be_read_ends_it() -> None:
+    def unreachable() -> Sequence[Convergence]:
+        raise FluxlabError("it does not answer")
+
+    with pytest.raises(FluxlabError, match="it does not answer"):
+        converge(unreachable, timeout_seconds=60)
+
+
+def test_controllers_that_are_scaled_to_nothing_are_named(build: Build) -> None:
+    cluster = Cluster(
+        build("Deployment", "source-controller", spec={"replicas": 1}),
+        build("Deployment", "kustomize-controller", spec={"replicas": 0}),
+        build("Deployment", "helm-controller"),
+    )
+    assert stopped_controllers(cast("KubeApi", cluster)) == ["kustomize-controller is scaled to 0 (flux-system)"]

@@ -1,0 +1,135 @@
+"""The supervisor's verbs over a real private socket, at a path as long as real ones are."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fluxlab.errors import FluxlabError, UsageError
+from fluxlab.host import socket_address
+from fluxlab.servers import serve
+from fluxlab.state import LabFolder
+from fluxlab.status import LabStatus
+from fluxlab.supervisor.control import Control, SupervisorGoneError, control_app
+
+STATUS = LabStatus(name="one", phase="ready", folder="/x", mapped=("https://github.com/acme/fleet",))
+
+
+class Verbs:
+    """Answers, and writes down what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.error: Exception | None = None
+
+    def _hear(self, text: str) -> None:
+        if self.error:
+            raise self.error
+        self.told.append(text)
+
+    async def status(self) -> LabStatus:
+        return STATUS
+
+    async def stop(self) -> None:
+        self._hear("stop")
+
+    async def restart(self, component: str) -> None:
+        self._hear(f"restart {component}")
+
+    async def repair(self) -> list[str]:
+        self._hear("repair")
+        return ["c/etcd", "c/kwok"]
+
+    async def allow(self, host: str) -> None:
+        self._hear(f"allow {host}")
+
+    async def serve_charts(self, url: str) -> None:
+        self._hear(f"charts {url}")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> LabFolder:
+    made = LabFolder(tmp_path / ("long" * 25) / "one")
+    made.root.mkdir(parents=True)
+    assert len(str(made.control_socket)) > 108
+    return made
+
+
+@pytest.fixture
+def verbs(folder: LabFolder) -> Iterator[Verbs]:
+    made, ready, loop, over = Verbs(), threading.Event(), asyncio.new_event_loop(), asyncio.Event()
+
+    async def serving() -> None:
+        with socket.socket(socket.AF_UNIX) as bound, socket_address(folder.control_socket) as address:
+            bound.bind(address)
+            bound.setblocking(False)
+            server = await serve(control_app(made), bound)
+            ready.set()
+            await over.wait()
+            await server.stop(grace_seconds=0.2)
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serving()))
+    thread.start()
+    assert ready.wait(20)
+    yield made
+    loop.call_soon_threadsafe(over.set)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def control(folder: LabFolder, verbs: Verbs) -> Control:
+    assert verbs.told == []
+    return Control(folder)
+
+
+def test_the_status_comes_as_it_was_told(control: Control) -> None:
+    assert control.status() == STATUS
+
+
+def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> None:
+    control.restart("c/etcd")
+    control.allow("ghcr.io")
+    control.serve_charts("https://a.example.com/ü")
+    assert control.repair() == ["c/etcd", "c/kwok"]
+    control.stop()
+    assert verbs.told == ["restart c/etcd", "allow ghcr.io", "charts https://a.example.com/ü", "repair", "stop"]
+
+
+@pytest.mark.parametrize("kind", [FluxlabError, UsageError])
+def test_an_error_arrives_as_it_was_raised(control: Control, verbs: Verbs, kind: type[FluxlabError]) -> None:
+    verbs.error = kind("no component 'x'", facts=["it has etcd"], hint="fluxlab status")
+    with pytest.raises(kind) as caught:
+        control.restart("x")
+    assert type(caught.value) is kind
+    assert str(caught.value) == "no component 'x'\n  it has etcd\nnext: fluxlab status"
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_nobody_on_the_socket_is_told_with_what_to_do(folder: LabFolder) -> None:
+    with pytest.raises(SupervisorGoneError, match="lab one: its supervisor does not answer") as caught:
+        Control(folder).status()
+    assert "fluxlab up --name one" in caught.value.hint
+    with pytest.raises(SupervisorGoneError):
+        Control(LabFolder(folder.root / "missing" / "lab")).status()
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_socket_that_a_killed_supervisor_left_is_nobody(folder: LabFolder) -> None:
+    with socket.socket(socket.AF_UNIX) as left, socket_address(folder.control_socket) as address:
+        left.bind(address)
+        left.listen()
+    assert folder.control_socket.exists()
+    with pytest.raises(SupervisorGoneError):
+        Control(folder).status()
+
+
+def test_the_users_proxy_is_not_used(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert control.status() == STATUS

@@ -1,0 +1,124 @@
+"""Logs of a lab: which there are, their last lines, and what is added to them."""
+
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from fluxlab.errors import UsageError
+from fluxlab.logs import log_files, read_log
+from fluxlab.state import LabFolder
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> LabFolder:
+    folder = LabFolder(tmp_path / "labs" / "x")
+    for cluster, components in {"staging": ("etcd", "kwok"), "production": ("etcd",)}.items():
+        logs = folder.cluster(cluster) / "logs"
+        logs.mkdir(parents=True)
+        for component in components:
+            (logs / f"{component}.log").write_text(f"{cluster} {component} 1\n{cluster} {component} 2\n")
+    folder.supervisor_log.write_text("hello\n")
+    return folder
+
+
+def test_the_logs_there_are_by_component(lab: LabFolder) -> None:
+    assert list(log_files(lab)) == ["supervisor", "production/etcd", "staging/etcd", "staging/kwok"]
+    lab.gateway_log.touch()
+    assert "gateway" in log_files(lab)
+
+
+def test_a_lab_that_never_ran_has_no_logs(tmp_path: Path) -> None:
+    assert log_files(LabFolder(tmp_path / "none")) == {}
+
+
+@pytest.mark.parametrize(
+    ("component", "lines"),
+    [
+        ("staging/kwok", ["staging kwok 1\n", "staging kwok 2\n"]),
+        ("kwok", ["staging kwok 1\n", "staging kwok 2\n"]),
+        ("production/etcd", ["production etcd 1\n", "production etcd 2\n"]),
+        ("supervisor", ["hello\n"]),
+    ],
+)
+def test_a_log_is_found_by_its_full_name_or_where_one_is_enough(
+    lab: LabFolder, component: str, lines: list[str]
+) -> None:
+    assert list(read_log(log_files(lab), component, lines=10, follow=False)) == lines
+
+
+@pytest.mark.parametrize(
+    ("component", "told"), [("etcd", "production/etcd, staging/etcd"), ("nope", "supervisor"), ("", "supervisor")]
+)
+def test_a_name_of_none_or_of_several_is_told_with_what_there_is(lab: LabFolder, component: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        list(read_log(log_files(lab), component, lines=10, follow=False))
+
+
+@pytest.mark.parametrize(("wanted", "first"), [(0, None), (1, 4999), (3, 4997), (4000, 1000), (9999, 0)])
+def test_as_many_lines_as_were_asked_for(tmp_path: Path, wanted: int, first: int | None) -> None:
+    log = tmp_path / "log"
+    log.write_text("".join(f"line {number} {'x' * 40}\n" for number in range(5000)))
+    found = list(read_log({"a": log}, "a", lines=wanted, follow=False))
+    assert len(found) == min(wanted, 5000)
+    assert first is None or found[0].startswith(f"line {first} ")
+
+
+def test_a_last_line_without_an_end_gets_one(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("one\ntw")
+    assert list(read_log({"a": log}, "a", lines=5, follow=False)) == ["one\n", "tw\n"]
+
+
+class Following:
+    """`read_log` with `follow`, in a thread: a line that does not come fails the test instead of stopping it."""
+
+    def __init__(self, log: Path, lines: int) -> None:
+        self._lines = read_log({"a": log}, "a", lines=lines, follow=True)
+
+    def next(self) -> str:
+        found: SimpleQueue[str] = SimpleQueue()
+        threading.Thread(target=lambda: found.put(next(self._lines)), daemon=True).start()
+        return found.get(timeout=20)
+
+
+def test_what_is_added_is_followed_and_nothing_is_lost_on_the_way(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("1\n2\n")
+    lines = Following(log, 1)
+    assert lines.next() == "2\n"
+    with log.open("a", buffering=1) as writer:
+        writer.write("3\n")  # after the old lines were read, before it is asked for new ones
+        assert lines.next() == "3\n"
+        later = threading.Timer(0.05, lambda: writer.write("4\n"))
+        later.start()
+        assert lines.next() == "4\n"
+        later.join()
+
+
+def test_a_line_that_is_only_half_there_is_not_torn(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("1\nhal")
+    lines = Following(log, 5)
+    assert lines.next() == "1\n"
+    with log.open("a") as writer:
+        writer.write("f\n")
+    assert lines.next() == "half\n"
+
+
+def test_following_without_old_lines_begins_at_the_end(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("old\n")
+    with log.open("a", buffering=1) as writer:
+        stop = threading.Event()
+
+        def write() -> None:
+            while not stop.wait(0.01):
+                writer.write("new\n")
+
+        writing = threading.Thread(target=write)
+        writing.start()
+        assert Following(log, 0).next() == "new\n"
+        stop.set()
+        writing.join()

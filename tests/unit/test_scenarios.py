@@ -1,0 +1,95 @@
+"""Scenarios: found by name or folder, and what is said of those that are none."""
+
+from pathlib import Path
+
+import pytest
+
+from fluxlab.errors import UsageError
+from fluxlab.scenarios import load_scenario, scenario_names
+
+SHIPPED = Path(__file__).parents[2] / "scenarios"
+TEXT = """\
+description: Two charts.
+charts:
+- path: charts/one
+  host: charts.example.com
+  prefix: /stable
+  stand-in: true
+- path: charts/two
+  host: charts.example.com
+"""
+
+
+def make(folder: Path, text: str = TEXT) -> Path:
+    (folder / "repository" / "apps" / "deep").mkdir(parents=True)
+    (folder / "repository" / "apps" / "a.yaml").write_bytes(b"a: \xff\n")
+    (folder / "repository" / "apps" / "deep" / ".hidden").write_bytes(b"")
+    (folder / "scenario.yaml").write_text(text)
+    return folder
+
+
+def test_the_shipped_scenarios_are_the_folders_of_the_repository() -> None:
+    assert scenario_names() == sorted(path.parent.name for path in SHIPPED.glob("*/scenario.yaml"))
+    assert "otel-demo" in scenario_names()
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in SHIPPED.glob("*/scenario.yaml")))
+def test_every_shipped_scenario_is_complete(name: str) -> None:
+    scenario = load_scenario(name)
+    assert scenario.name == name
+    assert scenario.content.description
+    assert scenario.files()
+    for chart in scenario.content.charts:
+        assert (scenario.folder / chart.path).exists()
+        assert chart.url.startswith("https://")
+
+
+def test_a_scenario_is_loaded_from_a_folder(tmp_path: Path) -> None:
+    scenario = load_scenario(str(make(tmp_path / "mine")))
+    assert (scenario.name, scenario.content.description) == ("mine", "Two charts.")
+    assert [(chart.path, chart.url, chart.stand_in) for chart in scenario.content.charts] == [
+        ("charts/one", "https://charts.example.com/stable", True),
+        ("charts/two", "https://charts.example.com", False),
+    ]
+
+
+def test_its_files_are_named_by_their_path_in_the_repository(tmp_path: Path) -> None:
+    files = load_scenario(str(make(tmp_path / "mine"))).files()
+    assert files == {"apps/a.yaml": b"a: \xff\n", "apps/deep/.hidden": b""}
+
+
+def test_a_relative_folder_is_meant_from_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert load_scenario("./mine").name == "mine"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "nope", "./nope", "/nope", "../scenarios"])
+def test_an_unknown_scenario_is_told_with_those_there_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="otel-demo") as caught:
+        load_scenario(name)
+    assert caught.value.what == f"there is no scenario {name!r}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"charts: []\n",
+        b"description: x\nchart: []\n",
+        b"description: x\ncharts:\n- host: a.example.com\n",
+        b"description: [\n",
+        b"description: \xff\n",
+        b"description: 2024-99-99\n",
+    ],
+)
+def test_a_file_that_is_no_scenario_is_named(tmp_path: Path, content: bytes) -> None:
+    folder = make(tmp_path / "mine")
+    (folder / "scenario.yaml").write_bytes(content)
+    with pytest.raises(UsageError, match="is not a scenario") as caught:
+        load_scenario(str(folder))
+    assert str(folder / "scenario.yaml") in caught.value.what
+    assert caught.value.facts[0]
