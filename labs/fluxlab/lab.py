@@ -102,8 +102,11 @@ class Lab:
         if record and alive(record):
             try:
                 return self.control.status()
-            except SupervisorGoneError as gone:  # it does not serve yet, or hangs
-                phase, error = record.phase, "" if record.phase == Phase.STARTING else gone.what
+            except SupervisorGoneError as gone:
+                if record.phase is Phase.READY:  # it would answer, or it ended just now
+                    phase, error = ("hung", gone.what) if alive(record) else (phase, error)
+                else:
+                    phase, error = record.phase, ""
         return LabStatus(
             name=self.name,
             phase="failed" if record and record.phase == Phase.FAILED else phase,

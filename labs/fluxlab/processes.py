@@ -17,6 +17,7 @@ from .waiting import wait_until
 
 STOP_GRACE_SECONDS = 5.0
 LOG_LINES_QUOTED = 8
+LOG_LINES_SEARCHED = 400
 CLOCK_TICK_SECONDS = 0.02
 
 
@@ -93,6 +94,18 @@ def tail(log: Path, lines: int = LOG_LINES_QUOTED) -> list[str]:
         return []
 
 
+def last_words(log: Path) -> list[str]:
+    """The last lines of a program's log without the stack traces of Go, which hide what it died of."""
+    lines = tail(log, LOG_LINES_SEARCHED)
+    after = [*lines[1:], ""]
+    said = [
+        line
+        for line, following in zip(lines, after, strict=True)
+        if line.strip() and not line.startswith(("\t", "goroutine ", "created by ")) and not following.startswith("\t")
+    ]
+    return said[-LOG_LINES_QUOTED:]
+
+
 class ManagedProcess:
     """One running child: its identity, its log file and how it ended."""
 
@@ -152,7 +165,7 @@ class ManagedProcess:
 
     def died(self) -> ProcessDiedError:
         """The error that tells of its end, with its last log lines."""
-        return ProcessDiedError(f"{self.name} died: {self.ending}", facts=tail(self.log), hint=f"less {self.log}")
+        return ProcessDiedError(f"{self.name} died: {self.ending}", facts=last_words(self.log), hint=f"less {self.log}")
 
     def signal(self, number: int) -> None:
         """Send a signal, if it still runs."""

@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
+from .host import make_private
 from .toolchain import find
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def shell_environment(lab: "Lab", *, cluster: str | None = None) -> dict[str, st
     kubeconfigs = [str(lab.kubeconfig(each.name)) for each in clusters]
     tools = find()
     folder = lab.folder.root / "bin"
-    folder.mkdir(exist_ok=True)
+    make_private(folder)
     for tool in TOOLS:
         link = folder / tool
         if not link.is_symlink() or link.readlink() != tools.binary(tool):

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import socket
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -26,6 +27,7 @@ from .waiting import wait_until
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 FIRST_PORT = 20000
 PORTS = 65536
+PLACES, PORTS_OF_A_LAB = 190, 64
 SERVING = "git and charts are served"
 """The step of a start from which on the lab's repository can be pushed to."""
 
@@ -221,6 +223,8 @@ class Ports:
     def __init__(self, memory: Path | None = None) -> None:
         """With `memory` (a file) a name gets the port it had before, if that is still free: others remember it."""
         self._memory = memory
+        # Each lab begins elsewhere: it finds its ports again when it is resumed, whatever was started meanwhile.
+        self._first = FIRST_PORT + (zlib.crc32(bytes(memory)) % PLACES * PORTS_OF_A_LAB if memory else 0)
         self._ports = _remembered(memory)
         self._locks: dict[int, socket.socket] = {}
 
@@ -245,7 +249,7 @@ class Ports:
         ephemeral = ephemeral_ports()
         if preferred is not None:
             yield preferred
-        for port in range(FIRST_PORT, PORTS):
+        for port in (*range(self._first, PORTS), *range(FIRST_PORT, self._first)):
             if port not in ephemeral and port not in self._locks:
                 yield port
 

@@ -58,7 +58,7 @@ class StepState(_Model):
 
 
 class LabStatus(_Model):
-    """A lab as a whole. `phase` is starting, ready, stopping, failed, or dead (its supervisor is gone)."""
+    """A lab as a whole. `phase` is starting, ready, stopping, failed, dead (its supervisor is gone) or hung."""
 
     name: str
     phase: str

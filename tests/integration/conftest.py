@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fluxlab.toolchain import find
+from fluxlab.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Observer:
         assert done.returncode == 0 or not check, done.stderr
         return done.stdout if check else done.stdout + done.stderr
 
-    def get(self, *arguments: str) -> dict:
+    def get(self, *arguments: str) -> Any:
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
 
@@ -35,9 +37,8 @@ class CommandLine:
 
     environment: Mapping[str, str]
     folder: Path
-    names: set[str] = field(default_factory=set)
 
-    def start(self, *arguments: str, **options: object) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         words = [sys.executable, "-m", "fluxlab", *arguments]
         return subprocess.Popen(
             words,
@@ -64,6 +65,11 @@ class CommandLine:
         done = self.run(*arguments, timeout=timeout)
         assert done.returncode == 0, f"fluxlab {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def having(self, **environment: str | None) -> "CommandLine":
+        """The same with other environment variables; None takes one away."""
+        merged = {**self.environment, **environment}
+        return replace(self, environment={name: value for name, value in merged.items() if value is not None})
 
     def observer(self, lab: str, cluster: str = "flux-playground") -> Observer:
         return Observer(self.state / "labs" / lab / "clusters" / cluster / "kubeconfig")
@@ -100,7 +106,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 @pytest.fixture
 def eventually() -> Callable[..., object]:
     """Wait for a fact that the test itself observes."""
-    from fluxlab.waiting import wait_until
 
     def wait(probe: Callable[[], object], *, within: float = 30, what: str = "the fact") -> object:
         return wait_until(probe, what=what, timeout_seconds=within, interval_seconds=0.1)

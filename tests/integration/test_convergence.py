@@ -10,9 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import CommandLine, Observer
+from tests.integration.conftest import CommandLine, Observer, command_lines
+
+from fluxlab.toolchain import find
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("convergence")]
 
@@ -62,7 +65,8 @@ class Workshop:
         return self.fluxlab.ok("wait", "--lab", LAB, commit)
 
     def value(self) -> str | None:
-        found = self.observer.kubectl("get", "configmap", "probe", "-n", "default", "-o", "jsonpath={.data.value}", check=False)
+        words = ("get", "configmap", "probe", "-n", "default", "-o", "jsonpath={.data.value}")
+        found = self.observer.kubectl(*words, check=False)
         return None if "NotFound" in found else found
 
     def scale(self, controller: str, replicas: int) -> None:
@@ -78,8 +82,6 @@ class Workshop:
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workshop, str]]:
-    from conftest import command_lines
-
     for fluxlab in command_lines(tmp_path_factory.mktemp("convergence")):
         fluxlab.ok("up", "--name", LAB)
         clone = fluxlab.folder / "fleet"
@@ -121,7 +123,10 @@ def test_the_push_itself_starts_the_convergence(workshop: Workshop, eventually: 
 
 @pytest.mark.parametrize(
     ("controller", "kind", "stale"),
-    [("source-controller", "gitrepository", "GitRepository"), ("kustomize-controller", "kustomization", "Kustomization")],
+    [
+        ("source-controller", "gitrepository", "GitRepository"),
+        ("kustomize-controller", "kustomization", "Kustomization"),
+    ],
 )
 def test_everything_ready_at_the_old_revision_is_not_taken_for_the_new_one(
     workshop: Workshop, eventually: Eventually, controller: str, kind: str, stale: str
@@ -143,7 +148,7 @@ def test_everything_ready_at_the_old_revision_is_not_taken_for_the_new_one(
     assert workshop.value() == "must wait"
 
 
-def _component(workshop: Workshop, name: str) -> dict:
+def _component(workshop: Workshop, name: str) -> Any:
     status = json.loads(workshop.fluxlab.run("status", "--lab", LAB, "-o", "json").stdout)
     return next(part for cluster in status["clusters"] for part in cluster["components"] if part["name"] == name)
 
@@ -212,19 +217,17 @@ def test_a_missing_secret_is_waited_for_by_name_and_its_arrival_opens_the_latch(
         [*_kubectl(workshop), "create", "-n", "default", "-f", "-"], input=secret, text=True, check=True, timeout=30
     )
     workshop.arrives(commit)
-    value = workshop.observer.kubectl("get", "configmap", "substituted", "-n", "default", "-o", "jsonpath={.data.value}")
-    assert value == "hello"
+    words = ("get", "configmap", "substituted", "-n", "default", "-o", "jsonpath={.data.value}")
+    assert workshop.observer.kubectl(*words) == "hello"
     workshop.observer.kubectl("delete", "secret", "late", "-n", "default")
 
 
 def _kubectl(workshop: Workshop) -> list[str]:
-    from fluxlab.toolchain import find
-
     return [str(find().binary("kubectl")), f"--kubeconfig={workshop.observer.kubeconfig}"]
 
 
 def test_a_path_that_does_not_exist_fails_at_once(workshop: Workshop) -> None:
-    child = CHILD.split("  postBuild")[0].replace("./apps/child", "./apps/nowhere")
+    child = CHILD.split("  postBuild", maxsplit=1)[0].replace("./apps/child", "./apps/nowhere")
     done = workshop.wait(workshop.push({"child.yaml": child}), "--timeout", "60")
     assert done.returncode == 1
     assert "kustomization path not found" in done.stderr
@@ -232,7 +235,7 @@ def test_a_path_that_does_not_exist_fails_at_once(workshop: Workshop) -> None:
 
 
 def test_a_suspended_kustomization_is_named_as_such(workshop: Workshop) -> None:
-    child = CHILD.split("  postBuild")[0] + "  suspend: true\n"
+    child = CHILD.split("  postBuild", maxsplit=1)[0] + "  suspend: true\n"
     done = workshop.wait(workshop.push({"child.yaml": child, "../../apps/child/app.yaml": TEMPLATE}), "--timeout", "4")
     assert done.returncode == 1
     assert "Kustomization default/child: is suspended" in done.stderr
@@ -373,5 +376,6 @@ def test_a_commit_that_was_forced_away_cannot_arrive(workshop: Workshop) -> None
 
 
 def test_a_deleted_manifest_is_pruned_when_the_commit_has_arrived(workshop: Workshop) -> None:
-    workshop.arrives(workshop.push({"probe.yaml": None, "other.yaml": CONFIG_MAP.format(value="x").replace("probe", "other")}))
+    other = CONFIG_MAP.format(value="x").replace("probe", "other")
+    workshop.arrives(workshop.push({"probe.yaml": None, "other.yaml": other}))
     assert workshop.value() is None

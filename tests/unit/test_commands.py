@@ -25,7 +25,10 @@ def test_standard_input_is_text_or_bytes(given: str | bytes) -> None:
 
 
 def test_without_standard_input_a_program_that_reads_does_not_hang() -> None:
-    assert run(["cat"], timeout_seconds=20).stdout == ""
+    script = "from fluxlab.commands import run; print(run(['cat'], timeout_seconds=10).stdout == '')"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as caller:
+        assert caller.stdout is not None
+        assert caller.stdout.read() == b"True\n"  # while the caller's own input stays open
 
 
 def test_output_that_is_no_text_does_not_fail() -> None:

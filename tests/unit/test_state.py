@@ -256,6 +256,15 @@ def test_reserved_ports_are_free_distinct_and_not_the_kernels(ports: Ports) -> N
             listener.listen()
 
 
+def test_the_kernels_ports_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ephemeral().start
+    monkeypatch.setattr("fluxlab.state.FIRST_PORT", first)  # as if all below were taken
+    monkeypatch.setattr("fluxlab.state.ephemeral_ports", lambda: range(first, first + 9))
+    ports = Ports()
+    assert first + 9 <= ports.reserve() < 65536
+    ports.release()
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 # somebody else's server, for a moment
 def test_a_port_that_somebody_listens_on_is_skipped(ports: Ports, address: str) -> None:
     taken = Ports()

@@ -1,6 +1,7 @@
 """The `local` backend: a control plane and Flux's controllers as processes on loopback, pods simulated by KWOK."""
 
 import shutil
+import signal
 import ssl
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from fluxlab.toolchain import Toolchain
 from fluxlab.waiting import wait_until
 
 from . import control_plane, flux_controllers
+from .addresses import readdress
 from .api import ApiError, KubeApi
 from .base import ComponentStatus
 from .control_plane import ADMINISTRATORS, ControlPlaneFiles, ControlPlanePorts
@@ -174,6 +176,7 @@ class LocalCluster:
                 self._start_worker(name)
             for future in (*nodes, *lists):
                 future.result()
+        readdress(self.api, f"127.0.0.1:{self.flux_ports.artifacts}")
         for deployment in self.api.list(DEPLOYMENT, namespace=NAMESPACE):
             self.follow(deployment)
 
@@ -328,6 +331,13 @@ class LocalCluster:
         if process.expected_to_end:
             return ComponentStatus(name=name, state="stopped", detail="scaled to 0", log=log)
         return ComponentStatus(name=name, state="dead", detail=str(process.died()), log=log)
+
+    def abort(self) -> None:
+        """Have every request to the API fail at once instead of waiting for what will not come. From any thread."""
+        process = self._processes.get(self.process_name("kube-apiserver"))
+        if process and process.running:  # one that died by itself is the news, not the consequence
+            process.expected_to_end = True
+            process.signal(signal.SIGKILL)
 
     def stop(self) -> None:
         """End everything in order. The API server keeps nothing but what etcd has: it need not take its time."""

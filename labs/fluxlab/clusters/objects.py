@@ -26,7 +26,7 @@ def text_at(value: Json, *path: str) -> str:
 def number_at(value: Json, *path: str) -> int:
     """As `dig`, for an integer; anything else is 0, which is what the API means by leaving a number out."""
     found = dig(value, *path)
-    return found if isinstance(found, int) else 0
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
 
 
 def items_at(value: Json, *path: str) -> Sequence[Json]:

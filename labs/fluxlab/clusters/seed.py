@@ -4,7 +4,6 @@ A seed is taken before the first Secret exists and holds no key: each lab makes 
 """
 
 import base64
-import contextlib
 import json
 import logging
 import os
@@ -38,7 +37,7 @@ class Seed:
         self._etcdutl = etcdutl
 
     def plant(self, data: Path, ports: ControlPlanePorts) -> bool:
-        """Make `data` an etcd data folder from the seed; False when there is none, or a damaged one (removed)."""
+        """Make `data` an etcd data folder from the seed; False when there is none that can be used."""
         if not self._file.exists():
             return False
         peer = f"https://127.0.0.1:{ports.etcd_peer}"
@@ -50,10 +49,10 @@ class Seed:
                     *(f"--initial-cluster=lab={peer}", f"--initial-advertise-peer-urls={peer}"),
                 ]
             )
-        except CommandError:
-            # etcdutl verifies the snapshot's own checksum; a start without a seed makes a new one.
-            with contextlib.suppress(OSError):  # a cache that is only to be read
-                self._file.unlink(missing_ok=True)
+        except CommandError as error:
+            # A damaged seed (etcdutl verifies its checksum) is replaced at the end of a start without one. It is not
+            # removed: it is as good as ever when the reason is another, such as a full disk.
+            log.warning("the seed is not used: %s", error)
             shutil.rmtree(data, ignore_errors=True)
             return False
         return True

@@ -16,7 +16,7 @@ from fluxlab.host import socket_address
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
 
-STATUS_TIMEOUT_SECONDS = 10
+STATUS_TIMEOUT_SECONDS = 5
 CHANGE_TIMEOUT_SECONDS = 60
 
 

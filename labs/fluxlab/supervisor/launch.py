@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -146,7 +147,7 @@ def _start(
             _let_go(folder)
     except BaseException as error:  # also Ctrl-C: whatever ends the start, the supervisor must not be left to itself
         with unbroken():
-            full = folder.root.exists() and shutil.disk_usage(folder.root).free < FULL_BYTES
+            full = "no space left" in str(error).lower() or _is_full(folder)
             _reap(folder)
             if not keep:
                 folder.remove()
@@ -156,11 +157,15 @@ def _start(
         raise
 
 
+def _is_full(folder: LabFolder) -> bool:
+    return folder.root.exists() and shutil.disk_usage(folder.root).free < FULL_BYTES
+
+
 def _spawn(folder: LabFolder, orphaned: str) -> subprocess.Popen[bytes]:
     """Start a supervisor that does nothing before its record is on disk: none runs that a later call cannot find."""
     theirs, ours = os.pipe()
     try:
-        with folder.supervisor_log.open("ab") as output:
+        with open(folder.supervisor_log, "ab", opener=partial(os.open, mode=0o600)) as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", MODULE, str(folder.root), orphaned],
                 stdin=theirs,
@@ -212,7 +217,10 @@ def _await_ready(
             if step.name == SERVING:
                 serving()
         if record and record.phase is Phase.FAILED:
-            raise FluxlabError(f"lab {folder.name} did not start", facts=[record.error])
+            hint = f"fluxlab up --name {folder.name} --retain keeps its logs in {folder.root}"
+            if "address already in use" in record.error:
+                hint = f"fluxlab up --name {folder.name} again: it passes over the port that another program took"
+            raise FluxlabError(f"lab {folder.name} did not start", facts=[record.error], hint=hint)
         if record and record.phase is Phase.STOPPING:
             raise FluxlabError(f"lab {folder.name} was ended while it started", hint=f"fluxlab up --name {folder.name}")
         if ended:

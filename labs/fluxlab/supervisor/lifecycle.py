@@ -18,7 +18,7 @@ from fluxlab.clusters.local import LocalCluster
 from fluxlab.clusters.objects import dig
 from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
 from fluxlab.flux import bootstrap
-from fluxlab.processes import Identity, ProcessGroup
+from fluxlab.processes import Identity, ProcessDiedError, ProcessGroup
 from fluxlab.spec import LabSpec
 from fluxlab.state import SERVING, LabFolder, Phase, Ports, Record, Step
 from fluxlab.toolchain import Toolchain, find
@@ -54,7 +54,7 @@ class Supervisor:
         self._record = Record(phase=Phase.STARTING, supervisor=Identity.of(os.getpid()))
         self._ports = Ports(memory=folder.root / "ports.json")
         self._endings = contextlib.ExitStack()
-        self.processes = ProcessGroup(changed=self._note)
+        self.processes = ProcessGroup(changed=self._notice)
         self.clusters: list[LocalCluster] = []
 
     # -- the life of a lab ---------------------------------------------------------------------------------------
@@ -158,6 +158,8 @@ class Supervisor:
                 pass
 
     def _fail(self, error: Exception) -> None:
+        if isinstance(error, ProcessDiedError):
+            error.hint = ""  # its log may be gone by the time that somebody reads this
         self._note(phase=Phase.FAILED, error=str(error) or repr(error))
 
     def orphan(self) -> None:
@@ -204,6 +206,7 @@ class Supervisor:
             self._stopping.set()
             self._queue.put(lambda: None)
             if starting:
+                self._abort()
                 raise Stopped
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -239,6 +242,16 @@ class Supervisor:
         self._note(steps=(*self._record.steps, step))
         if self._stopping.is_set():
             raise Stopped
+
+    def _notice(self) -> None:
+        """A process began or ended. From any thread."""
+        if self._record.phase is Phase.STARTING and self.processes.dead():
+            self._abort()  # what is waited for now may need the dead one
+        self._note()
+
+    def _abort(self) -> None:
+        for cluster in self.clusters:
+            cluster.abort()
 
     def _note(self, **changes: object) -> None:
         with self._record_lock:

@@ -1,0 +1,130 @@
+"""The guide's demo, rolled out from its manifest; and labs with more than one cluster."""
+
+import json
+import subprocess
+import tarfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.integration.conftest import CommandLine
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("shared")]
+
+GUIDE = """\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: HelmRepository
+metadata:
+  name: open-telemetry
+  namespace: flux-system
+spec:
+  interval: 1m
+  url: https://open-telemetry.github.io/opentelemetry-helm-charts
+"""
+
+
+def test_the_demo_is_complete_and_every_pod_is_ready(shared: CommandLine) -> None:
+    observer = shared.observer("shared")
+    kinds = Counter(
+        item["kind"] for item in observer.get("deploy,svc,sts,ds,cm,sa", "-n", "otel-demo")["items"]
+    ) - Counter(ConfigMap=1, ServiceAccount=1)  # kube-root-ca.crt and default are in every namespace
+    assert (kinds["Deployment"], kinds["Service"], kinds["StatefulSet"], kinds["DaemonSet"]) == (28, 28, 1, 1)
+    pods = observer.get("pods", "-n", "otel-demo")["items"]
+    ready = [c["status"] for pod in pods for c in pod["status"]["conditions"] if c["type"] == "Ready"]
+    assert ready == ["True"] * 30
+    flags = json.loads(observer.get("cm", "flagd-config", "-n", "otel-demo")["data"]["demo.flagd.json"])["flags"]
+    assert {"adFailure", "cartFailure", "paymentUnreachable", "kafkaQueueProblems"} <= set(flags)
+
+
+def test_the_manifest_in_git_is_the_guides_and_names_public_urls_only(shared: CommandLine, tmp_path: Path) -> None:
+    clone = tmp_path / "fleet"
+    shared.ok("clone", str(clone), "--lab", "shared")
+    text = (clone / "clusters/flux-playground/oteldemo.yaml").read_text()
+    assert GUIDE in text.removeprefix("---\n")
+    assert "127.0.0.1" not in text
+    flux_system = clone / "clusters/flux-playground/flux-system"
+    assert sorted(file.name for file in flux_system.iterdir()) == [
+        "gotk-components.yaml",
+        "gotk-sync.yaml",
+        "kustomization.yaml",
+    ]
+    log = subprocess.run(["git", "-C", str(clone), "log", "--format=%s"], capture_output=True, text=True, check=True)
+    assert log.stdout.splitlines()[-2:] == ["Add Flux sync manifests", "Add Flux v2.9.2 component manifests"]
+
+
+def test_flux_itself_finds_nothing_wrong(shared: CommandLine) -> None:
+    check = shared.run("flux", "--lab", "shared", "check")
+    assert check.returncode == 0, check.stderr
+    assert "all checks passed" in check.stdout + check.stderr
+
+
+def test_a_stand_in_says_so_wherever_it_shows(shared: CommandLine) -> None:
+    assert "stand-in" in shared.ok("status", "--lab", "shared")
+    listed = json.loads(shared.ok("charts", "list", "--lab", "shared", "-o", "json"))
+    assert [chart["stand_in"] for chart in listed] == [True]
+    assert "stand-in" in listed[0]["description"]
+    labels = shared.observer("shared").get("deploy", "cart", "-n", "otel-demo")["metadata"]["labels"]
+    assert labels["fluxlab.dev/stand-in"] == "true"
+
+
+def test_simulated_pods_and_nodes_say_so(shared: CommandLine) -> None:
+    observer = shared.observer("shared")
+    assert "simulated" in observer.get("nodes")["items"][0]["status"]["nodeInfo"]["osImage"]
+    annotations = [pod["metadata"]["annotations"] for pod in observer.get("pods", "-n", "otel-demo")["items"]]
+    assert all(found["fluxlab.dev/simulated"] == "kwok" for found in annotations)
+    flux = observer.get("pods", "-n", "flux-system")["items"]
+    assert [pod["metadata"]["annotations"]["fluxlab.dev/stands-for"] for pod in flux] == ["process"] * 4
+    assert "simulated" in shared.ok("status", "--lab", "shared")
+
+
+def test_an_archive_that_the_user_adds_wins_over_the_stand_in(
+    fluxlab: CommandLine, tmp_path: Path, eventually: Callable[..., object]
+) -> None:
+    source = tmp_path / "public"
+    (source / "templates").mkdir(parents=True)
+    (source / "Chart.yaml").write_text("apiVersion: v2\nname: opentelemetry-demo\nversion: 0.41.0\n")
+    config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: from-the-archive}\n"
+    (source / "templates" / "only.yaml").write_text(config_map)
+    archive = tmp_path / "opentelemetry-demo-0.41.0.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(source, arcname="opentelemetry-demo")
+    (fluxlab.folder / "lab.yaml").write_text(
+        "name: archive\nscenarios: [otel-demo]\ncharts:\n"
+        "- url: https://open-telemetry.github.io/opentelemetry-helm-charts\n"
+        f"  charts: [{archive}]\n"
+    )
+    fluxlab.ok("up", "lab.yaml")
+    observer = fluxlab.observer("archive")
+    assert observer.kubectl("get", "cm", "from-the-archive", "-n", "otel-demo", "-o", "name").strip()
+    assert observer.get("deploy", "-n", "otel-demo")["items"] == []
+    fluxlab.ok("charts", "yank", "opentelemetry-demo", "0.41.0", "--host", "open-telemetry.github.io")
+    fluxlab.ok("flux", "reconcile", "source", "helm", "open-telemetry")
+    eventually(
+        lambda: len(observer.get("deploy", "-n", "otel-demo")["items"]) == 28,
+        within=60,
+        what="the stand-in after the archive was yanked",
+    )
+
+
+def test_two_clusters_of_one_lab_reconcile_their_own_paths_of_one_repository(fluxlab: CommandLine) -> None:
+    (fluxlab.folder / "lab.yaml").write_text("name: pair\nclusters:\n- name: staging\n- name: production\n  nodes: 2\n")
+    fluxlab.ok("up", "lab.yaml")
+    clone = fluxlab.folder / "fleet"
+    fluxlab.ok("clone", str(clone))
+    for cluster in ("staging", "production"):
+        place = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "where", "namespace": "default"}}
+        manifest = json.dumps({**place, "data": {"is": cluster}})  # JSON is YAML
+        (clone / "clusters" / cluster / "where.yaml").write_text(manifest)
+    settings = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    for words in (["add", "--all"], ["commit", "-qm", "Tell where"], ["push", "-q"]):
+        subprocess.run(["git", "-C", str(clone), *settings, *words], check=True)
+    fluxlab.ok("wait")
+    for cluster, nodes in (("staging", 1), ("production", 2)):
+        observer = fluxlab.observer("pair", cluster)
+        assert observer.get("cm", "where", "-n", "default")["data"] == {"is": cluster}
+        assert len(observer.get("nodes")["items"]) == nodes
+    named = fluxlab.ok("kubectl", "--cluster", "production", "get", "nodes", "-o", "name")
+    assert named.splitlines() == ["node/production-node-0", "node/production-node-1"]
+    ambiguous = fluxlab.run("kubectl", "get", "nodes")
+    assert ambiguous.returncode == 0, "without --cluster the first cluster's context is the current one"
