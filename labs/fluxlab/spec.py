@@ -13,6 +13,7 @@ from .state import NAME
 
 HOST_URL = re.compile(r"https://[a-z0-9.-]+\.[a-z]{2,}(/[A-Za-z0-9._~-]+)*")
 REPOSITORY_SLASHES = 3  # the two before the host, and one before the path
+BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
 def _name(value: str) -> str:
@@ -45,6 +46,14 @@ def _repository_url(value: str) -> str:
     return value
 
 
+def _branch(value: str) -> str:
+    # Narrower than git check-ref-format: what it allows beyond this makes trouble in URLs and shells.
+    parts = value.split("/")
+    if not BRANCH.fullmatch(value) or ".." in value or any(part.endswith((".", ".lock")) or not part for part in parts):
+        raise ValueError("must be a branch name of letters, digits, dots, dashes, underscores and slashes")
+    return value
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -70,7 +79,7 @@ class RepositorySpec(_Model):
 
     name: Name = "fleet"
     url: Annotated[str, AfterValidator(_repository_url)] = "https://github.com/acme/fleet.git"
-    branch: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    branch: Annotated[str, AfterValidator(_branch)] = "main"
 
 
 class ChartRepositorySpec(_Model):

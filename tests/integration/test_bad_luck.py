@@ -163,20 +163,14 @@ def test_a_supervisor_that_hangs_is_told_and_replaced(unlucky: Person, eventuall
 
 
 @pytest.mark.xdist_group("unlucky")
-@pytest.mark.parametrize("rubbish", [b"", b"\0" * 300, b"[]", b'{"phase": "ready"}'])
-def test_a_lab_with_rubbish_for_a_record_is_still_found(unlucky: Person, rubbish: bytes) -> None:
+def test_a_lab_with_rubbish_for_a_record_is_still_found(unlucky: Person) -> None:
     fluxlab = unlucky.fluxlab
-    if not rubbish:
-        before = supervisor(fluxlab, LAB)
+    for rubbish in (b"\0" * 300, b"[]", b'{"phase": "ready"}', b""):
         (fluxlab.state / "labs" / LAB / "record.json").write_bytes(rubbish)
-        assert fluxlab.run("status").returncode == 1
-        fluxlab.ok("up", f"--name={LAB}")
-        assert ended(before)
-        assert len(components(fluxlab, LAB)) == 9
-        return
-    (fluxlab.state / "labs" / LAB / "record.json").write_bytes(rubbish)
-    done = fluxlab.run("status")
-    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert "Traceback" not in fluxlab.run("status").stderr
+    fluxlab.ok("up", f"--name={LAB}")
+    fluxlab.ok("status")
+    assert len(components(fluxlab, LAB)) == 9  # and there is one supervisor, as the function asserts
 
 
 def test_rubbish_for_a_record_does_not_hide_what_runs_from_down(alone: CommandLine) -> None:

@@ -282,6 +282,34 @@ def chart_archive(folder: Path, *, name: str = "app", version: str) -> Path:
     return archive
 
 
+CHART_IN_GIT = """\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: app, namespace: default}
+spec:
+  interval: 10m
+  chart:
+    spec:
+      chart: ./charts/app
+      reconcileStrategy: Revision
+      sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}
+"""
+
+
+def test_a_chart_in_the_repository_itself_arrives_with_its_commit(workshop: Workshop) -> None:
+    chart = {
+        "../../charts/app/Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n",
+        "../../charts/app/values.yaml": "replicas: 1\n",
+        "../../charts/app/templates/deployment.yaml": DEPLOYMENT.replace("{{ .Chart.Version }}", "first"),
+    }
+    workshop.arrives(workshop.push({"app.yaml": CHART_IN_GIT, **chart}))
+    assert _image(workshop) == "app:first 1"
+    second = DEPLOYMENT.replace("{{ .Chart.Version }}", "second")
+    # Neither the release nor any Kustomization changes: only the chart that the source controller packages.
+    workshop.arrives(workshop.push({"../../charts/app/templates/deployment.yaml": second}))
+    assert _image(workshop) == "app:second 1"
+
+
 @pytest.fixture(scope="module")
 def charts(standing: tuple[Workshop, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     """A chart repository at a public URL that serves `app` 1.0.0."""

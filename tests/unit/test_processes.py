@@ -178,7 +178,7 @@ def test_a_program_that_reads_its_input_finds_the_end(spawn: Callable[..., Manag
 
 
 def test_ctrl_c_at_the_terminal_does_not_reach_it(spawn: Callable[..., ManagedProcess]) -> None:
-    child = spawn("echo ready; sleep 300")
+    child = spawn("echo ready; exec sleep 300")
     assert os.getsid(child.identity.pid) == child.identity.pid != os.getsid(0)
 
 
@@ -204,7 +204,7 @@ def test_how_it_ended_is_told_in_words(spawn: Callable[..., ManagedProcess], scr
 
 
 def test_while_it_runs_there_is_no_ending(spawn: Callable[..., ManagedProcess]) -> None:
-    child = spawn("sleep 300")
+    child = spawn("exec sleep 300")
     assert child.running
     assert child.ending == "running"
     assert Identity.of(child.identity.pid) == child.identity

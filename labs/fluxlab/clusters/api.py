@@ -9,7 +9,7 @@ from typing import Self
 
 import httpx
 
-from fluxlab.errors import FluxlabError
+from fluxlab.errors import FluxlabError, UnknownError
 
 from .kubeconfig import Access, read_kubeconfig
 from .objects import JsonObject, KubeObject, items_at, text_at
@@ -27,7 +27,7 @@ class ApiError(FluxlabError):
         self.status = status
 
 
-class ApiUnreachableError(FluxlabError):
+class ApiUnreachableError(UnknownError):
     """The API server did not answer at all."""
 
 

@@ -204,8 +204,11 @@ class LocalCluster:
         try:
             self.api.create(NODE, manifest)
         except ApiError as error:
-            if error.status != HTTPStatus.CONFLICT:  # a resumed cluster has its nodes
+            if error.status != HTTPStatus.CONFLICT:
                 raise
+            # A resumed cluster has its nodes, which know where their kubelet was.
+            status: JsonObject = {"daemonEndpoints": {"kubeletEndpoint": {"Port": self.kubelet_port}}}
+            self.api.merge(NODE, name, {"status": status}, subresource="status")
 
     def kubelet_tls(self) -> ssl.SSLContext:
         """The kubelet endpoint's side of mutual TLS: only this cluster's API server gets in."""

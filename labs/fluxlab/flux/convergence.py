@@ -94,7 +94,7 @@ class _Look:
         if not applied:
             return
         self._referenced_sources(applied)
-        releases = {_id(release) for release in self._releases(applied)}
+        releases = {_id(release) for release in self._releases(applied, sources)}
         self._workloads(applied, releases)
 
     def _sources(self) -> Iterator[KubeObject]:
@@ -109,8 +109,10 @@ class _Look:
     def _follows(self, source: KubeObject) -> bool:
         same_url = text_at(source.raw, "spec", "url").removesuffix(".git") == self._target.url.removesuffix(".git")
         reference = source.raw["spec"]
-        pinned = any(text_at(reference, "ref", field) for field in ("commit", "semver", "tag", "name"))
-        return same_url and not pinned and (text_at(reference, "ref", "branch") or "master") == self._target.branch
+        pinned = any(text_at(reference, "ref", field) for field in ("commit", "semver", "tag"))
+        # A name wins over a branch, and a source without any reference follows Flux's default.
+        name = text_at(reference, "ref", "name") or f"refs/heads/{text_at(reference, 'ref', 'branch') or 'master'}"
+        return same_url and not pinned and name == f"refs/heads/{self._target.branch}"
 
     def _source_verdict(self, source: KubeObject) -> Pending | None:
         revision = text_at(source.raw, "status", "artifact", "revision")
@@ -151,12 +153,26 @@ class _Look:
                 if _owner(source, KUSTOMIZE_LABEL) in applied and text_at(source.raw, "spec", "type") != "oci":
                     self._judge(source, not_ready(source))
 
-    def _releases(self, applied: set[tuple[str, str]]) -> Iterator[KubeObject]:
+    def _releases(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
         releases = [r for r in self._api.list(HELM_RELEASE) if _owner(r, KUSTOMIZE_LABEL) in applied]
         charts = {_id(chart): chart for chart in self._api.list(HELM_CHART)} if releases else {}
         for release in releases:
-            if self._judge(release, _release_verdict(release, charts)):
+            namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
+            chart = charts.get((namespace, name))
+            verdict = _release_verdict(release, chart)
+            if verdict is None and chart and _source(chart) in sources:
+                verdict = self._chart_in_git_verdict(release, chart)
+            if self._judge(release, verdict):
                 yield release
+
+    def _chart_in_git_verdict(self, release: KubeObject, chart: KubeObject) -> Pending | None:
+        """A chart that lies in the repository itself is a part of the commit: it too must be at it."""
+        seen = text_at(chart.raw, "status", "observedSourceArtifactRevision")
+        if not self._accepts(seen):
+            return waiting(release, f"waits for {chart} ({_wanted_chart(chart)}): it is at {_short(seen)}")
+        packaged = text_at(chart.raw, "status", "artifact", "revision")
+        attempted = text_at(release.raw, "status", "lastAttemptedRevision")
+        return None if attempted == packaged else waiting(release, f"has chart {attempted}, {chart} is at {packaged}")
 
     def _workloads(self, applied: set[tuple[str, str]], releases: set[tuple[str, str]]) -> None:
         for resource in WORKLOADS:
@@ -168,10 +184,8 @@ class _Look:
         return revision.rpartition(":")[2] in self._target.accepted
 
 
-def _release_verdict(release: KubeObject, charts: dict[tuple[str, str], KubeObject]) -> Pending | None:
+def _release_verdict(release: KubeObject, chart: KubeObject | None) -> Pending | None:
     verdict = not_ready(release)
-    namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
-    chart = charts.get((namespace, name))
     cause = not_ready(chart) if verdict and chart else None
     if cause is None or chart is None:
         return verdict
@@ -186,12 +200,12 @@ def _wanted_chart(chart: KubeObject) -> str:
     return f"{text_at(spec, 'chart')} {text_at(spec, 'version') or '*'} from {source}"
 
 
-def _source(kustomization: KubeObject) -> tuple[str, str] | None:
-    """The GitRepository that a Kustomization reads."""
-    reference = dig(kustomization.raw, "spec", "sourceRef")
+def _source(consumer: KubeObject) -> tuple[str, str] | None:
+    """The GitRepository that a Kustomization or HelmChart reads, if it reads one."""
+    reference = dig(consumer.raw, "spec", "sourceRef")
     if text_at(reference, "kind") != GIT_REPOSITORY.kind:
         return None
-    return text_at(reference, "namespace") or kustomization.namespace, text_at(reference, "name")
+    return text_at(reference, "namespace") or consumer.namespace, text_at(reference, "name")
 
 
 def _parent(child: KubeObject, following: Mapping[tuple[str, str], KubeObject]) -> KubeObject | None:

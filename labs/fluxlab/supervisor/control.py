@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fluxlab.errors import FluxlabError, UsageError
+from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.host import socket_address
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
@@ -20,7 +20,7 @@ STATUS_TIMEOUT_SECONDS = 5
 CHANGE_TIMEOUT_SECONDS = 60
 
 
-class SupervisorGoneError(FluxlabError):
+class SupervisorGoneError(UnknownError):
     """Nobody answers on the lab's socket."""
 
 

@@ -205,7 +205,7 @@ def test_the_lab_is_also_chosen_by_a_variable(run: Run, monkeypatch: pytest.Monk
 def test_what_needs_a_supervisor_says_that_it_is_gone(run: Run) -> None:
     dead_lab("one")
     ended = run("restart", "etcd")
-    assert ended.code == 1
+    assert ended.code == 2
     assert "error: lab one: its supervisor does not answer" in ended.err
     assert "next: fluxlab up --name one" in ended.err
 
