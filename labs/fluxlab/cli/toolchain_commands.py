@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from .options import Output, OutputOption
-from .output import say, table
+from .output import say, table, ticker
 
 app = typer.Typer(help="The pinned upstream programs: built once, cached, bundled.", no_args_is_help=True)
 TICK_SECONDS = 1.0
@@ -125,7 +125,9 @@ def bundle(destination: Annotated[Path, typer.Argument(help="The file to write (
     """Write the toolchain into one file that another machine installs in seconds."""
     from fluxlab.toolchain import bundle as write
 
-    written = write(destination)
+    with ticker() as tick:
+        tick(f"compressing the toolchain into {destination} (half a minute)")
+        written = write(destination)
     say(f"sha256 {written.sha256}  ({written.size / 1e6:.0f} MB)")
     print(written.path)
 
@@ -138,5 +140,7 @@ def install(
     """Install a bundle after verifying it."""
     from fluxlab.toolchain import install as take
 
-    toolchain = take(archive, expected_sha256=sha256)
+    with ticker() as tick:
+        tick(f"verifying and installing {archive}")
+        toolchain = take(archive, expected_sha256=sha256)
     say(f"installed {len(toolchain.versions)} programs")
