@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -96,11 +97,9 @@ def tail(log: Path, lines: int = LOG_LINES_QUOTED) -> list[str]:
 
 def last_words(log: Path) -> list[str]:
     """The last lines of a program's log without the stack traces of Go, which hide what it died of."""
-    lines = tail(log, LOG_LINES_SEARCHED)
-    after = [*lines[1:], ""]
     said = [
         line
-        for line, following in zip(lines, after, strict=True)
+        for line, following in pairwise([*tail(log, LOG_LINES_SEARCHED), ""])
         if line.strip() and not line.startswith(("\t", "goroutine ", "created by ")) and not following.startswith("\t")
     ]
     return said[-LOG_LINES_QUOTED:]

@@ -65,4 +65,4 @@ class Person:
         """Create a Deployment with kubectl and wait until its pod is Ready: API, controllers and KWOK all work."""
         self.observer.kubectl("create", "deployment", name, "--image=registry.example/none")
         self.observer.kubectl("rollout", "status", f"deployment/{name}", "--timeout=55s")
-        self.observer.kubectl("delete", "deployment", name, "--wait=false")
+        self.observer.kubectl("delete", "deployment", name)

@@ -104,7 +104,7 @@ def breaks_and_is_repaired(person: Person, eventually: Eventually, *names: str) 
     for name in names:
         assert f"started again: flux-playground/{name}" in repaired.stderr
     fluxlab.ok("status")
-    person.deploys("after-" + "-".join(names))
+    person.deploys("probe")
     value = f"after {' '.join(names)}"
     commit = person.push("probe", value)
     fluxlab.ok("wait", commit, "--timeout=90")
@@ -278,7 +278,7 @@ def dies_while_starting(fluxlab: CommandLine, step: str, victim: str) -> None:
         return  # it was ready before the death could be noticed
     assert code == 1
     assert "error:" in said
-    assert "supervisor" in said if victim == "supervisor" else f"{victim} died: killed by SIGKILL" in said
+    assert ("its supervisor ended" if victim == "supervisor" else f"{victim} died: killed by SIGKILL") in said, said
     assert "Traceback" not in said
     assert leftovers(fluxlab) == []
 

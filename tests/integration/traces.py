@@ -62,6 +62,7 @@ def supervisor(fluxlab: CommandLine, lab: str) -> psutil.Process:
     """The one supervisor of a lab."""
     words = ["fluxlab.supervisor", str(fluxlab.state / "labs" / lab)]
     found = [process for process in psutil.process_iter(["cmdline"]) if (process.info["cmdline"] or [])[2:4] == words]
+    found = [process for process in found if process.ppid() not in {other.pid for other in found}]  # forks before exec
     assert len(found) == 1, found
     return found[0]
 

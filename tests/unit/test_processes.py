@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fluxlab.processes import Identity, ManagedProcess, ProcessDiedError, ProcessGroup, reap, tail
+from fluxlab.processes import Identity, ManagedProcess, ProcessDiedError, ProcessGroup, last_words, reap, tail
 
 Eventually = Callable[[Callable[[], object]], None]
 STUBBORN = 'trap "" TERM; echo ready; while :; do sleep 0.05; done'
@@ -309,6 +309,15 @@ def test_the_tail_of_a_huge_log_is_its_end(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("".join(f"{number:07}\n" for number in range(50_000)))
     assert tail(log, 3) == ["0049997", "0049998", "0049999"]
+
+
+def test_the_last_words_are_those_before_the_stack_trace(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    trace = "goroutine 1 [running]:\nmain.f(0x1)\n\t/f.go:1 +0x2\ncreated by main.g\n\t/g.go:2\n"
+    log.write_text(f"a\npanic: full\n\n{trace}")
+    assert last_words(log) == ["a", "panic: full"]
+    log.write_text("")
+    assert last_words(log) == last_words(tmp_path / "missing") == []
 
 
 # -- a group ---------------------------------------------------------------------------------------------------------

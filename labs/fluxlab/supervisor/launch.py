@@ -4,15 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import psutil
 from pydantic import ValidationError
 
-from fluxlab.errors import FluxlabError, UsageError
+from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
 from fluxlab.host import ended_by_exception, unbroken
 from fluxlab.pki import write_private
 from fluxlab.processes import Identity, reap, tail
@@ -28,6 +28,7 @@ START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 15
 LOCK_TIMEOUT_SECONDS = 240
 FULL_BYTES = 1_000_000
+CAUSE_TIMEOUT_SECONDS = 2
 MODULE = "fluxlab.supervisor"
 _PATH_VARIABLES = ("FLUXLAB_STATE_DIR", "FLUXLAB_CACHE_DIR", "FLUXLAB_TOOLCHAIN", "FLUXLAB_TOOLCHAIN_BUNDLE")
 
@@ -215,18 +216,9 @@ def _await_ready(
             progress(step.name)
             shown += 1
             if step.name == SERVING:
-                serving()
-        if record and record.phase is Phase.FAILED:
-            hint = f"fluxlab up --name {folder.name} --retain keeps its logs in {folder.root}"
-            if "address already in use" in record.error:
-                hint = f"fluxlab up --name {folder.name} again: it passes over the port that another program took"
-            raise FluxlabError(f"lab {folder.name} did not start", facts=[record.error], hint=hint)
-        if record and record.phase is Phase.STOPPING:
-            raise FluxlabError(f"lab {folder.name} was ended while it started", hint=f"fluxlab up --name {folder.name}")
-        if ended:
-            quoted = tail(folder.supervisor_log)
-            raise FluxlabError(f"lab {folder.name}: its supervisor ended while starting", facts=quoted)
-        return record is not None and record.phase is Phase.READY
+                with _blamed_on(folder, running):
+                    serving()
+        return _is_ready(folder, record, ended=ended)
 
     wait_until(
         ready,
@@ -234,6 +226,36 @@ def _await_ready(
         timeout_seconds=START_TIMEOUT_SECONDS,
         state=lambda: "\n".join(tail(folder.supervisor_log)),
     )
+
+
+@contextmanager
+def _blamed_on(folder: LabFolder, running: Callable[[], bool]) -> Iterator[None]:
+    """When what is done meanwhile fails because the start does, say why that failed."""
+    try:
+        yield
+    except FluxlabError:
+        with suppress(WaitTimeoutError):  # it is a failure of its own
+            wait_until(
+                lambda: _is_ready(folder, folder.read_record(), ended=not running()) and None,
+                what="the start fails",
+                timeout_seconds=CAUSE_TIMEOUT_SECONDS,
+            )
+        raise
+
+
+def _is_ready(folder: LabFolder, record: Record | None, *, ended: bool) -> bool:
+    """Raise FluxlabError when it never will be."""
+    if record and record.phase is Phase.FAILED:
+        hint = f"fluxlab up --name {folder.name} --retain keeps its logs in {folder.root}"
+        if "address already in use" in record.error:
+            hint = f"fluxlab up --name {folder.name} again: it passes over the port that another program took"
+        raise FluxlabError(f"lab {folder.name} did not start", facts=[record.error], hint=hint)
+    if record and record.phase is Phase.STOPPING:
+        raise FluxlabError(f"lab {folder.name} was ended while it started", hint=f"fluxlab up --name {folder.name}")
+    if ended:
+        quoted = tail(folder.supervisor_log)
+        raise FluxlabError(f"lab {folder.name}: its supervisor ended while starting", facts=quoted)
+    return record is not None and record.phase is Phase.READY
 
 
 def end(folder: LabFolder) -> None:

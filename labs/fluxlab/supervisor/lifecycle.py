@@ -17,6 +17,7 @@ from fluxlab.clusters.flux_controllers import NAMESPACE
 from fluxlab.clusters.local import LocalCluster
 from fluxlab.clusters.objects import dig
 from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
+from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.flux import bootstrap
 from fluxlab.processes import Identity, ProcessDiedError, ProcessGroup
 from fluxlab.spec import LabSpec
@@ -29,6 +30,7 @@ from .verbs import SupervisorVerbs
 
 ACTING_TIMEOUT_SECONDS = 60
 LOOK_SECONDS = 1.0
+CAUSE_TIMEOUT_SECONDS = 0.5
 RECONNECT_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class Supervisor:
                 log.info("told to stop while starting")
             except Exception as error:  # noqa: BLE001 # whatever it is, it is written down for whoever waits
                 log.error("%s", traceback.format_exc())
-                self._fail(next((process.died() for process in self.processes.dead()), error))
+                self._fail(self._cause() or error)
                 return 1
             finally:
                 self._stop()
@@ -156,6 +158,13 @@ class Supervisor:
         with ThreadPoolExecutor(len(self.clusters)) as pool:
             for _ in pool.map(LocalCluster.stop, self.clusters):
                 pass
+
+    def _cause(self) -> FluxlabError | None:
+        """The death behind a failure: a broken connection is known a moment before the end of its process."""
+        with contextlib.suppress(WaitTimeoutError):
+            died = wait_until(self.processes.dead, what="a process died", timeout_seconds=CAUSE_TIMEOUT_SECONDS)
+            return died[0].died()
+        return None
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, ProcessDiedError):
