@@ -415,9 +415,11 @@ def test_a_lab_lives_in_a_strange_environment(fluxlab: CommandLine, eventually: 
     folder.mkdir(parents=True)
     elsewhere = fluxlab.folder / "elsewhere"
     git("init", "--quiet", elsewhere, cwd=fluxlab.folder)
+    (fluxlab.folder / "cache").symlink_to(private(fluxlab).environment["FLUXLAB_CACHE_DIR"])
     proxy = "http://127.0.0.1:9"
     strange = private(fluxlab).having(
         FLUXLAB_STATE_DIR=os.path.relpath(folder / "state", fluxlab.folder),
+        FLUXLAB_CACHE_DIR="cache",
         HOME=None,
         TMPDIR=None,
         **{name: proxy for kind in ("HTTP", "HTTPS", "ALL") for name in (f"{kind}_PROXY", f"{kind}_proxy".lower())},

@@ -165,7 +165,25 @@ class LocalCluster:
         return [KubeObject(document) for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
 
     def _apply_component(self, manifest: KubeObject) -> None:
-        self.api.apply(_component_path(manifest), manifest.raw, field_manager="flux")
+        last = ""
+
+        def applied() -> bool:
+            nonlocal last
+            try:
+                self.api.apply(_component_path(manifest), manifest.raw, field_manager="flux")
+            except ApiError as error:
+                last = str(error)
+                if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                return self._checked(result=False)  # no Service gets an address before the range of them is set up
+            return True
+
+        wait_until(
+            applied,
+            what=f"cluster {self.name}: {manifest.kind} {manifest.name} is created",
+            timeout_seconds=API_TIMEOUT_SECONDS,
+            state=lambda: last,
+        )
 
     def start_workers(self) -> None:
         """Create the nodes, warm the lists that controllers begin with, and start all controllers."""

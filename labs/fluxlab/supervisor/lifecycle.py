@@ -15,7 +15,6 @@ from types import FrameType
 
 from fluxlab.clusters.flux_controllers import NAMESPACE
 from fluxlab.clusters.local import LocalCluster
-from fluxlab.clusters.objects import dig
 from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
 from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.flux import bootstrap
@@ -127,7 +126,7 @@ class Supervisor:
             source = cluster.api.get(GIT_REPOSITORY, bootstrap.SYSTEM, namespace=bootstrap.SYSTEM)
             ready = source.condition("Ready")
             last = str(ready) if ready else "no condition yet"
-            if dig(source.raw, "spec", "suspend") or not cluster.wants("source-controller"):
+            if not cluster.wants("source-controller"):
                 return True  # a resumed lab whose owner wants no fetches
             return bool(ready and ready.status == "True" and source.observed_generation == source.generation)
 
