@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fluxlab.commands import CommandError, run
+from fluxlab.host import unbroken
 from fluxlab.processes import ManagedProcess, tail
 
 from .errors import RETRY, DiskFullError, ToolchainError
@@ -137,11 +138,14 @@ def run_step(
     Raises ToolchainError with the last lines of its output.
     """
     ended = threading.Event()
-    process = ManagedProcess(component, argv, log=log, environment=environment, on_exit=lambda _: ended.set())
+    process = None
     try:
+        with unbroken():  # Ctrl-C between the start of the process and its name here would leave it behind
+            process = ManagedProcess(component, argv, log=log, environment=environment, on_exit=lambda _: ended.set())
         in_time = ended.wait(STEP_TIMEOUT_SECONDS)
     finally:
-        _end_group(process)
+        if process:
+            _end_group(process)
     if not in_time:
         raise ToolchainError(f"{component}: {doing} took more than {STEP_TIMEOUT_SECONDS} s", hint=RETRY)
     if process.ending != "exit code 0":

@@ -146,17 +146,17 @@ def test_an_interrupted_step_leaves_no_process(tmp_path: Path) -> None:
     marker = tmp_path / "pids"
 
     def interrupt_when_running() -> None:
-        wait_until(marker.exists, what="the step runs", timeout_seconds=10)
+        wait_until(marker.exists, what="the step runs", timeout_seconds=60)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt_when_running)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
         # As Go and its compilers: the first leaves the second behind, and both outlive a polite request.
-        step(tmp_path, f"trap '' INT TERM; sleep 60 & echo $$ $! > {marker}.tmp; mv {marker}.tmp {marker}; wait")
+        step(tmp_path, f"trap '' INT TERM; sleep 300 & echo $$ $! > {marker}.tmp; mv {marker}.tmp {marker}; wait")
     thread.join()
     pids = [int(pid) for pid in marker.read_text().split()]
-    wait_until(lambda: not any(map(runs, pids)), what="both have ended", timeout_seconds=5)
+    wait_until(lambda: not any(map(runs, pids)), what="both have ended", timeout_seconds=30)
 
 
 def runs(pid: int) -> bool:
