@@ -144,7 +144,7 @@ def run_step(
             process = ManagedProcess(component, argv, log=log, environment=environment, on_exit=lambda _: ended.set())
         in_time = ended.wait(STEP_TIMEOUT_SECONDS)
     finally:
-        if process:
+        if process is not None:
             _end_group(process)
     if not in_time:
         raise ToolchainError(f"{component}: {doing} took more than {STEP_TIMEOUT_SECONDS} s", hint=RETRY)
