@@ -16,12 +16,13 @@ import httpx
 import psutil
 from measure import FLUXLAB, ROOT, Figure, arguments, command, report, state_of_its_own
 
-from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
+from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import JsonObject
 from fluxlab.clusters.resources import GIT_REPOSITORY, POD
 from fluxlab.errors import FluxlabError
 from fluxlab.state import LabFolder
 from fluxlab.toolchain import find
+from fluxlab.waiting import wait_until
 
 PROBE: JsonObject = {
     "apiVersion": GIT_REPOSITORY.api_version,
@@ -31,19 +32,25 @@ PROBE: JsonObject = {
 }
 DEMO_PODS = 34
 TIMEOUT_SECONDS = 60
+POLL_SECONDS = 0.005
 
 
 def seconds_until(fact: Callable[[], bool], began: float) -> float:
-    """Seconds from `began` until `fact` holds; polls every 5 ms."""
-    while True:
+    """Seconds from `began` until `fact` holds; a timeout quotes the last error."""
+    last = ""
+
+    def holds() -> bool:
+        nonlocal last
         try:
-            if fact():
-                return time.monotonic() - began
-        except (OSError, ApiError, ApiUnreachableError, httpx.HTTPError, FluxlabError):
-            pass  # not there yet is what is being waited for
-        if time.monotonic() - began > TIMEOUT_SECONDS:
-            raise TimeoutError
-        time.sleep(0.005)
+            return fact()
+        except (OSError, httpx.HTTPError, FluxlabError) as error:
+            last = str(error)
+            return False
+
+    wait_until(
+        holds, what="the fact", timeout_seconds=TIMEOUT_SECONDS, state=lambda: last, interval_seconds=POLL_SECONDS
+    )
+    return time.monotonic() - began
 
 
 class Probe:

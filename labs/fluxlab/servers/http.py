@@ -61,7 +61,7 @@ class _Connection(H11Protocol):
         self._received = received
         self._silence: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio hands over a Transport
         super().connection_made(transport)
         self._silence = self.loop.call_later(FIRST_REQUEST_SECONDS, self._abort_if_silent)
         if self._received:
@@ -71,7 +71,7 @@ class _Connection(H11Protocol):
     def _abort_if_silent(self) -> None:
         # uvicorn itself only times the pause between two requests.
         if self.cycle is None:
-            self.transport.abort()  # type: ignore[unreachable]
+            self.transport.abort()  # type: ignore[unreachable] # uvicorn types cycle as always set
 
     def end_if_idle(self) -> None:
         """End now between requests, else after the one under way."""
