@@ -12,7 +12,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
-import httpx
 import psutil
 from measure import FLUXLAB, ROOT, Figure, arguments, command, report, state_of_its_own
 
@@ -32,7 +31,7 @@ PROBE: JsonObject = {
 }
 DEMO_PODS = 34
 TIMEOUT_SECONDS = 60
-POLL_SECONDS = 0.005
+POLL_SECONDS = 0.01
 
 
 def seconds_until(fact: Callable[[], bool], began: float) -> float:
@@ -43,7 +42,7 @@ def seconds_until(fact: Callable[[], bool], began: float) -> float:
         nonlocal last
         try:
             return fact()
-        except (OSError, httpx.HTTPError, FluxlabError) as error:
+        except (OSError, FluxlabError) as error:
             last = str(error)
             return False
 

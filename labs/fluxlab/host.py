@@ -45,14 +45,6 @@ def port_lock(port: int) -> socket.socket | None:
     return lock
 
 
-def make_private(folder: Path) -> Path:
-    """Make a folder and those above it, for their owner only, whatever the umask. Raises OSError."""
-    for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
-        missing.mkdir(exist_ok=True)
-        missing.chmod(0o700)
-    return folder
-
-
 @contextmanager
 def unbroken() -> Iterator[None]:
     """Put off what Ctrl-C and its like do until the end of the context. Only in the main thread: they end no other."""

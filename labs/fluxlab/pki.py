@@ -1,37 +1,10 @@
 """The certificate authorities of a lab: made afresh for each lab, kept in 0600 files of its state directory."""
 
-import os
-import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
 
-from .host import make_private
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyPairFiles:
-    """Paths of a PEM certificate chain and its private key."""
-
-    certificate: Path
-    key: Path
-
-
-def write_private(path: Path, content: bytes | str) -> Path:
-    """Write a file that only its owner can read, whole or not at all."""
-    make_private(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)  # also under a umask that takes rights from the owner
-            file.write(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return path
+from .files import KeyPairFiles, write_private
 
 
 class Authority:

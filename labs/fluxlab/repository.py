@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from .commands import CommandError, run
 from .errors import FluxlabError, UsageError
-from .pki import write_private
+from .files import write_private
 from .spec import RepositorySpec
 from .state import LabFolder
 

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
-from .host import make_private
+from .files import make_private
 from .toolchain import find
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from .errors import FluxlabError, UsageError, WaitTimeoutError
-from .host import ephemeral_ports, make_private, port_lock
-from .pki import write_private
+from .files import make_private, write_private
+from .host import ephemeral_ports, port_lock
 from .processes import Identity
 from .waiting import wait_until
 

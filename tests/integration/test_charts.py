@@ -14,7 +14,10 @@ import httpx
 import pytest
 import yaml
 
-from fluxlab.servers import ChartRepository, ChartServer, HttpServer, bind_loopback, package_chart, serve
+from fluxlab.servers.chart_packaging import package_chart
+from fluxlab.servers.chart_server import ChartServer
+from fluxlab.servers.charts import ChartRepository
+from fluxlab.servers.http import HttpServer, bind_loopback, serve
 
 pytestmark = pytest.mark.integration
 

@@ -23,8 +23,10 @@ from fluxlab.errors import FluxlabError
 from fluxlab.gateway import Gateway, RequestLog, Routes
 from fluxlab.pki import Authority
 from fluxlab.redaction import Redactor
-from fluxlab.servers import GitRepositories, GitServer, HttpServer, bind_loopback, serve
 from fluxlab.servers.asgi import answer, asked_by, path_below
+from fluxlab.servers.git import GitServer
+from fluxlab.servers.git_repositories import GitRepositories
+from fluxlab.servers.http import HttpServer, bind_loopback, serve
 from fluxlab.waiting import wait_until
 
 pytestmark = pytest.mark.integration

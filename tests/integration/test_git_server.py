@@ -20,7 +20,10 @@ import psutil
 import pytest
 
 from fluxlab.errors import FluxlabError
-from fluxlab.servers import GitRepositories, GitRepository, GitServer, Push, bind_loopback, serve
+from fluxlab.servers.git import GitServer
+from fluxlab.servers.git_repositories import GitRepositories, GitRepository
+from fluxlab.servers.http import bind_loopback, serve
+from fluxlab.servers.pushes import Push
 from fluxlab.waiting import wait_until
 
 pytestmark = pytest.mark.integration

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fluxlab.host import ephemeral_ports, make_private, port_lock, socket_address, start_time
+from fluxlab.files import make_private
+from fluxlab.host import ephemeral_ports, port_lock, socket_address, start_time
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fluxlab.pki import Authority, KeyPairFiles, write_private
+from fluxlab.files import KeyPairFiles, write_private
+from fluxlab.pki import Authority
 
 
 def mode(path: Path) -> int:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlencode
 
-import httpx
+import urllib3
+from urllib3.exceptions import HTTPError
 
 from fluxlab.errors import FluxlabError, UnknownError
 
@@ -37,10 +39,15 @@ class KubeApi:
     def __init__(self, access: Access, *, timeout_seconds: float = 30) -> None:
         context = ssl.create_default_context(cafile=str(access.authority))
         context.load_cert_chain(access.client.certificate, access.client.key)
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
         self.server = access.server
-        self._client = httpx.Client(
-            base_url=access.server, verify=context, trust_env=False, timeout=timeout_seconds, limits=limits
+        address = urllib3.util.parse_url(access.server)
+        self._pool = urllib3.HTTPSConnectionPool(
+            address.host or "",
+            address.port,
+            ssl_context=context,
+            maxsize=64,
+            timeout=urllib3.Timeout(timeout_seconds),
+            retries=False,
         )
 
     @classmethod
@@ -56,7 +63,7 @@ class KubeApi:
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._pool.close()
 
     def request(
         self,
@@ -70,27 +77,26 @@ class KubeApi:
     ) -> JsonObject:
         """One request and its JSON answer. Raises ApiError or ApiUnreachableError."""
         try:
-            answer = self._client.request(
+            answer = self._pool.request(
                 method,
-                path,
-                content=json.dumps(body) if body is not None else None,
-                params=query,
+                _with_query(path, query),
+                body=json.dumps(body) if body is not None else None,
                 headers={"Accept": accept, **({"Content-Type": content_type} if body is not None else {})},
             )
-        except httpx.HTTPError as error:
+        except HTTPError as error:
             raise ApiUnreachableError(f"{self.server} does not answer", facts=[f"{method} {path}: {error}"]) from error
-        if answer.is_error:
+        if answer.status >= HTTPStatus.BAD_REQUEST:
             raise self._refusal(f"{method} {path}", answer)
         return self._json(answer)
 
-    def _refusal(self, what: str, answer: httpx.Response) -> ApiError:
-        message = text_at(self._json(answer), "message") or answer.text[:200]
-        return ApiError(what, status=answer.status_code, message=message)
+    def _refusal(self, what: str, answer: urllib3.BaseHTTPResponse) -> ApiError:
+        message = text_at(self._json(answer), "message") or answer.data.decode(errors="replace")[:200]
+        return ApiError(what, status=answer.status, message=message)
 
     @staticmethod
-    def _json(answer: httpx.Response) -> JsonObject:
+    def _json(answer: urllib3.BaseHTTPResponse) -> JsonObject:
         try:
-            content = json.loads(answer.content)
+            content = json.loads(answer.data)
         except ValueError:
             return {}
         return content if isinstance(content, dict) else {}
@@ -98,8 +104,8 @@ class KubeApi:
     def healthy(self, path: str = "/readyz") -> bool:
         """Whether a health endpoint answers 200."""
         try:
-            return self._client.get(path, timeout=2).status_code == HTTPStatus.OK
-        except httpx.HTTPError:
+            return self._pool.request("GET", path, timeout=2).status == HTTPStatus.OK
+        except HTTPError:
             return False
 
     def discover(self) -> set[str]:
@@ -175,12 +181,20 @@ class KubeApi:
             query["resourceVersion"] = resource_version
         path = resource.path(namespace=namespace)
         try:
-            with self._client.stream("GET", path, params=query, timeout=httpx.Timeout(10, read=None)) as answer:
-                if answer.is_error:
-                    answer.read()
+            answer = self._pool.request(
+                "GET", _with_query(path, query), preload_content=False, timeout=urllib3.Timeout(connect=10, read=None)
+            )
+            try:
+                if answer.status >= HTTPStatus.BAD_REQUEST:
                     raise self._refusal(f"watch of {path}", answer)
-                for line in answer.iter_lines():
+                for line in answer:
                     event = json.loads(line)
                     yield text_at(event, "type"), KubeObject(event["object"])
-        except (httpx.HTTPError, ValueError) as error:
+            finally:
+                answer.close()  # in the middle of its answer a connection is of no further use
+        except (HTTPError, ValueError) as error:
             raise ApiUnreachableError(f"{self.server}: watch of {resource.plural} broke", facts=[str(error)]) from error
+
+
+def _with_query(path: str, query: Mapping[str, str] | None) -> str:
+    return f"{path}?{urlencode(query)}" if query else path

@@ -6,7 +6,8 @@ Flags are those of etcd 3.6, Kubernetes 1.36 and KWOK 0.8, as their own `--help`
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from fluxlab.pki import Authority, KeyPairFiles, write_private
+from fluxlab.files import KeyPairFiles, write_private
+from fluxlab.pki import Authority
 from fluxlab.state import Ports
 
 from .kubeconfig import Access, write_kubeconfig
@@ -90,6 +91,9 @@ def etcd(files: ControlPlaneFiles, ports: ControlPlanePorts, *, data: Path) -> l
         f"--peer-cert-file={pair.certificate}",
         f"--peer-key-file={pair.key}",
         "--unsafe-no-fsync",
+        # The only member elects itself after a random part of the election timeout: of one second, unless told.
+        "--heartbeat-interval=20",
+        "--election-timeout=100",
         "--logger=zap",
         "--log-outputs=stderr",
         "--log-level=warn",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from fluxlab.pki import KeyPairFiles, write_private
+from fluxlab.files import KeyPairFiles, write_private
 
 from .objects import Json, items_at, text_at
 

@@ -24,13 +24,12 @@ from .base import ComponentStatus
 from .control_plane import ADMINISTRATORS, ControlPlaneFiles, ControlPlanePorts
 from .flux_controllers import CONTROLLERS, NAMESPACE, ControllerPorts, FluxPorts, Wanted, WayOut
 from .kubeconfig import read_kubeconfig
-from .kubelet import Kubelet
 from .objects import JsonObject, KubeObject
 from .resources import CONFIG_MAP, DEPLOYMENT, FLUX_RESOURCES, GIT_REPOSITORY, NODE, SECRET, Resource
 from .seed import Seed
 
 STAGES = Path(__file__).parent / "stages.yaml"
-SEED_FORMAT = "2"
+SEED_FORMAT = "3"
 API_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.025
 CONTROL_PLANE = ("etcd", "kube-apiserver")
@@ -51,7 +50,6 @@ class LocalCluster:
         toolchain: Toolchain,
         processes: ProcessGroup,
         ports: Ports,
-        way_out: WayOut,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.name = spec.name
@@ -59,7 +57,6 @@ class LocalCluster:
         self._folder = folder
         self._toolchain = toolchain
         self._processes = processes
-        self._way_out = way_out
         self._reservations = ports
         self._files = ControlPlaneFiles(folder, name=spec.name)
         self._ports = ControlPlanePorts.reserve(ports, self.name)
@@ -71,7 +68,6 @@ class LocalCluster:
             for name in CONTROLLERS
         }
         self.kubelet_port = ports.reserve(f"{self.name}/kubelet")
-        self.kubelet = Kubelet(logs={name: self._log(name) for name in CONTROLLERS})
         self.kubeconfig = self._files.kubeconfig(
             "admin", port=self._ports.api, group=ADMINISTRATORS, file=folder / "kubeconfig"
         )
@@ -79,6 +75,7 @@ class LocalCluster:
         self._seed = Seed(key=f"{toolchain.key}-{SEED_FORMAT}", etcdutl=toolchain.binary("etcdutl"))
         self._installed = folder / "flux-installed"
         self._controllers: dict[str, Wanted] = {}
+        self._way_out: WayOut | None = None
 
     # -- start -------------------------------------------------------------------------------------------------
 
@@ -102,7 +99,9 @@ class LocalCluster:
             self._install_flux()
         self._await_discovery()
         if not self._installed.exists():
-            # Only now: a definition that is seeded before it is established never becomes so.
+            # Only now: a definition that is seeded before it is established never becomes so, and what the API server
+            # itself writes at its first start (roles, priorities) is then in the seed.
+            self._await_paths("/readyz")
             self._seed.take(self._files, self._ports)
             self._installed.touch()
 
@@ -185,18 +184,23 @@ class LocalCluster:
             state=lambda: last,
         )
 
-    def start_workers(self) -> None:
-        """Create the nodes, warm the lists that controllers begin with, and start all controllers."""
+    def start_flux(self, way_out: WayOut) -> None:
+        """Start Flux's controllers, each as its Deployment wants it."""
+        self._way_out = way_out
         with ThreadPoolExecutor(16) as pool:
-            nodes = [pool.submit(self._create_node, number) for number in range(self._spec.nodes)]
-            lists = [pool.submit(self._warm, resource) for resource in (*FLUX_RESOURCES, SECRET, CONFIG_MAP)]
-            for name in WORKERS:
-                self._start_worker(name)
-            for future in (*nodes, *lists):
-                future.result()
+            for _ in pool.map(self._warm, (*FLUX_RESOURCES, SECRET, CONFIG_MAP)):
+                pass
         readdress(self.api, f"127.0.0.1:{self.flux_ports.artifacts}")
-        for deployment in self.api.list(DEPLOYMENT, namespace=NAMESPACE):
+        for deployment in sorted(self.api.list(DEPLOYMENT, namespace=NAMESPACE), key=_start_order):
             self.follow(deployment)
+
+    def start_workers(self) -> None:
+        """Start what makes Deployments into running pods: Kubernetes' controllers, the scheduler, KWOK and its nodes."""
+        for name in WORKERS:
+            self._start_worker(name)
+        with ThreadPoolExecutor(16) as pool:
+            for _ in pool.map(self._create_node, range(self._spec.nodes)):
+                pass
 
     def _warm(self, resource: Resource) -> None:
         # The first LIST of a resource finds the API server's storage for it not ready and is told to come back
@@ -227,6 +231,10 @@ class LocalCluster:
             # A resumed cluster has its nodes, which know where their kubelet was.
             status: JsonObject = {"daemonEndpoints": {"kubeletEndpoint": {"Port": self.kubelet_port}}}
             self.api.merge(NODE, name, {"status": status}, subresource="status")
+
+    def controller_logs(self) -> dict[str, Path]:
+        """The log file of each Flux controller."""
+        return {name: self._log(name) for name in CONTROLLERS}
 
     def kubelet_tls(self) -> ssl.SSLContext:
         """The kubelet endpoint's side of mutual TLS: only this cluster's API server gets in."""
@@ -286,6 +294,8 @@ class LocalCluster:
 
     def _start_controller(self, name: str) -> None:
         now = self._controllers[name]
+        if self._way_out is None:
+            raise AssertionError("start_flux comes first")
         scratch = self._folder / "scratch" / name
         storage = self._folder / "artifacts"
         for folder in (scratch, storage):
@@ -366,6 +376,11 @@ class LocalCluster:
         self._processes.stop(self.process_name("kube-apiserver"), grace_seconds=0)
         self._processes.stop(self.process_name("etcd"), grace_seconds=1)
         self.api.close()
+
+
+def _start_order(deployment: KubeObject) -> int:
+    """The order of COMPONENTS: what is fetched first is applied first."""
+    return COMPONENTS.index(deployment.name) if deployment.name in COMPONENTS else len(COMPONENTS)
 
 
 def _component_path(manifest: KubeObject) -> str:

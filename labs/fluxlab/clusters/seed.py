@@ -11,12 +11,13 @@ import shutil
 import ssl
 from pathlib import Path
 
-import httpx
 import platformdirs
 import psutil
+import urllib3
+from urllib3.exceptions import HTTPError
 
 from fluxlab.commands import CommandError, run
-from fluxlab.host import make_private
+from fluxlab.files import make_private
 
 from .control_plane import ControlPlaneFiles, ControlPlanePorts
 
@@ -61,24 +62,22 @@ class Seed:
         """Save what a running etcd holds now as the seed, if that is possible: a lab does without it as well."""
         try:
             self._take(files, ports)
-        except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
+        except (HTTPError, OSError, ValueError, KeyError) as error:
             log.warning("no seed was made: %s", error)
 
     def _take(self, files: ControlPlaneFiles, ports: ControlPlanePorts) -> None:
         context = ssl.create_default_context(cafile=str(files.authority))
         context.load_cert_chain(files.etcd.certificate, files.etcd.key)
-        url = f"https://127.0.0.1:{ports.etcd}/v3/maintenance/snapshot"
         make_private(self._file.parent)
         self._sweep()
         temporary = self._file.with_suffix(f".{os.getpid()}")
         try:
             with (
                 temporary.open("wb") as target,
-                httpx.Client(verify=context, trust_env=False) as client,
-                client.stream("POST", url, content=b"{}") as answer,
+                urllib3.HTTPSConnectionPool("127.0.0.1", ports.etcd, ssl_context=context, retries=False) as etcd,
             ):
-                answer.raise_for_status()
-                for line in answer.iter_lines():
+                answer = etcd.request("POST", "/v3/maintenance/snapshot", body=b"{}", preload_content=False)
+                for line in answer:
                     target.write(base64.b64decode(json.loads(line)["result"].get("blob", "")))
             temporary.replace(self._file)
         finally:

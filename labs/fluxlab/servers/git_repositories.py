@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fluxlab.commands import CommandError, run
 from fluxlab.errors import FluxlabError, UsageError
-from fluxlab.pki import write_private
+from fluxlab.files import write_private
 from fluxlab.redaction import Redactor
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")

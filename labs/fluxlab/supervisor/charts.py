@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from fluxlab.pki import write_private
+from fluxlab.files import write_private
 from fluxlab.state import LabFolder
 
 

@@ -13,8 +13,8 @@ import psutil
 from pydantic import ValidationError
 
 from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
+from fluxlab.files import write_private
 from fluxlab.host import ended_by_exception, unbroken
-from fluxlab.pki import write_private
 from fluxlab.processes import Identity, reap, tail
 from fluxlab.spec import LabSpec
 from fluxlab.state import SERVING, LabFolder, Phase, Record, held

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from fluxlab.clusters.flux_controllers import NAMESPACE
 from fluxlab.clusters.local import LocalCluster
@@ -19,13 +20,13 @@ from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
 from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.flux import bootstrap
 from fluxlab.processes import Identity, ProcessDiedError, ProcessGroup
-from fluxlab.spec import LabSpec
+from fluxlab.spec import ClusterSpec, LabSpec
 from fluxlab.state import SERVING, LabFolder, Phase, Ports, Record, Step
 from fluxlab.toolchain import Toolchain, find
 from fluxlab.waiting import wait_until
 
-from .services import Services
-from .verbs import SupervisorVerbs
+if TYPE_CHECKING:
+    from .services import Services
 
 ACTING_TIMEOUT_SECONDS = 60
 LOOK_SECONDS = 1.0
@@ -42,7 +43,7 @@ class Supervisor:
     """Owns one lab: its clusters, its services and its record on disk. Lives in the main thread."""
 
     toolchain: Toolchain
-    services: Services
+    services: "Services"
 
     def __init__(self, folder: LabFolder, spec: LabSpec) -> None:
         self._began = time.monotonic()
@@ -81,14 +82,12 @@ class Supervisor:
     def _start(self) -> None:
         self._endings.callback(self._ports.release)
         self.toolchain = find()
-        self.services = Services(folder=self.folder, spec=self.spec, toolchain=self.toolchain, ports=self._ports)
-        self._endings.callback(self.services.stop)
-        self.clusters = [self._cluster(spec.name) for spec in self.spec.clusters]
+        self.clusters = [self._cluster(spec) for spec in self.spec.clusters]
         self._endings.callback(self._stop_clusters)
         for cluster in self.clusters:
             cluster.launch()
         self._step("processes launched")
-        self.services.start(self.clusters, SupervisorVerbs(self))
+        self._start_services()
         self._step(SERVING)
         for cluster in self.clusters:
             cluster.await_api()
@@ -99,22 +98,31 @@ class Supervisor:
             )
         self._step("Flux bootstrapped")
         for cluster in self.clusters:
-            cluster.start_workers()
+            cluster.start_flux(self.services.way_out(cluster.name))
             self._follow(cluster)
         self._step("controllers started")
         for cluster in self.clusters:
             self._await_acting(cluster)
+            cluster.start_workers()  # not sooner: nothing needs them before Flux has applied something
         self._step("Flux acts")
 
-    def _cluster(self, name: str) -> LocalCluster:
+    def _cluster(self, spec: ClusterSpec) -> LocalCluster:
         return LocalCluster(
-            self.spec.cluster(name),
-            folder=self.folder.cluster(name),
+            spec,
+            folder=self.folder.cluster(spec.name),
             toolchain=self.toolchain,
             processes=self.processes,
             ports=self._ports,
-            way_out=self.services.way_out(name),
         )
+
+    def _start_services(self) -> None:
+        # Their libraries load while the API server does.
+        from .services import Services  # noqa: PLC0415
+        from .verbs import SupervisorVerbs  # noqa: PLC0415
+
+        self.services = Services(folder=self.folder, spec=self.spec, toolchain=self.toolchain, ports=self._ports)
+        self._endings.callback(self.services.stop)
+        self.services.start(self.clusters, SupervisorVerbs(self))
 
     def _await_acting(self, cluster: LocalCluster) -> None:
         """Wait until source-controller has fetched the repository: its /readyz is true long before it works."""

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from fluxlab.clusters.flux_controllers import CONTROLLERS, WayOut
+from fluxlab.clusters.kubelet import Kubelet
 from fluxlab.clusters.local import LocalCluster
+from fluxlab.files import write_private
 from fluxlab.flux import bootstrap
 from fluxlab.gateway import Gateway, RequestLog, Routes
 from fluxlab.host import socket_address
-from fluxlab.pki import Authority, write_private
+from fluxlab.pki import Authority
 from fluxlab.redaction import Redactor
 from fluxlab.servers.chart_server import ChartServer
 from fluxlab.servers.charts import ChartRepository
@@ -29,7 +31,7 @@ from fluxlab.state import LabFolder, Ports
 from fluxlab.toolchain import Toolchain
 
 from .charts import chart_folder
-from .control import Verbs, control_app
+from .control_app import Verbs, control_app
 
 T = TypeVar("T")
 STOP_TIMEOUT_SECONDS = 5
@@ -159,7 +161,7 @@ class Services:
         self._servers.append(await serve(self._git, bind_loopback(self._listeners["git"])))
         for cluster in clusters:
             bound = bind_loopback(cluster.kubelet_port)
-            self._servers.append(await serve(cluster.kubelet, bound, tls=cluster.kubelet_tls()))
+            self._servers.append(await serve(Kubelet(logs=cluster.controller_logs()), bound, tls=cluster.kubelet_tls()))
         self._servers.append(await serve(control_app(verbs), self._control_socket()))
 
     def _control_socket(self) -> socket.socket:

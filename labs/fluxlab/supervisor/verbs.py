@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class SupervisorVerbs:
-    """Implements control.Verbs for one supervisor."""
+    """Implements control_app.Verbs for one supervisor."""
 
     def __init__(self, supervisor: "Supervisor") -> None:
         self._supervisor = supervisor

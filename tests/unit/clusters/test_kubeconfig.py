@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fluxlab.clusters.kubeconfig import Access, read_kubeconfig, write_kubeconfig
-from fluxlab.pki import KeyPairFiles
+from fluxlab.files import KeyPairFiles
 
 
 @pytest.fixture

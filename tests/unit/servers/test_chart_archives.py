@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from fluxlab.errors import FluxlabError, UsageError
-from fluxlab.servers import ChartError, ChartRepository, package_chart
 from fluxlab.servers import chart_archives as archives
 from fluxlab.servers import chart_metadata as metadata
+from fluxlab.servers.chart_metadata import ChartError
+from fluxlab.servers.chart_packaging import package_chart
+from fluxlab.servers.charts import ChartRepository
 
 CHART = b"apiVersion: v2\nname: demo\nversion: 1.2.3\n"
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from fluxlab.servers import bind_loopback, serve
 from fluxlab.servers.asgi import answer, asked_by, basic_credentials, path_below
+from fluxlab.servers.http import bind_loopback, serve
 from fluxlab.waiting import wait_until
 
 Call = Callable[[Awaitable[Any]], Any]

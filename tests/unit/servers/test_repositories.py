@@ -6,7 +6,7 @@ import pytest
 
 from fluxlab.errors import UsageError
 from fluxlab.redaction import Redactor
-from fluxlab.servers import GitRepositories
+from fluxlab.servers.git_repositories import GitRepositories
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
-from fluxlab.servers import GitRepository, Push, RefChange, Webhook, bind_loopback
+from fluxlab.servers.git_repositories import GitRepository
+from fluxlab.servers.http import bind_loopback
+from fluxlab.servers.pushes import Push, RefChange
+from fluxlab.servers.webhook import Webhook
 from fluxlab.waiting import wait_until
 
 Call = Callable[[Awaitable[Any]], Any]

@@ -10,10 +10,11 @@ import pytest
 
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.host import socket_address
-from fluxlab.servers import serve
+from fluxlab.servers.http import serve
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
-from fluxlab.supervisor.control import Control, SupervisorGoneError, control_app
+from fluxlab.supervisor.control import Control, SupervisorGoneError
+from fluxlab.supervisor.control_app import control_app
 
 STATUS = LabStatus(name="one", phase="ready", folder="/x", mapped=("https://github.com/acme/fleet",))
 

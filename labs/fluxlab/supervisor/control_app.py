@@ -1,0 +1,64 @@
+"""The answering side of the supervisor's private socket: which verbs there are, and the application that hears them."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fluxlab.errors import FluxlabError, UsageError
+from fluxlab.status import LabStatus
+
+
+class Verbs(Protocol):
+    """What the supervisor can be asked to do."""
+
+    async def status(self) -> LabStatus:
+        """How the lab is."""
+
+    async def stop(self) -> None:
+        """End the lab; the answer comes before the end."""
+
+    async def restart(self, component: str) -> None:
+        """Stop and start one component, named `cluster/component`."""
+
+    async def repair(self) -> list[str]:
+        """Start again what died; returns the names."""
+
+    async def allow(self, host: str) -> None:
+        """Let the gateway pass a host through."""
+
+    async def serve_charts(self, url: str) -> None:
+        """Answer for a chart repository at a public URL, from its folder of archives."""
+
+
+def control_app(verbs: Verbs) -> Starlette:
+    """The ASGI application of the private socket."""
+
+    async def status(_: Request) -> Response:
+        return Response((await verbs.status()).model_dump_json(), media_type="application/json")
+
+    def verb(act: Callable[[str], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                return JSONResponse({"result": await act(str((await request.json()).get("argument", "")))})
+            except FluxlabError as error:
+                known = {"what": error.what, "facts": error.facts, "hint": error.hint}
+                status = HTTPStatus.BAD_REQUEST if isinstance(error, UsageError) else HTTPStatus.CONFLICT
+                return JSONResponse(known, status_code=status)
+
+        return answer
+
+    return Starlette(
+        routes=[
+            Route("/status", status),
+            Route("/stop", verb(lambda _: verbs.stop()), methods=["POST"]),
+            Route("/restart", verb(verbs.restart), methods=["POST"]),
+            Route("/repair", verb(lambda _: verbs.repair()), methods=["POST"]),
+            Route("/allow", verb(verbs.allow), methods=["POST"]),
+            Route("/charts", verb(verbs.serve_charts), methods=["POST"]),
+        ]
+    )
