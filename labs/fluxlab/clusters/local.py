@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
 
-import yaml
-
 from fluxlab.errors import UsageError
 from fluxlab.processes import ProcessGroup
 from fluxlab.spec import ClusterSpec
@@ -22,6 +20,7 @@ from .addresses import readdress
 from .api import ApiError, KubeApi
 from .base import ComponentStatus
 from .control_plane import ADMINISTRATORS, ControlPlaneFiles, ControlPlanePorts
+from .flux_components import install, read_manifests
 from .flux_controllers import CONTROLLERS, NAMESPACE, ControllerPorts, FluxPorts, Wanted, WayOut
 from .kubeconfig import read_kubeconfig
 from .objects import JsonObject, KubeObject
@@ -29,7 +28,7 @@ from .resources import CONFIG_MAP, DEPLOYMENT, FLUX_RESOURCES, GIT_REPOSITORY, N
 from .seed import Seed
 
 STAGES = Path(__file__).parent / "stages.yaml"
-SEED_FORMAT = "3"
+SEED_FORMAT = "4"
 API_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.025
 CONTROL_PLANE = ("etcd", "kube-apiserver")
@@ -96,7 +95,8 @@ class LocalCluster:
             # It names the authority of the lab that made the seed; the API server writes its own at once.
             self._ignore_missing(CONFIG_MAP, "extension-apiserver-authentication", namespace="kube-system")
         else:
-            self._install_flux()
+            text = self._toolchain.flux_manifests.read_text()
+            install(self.api, read_manifests(text), what=f"cluster {self.name}", check=self._processes.check)
         self._await_discovery()
         if not self._installed.exists():
             # Only now: a definition that is seeded before it is established never becomes so, and what the API server
@@ -148,42 +148,6 @@ class LocalCluster:
         if self.api.find(resource, name, namespace=namespace):
             self.api.delete(resource, name, namespace=namespace)
 
-    def _install_flux(self) -> None:
-        """Apply Flux's components as `flux bootstrap` does: definitions first, then what needs them."""
-        manifests = self.flux_manifests()
-        first = [m for m in manifests if m.kind in {"Namespace", "CustomResourceDefinition"}]
-        rest = [m for m in manifests if m.kind not in {"Namespace", "CustomResourceDefinition"}]
-        for batch in (first, rest):
-            with ThreadPoolExecutor(16) as pool:
-                for _ in pool.map(self._apply_component, batch):
-                    self._processes.check()
-
-    def flux_manifests(self) -> list[KubeObject]:
-        """Flux's components, as `flux install --export` prints them."""
-        text = self._toolchain.flux_manifests.read_text()
-        return [KubeObject(document) for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
-
-    def _apply_component(self, manifest: KubeObject) -> None:
-        last = ""
-
-        def applied() -> bool:
-            nonlocal last
-            try:
-                self.api.apply(_component_path(manifest), manifest.raw, field_manager="flux")
-            except ApiError as error:
-                last = str(error)
-                if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    raise
-                return self._checked(result=False)  # no Service gets an address before the range of them is set up
-            return True
-
-        wait_until(
-            applied,
-            what=f"cluster {self.name}: {manifest.kind} {manifest.name} is created",
-            timeout_seconds=API_TIMEOUT_SECONDS,
-            state=lambda: last,
-        )
-
     def start_flux(self, way_out: WayOut) -> None:
         """Start Flux's controllers, each as its Deployment wants it."""
         self._way_out = way_out
@@ -195,7 +159,7 @@ class LocalCluster:
             self.follow(deployment)
 
     def start_workers(self) -> None:
-        """Start what makes Deployments into running pods: Kubernetes' controllers, the scheduler, KWOK and its nodes."""
+        """Start what makes Deployments into running pods: controllers, the scheduler, KWOK and its nodes."""
         for name in WORKERS:
             self._start_worker(name)
         with ThreadPoolExecutor(16) as pool:
@@ -381,22 +345,3 @@ class LocalCluster:
 def _start_order(deployment: KubeObject) -> int:
     """The order of COMPONENTS: what is fetched first is applied first."""
     return COMPONENTS.index(deployment.name) if deployment.name in COMPONENTS else len(COMPONENTS)
-
-
-def _component_path(manifest: KubeObject) -> str:
-    group = f"/apis/{manifest.api_version}" if "/" in manifest.api_version else f"/api/{manifest.api_version}"
-    namespace = f"/namespaces/{manifest.namespace}" if manifest.namespace else ""
-    return f"{group}{namespace}/{_PLURALS[manifest.kind]}/{manifest.name}"
-
-
-_PLURALS = {
-    "Namespace": "namespaces",
-    "CustomResourceDefinition": "customresourcedefinitions",
-    "ServiceAccount": "serviceaccounts",
-    "ClusterRole": "clusterroles",
-    "ClusterRoleBinding": "clusterrolebindings",
-    "NetworkPolicy": "networkpolicies",
-    "ResourceQuota": "resourcequotas",
-    "Service": "services",
-    "Deployment": "deployments",
-}

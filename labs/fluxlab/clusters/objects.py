@@ -76,6 +76,12 @@ class KubeObject:
         return text_at(self.raw, "metadata", "namespace")
 
     @property
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+        found = dig(self.raw, "metadata", "labels")
+        return {key: str(value) for key, value in found.items()} if isinstance(found, Mapping) else {}
+
+    @property
     def generation(self) -> int:
         """The number of the spec's version."""
         return number_at(self.raw, "metadata", "generation")

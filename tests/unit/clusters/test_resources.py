@@ -3,7 +3,7 @@
 import pytest
 
 from fluxlab.clusters import resources
-from fluxlab.clusters.local import _component_path
+from fluxlab.clusters.flux_components import _path
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import DEPLOYMENT, HELM_RELEASE, NODE, PROVIDER, SECRET, Resource
 
@@ -57,4 +57,4 @@ def test_each_resource_is_there_once() -> None:
 )
 def test_the_place_of_a_manifest_of_flux(api_version: str, kind: str, namespace: str | None, expected: str) -> None:
     metadata = {"name": "x", **({"namespace": namespace} if namespace else {})}
-    assert _component_path(KubeObject({"apiVersion": api_version, "kind": kind, "metadata": metadata})) == expected
+    assert _path(KubeObject({"apiVersion": api_version, "kind": kind, "metadata": metadata})) == expected
