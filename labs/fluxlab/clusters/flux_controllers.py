@@ -122,8 +122,6 @@ def environment(
     proxy = way_out.proxy_url[name]
     authorities = str(way_out.authorities)
     return {
-        # Building manifests makes much garbage: 40 % less CPU per commit for 75 MB (docs/performance.md).
-        "GOGC": "400",
         **given,
         "PATH": path,
         "HOME": str(scratch),
