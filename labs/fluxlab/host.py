@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -118,6 +119,12 @@ def socket_address(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
         os.close(folder)
+
+
+def peer(connected: socket.socket) -> int:
+    """The pid of the process that listens at the other end of a Unix socket; elsewhere LOCAL_PEERPID tells it."""
+    pid, _, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return int(pid)
 
 
 def ephemeral_ports() -> range:

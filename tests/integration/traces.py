@@ -59,12 +59,19 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def supervisor(fluxlab: CommandLine, lab: str) -> psutil.Process:
-    """The one supervisor of a lab."""
-    words = ["fluxlab.supervisor", str(fluxlab.state / "labs" / lab)]
-    found = [process for process in psutil.process_iter(["cmdline"]) if (process.info["cmdline"] or [])[2:4] == words]
+    """The one supervisor of a lab: what it says goes to the lab's log."""
+    log = fluxlab.state / "labs" / lab / "supervisor.log"
+    found = [psutil.Process(pid) for pid in processes(fluxlab) if _writes_to(pid, log)]
     found = [process for process in found if process.ppid() not in {other.pid for other in found}]  # forks before exec
     assert len(found) == 1, found
     return found[0]
+
+
+def _writes_to(pid: int, log: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid}/fd/1").readlink() == log
+    except OSError:
+        return False  # it ended, or is about to
 
 
 def components(fluxlab: CommandLine, lab: str) -> dict[str, psutil.Process]:

@@ -32,6 +32,19 @@ def up(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Start a lab with its scenarios, or repair the one that runs: what died is started again."""
+    from fluxlab.supervisor.starter import loading_early
+
+    with loading_early():  # before the libraries below, which take as long as those of a supervisor
+        state = _up(file, name=name, clone=clone, timeout=timeout, retain=retain)
+    if output is Output.JSON:
+        print(state.model_dump_json(indent=2))
+    else:
+        _print_status(state)
+        _print_next(state)
+    raise typer.Exit(0 if state.well else 1)
+
+
+def _up(file: Path | None, *, name: str | None, clone: Path | None, timeout: float, retain: bool) -> "LabStatus":
     from fluxlab.lab import Lab
     from fluxlab.spec import LabSpec, load_spec
     from fluxlab.state import LabFolder, checked_name
@@ -55,13 +68,7 @@ def up(
             if new:
                 end(folder)
             raise
-    state = lab.status()
-    if output is Output.JSON:
-        print(state.model_dump_json(indent=2))
-    else:
-        _print_status(state)
-        _print_next(state)
-    raise typer.Exit(0 if state.well else 1)
+    return lab.status()
 
 
 def _print_next(state: "LabStatus") -> None:

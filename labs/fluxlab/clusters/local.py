@@ -73,6 +73,7 @@ class LocalCluster:
         self.api = KubeApi(read_kubeconfig(self.kubeconfig))
         self._seed = Seed(key=f"{toolchain.key}-{SEED_FORMAT}", etcdutl=toolchain.binary("etcdutl"))
         self._installed = folder / "flux-installed"
+        self._resumed = False
         self._controllers: dict[str, Wanted] = {}
         self._way_out: WayOut | None = None
 
@@ -81,7 +82,8 @@ class LocalCluster:
     def launch(self) -> None:
         """Start etcd and the API server, from the cluster's own data, else from a seed, else empty."""
         data = self._folder / "etcd"
-        if not self._installed.exists():
+        self._resumed = self._installed.exists()
+        if not self._resumed:
             shutil.rmtree(data, ignore_errors=True)  # half-made by a start that was killed
             if self._seed.plant(data, self._ports):
                 self._installed.touch()
@@ -149,14 +151,16 @@ class LocalCluster:
             self.api.delete(resource, name, namespace=namespace)
 
     def start_flux(self, way_out: WayOut) -> None:
-        """Start Flux's controllers, each as its Deployment wants it."""
+        """Start Flux's controllers, each as its Deployment wants it, and warm the lists that they begin with."""
         self._way_out = way_out
         with ThreadPoolExecutor(16) as pool:
-            for _ in pool.map(self._warm, (*FLUX_RESOURCES, SECRET, CONFIG_MAP)):
-                pass
-        readdress(self.api, f"127.0.0.1:{self.flux_ports.artifacts}")
-        for deployment in sorted(self.api.list(DEPLOYMENT, namespace=NAMESPACE), key=_start_order):
-            self.follow(deployment)
+            lists = [pool.submit(self._warm, resource) for resource in (*FLUX_RESOURCES, SECRET, CONFIG_MAP)]
+            if self._resumed:
+                readdress(self.api, f"127.0.0.1:{self.flux_ports.artifacts}")
+            for deployment in sorted(self.api.list(DEPLOYMENT, namespace=NAMESPACE), key=_start_order):
+                self.follow(deployment)
+            for future in lists:
+                future.result()
 
     def start_workers(self) -> None:
         """Start what makes Deployments into running pods: controllers, the scheduler, KWOK and its nodes."""

@@ -1,4 +1,4 @@
-"""`python -m fluxlab.supervisor FOLDER remove|keep`: the process that owns one lab. Standard input is its lifeline."""
+"""`python -m fluxlab.supervisor`: the process that owns one lab. Its order comes by standard input, its lifeline."""
 
 import logging
 import os
@@ -12,24 +12,34 @@ from fluxlab.state import LabFolder, held
 from . import starter
 from .lifecycle import Supervisor
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Run the lab of a folder."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx", "httpcore", "asyncio"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    os.umask(0o077)
-    folder, orphaned = LabFolder(Path(sys.argv[1])), sys.argv[2]
-    if not starter.may_begin(sys.stdin.fileno()):
+    """Own the lab that the order names."""
+    order = starter.await_order(sys.stdin.fileno())
+    if order is None:
         return 1
+    os.umask(0o077)
+    folder = LabFolder(order.folder)
+    _write_to(folder.supervisor_log)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("urllib3", "httpx", "httpcore", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     supervisor = Supervisor(folder, LabSpec.model_validate_json(folder.spec.read_text()))
     starter.watch(sys.stdin.fileno(), supervisor.orphan)
     code = supervisor.run()
-    if supervisor.orphaned and orphaned == starter.REMOVE:
+    if supervisor.orphaned and order.remove_orphaned:
         _remove(folder)
     return code
+
+
+def _write_to(log: Path) -> None:
+    """Have all output, of whatever library, go to a file: until here it went to the starter's terminal."""
+    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.close(file)
 
 
 def _remove(folder: LabFolder) -> None:
@@ -38,7 +48,7 @@ def _remove(folder: LabFolder) -> None:
         with held(folder.lock(), what=f"lab {folder.name}", timeout_seconds=0):
             folder.remove()
     except FluxlabError as error:
-        log.info("not removed: %s", error)
+        logger.info("not removed: %s", error)
 
 
 if __name__ == "__main__":

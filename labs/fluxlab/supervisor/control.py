@@ -7,7 +7,8 @@ import socket
 from http import HTTPStatus
 
 from fluxlab.errors import FluxlabError, UnknownError, UsageError
-from fluxlab.host import socket_address
+from fluxlab.host import peer, socket_address
+from fluxlab.processes import Identity
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
 
@@ -49,6 +50,15 @@ class Control:
     def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL."""
         self._change("/charts", url)
+
+    def answering(self) -> Identity | None:
+        """The process that listens on the lab's socket, if there is one."""
+        try:
+            with socket_address(self._folder.control_socket) as address, socket.socket(socket.AF_UNIX) as asking:
+                asking.connect(address)
+                return Identity.of(peer(asking))
+        except OSError:
+            return None
 
     def _change(self, path: str, argument: str = "") -> object:
         answer = self._ask("POST", path, content=json.dumps({"argument": argument}), timeout=CHANGE_TIMEOUT_SECONDS)

@@ -1,12 +1,8 @@
 """Start the supervisor of a lab and end it, from outside: safe at any moment, whatever an earlier one left behind."""
 
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -22,19 +18,17 @@ from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
 from .control import Control, SupervisorGoneError
-from .starter import FREE, GO, KEEP, REMOVE
+from .starter import Order, Starter, start
 
 START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 15
 LOCK_TIMEOUT_SECONDS = 240
 FULL_BYTES = 1_000_000
 CAUSE_TIMEOUT_SECONDS = 2
-MODULE = "fluxlab.supervisor"
-_PATH_VARIABLES = ("FLUXLAB_STATE_DIR", "FLUXLAB_CACHE_DIR", "FLUXLAB_TOOLCHAIN", "FLUXLAB_TOOLCHAIN_BUNDLE")
 
 Progress = Callable[[str], None]
-_ours: dict[Path, tuple[subprocess.Popen[bytes], int]] = {}
-"""The supervisors that this process started, and its end of their lifelines (-1: let go of)."""
+_ours: dict[Path, Starter] = {}
+"""The supervisors that this process started."""
 
 
 def alive(record: Record | None) -> bool:
@@ -142,10 +136,10 @@ def _start(
         with unbroken():
             folder.create()
             write_private(folder.spec, spec.model_dump_json())
-            process = _spawn(folder, KEEP if keep else REMOVE)
-        _await_ready(folder, progress, serving=serving, running=lambda: process.poll() is None)
+            starter = _spawn(folder, remove_orphaned=not keep)
+        _await_ready(folder, progress, serving=serving, running=lambda: starter.process.poll() is None)
         if not hold:
-            _let_go(folder)
+            starter.let_go()
     except BaseException as error:  # also Ctrl-C: whatever ends the start, the supervisor must not be left to itself
         with unbroken():
             full = "no space left" in str(error).lower() or _is_full(folder)
@@ -162,45 +156,13 @@ def _is_full(folder: LabFolder) -> bool:
     return folder.root.exists() and shutil.disk_usage(folder.root).free < FULL_BYTES
 
 
-def _spawn(folder: LabFolder, orphaned: str) -> subprocess.Popen[bytes]:
-    """Start a supervisor that does nothing before its record is on disk: none runs that a later call cannot find."""
-    theirs, ours = os.pipe()
-    try:
-        with open(folder.supervisor_log, "ab", opener=partial(os.open, mode=0o600)) as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", MODULE, str(folder.root), orphaned],
-                stdin=theirs,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=_environment(),
-                start_new_session=True,
-                cwd="/",
-            )
-    except BaseException:
-        os.close(ours)
-        raise
-    finally:
-        os.close(theirs)
-    _ours[folder.root] = process, ours
-    folder.write_record(Record(phase=Phase.STARTING, supervisor=Identity.of(process.pid)))
-    os.write(ours, GO)
-    return process
-
-
-def _environment() -> dict[str, str]:
-    """The caller's, with paths that hold in any working directory, and without what points git elsewhere."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    paths = {name: os.path.abspath(inherited[name]) for name in _PATH_VARIABLES if inherited.get(name)}  # noqa: PTH100
-    return {**inherited, **paths}
-
-
-def _let_go(folder: LabFolder) -> None:
-    """Tell the supervisor to stay when this process ends."""
-    process, lifeline = _ours[folder.root]
-    with suppress(BrokenPipeError):  # it just ended: `status` says so
-        os.write(lifeline, FREE)
-    os.close(lifeline)
-    _ours[folder.root] = process, -1
+def _spawn(folder: LabFolder, *, remove_orphaned: bool) -> Starter:
+    """Order a supervisor only when its record is on disk: none is at work that a later call cannot find."""
+    starter = start()
+    _ours[folder.root] = starter
+    folder.write_record(Record(phase=Phase.STARTING, supervisor=Identity.of(starter.process.pid)))
+    starter.order(Order(folder=folder.root, remove_orphaned=remove_orphaned))
+    return starter
 
 
 def _await_ready(
@@ -277,21 +239,11 @@ def end(folder: LabFolder) -> None:
 def _reap(folder: LabFolder) -> None:
     """End the supervisor of a lab and all that it started."""
     record = folder.read_record()
-    reap([record.supervisor] if record else _supervisors(folder), grace_seconds=STOP_TIMEOUT_SECONDS)
+    found = record.supervisor if record else Control(folder).answering()  # when somebody damaged the record
+    reap([found] if found else [], grace_seconds=STOP_TIMEOUT_SECONDS)
     latest = folder.read_record() or record
     if record and latest:
         reap({*record.children.values(), *latest.children.values()})
-    process, lifeline = _ours.pop(folder.root, (None, -1))
-    if lifeline >= 0:
-        os.close(lifeline)
-    if process:
-        process.wait(STOP_TIMEOUT_SECONDS)
-
-
-def _supervisors(folder: LabFolder) -> Iterable[Identity]:
-    """Supervisors of a lab whose record somebody damaged, by their command line."""
-    words = [MODULE, str(folder.root)]
-    for process in psutil.process_iter(["cmdline"]):
-        if (process.info["cmdline"] or [])[2:4] == words:
-            with suppress(ProcessLookupError):
-                yield Identity.of(process.pid)
+    if starter := _ours.pop(folder.root, None):
+        starter.close()
+        starter.process.wait(STOP_TIMEOUT_SECONDS)

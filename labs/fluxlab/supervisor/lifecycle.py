@@ -93,14 +93,14 @@ class Supervisor:
             cluster.await_api()
         self._step("API serves")
         for cluster in self.clusters:
+            cluster.start_flux(self.services.way_out(cluster.name))
+            self._follow(cluster)
+        self._step("controllers started")
+        for cluster in self.clusters:  # while the controllers load
             bootstrap.install_sync(
                 cluster.api, self.services.sync(cluster.name), receiver_token=self.services.receiver_token
             )
         self._step("Flux bootstrapped")
-        for cluster in self.clusters:
-            cluster.start_flux(self.services.way_out(cluster.name))
-            self._follow(cluster)
-        self._step("controllers started")
         for cluster in self.clusters:
             self._await_acting(cluster)
             cluster.start_workers()  # not sooner: nothing needs them before Flux has applied something

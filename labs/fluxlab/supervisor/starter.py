@@ -1,21 +1,111 @@
-"""The pipe between a supervisor and the process that starts it: by it the one knows whether the other still lives."""
+"""The pipe between a supervisor and the process that starts it: which lab to own, and whether the other still lives."""
 
+import json
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
-GO = b"g"
-"""The supervisor is on record: it may begin."""
+MODULE = "fluxlab.supervisor"
 FREE = b"f"
-"""It stays when its starter ends. Without this word the end of the pipe is the end of the lab."""
-REMOVE = "remove"
-KEEP = "keep"
-"""What happens to the folder of a lab whose starter ended without the word."""
+"""The supervisor stays when its starter ends. Without this word the end of the pipe is the end of the lab."""
+_PATH_VARIABLES = ("FLUXLAB_STATE_DIR", "FLUXLAB_CACHE_DIR", "FLUXLAB_TOOLCHAIN", "FLUXLAB_TOOLCHAIN_BUNDLE")
 
 
-def may_begin(pipe: int) -> bool:
-    """Wait for the first word; False when the starter ended without it, so that nothing must begin."""
-    return os.read(pipe, 1) == GO
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a supervisor is started for."""
+
+    folder: Path
+    """The lab's folder."""
+    remove_orphaned: bool
+    """Whether the folder goes, too, when the starter ends without having let go of the lab."""
+
+
+class Starter:
+    """The starter's side: a supervisor that loads its libraries and does nothing before its order."""
+
+    def __init__(self) -> None:
+        theirs, self._pipe = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", MODULE],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,
+                cwd="/",
+            )
+        except BaseException:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(theirs)
+
+    def order(self, order: Order) -> None:
+        """Tell it which lab to own; it begins at once."""
+        words = {"folder": str(order.folder), "remove_orphaned": order.remove_orphaned}
+        os.write(self._pipe, json.dumps(words).encode() + b"\n")
+
+    def let_go(self) -> None:
+        """Have it stay when this process ends."""
+        with suppress(BrokenPipeError):  # it just ended: `status` says so
+            os.write(self._pipe, FREE)
+        self.close()
+
+    def close(self) -> None:
+        """Close this end of the pipe: without `let_go` before, the supervisor ends."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+        self._pipe = -1
+
+
+_loading: list[Starter] = []
+
+
+@contextmanager
+def loading_early() -> Iterator[None]:
+    """Have a supervisor load while this process does; the first `start` within the context takes it."""
+    _loading.append(Starter())
+    try:
+        yield
+    finally:
+        for unused in _loading:
+            unused.close()
+            unused.process.kill()
+            unused.process.wait()
+        _loading.clear()
+
+
+def start() -> Starter:
+    """A supervisor without an order yet."""
+    return _loading.pop() if _loading else Starter()
+
+
+def _environment() -> dict[str, str]:
+    """The caller's, with paths that hold in any working directory, and without what points git elsewhere."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    paths = {name: os.path.abspath(inherited[name]) for name in _PATH_VARIABLES if inherited.get(name)}  # noqa: PTH100
+    return {**inherited, **paths}
+
+
+# -- the supervisor's side -----------------------------------------------------------------------------------------
+
+
+def await_order(pipe: int) -> Order | None:
+    """Wait for the order; None when the starter ended without one, so that nothing must begin."""
+    line = bytearray()
+    while not line.endswith(b"\n"):  # byte by byte: what follows the line is for `watch`
+        byte = os.read(pipe, 1)
+        if not byte:
+            return None
+        line += byte
+    words = json.loads(line)
+    return Order(folder=Path(words["folder"]), remove_orphaned=words["remove_orphaned"])
 
 
 def watch(pipe: int, orphaned: Callable[[], None]) -> None:

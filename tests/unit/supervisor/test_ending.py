@@ -13,7 +13,7 @@ from fluxlab.processes import Identity
 from fluxlab.state import LabFolder, Phase, Record
 from fluxlab.supervisor.charts import chart_folder
 from fluxlab.supervisor.launch import alive, end
-from fluxlab.supervisor.starter import FREE, GO, may_begin, watch
+from fluxlab.supervisor.starter import FREE, Order, await_order, watch
 
 GONE = Identity(pid=1, since_boot=-1.0)
 
@@ -87,11 +87,20 @@ def pipe() -> Iterator[tuple[int, int]]:
             continue  # the test closed it
 
 
-@pytest.mark.parametrize(("said", "begins"), [(GO, True), (b"", False), (b"?", False)])
-def test_a_supervisor_begins_only_when_it_is_told(pipe: tuple[int, int], said: bytes, begins: bool) -> None:
+ORDER = b'{"folder": "/labs/one", "remove_orphaned": true}\n'
+
+
+@pytest.mark.parametrize("said", [b"", ORDER[:20], ORDER[:-1]])
+def test_a_supervisor_does_not_begin_without_a_whole_order(pipe: tuple[int, int], said: bytes) -> None:
     os.write(pipe[1], said)
     os.close(pipe[1])
-    assert may_begin(pipe[0]) is begins
+    assert await_order(pipe[0]) is None
+
+
+def test_what_follows_the_order_is_left_in_the_pipe(pipe: tuple[int, int]) -> None:
+    os.write(pipe[1], ORDER + FREE)
+    assert await_order(pipe[0]) == Order(folder=Path("/labs/one"), remove_orphaned=True)
+    assert os.read(pipe[0], 9) == FREE
 
 
 @pytest.mark.parametrize(("said", "orphaned"), [(FREE, False), (b"", True)])
