@@ -2,14 +2,17 @@
 
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import FluxlabError
 
 OUTPUT_QUOTED_LINES = 20
+GRACE_SECONDS = 2
 # By these git tells its children (hooks: a test suite may run in one) which repository is meant: never the lab's.
 # The list is that of `git rev-parse --local-env-vars`, without those that only carry configuration.
 _OF_ANOTHER_REPOSITORY = frozenset(
@@ -66,16 +69,20 @@ def run(
     words = [str(word) for word in argv]
     inherited = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_REPOSITORY}
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             words,
             cwd=cwd,
             env={**inherited, **(environment or {})},
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=timeout_seconds,
-            check=False,
-        )
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        ) as process:
+            try:
+                said = process.communicate(stdin.encode() if isinstance(stdin, str) else stdin, timeout_seconds)
+            except BaseException:  # also Ctrl-C: what it started must not outlive the call
+                _end(process)
+                raise
     except FileNotFoundError as error:
         raise CommandError(words, f"{error.filename}: no such program or folder", hint=hint) from error
     except OSError as error:
@@ -84,7 +91,16 @@ def run(
         stdout, stderr = ((part or b"").decode(errors="replace") for part in (error.stdout, error.stderr))
         reason = f"no end within {timeout_seconds:g} s"
         raise CommandError(words, reason, stdout=stdout, stderr=stderr, hint=hint) from error
-    stdout, stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-    if done.returncode != 0:
-        raise CommandError(words, f"exit code {done.returncode}", stdout=stdout, stderr=stderr, hint=hint)
+    stdout, stderr = (part.decode(errors="replace") for part in said)
+    if process.returncode != 0:
+        raise CommandError(words, f"exit code {process.returncode}", stdout=stdout, stderr=stderr, hint=hint)
     return Completed(stdout=stdout, stderr=stderr)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and what it started (git runs others): SIGTERM, so that it can clean up, then SIGKILL."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+        os.killpg(process.pid, signal.SIGKILL)

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 from fluxlab.commands import CommandError, run
 from fluxlab.errors import FluxlabError
-from fluxlab.state import Ports, lab_folders, state_folder
+from fluxlab.ports import Ports
+from fluxlab.state import lab_folders, state_folder
 
 MINIMUM_GIT = (2, 31)
 """The first git that takes configuration from GIT_CONFIG_COUNT."""

@@ -2,13 +2,14 @@
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -125,6 +126,13 @@ def peer(connected: socket.socket) -> int:
     """The pid of the process that listens at the other end of a Unix socket; elsewhere LOCAL_PEERPID tells it."""
     pid, _, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
     return int(pid)
+
+
+def raise_open_files() -> None:
+    """Let this process open as many files as the system allows: many systems begin with 1024, some with 256."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS says unlimited and refuses it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def ephemeral_ports() -> range:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .clusters.api import KubeApi
 from .errors import FluxlabError, UsageError
-from .flux.convergence import Convergence, Target, converge, look, stopped_controllers
+from .flux.convergence import converge, stopped_controllers
+from .flux.look import Convergence, Target, look
 from .repository import Repository
 from .scenarios import Scenario, load_scenario
 from .servers.chart_packaging import package_chart

@@ -203,7 +203,10 @@ class ProcessGroup:
     def start(
         self, name: str, argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None
     ) -> ManagedProcess:
-        """Start a process under a name; a dead one of that name is replaced."""
+        """Start a process under a name; a dead one of that name is replaced. Raises ValueError when one lives."""
+        before = self._processes.get(name)
+        if before and before.running:
+            raise ValueError(f"{name} runs already")
         process = ManagedProcess(name, argv, log=log, environment=environment, on_exit=lambda _: self._changed())
         self._processes[name] = process
         self._changed()

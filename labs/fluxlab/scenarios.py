@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from .documents import check_nesting
 from .errors import UsageError
 
 # In a wheel the scenarios lie beside the package; in a checkout two folders further up.
@@ -64,8 +65,9 @@ def load_scenario(name: str) -> Scenario:
     if folder is None:
         raise UsageError(f"there is no scenario {name!r}", facts=[f"there are: {', '.join(scenario_names())}"])
     try:
-        raw = yaml.load((folder / "scenario.yaml").read_text(), Loader=yaml.CSafeLoader)
-        content = ScenarioFile.model_validate(raw)
+        text = (folder / "scenario.yaml").read_text()
+        check_nesting(text)
+        content = ScenarioFile.model_validate(yaml.load(text, Loader=yaml.CSafeLoader))
     except (yaml.YAMLError, OSError, ValueError) as error:  # a ValueError is also what pydantic and dates raise
         raise UsageError(f"{folder / 'scenario.yaml'} is not a scenario", facts=[str(error)]) from None
     return Scenario(name=folder.name, folder=folder, content=content)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from .documents import check_nesting
 from .errors import UsageError
 from .state import NAME
 
@@ -132,6 +133,7 @@ def load_spec(file: Path) -> LabSpec:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: cannot be read as a lab file", facts=[str(error)]) from None
     try:
+        check_nesting(text)
         tree = yaml.compose(text, Loader=yaml.CSafeLoader)
         data = yaml.load(text, Loader=yaml.CSafeLoader)  # the safe loader, in C
     except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none

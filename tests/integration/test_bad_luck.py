@@ -111,7 +111,6 @@ def breaks_and_is_repaired(person: Person, eventually: Eventually, *names: str) 
     assert person.sees("probe", value)
 
 
-@pytest.mark.xdist_group("unlucky")
 @pytest.mark.parametrize("names", [("etcd",), ("kube-apiserver", "kwok", "source-controller")])
 def test_what_was_killed_is_named_and_started_again(
     unlucky: Person, eventually: Eventually, names: tuple[str, ...]
@@ -120,7 +119,6 @@ def test_what_was_killed_is_named_and_started_again(
 
 
 @pytest.mark.verify
-@pytest.mark.xdist_group("unlucky")
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_each_component_that_was_killed_is_named_and_started_again(
     unlucky: Person, eventually: Eventually, name: str
@@ -129,12 +127,10 @@ def test_each_component_that_was_killed_is_named_and_started_again(
 
 
 @pytest.mark.verify
-@pytest.mark.xdist_group("unlucky")
 def test_all_components_at_once_are_started_again(unlucky: Person, eventually: Eventually) -> None:
     breaks_and_is_repaired(unlucky, eventually, *COMPONENTS)
 
 
-@pytest.mark.xdist_group("unlucky")
 def test_what_etcd_acknowledged_survives_its_death(unlucky: Person) -> None:
     names = [f"written-{number}" for number in range(20)]
     for name in names:
@@ -145,7 +141,6 @@ def test_what_etcd_acknowledged_survives_its_death(unlucky: Person) -> None:
     assert set(names) <= kept
 
 
-@pytest.mark.xdist_group("unlucky")
 def test_a_supervisor_that_hangs_is_told_and_replaced(unlucky: Person, eventually: Eventually) -> None:
     fluxlab = unlucky.fluxlab
     hung = supervisor(fluxlab, LAB)
@@ -162,7 +157,6 @@ def test_a_supervisor_that_hangs_is_told_and_replaced(unlucky: Person, eventuall
 # -- the record, the folder, the trash ------------------------------------------------------------------------------
 
 
-@pytest.mark.xdist_group("unlucky")
 def test_a_lab_with_rubbish_for_a_record_is_still_found(unlucky: Person) -> None:
     fluxlab = unlucky.fluxlab
     for rubbish in (b"\0" * 300, b"[]", b'{"phase": "ready"}', b""):

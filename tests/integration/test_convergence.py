@@ -17,7 +17,7 @@ from tests.integration.conftest import CommandLine, Observer, command_lines
 
 from fluxlab.toolchain import find
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("convergence")]
+pytestmark = pytest.mark.integration
 
 LAB = "convergence"
 PATH = "clusters/flux-playground"

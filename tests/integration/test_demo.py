@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.integration.conftest import CommandLine
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("shared")]
+pytestmark = pytest.mark.integration
 
 GUIDE = """\
 apiVersion: source.toolkit.fluxcd.io/v1

@@ -7,11 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fluxlab.commands import CommandError, run
+from fluxlab.waiting import wait_until
 
 
 def test_the_output_is_returned_as_text() -> None:
@@ -126,3 +128,15 @@ def test_below_git_a_git_command_is_about_its_own_repository(tmp_path: Path, mon
 
 def test_the_program_may_be_given_as_a_path() -> None:
     assert run([Path(sys.executable), "-c", "print(1)"]).stdout == "1\n"
+
+
+def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
+    grandchild = tmp_path / "pid"
+    script = f"sleep 300 & echo $! > {grandchild}; wait"
+    with pytest.raises(CommandError, match="no end within"):
+        run(["sh", "-c", script], timeout_seconds=1)
+    wait_until(lambda: not _runs(int(grandchild.read_text())), what="the grandchild ends", timeout_seconds=10)
+
+
+def _runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

@@ -377,6 +377,13 @@ def test_a_dead_process_is_replaced(tmp_path: Path, group: ProcessGroup, eventua
     assert group.dead() == []
 
 
+def test_a_living_process_is_not_lost_to_another_of_its_name(tmp_path: Path, group: ProcessGroup) -> None:
+    first = group.start("a", ["sleep", "300"], log=tmp_path / "a")
+    with pytest.raises(ValueError, match="a runs already"):
+        group.start("a", ["sleep", "300"], log=tmp_path / "a")
+    assert group.get("a") is first
+
+
 def test_all_are_asked_before_any_is_killed(tmp_path: Path, group: ProcessGroup, eventually: Eventually) -> None:
     logs = {name: tmp_path / name for name in ("stubborn", "polite")}
     group.start("stubborn", ["sh", "-c", STUBBORN], log=logs["stubborn"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import LabArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
-from .output import say, summary, table, ticker
+from .output import say, show_error, summary, table, ticker
 
 if TYPE_CHECKING:
     from fluxlab.status import LabStatus
@@ -89,7 +89,7 @@ def down(
     everything: Annotated[bool, typer.Option("--all", help="End all labs.")] = False,
 ) -> None:
     """End a lab and remove all of it."""
-    from fluxlab.errors import UsageError
+    from fluxlab.errors import FluxlabError, UsageError
     from fluxlab.state import LabFolder, lab_folders
     from fluxlab.supervisor.launch import end
 
@@ -100,14 +100,22 @@ def down(
         raise UsageError(f"there is no lab {name!r}", hint="fluxlab ls")
     if len(folders) > 1 and not everything:
         raise UsageError("there are several labs", facts=[folder.name for folder in folders], hint="down NAME or --all")
+    errors: list[FluxlabError] = []
     with ticker() as tick:
         for folder in folders:
             tick(f"ending {folder.name}")
-            end(folder)
-    for folder in folders:
-        say(f"lab {folder.name} is gone")
+            try:
+                end(folder)
+            except FluxlabError as error:
+                errors.append(error)  # the others end nevertheless
+            else:
+                say(f"lab {folder.name} is gone")
     if not folders:
         say("no lab is there")
+    for earlier in errors[:-1]:
+        show_error(earlier)
+    if errors:
+        raise errors[-1]
 
 
 def ls(output: OutputOption = Output.TEXT) -> None:

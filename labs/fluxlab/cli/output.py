@@ -12,7 +12,7 @@ import typer
 from fluxlab.errors import FluxlabError
 
 if TYPE_CHECKING:
-    from fluxlab.flux.convergence import Convergence
+    from fluxlab.flux.look import Convergence
 
 
 def say(text: str) -> None:

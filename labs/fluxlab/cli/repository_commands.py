@@ -12,7 +12,7 @@ from .options import FolderArgument, LabOption, Output, OutputOption, TimeoutOpt
 from .output import say, summary, ticker
 
 if TYPE_CHECKING:
-    from fluxlab.flux.convergence import Convergence
+    from fluxlab.flux.look import Convergence
 
 
 def register(app: typer.Typer) -> None:

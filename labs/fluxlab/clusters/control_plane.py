@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fluxlab.files import KeyPairFiles, write_private
 from fluxlab.pki import Authority
-from fluxlab.state import Ports
+from fluxlab.ports import Ports
 
 from .kubeconfig import Access, write_kubeconfig
 

@@ -4,11 +4,12 @@ What a user patches into the Deployment (flags, feature gates, variables) holds 
 cannot be the same outside a cluster is replaced: addresses, folders, leader election.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 
-from fluxlab.state import Ports
+from fluxlab.ports import Ports
 
 from .control_plane import CLIENT_LIMITS
 from .objects import KubeObject, dig, items_at, number_at, text_at
@@ -82,17 +83,33 @@ def wanted(deployment: KubeObject) -> Wanted:
 
 def arguments(name: str, given: Sequence[str], *, flux: FluxPorts, own: ControllerPorts, storage: Path) -> list[str]:
     """The arguments of the process: the Deployment's, with what cannot be the same here replaced."""
-    kept = [argument for argument in given if argument.split("=", maxsplit=1)[0] not in _REPLACED]
-    names = {argument.split("=", maxsplit=1)[0] for argument in kept}
+    kept = [words for words in _flags(given) if _name(words) not in _REPLACED]
+    names = {_name(words) for words in kept}
     defaults = (*CLIENT_LIMITS, *(_RETRIES if name != "notification-controller" else ()))
     added = [default for default in defaults if default.split("=", maxsplit=1)[0] not in names]
     return [
-        *kept,
+        *chain.from_iterable(kept),
         *added,
         f"--health-addr=127.0.0.1:{own.health}",
         f"--metrics-addr=127.0.0.1:{own.metrics}",
         *_addresses(name, flux=flux, storage=storage),
     ]
+
+
+def _flags(given: Sequence[str]) -> Iterator[list[str]]:
+    """The arguments by flag: a value may follow its flag as a word of its own."""
+    flag: list[str] = []
+    for word in given:
+        if word.startswith("-") and flag:
+            yield flag
+            flag = []
+        flag.append(word)
+    if flag:
+        yield flag
+
+
+def _name(flag: Sequence[str]) -> str:
+    return flag[0].split("=", maxsplit=1)[0]
 
 
 def _addresses(name: str, *, flux: FluxPorts, storage: Path) -> list[str]:

@@ -9,9 +9,9 @@ from http import HTTPStatus
 from pathlib import Path
 
 from fluxlab.errors import UsageError
+from fluxlab.ports import Ports
 from fluxlab.processes import ProcessGroup
 from fluxlab.spec import ClusterSpec
-from fluxlab.state import Ports
 from fluxlab.toolchain import Toolchain
 from fluxlab.waiting import wait_until
 

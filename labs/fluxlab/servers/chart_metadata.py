@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from fluxlab.documents import check_nesting
 from fluxlab.errors import FluxlabError
 
 METADATA_LIMIT_BYTES = 1024 * 1024
@@ -21,7 +22,6 @@ VERSION = re.compile(
     re.ASCII,
 )
 LONGEST_VERSION = 200
-DEEPEST_NESTING = 20
 STAND_IN = "fluxlab.dev/stand-in"
 
 
@@ -83,12 +83,7 @@ def precedence(version: str) -> tuple[object, ...]:
 
 
 def _document(text: bytes) -> object:
-    # PyYAML's C loader crashes the process (no exception: a stack overflow) on a text like "[" * 100_000.
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.CBaseLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST_NESTING:
-            raise _TypeError("is nested too deeply")
+    check_nesting(text)
     # Every scalar as it was written: `appVersion: 1.10` is not 1.1.
     return yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506  # it makes nothing but strings
 

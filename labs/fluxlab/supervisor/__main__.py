@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from fluxlab.errors import FluxlabError
+from fluxlab.host import raise_open_files
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder, held
 
@@ -21,6 +22,7 @@ def main() -> int:
     if order is None:
         return 1
     os.umask(0o077)
+    raise_open_files()
     folder = LabFolder(order.folder)
     _write_to(folder.supervisor_log)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -19,9 +19,10 @@ from fluxlab.clusters.local import LocalCluster
 from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
 from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.flux import bootstrap
+from fluxlab.ports import Ports
 from fluxlab.processes import Identity, ProcessDiedError, ProcessGroup
 from fluxlab.spec import ClusterSpec, LabSpec
-from fluxlab.state import SERVING, LabFolder, Phase, Ports, Record, Step
+from fluxlab.state import SERVING, LabFolder, Phase, Record, Step
 from fluxlab.toolchain import Toolchain, find
 from fluxlab.waiting import wait_until
 

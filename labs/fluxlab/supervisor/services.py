@@ -19,6 +19,7 @@ from fluxlab.flux import bootstrap
 from fluxlab.gateway import Gateway, RequestLog, Routes
 from fluxlab.host import socket_address
 from fluxlab.pki import Authority
+from fluxlab.ports import Ports
 from fluxlab.redaction import Redactor
 from fluxlab.servers.chart_server import ChartServer
 from fluxlab.servers.charts import ChartRepository
@@ -27,7 +28,7 @@ from fluxlab.servers.git_repositories import GitRepositories, GitRepository
 from fluxlab.servers.http import HttpServer, bind_loopback, serve
 from fluxlab.servers.webhook import Delivery, Webhook
 from fluxlab.spec import LabSpec
-from fluxlab.state import LabFolder, Ports
+from fluxlab.state import LabFolder
 from fluxlab.toolchain import Toolchain
 
 from .charts import chart_folder

@@ -6,7 +6,7 @@ import pytest
 
 from fluxlab.cli.output import Ticker, say, show_error, summary, table, ticker
 from fluxlab.errors import FluxlabError
-from fluxlab.flux.convergence import Convergence
+from fluxlab.flux.look import Convergence
 from fluxlab.flux.pending import Outlook, Pending
 
 Captured = pytest.CaptureFixture[str]

@@ -99,6 +99,14 @@ def test_what_users_patch_in_survives() -> None:
     ]
 
 
+def test_a_value_may_follow_its_flag_as_a_word_of_its_own() -> None:
+    words = ["--concurrent", "20", "--storage-path", "/data", "--log-level", "debug", "--metrics-addr", ":8080"]
+    found = given("source-controller", *words)
+    assert found[:4] == ["--concurrent", "20", "--log-level", "debug"]
+    assert "/data" not in found
+    assert ":8080" not in found
+
+
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_what_only_holds_in_a_pod_is_replaced_and_each_flag_is_given_once(name: str) -> None:
     pod = [

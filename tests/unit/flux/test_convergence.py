@@ -10,14 +10,8 @@ from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import Resource
 from fluxlab.errors import FluxlabError
-from fluxlab.flux.convergence import (
-    Convergence,
-    ConvergenceError,
-    Target,
-    converge,
-    look,
-    stopped_controllers,
-)
+from fluxlab.flux.convergence import ConvergenceError, converge, stopped_controllers
+from fluxlab.flux.look import Convergence, Target, look
 from fluxlab.flux.pending import Outlook, Pending
 
 Build = Callable[..., KubeObject]

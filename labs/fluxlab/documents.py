@@ -1,0 +1,21 @@
+"""YAML that others wrote, before it reaches PyYAML's C loader."""
+
+import yaml
+
+DEEPEST_NESTING = 100
+
+
+class NestedTooDeeplyError(yaml.YAMLError):
+    """A document that nobody writes, and that would end the process."""
+
+
+def check_nesting(text: str | bytes) -> None:
+    """Raise NestedTooDeeplyError, or another YAMLError, for what the loader cannot take.
+
+    On a text like `"[" * 100_000` it crashes the process: no exception, a stack overflow. Its parser does not.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CBaseLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_NESTING:
+            raise NestedTooDeeplyError("is nested too deeply")

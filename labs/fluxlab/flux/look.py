@@ -1,0 +1,242 @@
+"""One look at one cluster: what of a commit has arrived, and what has not and why.
+
+Sources are read first, then Kustomizations, then HelmReleases, then workloads: what an earlier reading caused is in
+the later ones, so a Ready of the old revision can never be taken for that of the new one. All conditions are judged
+at the object's current generation.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.objects import KubeObject, dig, text_at
+from fluxlab.clusters.resources import (
+    GIT_REPOSITORY,
+    HELM_CHART,
+    HELM_RELEASE,
+    HELM_REPOSITORY,
+    KUSTOMIZATION,
+    OCI_REPOSITORY,
+    WORKLOADS,
+)
+
+from .pending import Outlook, Pending, failed, waiting
+from .rollout import rollout
+from .verdicts import kustomization_failure, not_ready
+
+KUSTOMIZE_LABEL = "kustomize.toolkit.fluxcd.io"
+HELM_LABEL = "helm.toolkit.fluxcd.io"
+_REVISION = re.compile(r"\S+@sha1:[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The commit that should arrive, and from where; `accepted` holds it and all later commits of the branch."""
+
+    url: str
+    branch: str
+    commit: str
+    accepted: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """One look at one cluster: what has arrived, and what has not and why."""
+
+    cluster: str
+    commit: str
+    arrived: tuple[str, ...]
+    pending: tuple[Pending, ...]
+
+    @property
+    def converged(self) -> bool:
+        """Whether everything has arrived, and there was something to arrive."""
+        return bool(self.arrived) and not self.pending
+
+    @property
+    def failures(self) -> tuple[Pending, ...]:
+        """What will not arrive at this revision."""
+        return tuple(pending for pending in self.pending if pending.outlook is Outlook.FAILED)
+
+
+def look(api: KubeApi, target: Target, *, cluster: str) -> Convergence:
+    """One look at a cluster. Raises ApiError or ApiUnreachableError when it cannot be read."""
+    seen = _Look(api, target)
+    seen.take()
+    return Convergence(cluster=cluster, commit=target.commit, arrived=tuple(seen.arrived), pending=tuple(seen.pending))
+
+
+class _Look:
+    """Collects what one look sees."""
+
+    def __init__(self, api: KubeApi, target: Target) -> None:
+        self._api = api
+        self._target = target
+        self.arrived: list[str] = []
+        self.pending: list[Pending] = []
+
+    def _judge(self, subject: KubeObject, verdict: Pending | None) -> bool:
+        if verdict:
+            self.pending.append(verdict)
+        else:
+            self.arrived.append(str(subject))
+        return verdict is None
+
+    def take(self) -> None:
+        """Read stage after stage; a later stage is read only where an earlier one has arrived."""
+        sources = {_id(source) for source in self._sources()}
+        if not sources:
+            return
+        applied = {_id(kustomization) for kustomization in self._kustomizations(sources)}
+        if not applied:
+            return
+        self._referenced_sources(applied)
+        releases = {_id(release) for release in self._releases(applied, sources)}
+        self._workloads(applied, releases)
+
+    def _sources(self) -> Iterator[KubeObject]:
+        following = [source for source in self._api.list(GIT_REPOSITORY) if self._follows(source)]
+        if not following:
+            nothing = f"no GitRepository follows branch {self._target.branch} of {self._target.url}"
+            self.pending.append(Pending(object="the cluster", outlook=Outlook.WAITING, why=nothing))
+        for source in following:
+            if self._judge(source, self._source_verdict(source)):
+                yield source
+
+    def _follows(self, source: KubeObject) -> bool:
+        same_url = text_at(source.raw, "spec", "url").removesuffix(".git") == self._target.url.removesuffix(".git")
+        reference = source.raw["spec"]
+        pinned = any(text_at(reference, "ref", field) for field in ("commit", "semver", "tag"))
+        # A name wins over a branch, and a source without any reference follows Flux's default.
+        name = text_at(reference, "ref", "name") or f"refs/heads/{text_at(reference, 'ref', 'branch') or 'master'}"
+        return same_url and not pinned and name == f"refs/heads/{self._target.branch}"
+
+    def _source_verdict(self, source: KubeObject) -> Pending | None:
+        revision = text_at(source.raw, "status", "artifact", "revision")
+        if not self._accepts(revision):
+            verdict = not_ready(source)
+            why = f" ({verdict.why})" if verdict else ""
+            outlook = failed if verdict and verdict.outlook is Outlook.FAILED else waiting
+            return outlook(source, f"its artifact is at {_short(revision) or 'no revision'}{why}")
+        return not_ready(source)
+
+    def _kustomizations(self, sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
+        """Parents before children: what a commit removes may fail until its parent has applied that commit."""
+        following = {_id(found): found for found in self._api.list(KUSTOMIZATION) if _source(found) in sources}
+        arrived: set[tuple[str, str]] = set()
+        for kustomization in sorted(following.values(), key=lambda found: _depth(found, following)):
+            parent = _parent(kustomization, following)
+            if parent and _id(parent) not in arrived:
+                self.pending.append(waiting(kustomization, f"{parent} has not applied this commit yet"))
+            elif self._judge(kustomization, self._kustomization_verdict(kustomization)):
+                arrived.add(_id(kustomization))
+                yield kustomization
+
+    def _kustomization_verdict(self, kustomization: KubeObject) -> Pending | None:
+        if text_at(kustomization.raw, "metadata", "deletionTimestamp"):
+            return waiting(kustomization, "is being deleted")
+        applied = text_at(kustomization.raw, "status", "lastAppliedRevision")
+        if self._accepts(_tried(kustomization)) and (failure := kustomization_failure(kustomization)):
+            return failure
+        verdict = not_ready(kustomization)
+        if verdict or self._accepts(applied):
+            return verdict
+        return waiting(kustomization, f"has applied {_short(applied) or 'no revision'}")
+
+    def _referenced_sources(self, applied: set[tuple[str, str]]) -> None:
+        for resource in (HELM_REPOSITORY, OCI_REPOSITORY):
+            for source in self._api.list(resource):
+                # A HelmRepository of type oci is only an address: no controller reconciles it.
+                if _owner(source, KUSTOMIZE_LABEL) in applied and text_at(source.raw, "spec", "type") != "oci":
+                    self._judge(source, not_ready(source))
+
+    def _releases(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
+        releases = [r for r in self._api.list(HELM_RELEASE) if _owner(r, KUSTOMIZE_LABEL) in applied]
+        charts = {_id(chart): chart for chart in self._api.list(HELM_CHART)} if releases else {}
+        for release in releases:
+            namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
+            chart = charts.get((namespace, name))
+            verdict = _release_verdict(release, chart)
+            if verdict is None and chart and _source(chart) in sources:
+                verdict = self._chart_in_git_verdict(release, chart)
+            if self._judge(release, verdict):
+                yield release
+
+    def _chart_in_git_verdict(self, release: KubeObject, chart: KubeObject) -> Pending | None:
+        """A chart that lies in the repository itself is a part of the commit: it too must be at it."""
+        seen = text_at(chart.raw, "status", "observedSourceArtifactRevision")
+        if not self._accepts(seen):
+            return waiting(release, f"waits for {chart} ({_wanted_chart(chart)}): it is at {_short(seen)}")
+        packaged = text_at(chart.raw, "status", "artifact", "revision")
+        attempted = text_at(release.raw, "status", "lastAttemptedRevision")
+        return None if attempted == packaged else waiting(release, f"has chart {attempted}, {chart} is at {packaged}")
+
+    def _workloads(self, applied: set[tuple[str, str]], releases: set[tuple[str, str]]) -> None:
+        for resource in WORKLOADS:
+            for workload in self._api.list(resource):
+                if _owner(workload, KUSTOMIZE_LABEL) in applied or _owner(workload, HELM_LABEL) in releases:
+                    self._judge(workload, rollout(workload))
+
+    def _accepts(self, revision: str) -> bool:
+        return revision.rpartition(":")[2] in self._target.accepted
+
+
+def _release_verdict(release: KubeObject, chart: KubeObject | None) -> Pending | None:
+    verdict = not_ready(release)
+    cause = not_ready(chart) if verdict and chart else None
+    if cause is None or chart is None:
+        return verdict
+    outlook = failed if cause.outlook is Outlook.FAILED else waiting
+    return outlook(release, f"waits for {chart} ({_wanted_chart(chart)}): {cause.why}")
+
+
+def _wanted_chart(chart: KubeObject) -> str:
+    """Which chart it looks for, and where: the controller's own message does not say."""
+    spec = chart.raw["spec"]
+    source = f"{text_at(spec, 'sourceRef', 'kind')} {text_at(spec, 'sourceRef', 'name')}"
+    return f"{text_at(spec, 'chart')} {text_at(spec, 'version') or '*'} from {source}"
+
+
+def _source(consumer: KubeObject) -> tuple[str, str] | None:
+    """The GitRepository that a Kustomization or HelmChart reads, if it reads one."""
+    reference = dig(consumer.raw, "spec", "sourceRef")
+    if text_at(reference, "kind") != GIT_REPOSITORY.kind:
+        return None
+    return text_at(reference, "namespace") or consumer.namespace, text_at(reference, "name")
+
+
+def _parent(child: KubeObject, following: Mapping[tuple[str, str], KubeObject]) -> KubeObject | None:
+    """The Kustomization that applies this one; the root applies itself and has none."""
+    parent = _owner(child, KUSTOMIZE_LABEL)
+    return following.get(parent) if parent != _id(child) else None
+
+
+def _depth(child: KubeObject, following: Mapping[tuple[str, str], KubeObject]) -> int:
+    depth, parent = 0, _parent(child, following)
+    while parent and depth < len(following):  # bounded: two Kustomizations may claim to apply each other
+        depth, parent = depth + 1, _parent(parent, following)
+    return depth
+
+
+def _tried(kustomization: KubeObject) -> str:
+    """The revision that the last attempt was at. `lastAttemptedRevision` is set late: what fails earlier is told only
+    in the Reconciling condition, as `... for revision main@sha1:... with a timeout of ...`.
+    """
+    reconciling = kustomization.condition("Reconciling")
+    told = _REVISION.search(reconciling.message) if reconciling else None
+    return told.group() if told else text_at(kustomization.raw, "status", "lastAttemptedRevision")
+
+
+def _id(subject: KubeObject) -> tuple[str, str]:
+    return subject.namespace, subject.name
+
+
+def _owner(subject: KubeObject, label: str) -> tuple[str, str]:
+    labels = subject.raw["metadata"]
+    return text_at(labels, "labels", f"{label}/namespace"), text_at(labels, "labels", f"{label}/name")
+
+
+def _short(revision: str) -> str:
+    head, separator, sha = revision.rpartition(":")
+    return f"{head}{separator}{sha[:10]}"
