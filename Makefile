@@ -23,7 +23,7 @@ setup: $(VENV)/installed ## Make .venv and the toolchain (15 minutes on two core
 	@$(BIN)/fluxlab toolchain build
 
 lab: setup ## Start the playground: Flux rolls out the OpenTelemetry demo
-	@$(BIN)/fluxlab up labs/playground.yaml --clone fleet
+	@$(BIN)/fluxlab up playground --clone fleet
 	@echo; echo "fluxlab is in $(BIN): export PATH=\"$(CURDIR)/$(BIN):\$$PATH\""
 
 down: ## End the playground

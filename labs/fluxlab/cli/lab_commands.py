@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import LabArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
+from .options import LabArgument, LabFileArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
 from .output import say, show_error, summary, table, ticker
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    file: Annotated[Path | None, typer.Argument(help="A lab file; default: one cluster and one repository.")] = None,
+    file: LabFileArgument = None,
     name: Annotated[str | None, typer.Option("--name", help="The lab's name; default: as in the file.")] = None,
     clone: Annotated[Path | None, typer.Option(help="Clone the repository there, to work in.")] = None,
     timeout: TimeoutOption = 120.0,
@@ -44,12 +44,14 @@ def up(
     raise typer.Exit(0 if state.well else 1)
 
 
-def _up(file: Path | None, *, name: str | None, clone: Path | None, timeout: float, retain: bool) -> "LabStatus":
+def _up(given: str | None, *, name: str | None, clone: Path | None, timeout: float, retain: bool) -> "LabStatus":
     from fluxlab.lab import Lab
+    from fluxlab.lab_files import find_lab_file
     from fluxlab.spec import LabSpec, load_spec
     from fluxlab.state import LabFolder, checked_name
     from fluxlab.supervisor.launch import end
 
+    file = find_lab_file(given) if given else None
     spec = load_spec(file) if file else LabSpec()
     if name is not None:
         spec = spec.model_copy(update={"name": checked_name(name)})

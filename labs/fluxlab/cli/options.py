@@ -23,6 +23,20 @@ def _complete_lab(incomplete: str) -> list[str]:
     return [folder.name for folder in lab_folders() if folder.name.startswith(incomplete)]
 
 
+def _complete_lab_file(incomplete: str) -> list[str]:
+    from fluxlab.lab_files import lab_file_names
+
+    return [name for name in lab_file_names() if name.startswith(incomplete)]
+
+
+LabFileArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE",
+        help="A lab file, or the name of one that comes with fluxlab; default: one cluster and one repository.",
+        autocompletion=_complete_lab_file,
+    ),
+]
 LabOption = Annotated[
     str | None,
     typer.Option(
