@@ -1,7 +1,9 @@
 """A small client of the Kubernetes API over plain HTTP: importing the official one takes 0.4 s of a lab's start."""
 
 import json
+import math
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -12,12 +14,15 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from fluxlab.errors import FluxlabError, UnknownError
+from fluxlab.waiting import wait_until
 
 from .kubeconfig import Access, read_kubeconfig
 from .objects import JsonObject, KubeObject, items_at, text_at
 from .resources import Resource
 
 FIELD_MANAGER = "fluxlab"
+BUSY_TIMEOUT_SECONDS = 10.0
+BUSY_INTERVAL_SECONDS = 0.05
 AGGREGATED_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
@@ -75,16 +80,25 @@ class KubeApi:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> JsonObject:
-        """One request and its JSON answer. Raises ApiError or ApiUnreachableError."""
-        try:
-            answer = self._pool.request(
-                method,
-                _with_query(path, query),
-                body=json.dumps(body) if body is not None else None,
-                headers={"Accept": accept, **({"Content-Type": content_type} if body is not None else {})},
-            )
-        except HTTPError as error:
-            raise ApiUnreachableError(f"{self.server} does not answer", facts=[f"{method} {path}: {error}"]) from error
+        """One request and its JSON answer; asked again while the server is too busy, or not ready for this resource.
+
+        Raises ApiError or ApiUnreachableError.
+        """
+        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
+        content = json.dumps(body) if body is not None else None
+        deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+
+        def heard() -> urllib3.BaseHTTPResponse | None:
+            try:
+                answer = self._pool.request(method, _with_query(path, query), body=content, headers=headers)
+            except HTTPError as error:
+                facts = [f"{method} {path}: {error}"]
+                raise ApiUnreachableError(f"{self.server} does not answer", facts=facts) from error
+            busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS and time.monotonic() < deadline
+            return None if busy else answer
+
+        # The server asks for a second's patience; what it is busy with takes a tenth of that.
+        answer = wait_until(heard, what=path, timeout_seconds=math.inf, interval_seconds=BUSY_INTERVAL_SECONDS)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise self._refusal(f"{method} {path}", answer)
         return self._json(answer)

@@ -24,6 +24,8 @@ class Server:
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     requests: list[dict[str, str]] = field(default_factory=list)
     port: int = 0
+    busy: int = 0
+    """How many requests are first told to come back."""
 
 
 def handler(server: Server) -> type[BaseHTTPRequestHandler]:
@@ -45,6 +47,9 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 }
             )
             status, content = server.answers.get(f"{self.command} {path}", (404, b'{"message": "not here"}'))
+            if server.busy:
+                server.busy -= 1
+                status, content = 429, b'{"message": "storage is (re)initializing"}'
             self.send_response(status)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
@@ -99,6 +104,21 @@ def connect(authority: Authority) -> Iterator[Callable[[int], KubeApi]]:
 @pytest.fixture
 def api(server: Server, connect: Callable[[int], KubeApi]) -> KubeApi:
     return connect(server.port)
+
+
+def test_a_server_that_is_not_ready_for_a_resource_is_asked_again(server: Server, api: KubeApi) -> None:
+    server.answers["GET /api/v1/namespaces/demo/secrets/s"] = 200, b'{"kind": "Secret", "metadata": {"name": "s"}}'
+    server.busy = 3
+    assert api.get(SECRET, "s", namespace="demo").name == "s"
+    assert len(server.requests) == 4
+
+
+def test_a_server_that_stays_busy_is_told_of(server: Server, api: KubeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fluxlab.clusters.api.BUSY_TIMEOUT_SECONDS", 0.1)
+    server.busy = 1000
+    with pytest.raises(ApiError, match="storage is") as caught:
+        api.get(SECRET, "s", namespace="demo")
+    assert caught.value.status == 429
 
 
 def test_an_object_is_read_with_the_clients_certificate(server: Server, api: KubeApi) -> None:
