@@ -2,10 +2,11 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from .clusters.api import KubeApi
+from .clusters.secret import set_secret
 from .errors import FluxlabError, UsageError
 from .flux.convergence import converge, stopped_controllers
 from .flux.look import Convergence, Target, look
@@ -13,12 +14,15 @@ from .repository import Repository
 from .scenarios import Scenario, load_scenario
 from .servers.chart_packaging import package_chart
 from .servers.charts import ChartRepository, ChartVersion
+from .servers.oci import push_chart, registry_host
 from .spec import LabSpec
 from .state import LabFolder, Phase, lab_folders
 from .status import LabStatus, StepState
 from .supervisor.charts import chart_folder
 from .supervisor.control import Control, SupervisorGoneError
 from .supervisor.launch import Progress, alive, end, launch
+from .supervisor.way_out import way_out
+from .toolchain import find
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
 
@@ -132,6 +136,16 @@ class Lab:
         """A client for a cluster's API."""
         return KubeApi.from_kubeconfig(self.kubeconfig(cluster))
 
+    def set_secret(
+        self, place: str, key: str, value: str, *, cluster: str | None = None, create_namespace: bool = False
+    ) -> None:
+        """Set a key of the Secret at `NAMESPACE/NAME` of a cluster, which is made if need be; its other keys stay.
+
+        Raises UsageError for what cannot be, or a namespace that is not there.
+        """
+        with self.api(cluster) as api:
+            set_secret(api, place, key, value, create_namespace=create_namespace)
+
     # -- charts and scenarios ------------------------------------------------------------------------------------
 
     def charts(self, url: str) -> ChartRepository:
@@ -140,18 +154,22 @@ class Lab:
         return ChartRepository(chart_folder(self.folder, url))
 
     def add_chart(self, source: Path, *, url: str, replace: bool = False) -> ChartVersion:
-        """Add an archive, or a chart folder (packaged on the way), to the chart repository behind a public URL."""
-        repository = self.charts(url)
-        if source.is_file():
-            return repository.add(source, replace=replace)
+        """Add an archive, or a chart folder (packaged on the way), to the chart repository behind a public URL.
+
+        In a registry (`oci://`) a version is a tag, and is always replaced.
+        """
         with tempfile.TemporaryDirectory(dir=self.folder.scratch) as folder:
-            return repository.add(package_chart(source, Path(folder)), replace=replace)
+            archive = source if source.is_file() else package_chart(source, Path(folder))
+            if not url.startswith("oci://"):
+                return self.charts(url).add(archive, replace=replace)
+            self.control.serve_registry(registry_host(url))
+            return push_chart(archive, url, helm=find().binary("helm"), environment=way_out(self.folder))
 
     def apply(self, scenario: Scenario | str, *, message: str | None = None) -> str:
         """Serve a scenario's charts and commit its manifests; returns the commit."""
         found = load_scenario(scenario) if isinstance(scenario, str) else scenario
         for chart in found.content.charts:
-            self.add_chart(found.folder / chart.path, url=chart.url, replace=True)
+            self.add_chart(found.folder / chart.path, url=chart.repository, replace=True)
         return self.repository.commit(found.files(), message or f"Add {found.name}")
 
     # -- convergence ---------------------------------------------------------------------------------------------
@@ -179,7 +197,13 @@ class Lab:
                     f"commit {wanted[:10]} is not on branch {repository.branch} (any more)",
                     facts=[f"the branch is at {repository.head()[:10]}"],
                 )
-            target = Target(url=repository.url, branch=repository.branch, commit=wanted, accepted=accepted)
+            target = Target(
+                url=repository.url,
+                branch=repository.branch,
+                commit=wanted,
+                accepted=accepted,
+                text=partial(repository.text, wanted),
+            )
             return [look(api, target, cluster=name) for name, api in apis.items()]
 
         try:

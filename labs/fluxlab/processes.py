@@ -115,6 +115,7 @@ class ManagedProcess:
         *,
         log: Path,
         environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         on_exit: Callable[["ManagedProcess"], None] | None = None,
     ) -> None:
         """Start `argv` with exactly `environment` (default: the caller's); its output is appended to `log`.
@@ -130,6 +131,7 @@ class ManagedProcess:
             self._popen = subprocess.Popen(
                 [str(word) for word in argv],
                 env=dict(environment) if environment is not None else None,
+                cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -201,13 +203,21 @@ class ProcessGroup:
         self._processes: dict[str, ManagedProcess] = {}
 
     def start(
-        self, name: str, argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> ManagedProcess:
         """Start a process under a name; a dead one of that name is replaced. Raises ValueError when one lives."""
         before = self._processes.get(name)
         if before and before.running:
             raise ValueError(f"{name} runs already")
-        process = ManagedProcess(name, argv, log=log, environment=environment, on_exit=lambda _: self._changed())
+        process = ManagedProcess(
+            name, argv, log=log, environment=environment, cwd=cwd, on_exit=lambda _: self._changed()
+        )
         self._processes[name] = process
         self._changed()
         return process

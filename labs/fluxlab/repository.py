@@ -82,6 +82,13 @@ class Repository:
             return frozenset()
         return frozenset({commit, *self._bare_git("rev-list", f"{commit}..refs/heads/{self.branch}").split()})
 
+    def text(self, commit: str, path: str) -> str:
+        """All lines of the text files below a path at a commit; empty where there are none."""
+        try:
+            return self._bare_git("grep", "-h", "-I", "-e", "", commit, "--", path.removeprefix("./") or ".")
+        except CommandError:
+            return ""
+
     def commit(self, files: Mapping[str, bytes], message: str) -> str:
         """Write files (by path), commit and push them; returns the commit. Nothing changed: the branch's head.
 

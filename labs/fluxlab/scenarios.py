@@ -22,14 +22,10 @@ class ScenarioChart(_Model):
     """A chart of the scenario and the public repository that serves it."""
 
     path: str
-    host: str
-    prefix: str = ""
+    """Its folder, below the scenario's."""
+    repository: str
+    """The public URL of the chart repository, https or oci."""
     stand_in: bool = Field(default=False, alias="stand-in")
-
-    @property
-    def url(self) -> str:
-        """The public URL of the chart repository."""
-        return f"https://{self.host}{self.prefix}"
 
 
 class ScenarioFile(_Model):

@@ -41,6 +41,14 @@ def _url(value: str) -> str:
     return value
 
 
+def _charts_url(value: str) -> str:
+    scheme, separator, rest = value.partition("oci://")
+    if separator and not scheme:
+        _url(f"https://{rest}")
+        return value
+    return _url(value)
+
+
 def _repository_url(value: str) -> str:
     if not HOST_URL.fullmatch(value) or value.count("/") < REPOSITORY_SLASHES:
         raise ValueError("must be a public URL, such as https://github.com/acme/fleet.git")
@@ -53,6 +61,9 @@ def _branch(value: str) -> str:
     if not BRANCH.fullmatch(value) or ".." in value or any(part.endswith((".", ".lock")) or not part for part in parts):
         raise ValueError("must be a branch name of letters, digits, dots, dashes, underscores and slashes")
     return value
+
+
+Host = Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
 
 
 class _Model(BaseModel):
@@ -84,25 +95,26 @@ class RepositorySpec(_Model):
 
 
 class ChartRepositorySpec(_Model):
-    """A Helm repository at a public URL, filled from archives (.tgz) and chart folders."""
+    """A Helm repository at a public URL (https or oci), filled from archives (.tgz) and chart folders."""
 
-    url: Annotated[str, AfterValidator(_url)]
+    url: Annotated[str, AfterValidator(_charts_url)]
     charts: list[str] = Field(default_factory=list, description="archives or chart folders, relative to the lab file")
 
 
 class GatewaySpec(_Model):
     """The way out: hosts that are neither mapped (by a repository's URL) nor allowed are refused."""
 
-    allow: list[Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]] = Field(default_factory=list)
+    allow: list[Host] = Field(default_factory=list)
 
 
 class LabSpec(_Model):
-    """A lab: clusters, the repository they reconcile, chart repositories, the gateway and scenarios to apply."""
+    """A lab: clusters, the repository they reconcile, charts, registries, the gateway and scenarios to apply."""
 
     name: Name = "playground"
     clusters: list[ClusterSpec] = Field(default_factory=lambda: [ClusterSpec()], min_length=1)
     repository: RepositorySpec = RepositorySpec()
     charts: list[ChartRepositorySpec] = Field(default_factory=list)
+    registries: list[Host] = Field(default_factory=list, description="public hosts of OCI registries")
     gateway: GatewaySpec = GatewaySpec()
     scenarios: list[Name] = Field(default_factory=list, description="applied in this order when the lab starts")
 

@@ -139,6 +139,21 @@ class LabFolder:
         """One folder of archives per chart repository."""
         return self.root / "charts"
 
+    @property
+    def registry(self) -> Path:
+        """The data of the OCI registry, and its socket."""
+        return self.root / "registry"
+
+    @property
+    def registry_log(self) -> Path:
+        """What the registry wrote."""
+        return self.root / "registry.log"
+
+    @property
+    def way_out(self) -> Path:
+        """The variables (JSON) with which a program of the person at this machine goes through the gateway."""
+        return self.root / "way-out.json"
+
     def cluster(self, name: str) -> Path:
         """All that belongs to one cluster."""
         return self.root / "clusters" / name

@@ -12,11 +12,10 @@ TEXT = """\
 description: Two charts.
 charts:
 - path: charts/one
-  host: charts.example.com
-  prefix: /stable
+  repository: https://charts.example.com/stable
   stand-in: true
 - path: charts/two
-  host: charts.example.com
+  repository: oci://registry.example.com/charts
 """
 
 
@@ -41,15 +40,15 @@ def test_every_shipped_scenario_is_complete(name: str) -> None:
     assert scenario.files()
     for chart in scenario.content.charts:
         assert (scenario.folder / chart.path).exists()
-        assert chart.url.startswith("https://")
+        assert chart.repository.startswith(("https://", "oci://"))
 
 
 def test_a_scenario_is_loaded_from_a_folder(tmp_path: Path) -> None:
     scenario = load_scenario(str(make(tmp_path / "mine")))
     assert (scenario.name, scenario.content.description) == ("mine", "Two charts.")
-    assert [(chart.path, chart.url, chart.stand_in) for chart in scenario.content.charts] == [
+    assert [(chart.path, chart.repository, chart.stand_in) for chart in scenario.content.charts] == [
         ("charts/one", "https://charts.example.com/stable", True),
-        ("charts/two", "https://charts.example.com", False),
+        ("charts/two", "oci://registry.example.com/charts", False),
     ]
 
 

@@ -32,6 +32,8 @@ charts:
   - charts/demo
   - ../other.tgz
 - url: https://charts.jetstack.io
+- url: oci://ghcr.io/acme/charts
+registries: [docker.io]
 gateway:
   allow: [ghcr.io]
 scenarios: [otel-demo]
@@ -93,7 +95,9 @@ def test_every_field_is_understood(tmp_path: Path) -> None:
                 "charts": ["charts/demo", "../other.tgz"],
             },
             {"url": "https://charts.jetstack.io", "charts": []},
+            {"url": "oci://ghcr.io/acme/charts", "charts": []},
         ],
+        "registries": ["docker.io"],
         "gateway": {"allow": ["ghcr.io"]},
         "scenarios": ["otel-demo"],
     }
@@ -137,7 +141,7 @@ def test_a_cluster_is_found_by_name_or_because_it_is_the_only_one() -> None:
     [
         (
             "nme: x\n",
-            "1: nme: unknown field; allowed here: charts, clusters, gateway, name, repository, scenarios",
+            "1: nme: unknown field; allowed here: charts, clusters, gateway, name, registries, repository, scenarios",
         ),
         (
             "name: a\nclusters:\n- name: b\n\n  node: 3\n",
@@ -266,6 +270,15 @@ def test_public_urls_are_taken(url: str) -> None:
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(ValidationError):
         RepositorySpec(url=url)
+    if not url.startswith("oci://"):
+        with pytest.raises(ValidationError):
+            ChartRepositorySpec(url=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["oci://", "oci://localhost/x", "oci://ghcr.io/", "oci://u:p@ghcr.io/x", "x oci://ghcr.io"]
+)
+def test_an_oci_url_is_as_strict(url: str) -> None:
     with pytest.raises(ValidationError):
         ChartRepositorySpec(url=url)
 

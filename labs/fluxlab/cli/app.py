@@ -7,7 +7,7 @@ import typer
 
 from fluxlab.errors import FluxlabError
 
-from . import chart_commands, lab_commands, repository_commands, tool_commands, toolchain_commands
+from . import chart_commands, lab_commands, repository_commands, secret_commands, tool_commands, toolchain_commands
 from .output import say, show_error
 
 USAGE_EXIT_CODE = 64
@@ -25,6 +25,7 @@ app = typer.Typer(
 for commands in (lab_commands, repository_commands, tool_commands):
     commands.register(app)
 app.add_typer(chart_commands.app, name="charts")
+app.add_typer(secret_commands.app, name="secret")
 app.add_typer(toolchain_commands.app, name="toolchain")
 
 

@@ -51,10 +51,7 @@ def shell(lab: LabOption = None, cluster: ClusterOption = None) -> None:
 
 def _runner(tool: str) -> Callable[..., None]:
     def run_tool(words: Words = None, lab: LabOption = None, cluster: ClusterOption = None) -> None:
-        from fluxlab.toolchain import find
-
-        variables = _environment(lab, cluster)
-        program = str(find().binary(tool))
-        os.execve(program, [tool, *(words or [])], {**os.environ, **variables})  # noqa: S606 # it takes our place
+        variables = {**os.environ, **_environment(lab, cluster)}
+        os.execvpe(tool, [tool, *(words or [])], variables)  # noqa: S606 # it takes our place
 
     return run_tool

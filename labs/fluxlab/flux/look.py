@@ -23,6 +23,7 @@ from fluxlab.clusters.resources import (
 
 from .pending import Outlook, Pending, failed, waiting
 from .rollout import rollout
+from .substitution import Text, literal_variables, substitution_problem
 from .verdicts import kustomization_failure, not_ready
 
 KUSTOMIZE_LABEL = "kustomize.toolkit.fluxcd.io"
@@ -38,6 +39,8 @@ class Target:
     branch: str
     commit: str
     accepted: frozenset[str]
+    text: Text = lambda _: ""
+    """What the repository says below a path, for those whose build fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,8 @@ class _Look:
         self._target = target
         self.arrived: list[str] = []
         self.pending: list[Pending] = []
+        self._paths: dict[tuple[str, str], str] = {}
+        """The path of each Kustomization in the repository."""
 
     def _judge(self, subject: KubeObject, verdict: Pending | None) -> bool:
         if verdict:
@@ -124,6 +129,7 @@ class _Look:
     def _kustomizations(self, sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
         """Parents before children: what a commit removes may fail until its parent has applied that commit."""
         following = {_id(found): found for found in self._api.list(KUSTOMIZATION) if _source(found) in sources}
+        self._paths = {known: text_at(found.raw, "spec", "path") for known, found in following.items()}
         arrived: set[tuple[str, str]] = set()
         for kustomization in sorted(following.values(), key=lambda found: _depth(found, following)):
             parent = _parent(kustomization, following)
@@ -137,8 +143,10 @@ class _Look:
         if text_at(kustomization.raw, "metadata", "deletionTimestamp"):
             return waiting(kustomization, "is being deleted")
         applied = text_at(kustomization.raw, "status", "lastAppliedRevision")
-        if self._accepts(_tried(kustomization)) and (failure := kustomization_failure(kustomization)):
-            return failure
+        if self._accepts(_tried(kustomization)):
+            problem = substitution_problem(kustomization, api=self._api, text=self._target.text)
+            if failure := problem or kustomization_failure(kustomization):
+                return failure
         verdict = not_ready(kustomization)
         if verdict or self._accepts(applied):
             return verdict
@@ -158,10 +166,17 @@ class _Look:
             namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
             chart = charts.get((namespace, name))
             verdict = _release_verdict(release, chart)
+            if verdict and (literal := self._literal_variables(release)):
+                verdict = failed(release, literal)
             if verdict is None and chart and _source(chart) in sources:
                 verdict = self._chart_in_git_verdict(release, chart)
             if self._judge(release, verdict):
                 yield release
+
+    def _literal_variables(self, release: KubeObject) -> str:
+        return literal_variables(
+            release, path=self._paths.get(_owner(release, KUSTOMIZE_LABEL), ""), text=self._target.text
+        )
 
     def _chart_in_git_verdict(self, release: KubeObject, chart: KubeObject) -> Pending | None:
         """A chart that lies in the repository itself is a part of the commit: it too must be at it."""

@@ -23,7 +23,7 @@ def not_ready(subject: KubeObject) -> Pending | None:
 
     Stalled is terminal; every other failure counts as waiting here.
     """
-    stalled, ready = _current(subject, "Stalled"), _current(subject, "Ready")
+    stalled, ready = current(subject, "Stalled"), current(subject, "Ready")
     if stalled and stalled.status == "True":
         return failed(subject, f"Stalled {stalled.reason}: {stalled.message}")
     reconciling = subject.condition("Reconciling")
@@ -43,7 +43,7 @@ def not_ready(subject: KubeObject) -> Pending | None:
 
 def kustomization_failure(subject: KubeObject) -> Pending | None:
     """The failure that a Kustomization will have at the revision that it tried last, if it is of that sort."""
-    ready = _current(subject, "Ready")
+    ready = current(subject, "Ready")
     if ready is None or ready.status != "False":
         return None
     terminal = {
@@ -54,7 +54,7 @@ def kustomization_failure(subject: KubeObject) -> Pending | None:
     return failed(subject, f"{ready.reason}: {ready.message}") if terminal.get(ready.reason) else None
 
 
-def _current(subject: KubeObject, type_: str) -> Condition | None:
+def current(subject: KubeObject, type_: str) -> Condition | None:
     """A condition that speaks of the current generation."""
     condition = subject.condition(type_)
     return condition if condition and condition.observed_generation == subject.generation else None

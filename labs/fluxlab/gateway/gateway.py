@@ -13,10 +13,10 @@ from collections.abc import Mapping
 
 from fluxlab.errors import FluxlabError
 from fluxlab.pki import Authority
+from fluxlab.servers.forward import Forwarder
 from fluxlab.servers.http import HttpServer, bind_loopback
 
 from .certificates import HostContexts
-from .forward import Forwarder
 from .front import Front
 from .inside import GatewayApplication
 from .requestlog import LoggedApplication, RequestLog

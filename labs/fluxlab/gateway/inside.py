@@ -6,8 +6,8 @@ from starlette.types import Receive, Scope, Send
 
 from fluxlab.errors import UsageError
 from fluxlab.servers.asgi import answer, asked_by, header
+from fluxlab.servers.forward import HOP_BY_HOP, Forwarder
 
-from .forward import HOP_BY_HOP, Forwarder
 from .routes import HTTP_PORT, Allowed, Mapped, Refused, Routes, normal_host
 
 

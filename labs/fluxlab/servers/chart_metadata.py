@@ -58,7 +58,7 @@ class ChartMetadata:
             version=_matching(VERSION, entry.get("version"), f"{where}: chart version"),
             description=str(entry.get("description", "")),
             app_version=str(entry.get("appVersion", "")),
-            stand_in=isinstance(annotations, dict) and annotations.get(STAND_IN, "").lower() == "true",
+            stand_in=isinstance(annotations, dict) and is_stand_in(annotations),
             dependencies=tuple(str(one.get("name", "")) for one in listed) if isinstance(listed, list) else (),
             entry=entry,
         )
@@ -67,6 +67,11 @@ class ChartMetadata:
     def file_name(self) -> str:
         """The archive's name, as Helm has it."""
         return f"{self.name}-{self.version}.tgz"
+
+
+def is_stand_in(annotations: Mapping[str, object]) -> bool:
+    """Whether the annotations of a chart say that it only stands in for another."""
+    return str(annotations.get(STAND_IN, "")).lower() == "true"
 
 
 def precedence(version: str) -> tuple[object, ...]:

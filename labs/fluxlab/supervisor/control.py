@@ -1,7 +1,5 @@
 """The asking side of the supervisor's private socket."""
 
-import contextlib
-import http.client
 import json
 import socket
 from http import HTTPStatus
@@ -11,6 +9,7 @@ from fluxlab.host import peer, socket_address
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
+from fluxlab.unix_http import Answer, ask
 
 STATUS_TIMEOUT_SECONDS = 5
 CHANGE_TIMEOUT_SECONDS = 60
@@ -60,47 +59,32 @@ class Control:
         except OSError:
             return None
 
+    def serve_registry(self, host: str) -> None:
+        """Answer for an OCI registry at a public host."""
+        self._change("/registry", host)
+
     def _change(self, path: str, argument: str = "") -> object:
         answer = self._ask("POST", path, content=json.dumps({"argument": argument}), timeout=CHANGE_TIMEOUT_SECONDS)
         return json.loads(answer)["result"]
 
     def _ask(self, method: str, path: str, *, content: str | None = None, timeout: float) -> bytes:
         try:
-            with (
-                socket_address(self._folder.control_socket) as address,
-                contextlib.closing(_Connection(address, timeout=timeout)) as connection,
-            ):
-                connection.request(method, path, body=content)
-                answer = connection.getresponse()
-                status, said = answer.status, answer.read()
-        except (http.client.HTTPException, OSError) as error:
+            answer = ask(self._folder.control_socket, method, path, content=content, timeout=timeout)
+        except OSError as error:
             raise SupervisorGoneError(
                 f"lab {self._folder.name}: its supervisor does not answer",
                 facts=[str(error)],
                 hint=f"fluxlab up --name {self._folder.name} (repairs it) or fluxlab down {self._folder.name}",
             ) from error
-        if status >= HTTPStatus.BAD_REQUEST:
-            raise _error_of(status, said)
-        return said
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise _error_of(answer)
+        return answer.content
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP on a Unix socket."""
-
-    def __init__(self, address: str, *, timeout: float) -> None:
-        super().__init__("supervisor", timeout=timeout)
-        self._address = address
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._address)
-
-
-def _error_of(status: int, said: bytes) -> FluxlabError:
+def _error_of(answer: Answer) -> FluxlabError:
     try:
-        known = json.loads(said)
-        kind = UsageError if status == HTTPStatus.BAD_REQUEST else FluxlabError
+        known = json.loads(answer.content)
+        kind = UsageError if answer.status == HTTPStatus.BAD_REQUEST else FluxlabError
         return kind(known["what"], facts=known["facts"], hint=known["hint"])
     except (ValueError, KeyError, TypeError):
-        return FluxlabError("the supervisor failed", facts=[said.decode(errors="replace")[:500]])
+        return FluxlabError("the supervisor failed", facts=[answer.content.decode(errors="replace")[:500]])

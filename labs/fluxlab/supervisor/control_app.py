@@ -31,6 +31,9 @@ class Verbs(Protocol):
     async def allow(self, host: str) -> None:
         """Let the gateway pass a host through."""
 
+    async def serve_registry(self, host: str) -> None:
+        """Answer for an OCI registry at a public host."""
+
     async def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL, from its folder of archives."""
 
@@ -59,6 +62,7 @@ def control_app(verbs: Verbs) -> Starlette:
             Route("/restart", verb(verbs.restart), methods=["POST"]),
             Route("/repair", verb(lambda _: verbs.repair()), methods=["POST"]),
             Route("/allow", verb(verbs.allow), methods=["POST"]),
+            Route("/registry", verb(verbs.serve_registry), methods=["POST"]),
             Route("/charts", verb(verbs.serve_charts), methods=["POST"]),
         ]
     )

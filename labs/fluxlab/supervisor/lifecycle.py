@@ -121,7 +121,13 @@ class Supervisor:
         from .services import Services  # noqa: PLC0415
         from .verbs import SupervisorVerbs  # noqa: PLC0415
 
-        self.services = Services(folder=self.folder, spec=self.spec, toolchain=self.toolchain, ports=self._ports)
+        self.services = Services(
+            folder=self.folder,
+            spec=self.spec,
+            toolchain=self.toolchain,
+            ports=self._ports,
+            processes=self.processes,
+        )
         self._endings.callback(self.services.stop)
         self.services.start(self.clusters, SupervisorVerbs(self))
 
@@ -207,7 +213,8 @@ class Supervisor:
 
     def repair(self) -> list[str]:
         """Start again what died, in all clusters. Main thread only."""
-        return [cluster.process_name(name) for cluster in self.clusters for name in cluster.repair()]
+        parts = [cluster.process_name(name) for cluster in self.clusters for name in cluster.repair()]
+        return [*self.services.repair(), *parts]
 
     def restart(self, component: str) -> None:
         """Stop and start `cluster/component` (or just `component` with one cluster). Main thread only."""

@@ -14,18 +14,21 @@ from typing import TypeVar
 from fluxlab.clusters.flux_controllers import CONTROLLERS, WayOut
 from fluxlab.clusters.kubelet import Kubelet
 from fluxlab.clusters.local import LocalCluster
-from fluxlab.files import write_private
+from fluxlab.files import make_private, write_private
 from fluxlab.flux import bootstrap
 from fluxlab.gateway import Gateway, RequestLog, Routes
 from fluxlab.host import socket_address
 from fluxlab.pki import Authority
 from fluxlab.ports import Ports
+from fluxlab.processes import ProcessGroup
 from fluxlab.redaction import Redactor
 from fluxlab.servers.chart_server import ChartServer
 from fluxlab.servers.charts import ChartRepository
 from fluxlab.servers.git import GitServer
 from fluxlab.servers.git_repositories import GitRepositories, GitRepository
 from fluxlab.servers.http import HttpServer, bind_loopback, serve
+from fluxlab.servers.oci import registry_host
+from fluxlab.servers.registry import Registry
 from fluxlab.servers.webhook import Delivery, Webhook
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
@@ -33,15 +36,21 @@ from fluxlab.toolchain import Toolchain
 
 from .charts import chart_folder
 from .control_app import Verbs, control_app
+from .way_out import tell_way_out
 
 T = TypeVar("T")
 STOP_TIMEOUT_SECONDS = 5
+OCI = "oci://"
+YOU = "you"
+"""Whom the gateway calls the person at this machine."""
 
 
 class Services:
     """The servers of a lab, in a thread with one event loop. Called from the main thread, except where noted."""
 
-    def __init__(self, *, folder: LabFolder, spec: LabSpec, toolchain: Toolchain, ports: Ports) -> None:
+    def __init__(
+        self, *, folder: LabFolder, spec: LabSpec, toolchain: Toolchain, ports: Ports, processes: ProcessGroup
+    ) -> None:
         self._folder = folder
         self._spec = spec
         self._toolchain = toolchain
@@ -55,7 +64,11 @@ class Services:
         self._passwords = {
             f"{cluster.name}.{controller}": self._secret() for cluster in spec.clusters for controller in CONTROLLERS
         }
+        self._passwords[YOU] = self._secret()
         self._listeners = self._reserve(ports)
+        self.registry = Registry(
+            folder.registry, program=toolchain.binary("registry"), processes=processes, log=folder.registry_log
+        )
         self._git = GitServer(GitRepositories(folder.repositories, redactor=self._redactor))
         self._webhooks: list[Webhook] = []
         self.routes = Routes()
@@ -80,14 +93,11 @@ class Services:
 
     def way_out(self, cluster: str) -> WayOut:
         """How the controllers of a cluster reach the gateway, each with its own credentials."""
-        return WayOut(
-            proxy_url={
-                controller: f"http://{cluster}.{controller}:{self._passwords[f'{cluster}.{controller}']}"
-                f"@127.0.0.1:{self._listeners['gateway']}"
-                for controller in CONTROLLERS
-            },
-            authorities=self._authorities(),
-        )
+        proxy_url = {controller: self._proxy_url(f"{cluster}.{controller}") for controller in CONTROLLERS}
+        return WayOut(proxy_url=proxy_url, authorities=self._authorities())
+
+    def _proxy_url(self, client: str) -> str:
+        return f"http://{client}:{self._passwords[client]}@127.0.0.1:{self._listeners['gateway']}"
 
     def _authorities(self) -> Path:
         """The gateway's authority and, for hosts that are allowed through, the system's."""
@@ -118,6 +128,7 @@ class Services:
         """Serve everything. Raises FluxlabError when a port is taken."""
         self._prepare_repository()
         self._map_hosts()
+        tell_way_out(self._folder, proxy_url=self._proxy_url(YOU), authorities=self._authorities())
         for cluster in clusters:
             self._connect_pushes(cluster)
         self._thread.start()
@@ -138,7 +149,8 @@ class Services:
         for host in self._spec.gateway.allow:
             self.routes.allow(host)
         for charts in self._spec.charts:
-            self.serve_charts(charts.url)
+            if not charts.url.startswith(OCI):
+                self.serve_charts(charts.url)
         for folder in sorted(self._folder.charts.glob("*/url")):  # those added while an earlier supervisor ran
             self.serve_charts(folder.read_text())
 
@@ -147,6 +159,32 @@ class Services:
         if url not in self.charts:
             self.charts[url] = ChartRepository(chart_folder(self._folder, url))
             self.routes.mount(url, ChartServer(self.charts[url]))
+
+    async def serve_registry(self, host: str) -> None:
+        """Answer for an OCI registry at a public host. In the loop, whose thread lives as long as the lab."""
+        self.registry.start()
+        self.routes.mount(f"https://{host}/v2", self.registry.application(host))
+        make_private(self._folder.registry / "hosts" / host)
+        await asyncio.to_thread(self.registry.await_answer)
+
+    async def _serve_registries(self) -> None:
+        wanted = {registry_host(charts.url) for charts in self._spec.charts if charts.url.startswith(OCI)}
+        known = {path.name for path in self._folder.registry.glob("hosts/*")}  # from while an earlier supervisor ran
+        for host in sorted(wanted | known | set(self._spec.registries)):
+            await self.serve_registry(host)
+
+    def repair(self) -> list[str]:
+        """Start again what died; returns the names."""
+        process = self.registry.process
+        if process is None or process.running:
+            return []
+
+        async def start() -> None:
+            self.registry.start()
+
+        self.run(start())
+        self.registry.await_answer()
+        return [process.name]
 
     def _connect_pushes(self, cluster: LocalCluster) -> None:
         path = bootstrap.receiver_path(self._receiver_token)
@@ -158,6 +196,7 @@ class Services:
         self._git.subscribe(webhook)
 
     async def _listen(self, clusters: list[LocalCluster], verbs: Verbs) -> None:
+        await self._serve_registries()
         await self._gateway.start(port=self._listeners["gateway"])
         self._servers.append(await serve(self._git, bind_loopback(self._listeners["git"])))
         for cluster in clusters:
@@ -186,6 +225,7 @@ class Services:
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(timeout=STOP_TIMEOUT_SECONDS)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(STOP_TIMEOUT_SECONDS)
+        self.registry.stop()
         self._doors.close()
         self._folder.control_socket.unlink(missing_ok=True)
 
@@ -195,6 +235,7 @@ class Services:
             self._gateway.stop(),
             *(server.stop(grace_seconds=0.2) for server in self._servers),
             *(webhook.close() for webhook in self._webhooks),
+            self.registry.close(),
         )
 
     # -- what is told of them ------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """What the supervisor answers: each verb, carried from the services' loop to the main thread where it must be."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fluxlab.clusters.local import LocalCluster
 from fluxlab.repository import known_clones
+from fluxlab.servers.chart_metadata import is_stand_in
 from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, RepositoryState, StepState
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ class SupervisorVerbs:
         """Let the gateway pass a host through."""
         self._supervisor.services.routes.allow(host)
 
+    async def serve_registry(self, host: str) -> None:
+        """Answer for an OCI registry at a public host."""
+        await self._supervisor.services.serve_registry(host)
+
     async def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL."""
         self._supervisor.services.serve_charts(url)
@@ -52,9 +58,12 @@ class SupervisorVerbs:
             error=record.error,
             folder=str(supervisor.folder.root),
             supervisor_pid=record.supervisor.pid,
-            components=tuple(
-                ComponentState(name=name, state="running", detail=f"127.0.0.1:{port}")
-                for name, port in services.ports.items()
+            components=(
+                *(
+                    ComponentState(name=name, state="running", detail=f"127.0.0.1:{port}")
+                    for name, port in services.ports.items()
+                ),
+                *self._registry(),
             ),
             clusters=tuple(map(self._cluster, supervisor.clusters)),
             repositories=(self._repository(),),
@@ -93,7 +102,33 @@ class SupervisorVerbs:
             clones=known_clones(self._supervisor.folder, repository.name),
         )
 
+    def _registry(self) -> tuple[ComponentState, ...]:
+        process = self._supervisor.services.registry.process
+        if process is None:
+            return ()
+        state, detail = ("running", "") if process.running else ("dead", str(process.died()))
+        pid = process.identity.pid if process.running else None
+        return (ComponentState(name=process.name, state=state, detail=detail, pid=pid, log=str(process.log)),)
+
     def _charts(self) -> tuple[ChartState, ...]:
+        return (*self._charts_over_http(), *self._charts_in_the_registry())
+
+    def _charts_in_the_registry(self) -> Iterator[ChartState]:
+        registry = self._supervisor.services.registry
+        if registry.process is None or not registry.process.running:
+            return
+        for stored in registry.stored():
+            if chart := stored.chart:
+                annotations = chart.get("annotations")
+                yield ChartState(
+                    repository=f"oci://{stored.host}/{stored.repository.rpartition('/')[0]}".rstrip("/"),
+                    name=str(chart.get("name")),
+                    version=str(chart.get("version")),
+                    stand_in=isinstance(annotations, dict) and is_stand_in(annotations),
+                    description=str(chart.get("description", "")),
+                )
+
+    def _charts_over_http(self) -> tuple[ChartState, ...]:
         return tuple(
             ChartState(
                 repository=url,

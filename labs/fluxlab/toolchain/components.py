@@ -126,6 +126,13 @@ COMPONENTS: tuple[Component, ...] = (
         version_output="v{version}",
     ),
     Component(
+        name="registry",
+        package="github.com/distribution/distribution/v3/cmd/registry",
+        module="github.com/distribution/distribution/v3",
+        variables=("github.com/distribution/distribution/v3/version.version=v{version}",),
+        version_output="v{version}",
+    ),
+    Component(
         name="toxiproxy",
         package="github.com/Shopify/toxiproxy/v2/cmd/server",
         module="github.com/Shopify/toxiproxy/v2",

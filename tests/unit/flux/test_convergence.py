@@ -305,12 +305,7 @@ def test_a_kustomization_that_is_being_deleted_is_waited_for(flux: Flux) -> None
     assert pending(flux.source(), going)[0][1].endswith("is being deleted")
 
 
-MISSING = (
-    "post build failed for 'ConfigMap.v1.[noGrp]/c': substitute from 'Secret/causely' error: "
-    'secrets "causely" not found'
-)
 FAILURES = [
-    ("BuildFailed", MISSING, "waiting"),
     ("BuildFailed", 'kustomize build failed: mapping key "apiVersion" already defined at line 1', "failed"),
     ("ArtifactFailed", "kustomization path not found: stat /tmp/x/apps: no such file or directory", "failed"),
     ("ArtifactFailed", "artifact not found", "waiting"),

@@ -47,6 +47,9 @@ class Verbs:
     async def allow(self, host: str) -> None:
         self._hear(f"allow {host}")
 
+    async def serve_registry(self, host: str) -> None:
+        self._hear(f"registry {host}")
+
     async def serve_charts(self, url: str) -> None:
         self._hear(f"charts {url}")
 

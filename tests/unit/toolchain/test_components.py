@@ -13,7 +13,7 @@ def test_the_set_is_what_a_lab_runs() -> None:
     assert set(BY_NAME) == {
         *("etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok"),
         *("source-controller", "kustomize-controller", "helm-controller", "notification-controller"),
-        *("flux", "helm", "toxiproxy"),
+        *("flux", "helm", "registry", "toxiproxy"),
     }
 
 

@@ -1,11 +1,12 @@
-"""Pass one HTTP request on to a server, body and answer streamed: for allowed hosts over plain HTTP."""
+"""Pass one HTTP request on to a server, body and answer streamed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
-from fluxlab.servers.asgi import Header, answer
+from .asgi import Header, answer
 
 if TYPE_CHECKING:
     import httpx
@@ -30,14 +31,26 @@ HOP_BY_HOP = frozenset(
 class Forwarder:
     """Sends requests on as they are; keeps connections to the servers open between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, unix_socket: Path | None = None) -> None:
+        """With `unix_socket` all requests go there, whatever host their URL names."""
+        self._unix_socket = unix_socket
         self._transport: httpx.AsyncHTTPTransport | None = None
 
-    async def forward(self, url: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the request of `scope` to `url` and its answer back; 502 when there is no answer."""
+    async def forward(
+        self,
+        url: str,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        change: Callable[[Header], Header] = lambda header: header,
+    ) -> None:
+        """Send the request of `scope` to `url` and its answer back, each header changed; 502 when there is none."""
         import httpx  # noqa: PLC0415  # 0.1 s that the start of a lab does not need
 
-        self._transport = self._transport or httpx.AsyncHTTPTransport(trust_env=False, retries=0)
+        self._transport = self._transport or httpx.AsyncHTTPTransport(
+            trust_env=False, retries=0, uds=str(self._unix_socket) if self._unix_socket else None
+        )
         request = httpx.Request(
             str(scope["method"]),
             url,
@@ -51,7 +64,7 @@ class Forwarder:
             await answer(send, 502, f"{request.url.host} gave no answer: {type(error).__name__}: {error}")
             return
         try:
-            await _send_response(response, send)
+            await _send_response(response, send, change)
         finally:
             await response.aclose()
 
@@ -85,8 +98,9 @@ def _request_headers(scope: Scope) -> list[Header]:
     return [*kept, (b"transfer-encoding", b"chunked")] if chunked else kept
 
 
-async def _send_response(response: "httpx.Response", send: Send) -> None:
-    headers = [(name.lower(), value) for name, value in response.headers.raw if name.lower() not in HOP_BY_HOP]
+async def _send_response(response: "httpx.Response", send: Send, change: Callable[[Header], Header]) -> None:
+    kept = [(name.lower(), value) for name, value in response.headers.raw if name.lower() not in HOP_BY_HOP]
+    headers = [change(header) for header in kept]
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     async for chunk in response.aiter_raw():
         await send({"type": "http.response.body", "body": chunk, "more_body": True})

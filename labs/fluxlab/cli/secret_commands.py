@@ -1,0 +1,51 @@
+"""secret set: values that must not enter git, nor any command line."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from .options import ClusterOption, LabOption, find_lab
+from .output import say
+
+app = typer.Typer(help="Secrets of a cluster.", no_args_is_help=True)
+
+
+@app.command("set")
+def set_secret(
+    place: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The Secret.")],
+    key: Annotated[str, typer.Argument(help="The key to set; the others stay.")],
+    lab: LabOption = None,
+    cluster: ClusterOption = None,
+    from_env: Annotated[
+        str | None, typer.Option("--from-env", metavar="VARIABLE", help="Take the value from there.")
+    ] = None,
+    *,
+    create_namespace: Annotated[bool, typer.Option(help="Create the namespace if it is not there.")] = False,
+) -> None:
+    """Set one key of a Secret. The value comes from a prompt, standard input or a variable, never from an argument."""
+    from fluxlab.clusters.secret import parse_place, trouble_with_substitution
+
+    chosen = find_lab(lab)
+    parse_place(place)
+    value = _value(place, key, from_env)
+    chosen.set_secret(place, key, value, cluster=cluster, create_namespace=create_namespace)
+    say(f"Secret {place} has {key}")
+    if trouble := trouble_with_substitution(value):
+        say(f"warning: the value holds {trouble}, which Flux's postBuild puts into YAML as it is")
+
+
+def _value(place: str, key: str, variable: str | None) -> str:
+    from fluxlab.errors import UsageError
+
+    if variable is not None:
+        if variable not in os.environ:
+            raise UsageError(f"there is no variable {variable!r}")
+        return os.environ[variable]
+    if sys.stdin.isatty():
+        return str(typer.prompt(f"{key} of Secret {place}", hide_input=True, err=True))
+    try:
+        return sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise UsageError("standard input holds no text (UTF-8)") from None

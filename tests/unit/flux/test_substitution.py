@@ -1,0 +1,113 @@
+"""Variables that manifests want and nobody sets: what is waited for, what never comes, and what to type."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import Resource
+from fluxlab.flux.pending import Outlook
+from fluxlab.flux.substitution import literal_variables, substitution_problem
+
+Build = Callable[..., KubeObject]
+GIT = """\
+version: ${VERSION}
+token: "${TOKEN}"
+again: ${TOKEN}
+optional: ${REGION:=eu} ${ZONE:-a}
+shell: $${HOME} $PATH
+"""
+FROM_SECRET = [{"kind": "Secret", "name": "agent"}]
+NOT_FOUND = "post build failed for 'X/y': substitute from 'Secret/agent' error: secrets \"agent\" not found"
+NOT_SET = "post build failed for 'X/y': envsubst error: variable substitution failed: variable not set (strict mode): "
+
+
+class Cluster:
+    """Secrets by namespace, found by name as the API finds them."""
+
+    def __init__(self, *namespaces: str) -> None:
+        self.namespaces = namespaces
+
+    def list(self, resource: Resource, *, query: Mapping[str, str]) -> Sequence[KubeObject]:
+        assert (resource.kind, query) == ("Secret", {"fieldSelector": "metadata.name=agent"})
+        return [KubeObject({"metadata": {"name": "agent", "namespace": each}}) for each in self.namespaces]
+
+
+def problem(build: Build, message: str, *namespaces: str, reason: str = "BuildFailed", **post_build: Any) -> Any:
+    kustomization = build(
+        "Kustomization",
+        "agent",
+        namespace="observability",
+        spec={"path": "./agent", "postBuild": {"substitute": {"VERSION": "1"}, **post_build}},
+        conditions={"Ready": ("False", reason, message)},
+    )
+    text = {"./agent": GIT}.__getitem__
+    return substitution_problem(kustomization, api=cast("KubeApi", Cluster(*namespaces)), text=text)
+
+
+def test_a_missing_secret_is_named_with_namespace_key_and_next_step(build: Build) -> None:
+    found = problem(build, NOT_FOUND, substituteFrom=FROM_SECRET)
+    assert found.outlook is Outlook.WAITING
+    assert found.why == (
+        "waits for Secret observability/agent with key TOKEN (fluxlab secret set observability/agent TOKEN)"
+    )
+
+
+def test_a_secret_of_that_name_in_another_namespace_is_pointed_out(build: Build) -> None:
+    found = problem(build, NOT_FOUND, "default", "causely", substituteFrom=FROM_SECRET)
+    assert found.outlook is Outlook.WAITING
+    assert "; there is one in namespace causely and default, but substituteFrom reads no namespace" in found.why
+
+
+def test_a_missing_key_is_waited_for_as_long_as_somebody_may_set_it(build: Build) -> None:
+    found = problem(build, f'{NOT_SET}"TOKEN"', substituteFrom=FROM_SECRET)
+    assert found.outlook is Outlook.WAITING
+    assert found.why == (
+        "waits for Secret observability/agent with key TOKEN (fluxlab secret set observability/agent TOKEN)"
+    )
+
+
+def test_a_variable_that_nobody_outside_of_git_sets_never_comes(build: Build) -> None:
+    found = problem(build, f'{NOT_SET}"TOKEN"')
+    assert found.outlook is Outlook.FAILED
+    assert "no substitute of its postBuild sets the variable TOKEN" in found.why
+
+
+@pytest.mark.parametrize("reason", ["ArtifactFailed", "HealthCheckFailed", "Progressing"])
+def test_another_failure_is_none_of_these(build: Build, reason: str) -> None:
+    assert problem(build, NOT_FOUND, reason=reason) is None
+
+
+def test_another_failed_build_is_none_of_these(build: Build) -> None:
+    assert problem(build, "kustomize build failed: no such file") is None
+
+
+# -- what was applied as it stands in git ----------------------------------------------------------------------------
+
+
+def release(build: Build, *values: str) -> KubeObject:
+    return build("HelmRelease", "agent", spec={"values": {"list": [{"deep": value} for value in values]}})
+
+
+def test_literal_variables_are_named(build: Build) -> None:
+    said = literal_variables(release(build, "v${VERSION}", "${TOKEN}", "x"), path="./agent", text=lambda _: "")
+    assert said.startswith("its spec holds ${TOKEN}, ${VERSION} as it stands in git")
+    assert "postBuild" not in said
+
+
+def test_a_post_build_in_a_kustomize_file_is_pointed_out(build: Build) -> None:
+    files = {"./agent": "kind: Kustomization\npostBuild:\n  substitute: {}\n"}
+    said = literal_variables(release(build, "${VERSION}"), path="./agent", text=files.__getitem__)
+    assert said.endswith("postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml")
+
+
+def test_a_post_build_where_it_belongs_is_no_mistake(build: Build) -> None:
+    files = {"./agent": "kind: Kustomization\nspec:\n  postBuild:\n    substitute: {}\n"}
+    said = literal_variables(release(build, "${VERSION}"), path="./agent", text=files.__getitem__)
+    assert "kustomization.yaml" not in said
+
+
+def test_without_variables_nothing_is_said(build: Build) -> None:
+    assert literal_variables(release(build, "$${ESCAPED}", "$PLAIN", "{}"), path="./agent", text=lambda _: "") == ""
