@@ -44,25 +44,27 @@ class CommandLine:
             words,
             env=self.environment,
             cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
+            **{
+                "stdin": subprocess.DEVNULL,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                "text": True,
+                **options,
+            },
         )
 
-    def run(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
+    def run(self, *arguments: str, timeout: float = 180, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments, **({} if stdin is None else {"stdin": subprocess.PIPE}))
         try:
-            stdout, stderr = process.communicate(timeout=timeout)
+            stdout, stderr = process.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             stdout, stderr = process.communicate()
             pytest.fail(f"fluxlab {' '.join(arguments)} did not end within {timeout} s\n{stdout}\n{stderr}")
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
-    def ok(self, *arguments: str, timeout: float = 180) -> str:
-        done = self.run(*arguments, timeout=timeout)
+    def ok(self, *arguments: str, timeout: float = 180, stdin: str | None = None) -> str:
+        done = self.run(*arguments, timeout=timeout, stdin=stdin)
         assert done.returncode == 0, f"fluxlab {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

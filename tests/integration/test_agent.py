@@ -1,0 +1,137 @@
+"""The observability agent: an OCI chart, and a token that is in etcd and nowhere else."""
+
+import base64
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from tests.integration.conftest import CommandLine
+
+pytestmark = pytest.mark.integration
+Eventually = Callable[..., object]
+PUBLIC = "oci://us-docker.pkg.dev/public-causely/public"
+SECRET = ("secret", "set", "causely/causely-secrets", "CAUSELY_TOKEN")
+TOKEN = "canary*$7f3-token/with+signs"
+ROTATED = "canary-rotated-91c2-token"
+
+
+@pytest.fixture
+def lab(fluxlab: CommandLine) -> CommandLine:
+    fluxlab.ok("up", "--name=agent")
+    return fluxlab
+
+
+def secret_of_the_release(lab: CommandLine) -> str:
+    """The token in the Secret that the chart makes, read by kubectl."""
+    done = lab.run("kubectl", "-n", "causely", "get", "secret", "causely-token", "-o", "jsonpath={.data.token}")
+    return base64.b64decode(done.stdout).decode() if done.returncode == 0 else ""
+
+
+def set_token(lab: CommandLine, value: str) -> None:
+    lab.having(TOKEN_HERE=value).ok(*SECRET, "--from-env=TOKEN_HERE")
+
+
+def spellings(value: str) -> set[bytes]:
+    """A value as it may lie around: raw, in base64 at any offset, URL-encoded, in JSON."""
+    raw = value.encode()
+    shifted = [base64.b64encode(b"x" * offset + raw)[4:-4] for offset in range(3)]
+    return {
+        raw,
+        base64.b64encode(raw).rstrip(b"="),
+        *shifted,
+        quote(value, safe="").encode(),
+        json.dumps(value)[1:-1].encode(),
+    }
+
+
+def holders(folder: Path, values: set[bytes]) -> list[str]:
+    """The files below a folder that hold any of the values."""
+    files = [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
+    regular = [path for path in files if path.is_file() and not path.is_symlink()]
+    return [str(path.relative_to(folder)) for path in regular if any(value in path.read_bytes() for value in values)]
+
+
+def test_the_scanner_finds_every_spelling(tmp_path: Path) -> None:
+    for number, spelling in enumerate(sorted(spellings(TOKEN))):
+        (tmp_path / f"{number}").write_bytes(b"before " + spelling + b" after")
+    assert len(holders(tmp_path, spellings(TOKEN))) == len(spellings(TOKEN))
+    assert holders(tmp_path, spellings(ROTATED)) == []
+
+
+def test_the_agent_waits_for_its_token_goes_on_by_itself_and_takes_a_new_one(
+    lab: CommandLine, eventually: Eventually
+) -> None:
+    lab.ok("apply", "observability-agent")
+    waiting = lab.run("wait", "--timeout=8")
+    assert waiting.returncode == 1
+    assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in waiting.stderr
+    assert "fluxlab secret set causely/causely-secrets CAUSELY_TOKEN" in waiting.stderr
+
+    lab.ok("kubectl", "-n", "causely", "create", "secret", "generic", "causely-secrets", "--from-literal=OTHER=x")
+    other = lab.run("wait", "--timeout=10")
+    assert other.returncode == 1
+    assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in other.stderr
+
+    set_token(lab, TOKEN)
+    eventually(lambda: secret_of_the_release(lab) == TOKEN, within=30)
+    lab.ok("wait")
+    set_token(lab, ROTATED)
+    eventually(lambda: secret_of_the_release(lab) == ROTATED, within=30)
+    kept = lab.ok("kubectl", "-n", "causely", "get", "secret", "causely-secrets", "-o", "jsonpath={.data.OTHER}")
+    assert base64.b64decode(kept) == b"x"  # the other key stays
+
+    told = lab.ok("status")
+    assert f"chart causely 0.0.136 at {PUBLIC} (a stand-in" in told
+    state = lab.state / "labs" / "agent"
+    values = spellings(TOKEN) | spellings(ROTATED)
+    assert any("etcd" in path for path in holders(state, values))  # where it belongs
+    assert [path for path in holders(state, values) if "/etcd/" not in path] == []
+
+
+def test_the_published_shape_is_explained(lab: CommandLine) -> None:
+    lab.ok("apply", "observability-agent-as-published")
+    done = lab.run("wait", "--timeout=30")
+    assert done.returncode == 1
+    assert "HelmRelease causely/causely: its spec holds" in done.stderr
+    assert "${CAUSELY_VERSION}" in done.stderr
+    assert "postBuild is a field of Flux's Kustomization" in done.stderr
+
+
+def test_a_secret_in_another_namespace_is_pointed_out(lab: CommandLine) -> None:
+    lab.ok(*SECRET[:2], "elsewhere/causely-secrets", "CAUSELY_TOKEN", "--create-namespace", stdin="some-token\n")
+    lab.ok("apply", "observability-agent")
+    done = lab.run("wait", "--timeout=8")
+    assert done.returncode == 1
+    assert "there is one in namespace elsewhere" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "said"),
+    [
+        (("causely-secrets", "KEY"), "x", "names no Secret"),
+        (("default/UPPER", "KEY"), "x", "names no Secret"),
+        (("default/name", "bad key"), "x", "is no key"),
+        (("default/name", "KEY"), "", "is empty"),
+        (("default/name", "KEY"), "\n", "is empty"),
+        (("nowhere/name", "KEY"), "x", "no namespace nowhere"),
+        (("default/name", "KEY", "--from-env=NOT_THERE"), "", "no variable 'NOT_THERE'"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_with_a_reason(
+    shared: CommandLine, arguments: tuple[str, ...], stdin: str, said: str
+) -> None:
+    done = shared.run("secret", "set", *arguments, stdin=stdin)
+    assert done.returncode == 64
+    assert said in done.stderr
+
+
+def test_a_value_that_substitution_would_change_is_set_with_a_warning(shared: CommandLine) -> None:
+    done = shared.run("secret", "set", "default/odd", "KEY", stdin='two\nlines "quoted"\n')
+    assert done.returncode == 0
+    assert "a line feed and a double quote" in done.stderr
+    read = shared.ok("kubectl", "-n", "default", "get", "secret", "odd", "-o", "jsonpath={.data.KEY}")
+    assert base64.b64decode(read) == b'two\nlines "quoted"'
+    shared.ok("kubectl", "-n", "default", "delete", "secret", "odd")
