@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 from measure import FLUXLAB, ROOT, Figure, arguments, command, report, state_of_its_own
@@ -18,6 +19,7 @@ from measure import FLUXLAB, ROOT, Figure, arguments, command, report, state_of_
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import JsonObject
 from fluxlab.clusters.resources import GIT_REPOSITORY, POD
+from fluxlab.clusters.secret import set_secret
 from fluxlab.errors import FluxlabError
 from fluxlab.state import LabFolder
 from fluxlab.toolchain import find
@@ -29,7 +31,7 @@ PROBE: JsonObject = {
     "metadata": {"name": "probe", "namespace": "default"},
     "spec": {"interval": "1h", "url": "https://github.com/acme/fleet.git"},
 }
-DEMO_PODS = 34
+DEMO_PODS, AGENT_PODS = 34, 2
 TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.01
 POLL_PODS_SECONDS = 0.05
@@ -57,7 +59,8 @@ def seconds_until(fact: Callable[[], bool], began: float, *, interval_seconds: f
 class Probe:
     """Watches one start from outside."""
 
-    def __init__(self, lab: str) -> None:
+    def __init__(self, lab: str, *, pods: int = DEMO_PODS) -> None:
+        self._pods = pods
         self._kubeconfig = LabFolder.named(lab).kubeconfig("flux-playground")
         self._api: KubeApi | None = None
         self._created = False
@@ -75,10 +78,15 @@ class Probe:
         return self._client().get(GIT_REPOSITORY, "probe", namespace="default").condition("Ready") is not None
 
     def demo_ready(self) -> bool:
-        """Whether all pods of the demo and of Flux are Ready."""
+        """Whether all pods of the scenarios and of Flux are Ready."""
         pods = self._client().list(POD)
         ready = [pod for pod in pods if (seen := pod.condition("Ready")) and seen.status == "True"]
-        return len(ready) == len(pods) == DEMO_PODS
+        return len(ready) == len(pods) == self._pods
+
+    def give_token(self) -> bool:
+        """Set the Secret that the agent waits for, as soon as the API takes it."""
+        set_secret(self._client(), "causely/causely-secrets", "CAUSELY_TOKEN", "a-token", create_namespace=True)
+        return True
 
 
 def start(*words: str) -> tuple[subprocess.Popen[bytes], float]:
@@ -107,15 +115,29 @@ def measure_empty(runs: int, samples: dict[str, list[float]], *, title: str) -> 
 
 
 def measure_demo(runs: int, samples: dict[str, list[float]]) -> None:
-    """`up` of the playground until every pod is Ready; the last one stays."""
+    """`up` with the demo until every pod is Ready; the last one stays."""
+    lab_file = Path(os.environ["FLUXLAB_STATE_DIR"]) / "demo.yaml"
+    lab_file.write_text("name: playground\nscenarios: [otel-demo]\n")
     for run in range(runs):
-        process, began = start("labs/playground.yaml")
+        process, began = start(str(lab_file))
         ready = seconds_until(Probe("playground").demo_ready, began, interval_seconds=POLL_PODS_SECONDS)
         samples["up with the demo: all pods Ready"].append(ready)
         process.wait()
         samples["up with the demo: command returns"].append(time.monotonic() - began)
         if run < runs - 1:
             samples["down with the demo"].append(command("down", "playground"))
+
+
+def measure_guide(runs: int, samples: dict[str, list[float]]) -> None:
+    """`up` of the playground, demo and agent, until every pod is Ready; the token is set as soon as possible."""
+    for _ in range(runs):
+        process, began = start("playground")
+        probe = Probe("playground", pods=DEMO_PODS + AGENT_PODS)
+        seconds_until(probe.give_token, began)
+        ready = seconds_until(probe.demo_ready, began, interval_seconds=POLL_PODS_SECONDS)
+        samples["up with demo and agent: all pods Ready"].append(ready)
+        process.wait()
+        command("down", "playground")
 
 
 def memory() -> dict[str, float]:
@@ -173,6 +195,7 @@ def main() -> None:
         for _ in range(min(3, options.runs)):
             without_a_seed(samples)
         measure_empty(options.runs, samples, title="up with a seed")
+        measure_guide(options.runs, samples)
         measure_demo(options.runs, samples)
         facts = {
             "pss_mb_after_the_rollout": memory(),

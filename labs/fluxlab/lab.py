@@ -180,8 +180,11 @@ class Lab:
         *,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         progress: Callable[[Sequence[Convergence]], None] = lambda _: None,
+        until_asked: bool = False,
     ) -> Sequence[Convergence]:
         """Wait until a commit (default: the branch's head) has arrived in every cluster.
+
+        With `until_asked` it is enough that whatever has not arrived waits for a person: for a Secret to be set.
 
         Returns the last look at each cluster. Raises ConvergenceError with all that has not arrived and why: at once
         for a terminal failure, else after the timeout.
@@ -211,6 +214,7 @@ class Lab:
                 look_again,
                 timeout_seconds=timeout_seconds,
                 progress=progress,
+                until_asked=until_asked,
                 explain=lambda: [fact for api in apis.values() for fact in stopped_controllers(api)],
             )
         finally:

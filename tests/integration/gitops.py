@@ -53,6 +53,15 @@ class Person:
         git("push", "--quiet", "origin", "HEAD:main", cwd=self.clone)
         return git("rev-parse", "HEAD", cwd=self.clone)
 
+    def change(self, file: str, before: str, after: str, message: str) -> str:
+        """Replace a text in a file, commit and push; returns the commit."""
+        target = self.clone / file
+        assert before in target.read_text()
+        target.write_text(target.read_text().replace(before, after))
+        git("commit", "--quiet", "--all", f"--message={message}", cwd=self.clone)
+        git("push", "--quiet", "origin", "HEAD:main", cwd=self.clone)
+        return git("rev-parse", "HEAD", cwd=self.clone)
+
     def sees(self, name: str, value: str) -> bool:
         """Whether kubectl shows the ConfigMap with that value."""
         answer = self.observer.kubectl("get", "configmap", name, "-o", "json", check=False)

@@ -88,6 +88,16 @@ def component(fluxlab: CommandLine, lab: str, name: str) -> psutil.Process:
     return components(fluxlab, lab)[name]
 
 
+def component_of(fluxlab: CommandLine, lab: str, cluster: str, name: str) -> psutil.Process:
+    """The process of one component of one of several clusters: it reads files of that cluster."""
+    place = f"/clusters/{cluster}/"
+    children = supervisor(fluxlab, lab).children()
+    words = {child: child.cmdline() for child in children if child.status() != psutil.STATUS_ZOMBIE}
+    found = [child for child, line in words.items() if Path(line[0]).name == name and place in " ".join(line)]
+    assert len(found) == 1, words
+    return found[0]
+
+
 def ended(process: psutil.Process) -> bool:
     """Whether a process has ended, whoever has not yet asked for its exit code."""
     try:

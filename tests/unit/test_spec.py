@@ -110,7 +110,7 @@ def test_a_spec_survives_the_json_in_which_a_lab_keeps_it(tmp_path: Path) -> Non
 
 def test_the_playground_of_this_repository_is_a_lab(tmp_path: Path) -> None:
     file = Path(__file__).parents[2] / "labs" / "playground.yaml"
-    assert load_spec(file).scenarios == ["otel-demo"]
+    assert load_spec(file).scenarios == ["otel-demo", "observability-agent"]
     assert tmp_path != file
 
 

@@ -45,6 +45,7 @@ def up(
 
 
 def _up(given: str | None, *, name: str | None, clone: Path | None, timeout: float, retain: bool) -> "LabStatus":
+    from fluxlab.flux.convergence import facts
     from fluxlab.lab import Lab
     from fluxlab.lab_files import find_lab_file
     from fluxlab.spec import LabSpec, load_spec
@@ -57,6 +58,7 @@ def _up(given: str | None, *, name: str | None, clone: Path | None, timeout: flo
         spec = spec.model_copy(update={"name": checked_name(name)})
     folder = LabFolder.named(spec.name)
     new = not folder.spec.exists()
+    asked: list[str] = []
     if not file and not new:
         spec = Lab(folder).spec  # as it was started
     with ticker() as tick:
@@ -65,11 +67,16 @@ def _up(given: str | None, *, name: str | None, clone: Path | None, timeout: flo
             if clone:
                 lab.repository.clone(clone.absolute())
             if spec.scenarios:
-                lab.converge(timeout_seconds=timeout, progress=lambda looks: tick(summary(looks)))
+                looks = lab.converge(
+                    timeout_seconds=timeout, progress=lambda looks: tick(summary(looks)), until_asked=True
+                )
+                asked = facts(looks)
         except KeyboardInterrupt:
             if new:
                 end(folder)
             raise
+    for line in asked:
+        say(line)
     return lab.status()
 
 

@@ -24,8 +24,11 @@ def converge(
     timeout_seconds: float,
     progress: Callable[[Sequence[Convergence]], None] = lambda _: None,
     explain: Callable[[], Sequence[str]] = tuple,
+    until_asked: bool = False,
 ) -> Sequence[Convergence]:
     """Look until all clusters have converged, and return that look; `explain` adds facts to a timeout.
+
+    With `until_asked` it is enough that whatever has not arrived waits for a person.
 
     Raises ConvergenceError at once when an object has failed terminally, else after the timeout.
     """
@@ -36,15 +39,16 @@ def converge(
         last = look_again()
         progress(last)
         if any(convergence.failures for convergence in last):
-            raise ConvergenceError(f"{_title(last)} failed", facts=_facts(last))
-        return last if last and all(convergence.converged for convergence in last) else None
+            raise ConvergenceError(f"{_title(last)} failed", facts=facts(last))
+        done = [seen.converged or (until_asked and seen.asks) for seen in last]
+        return last if last and all(done) else None
 
     try:
         return wait_until(arrived, what="converged", timeout_seconds=timeout_seconds, interval_seconds=LOOK_SECONDS)
     except WaitTimeoutError:
         raise ConvergenceError(
             f"{_title(last)} has not arrived within {timeout_seconds:g} s",
-            facts=[*_facts(last), *explain()],
+            facts=[*facts(last), *explain()],
             hint="fluxlab status; fluxlab flux get all -A",
         ) from None
 
@@ -53,15 +57,16 @@ def _title(last: Sequence[Convergence]) -> str:
     return f"commit {last[0].commit[:10]}" if last else "the commit"
 
 
-def _facts(last: Sequence[Convergence]) -> list[str]:
+def facts(last: Sequence[Convergence]) -> list[str]:
+    """What has not arrived and why, a line each, what can be helped first."""
     several = len(last) > 1
-    facts = [
+    lines = [
         f"{convergence.cluster}: {pending}" if several else str(pending)
         for convergence in last
         for pending in sorted(convergence.pending, key=lambda pending: pending.outlook)
     ]
-    more = len(facts) - QUOTED_PENDING
-    return [*facts[:QUOTED_PENDING], *([f"and {more} more"] if more > 0 else [])]
+    more = len(lines) - QUOTED_PENDING
+    return [*lines[:QUOTED_PENDING], *([f"and {more} more"] if more > 0 else [])]
 
 
 def stopped_controllers(api: KubeApi) -> list[str]:

@@ -58,6 +58,11 @@ class Convergence:
         return bool(self.arrived) and not self.pending
 
     @property
+    def asks(self) -> bool:
+        """Whether nothing is missing but what a person must give."""
+        return bool(self.arrived) and all(pending.outlook is Outlook.ASKING for pending in self.pending)
+
+    @property
     def failures(self) -> tuple[Pending, ...]:
         """What will not arrive at this revision."""
         return tuple(pending for pending in self.pending if pending.outlook is Outlook.FAILED)

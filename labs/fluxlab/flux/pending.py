@@ -9,6 +9,8 @@ from fluxlab.clusters.objects import KubeObject
 class Outlook(StrEnum):
     """Whether an object that is not there yet may still come."""
 
+    ASKING = "asking"
+    """It waits for what only a person can give: a Secret, whose value must not be in git."""
     WAITING = "waiting"
     FAILED = "failed"
     """Terminal: this revision will always fail here."""
@@ -29,6 +31,11 @@ class Pending:
 def waiting(subject: KubeObject, why: str) -> Pending:
     """An object that may still arrive."""
     return Pending(object=str(subject), outlook=Outlook.WAITING, why=why)
+
+
+def asking(subject: KubeObject, why: str) -> Pending:
+    """An object that arrives when a person gives what it asks for."""
+    return Pending(object=str(subject), outlook=Outlook.ASKING, why=why)
 
 
 def failed(subject: KubeObject, why: str) -> Pending:

@@ -6,20 +6,23 @@ The messages are those of kustomize-controller 1.9; the grammar is that of its e
 
 import re
 from collections.abc import Callable, Iterator
+from posixpath import join, normpath
 
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import Json, KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import CONFIG_MAP, SECRET
 
-from .pending import Pending, failed, waiting
+from .pending import Pending, asking, failed
 from .verdicts import current
 
+MOST_FOLDERS = 50
 Text = Callable[[str], str]
 """All that the files below a path of the repository say, at the commit that is waited for."""
 
 _NO_SOURCE = re.compile(r"substitute from '(Secret|ConfigMap)/([^']+)' error: .*not found")
 _UNSET = re.compile(r'variable not set \(strict mode\): "([^"]+)"')
 _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_BASE = re.compile(r"^\s*- (\.\./\S+)$", re.MULTILINE)
 _IN_A_KUSTOMIZE_FILE = re.compile(r"^postBuild:", re.MULTILINE)
 
 
@@ -32,12 +35,12 @@ def substitution_problem(kustomization: KubeObject, *, api: KubeApi, text: Text)
     if found := _NO_SOURCE.search(message):
         kind, name = found.groups()
         wanted = _unprovided(kustomization, text)
-        return waiting(kustomization, _waits_for(kustomization, kind, name, wanted) + _elsewhere(api, kind, name))
+        return asking(kustomization, _waits_for(kustomization, kind, name, wanted) + _elsewhere(api, kind, name))
     if found := _UNSET.search(message):
         sources = list(_sources(kustomization))
         if not sources:
             return failed(kustomization, f"no substitute of its postBuild sets the variable {found[1]}: {message}")
-        return waiting(
+        return asking(
             kustomization, " or ".join(_waits_for(kustomization, kind, name, [found[1]]) for kind, name in sources)
         )
     return None
@@ -49,7 +52,7 @@ def literal_variables(subject: KubeObject, *, path: str, text: Text) -> str:
     if not names:
         return ""
     said = f"its spec holds {', '.join(f'${{{name}}}' for name in names)} as it stands in git: nothing substitutes it"
-    if _IN_A_KUSTOMIZE_FILE.search(text(path)):
+    if _IN_A_KUSTOMIZE_FILE.search(with_bases(path, text)):
         said += "; postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml"
     return said
 
@@ -73,10 +76,23 @@ def _elsewhere(api: KubeApi, kind: str, name: str) -> str:
     return f"; there is one in namespace {places}, but substituteFrom reads no namespace but the Kustomization's own"
 
 
+def with_bases(path: str, text: Text) -> str:
+    """What a folder and the folders that its overlays build on (`- ../../base/app`) say, as far as that can be seen."""
+    waiting, seen, said = [normpath(path)], set[str](), []
+    while waiting and len(seen) < MOST_FOLDERS:
+        folder = waiting.pop()
+        if folder in seen or folder.startswith(".."):
+            continue
+        seen.add(folder)
+        said.append(text(folder))
+        waiting.extend(normpath(join(folder, base)) for base in _BASE.findall(said[-1]))
+    return "\n".join(said)
+
+
 def _unprovided(kustomization: KubeObject, text: Text) -> list[str]:
     """The variables that the manifests want and the Kustomization itself does not set, in order."""
     given = dig(kustomization.raw, "spec", "postBuild", "substitute")
-    wanted = dict.fromkeys(_VARIABLE.findall(text(text_at(kustomization.raw, "spec", "path"))))
+    wanted = dict.fromkeys(_VARIABLE.findall(with_bases(text_at(kustomization.raw, "spec", "path"), text)))
     return [name for name in wanted if not isinstance(given, dict) or name not in given]
 
 

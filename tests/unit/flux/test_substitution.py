@@ -9,7 +9,7 @@ from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import Resource
 from fluxlab.flux.pending import Outlook
-from fluxlab.flux.substitution import literal_variables, substitution_problem
+from fluxlab.flux.substitution import literal_variables, substitution_problem, with_bases
 
 Build = Callable[..., KubeObject]
 GIT = """\
@@ -43,27 +43,37 @@ def problem(build: Build, message: str, *namespaces: str, reason: str = "BuildFa
         spec={"path": "./agent", "postBuild": {"substitute": {"VERSION": "1"}, **post_build}},
         conditions={"Ready": ("False", reason, message)},
     )
-    text = {"./agent": GIT}.__getitem__
+    text = {"agent": GIT}.__getitem__
     return substitution_problem(kustomization, api=cast("KubeApi", Cluster(*namespaces)), text=text)
 
 
 def test_a_missing_secret_is_named_with_namespace_key_and_next_step(build: Build) -> None:
     found = problem(build, NOT_FOUND, substituteFrom=FROM_SECRET)
-    assert found.outlook is Outlook.WAITING
+    assert found.outlook is Outlook.ASKING
     assert found.why == (
         "waits for Secret observability/agent with key TOKEN (fluxlab secret set observability/agent TOKEN)"
     )
 
 
+def test_an_overlay_wants_what_its_bases_want() -> None:
+    files = {
+        "environments/staging/agent": "resources:\n- ../../base/agent\n- ../agent\n- ../../../../outside\nA",
+        "environments/base/agent": "resources:\n- release.yaml\n- ../common\nB",
+        "environments/base/common": "- ../agent\nC",
+    }
+    said = with_bases("./environments/staging/agent", files.__getitem__)
+    assert [line for line in said.splitlines() if line.isupper()] == ["A", "B", "C"]
+
+
 def test_a_secret_of_that_name_in_another_namespace_is_pointed_out(build: Build) -> None:
     found = problem(build, NOT_FOUND, "default", "causely", substituteFrom=FROM_SECRET)
-    assert found.outlook is Outlook.WAITING
+    assert found.outlook is Outlook.ASKING
     assert "; there is one in namespace causely and default, but substituteFrom reads no namespace" in found.why
 
 
 def test_a_missing_key_is_waited_for_as_long_as_somebody_may_set_it(build: Build) -> None:
     found = problem(build, f'{NOT_SET}"TOKEN"', substituteFrom=FROM_SECRET)
-    assert found.outlook is Outlook.WAITING
+    assert found.outlook is Outlook.ASKING
     assert found.why == (
         "waits for Secret observability/agent with key TOKEN (fluxlab secret set observability/agent TOKEN)"
     )
@@ -98,13 +108,13 @@ def test_literal_variables_are_named(build: Build) -> None:
 
 
 def test_a_post_build_in_a_kustomize_file_is_pointed_out(build: Build) -> None:
-    files = {"./agent": "kind: Kustomization\npostBuild:\n  substitute: {}\n"}
+    files = {"agent": "kind: Kustomization\npostBuild:\n  substitute: {}\n"}
     said = literal_variables(release(build, "${VERSION}"), path="./agent", text=files.__getitem__)
     assert said.endswith("postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml")
 
 
 def test_a_post_build_where_it_belongs_is_no_mistake(build: Build) -> None:
-    files = {"./agent": "kind: Kustomization\nspec:\n  postBuild:\n    substitute: {}\n"}
+    files = {"agent": "kind: Kustomization\nspec:\n  postBuild:\n    substitute: {}\n"}
     said = literal_variables(release(build, "${VERSION}"), path="./agent", text=files.__getitem__)
     assert "kustomization.yaml" not in said
 

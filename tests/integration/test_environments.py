@@ -1,0 +1,86 @@
+"""Two environments: one repository, two clusters, base and overlays, a Secret each, and no effect on one another."""
+
+import base64
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.integration.conftest import CommandLine, Observer, command_lines
+from tests.integration.gitops import Person
+from tests.integration.traces import component_of, ended
+
+pytestmark = pytest.mark.integration
+Eventually = Callable[..., object]
+LAB = "staging-production"
+BASE = "environments/base/oteldemo/oteldemo.yaml"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    for command_line in command_lines(tmp_path_factory.mktemp("environments")):
+        told = command_line.run("up", LAB, "--clone=fleet")
+        assert told.returncode == 0, told.stderr
+        for name in ("staging", "production"):
+            waits = f"{name}: Kustomization causely/causely: waits for Secret causely/causely-secrets with key"
+            assert f"{waits} CAUSELY_TOKEN" in told.stderr
+            words = ("causely/causely-secrets", "CAUSELY_TOKEN", f"--cluster={name}")
+            command_line.ok("secret", "set", *words, stdin=f"token-of-{name}\n")
+        command_line.ok("wait")
+        yield command_line
+
+
+def token(cluster: Observer) -> str:
+    found = cluster.kubectl("get", "-n=causely", "secret/causely-token", "-o=jsonpath={.data.token}")
+    return base64.b64decode(found).decode()
+
+
+def replicas(cluster: Observer, name: str) -> int:
+    return int(cluster.get("-n=otel-demo", f"deployment/{name}")["spec"]["replicas"])
+
+
+def test_each_cluster_has_what_the_overlays_say_and_a_secret_of_its_own(lab: CommandLine) -> None:
+    staging, production = (lab.observer(LAB, name) for name in ("staging", "production"))
+    assert (token(staging), token(production)) == ("token-of-staging", "token-of-production")
+    assert (replicas(staging, "frontend"), replicas(production, "frontend")) == (1, 2)
+    for name, cluster in (("staging", staging), ("production", production)):
+        seen = cluster.get("-n=causely", "configmap/causely")["data"]["cluster_name"]
+        assert seen == name
+
+
+def test_a_commit_to_the_base_converges_in_both(lab: CommandLine) -> None:
+    person = Person.of(lab, LAB)
+    commit = person.change(BASE, "        replicas: 1", "        replicas: 3", "Scale cart everywhere (#7)")
+    told = lab.run("wait", commit)
+    assert told.returncode == 0, told.stderr
+    assert {replicas(lab.observer(LAB, name), "cart") for name in ("staging", "production")} == {3}
+
+
+def test_kubectl_and_flux_speak_to_the_chosen_cluster(lab: CommandLine) -> None:
+    for name in ("staging", "production"):
+        server = lab.ok("kubectl", "--cluster", name, "config", "view", "--minify", "-o=jsonpath={..server}")
+        text = (lab.state / "labs" / LAB / "clusters" / name / "kubeconfig").read_text()
+        assert server in text
+    refused = lab.run("secret", "set", "causely/x", "KEY", stdin="value")
+    assert refused.returncode == 64
+    assert "--cluster" in refused.stderr
+
+
+def test_the_death_of_one_api_server_is_not_noticed_in_the_other(lab: CommandLine, eventually: Eventually) -> None:
+    production = lab.observer(LAB, "production")
+    victim = component_of(lab, LAB, "staging", "kube-apiserver")
+    victim.kill()
+    eventually(lambda: ended(victim))
+    person = Person.of(lab, LAB)
+    commit = person.change(BASE, "        replicas: ", "        replicas: 2  # was ", "Scale cart down (#8)")
+    eventually(lambda: replicas(production, "cart") == 2, within=60)
+
+    status = lab.run("status")
+    assert status.returncode == 1
+    assert "staging/kube-apiserver" in status.stdout
+    assert "killed by SIGKILL" in status.stdout
+    unknown = lab.run("wait", commit, "--timeout=10")
+    assert unknown.returncode == 2
+    assert "does not answer" in unknown.stderr
+
+    assert "staging/kube-apiserver" in lab.run("up", f"--name={LAB}").stderr
+    lab.ok("wait", commit)
+    assert replicas(lab.observer(LAB, "staging"), "cart") == 2
