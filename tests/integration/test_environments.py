@@ -19,11 +19,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     for command_line in command_lines(tmp_path_factory.mktemp("environments")):
         told = command_line.run("up", LAB, "--clone=fleet")
         assert told.returncode == 0, told.stderr
-        for name in ("staging", "production"):
-            waits = f"{name}: Kustomization causely/causely: waits for Secret causely/causely-secrets with key"
-            assert f"{waits} CAUSELY_TOKEN" in told.stderr
-            words = ("causely/causely-secrets", "CAUSELY_TOKEN", f"--cluster={name}")
-            command_line.ok("secret", "set", *words, stdin=f"token-of-{name}\n")
+        shown = [line.split("#")[0].split() for line in told.stdout.splitlines() if "fluxlab secret set" in line]
+        assert [words[-1] for words in shown] == ["staging", "production"]
+        for words in shown:  # as the screen says
+            command_line.ok(*words[1:], stdin=f"token-of-{words[-1]}\n")
         command_line.ok("wait")
         yield command_line
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ from .options import LabArgument, LabFileArgument, LabOption, Output, OutputOpti
 from .output import say, show_error, summary, table, ticker
 
 if TYPE_CHECKING:
+    from fluxlab.flux.look import Convergence
+    from fluxlab.lab import Lab
     from fluxlab.status import LabStatus
 
 SIMULATED = "pods are simulated by KWOK: they have no containers, and become Ready by themselves"
@@ -35,17 +38,19 @@ def up(
     from fluxlab.supervisor.starter import loading_early
 
     with loading_early():  # before the libraries below, which take as long as those of a supervisor
-        state = _up(file, name=name, clone=clone, timeout=timeout, retain=retain)
+        lab, looks = _up(file, name=name, clone=clone, timeout=timeout, retain=retain)
+        state = lab.status()
     if output is Output.JSON:
         print(state.model_dump_json(indent=2))
     else:
         _print_status(state)
-        _print_next(state)
+        _print_next(state, looks)
     raise typer.Exit(0 if state.well else 1)
 
 
-def _up(given: str | None, *, name: str | None, clone: Path | None, timeout: float, retain: bool) -> "LabStatus":
-    from fluxlab.flux.convergence import facts
+def _up(
+    given: str | None, *, name: str | None, clone: Path | None, timeout: float, retain: bool
+) -> tuple["Lab", Sequence["Convergence"]]:
     from fluxlab.lab import Lab
     from fluxlab.lab_files import find_lab_file
     from fluxlab.spec import LabSpec, load_spec
@@ -58,7 +63,7 @@ def _up(given: str | None, *, name: str | None, clone: Path | None, timeout: flo
         spec = spec.model_copy(update={"name": checked_name(name)})
     folder = LabFolder.named(spec.name)
     new = not folder.spec.exists()
-    asked: list[str] = []
+    looks: Sequence[Convergence] = ()
     if not file and not new:
         spec = Lab(folder).spec  # as it was started
     with ticker() as tick:
@@ -70,20 +75,21 @@ def _up(given: str | None, *, name: str | None, clone: Path | None, timeout: flo
                 looks = lab.converge(
                     timeout_seconds=timeout, progress=lambda looks: tick(summary(looks)), until_asked=True
                 )
-                asked = facts(looks)
         except KeyboardInterrupt:
             if new:
                 end(folder)
             raise
-    for line in asked:
-        say(line)
-    return lab.status()
+    return lab, looks
 
 
-def _print_next(state: "LabStatus") -> None:
+def _print_next(state: "LabStatus", looks: Sequence["Convergence"]) -> None:
     clones = [clone for repository in state.repositories for clone in repository.clones]
     lab = f" --lab {state.name}" if state.name != "playground" else ""
     print("\nnext:")
+    for look in looks:
+        cluster = f" --cluster {look.cluster}" if len(looks) > 1 else ""
+        for pending in look.pending:
+            print(f"  {pending.next}{lab}{cluster}    # {pending.object} {pending.why}")
     print(f"  fluxlab flux{lab} get all -A")
     print(f"  fluxlab kubectl{lab} get pods -A")
     if clones:

@@ -23,9 +23,11 @@ class Pending:
     object: str
     outlook: Outlook
     why: str
+    next: str = ""
+    """What a person may type to help."""
 
     def __str__(self) -> str:
-        return f"{self.object}: {self.why}"
+        return f"{self.object}: {self.why}" + (f" ({self.next})" if self.next else "")
 
 
 def waiting(subject: KubeObject, why: str) -> Pending:
@@ -33,9 +35,9 @@ def waiting(subject: KubeObject, why: str) -> Pending:
     return Pending(object=str(subject), outlook=Outlook.WAITING, why=why)
 
 
-def asking(subject: KubeObject, why: str) -> Pending:
+def asking(subject: KubeObject, why: str, *, next_: str = "") -> Pending:
     """An object that arrives when a person gives what it asks for."""
-    return Pending(object=str(subject), outlook=Outlook.ASKING, why=why)
+    return Pending(object=str(subject), outlook=Outlook.ASKING, why=why, next=next_)
 
 
 def failed(subject: KubeObject, why: str) -> Pending:

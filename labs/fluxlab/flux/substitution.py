@@ -35,14 +35,14 @@ def substitution_problem(kustomization: KubeObject, *, api: KubeApi, text: Text)
     if found := _NO_SOURCE.search(message):
         kind, name = found.groups()
         wanted = _unprovided(kustomization, text)
-        return asking(kustomization, _waits_for(kustomization, kind, name, wanted) + _elsewhere(api, kind, name))
+        why = _waits_for(kustomization, kind, name, wanted) + _elsewhere(api, kind, name)
+        return asking(kustomization, why, next_=_next_step(kustomization, [(kind, name)], wanted))
     if found := _UNSET.search(message):
         sources = list(_sources(kustomization))
         if not sources:
             return failed(kustomization, f"no substitute of its postBuild sets the variable {found[1]}: {message}")
-        return asking(
-            kustomization, " or ".join(_waits_for(kustomization, kind, name, [found[1]]) for kind, name in sources)
-        )
+        why = " or ".join(_waits_for(kustomization, kind, name, [found[1]]) for kind, name in sources)
+        return asking(kustomization, why, next_=_next_step(kustomization, sources, [found[1]]))
     return None
 
 
@@ -58,13 +58,13 @@ def literal_variables(subject: KubeObject, *, path: str, text: Text) -> str:
 
 
 def _waits_for(kustomization: KubeObject, kind: str, name: str, keys: list[str]) -> str:
-    place = f"{kustomization.namespace}/{name}"
     named = f" with key {' and '.join(keys)}" if keys else ""
-    return f"waits for {kind} {place}{named}{_next_step(kind, place, keys)}"
+    return f"waits for {kind} {kustomization.namespace}/{name}{named}"
 
 
-def _next_step(kind: str, place: str, keys: list[str]) -> str:
-    return f" (fluxlab secret set {place} {keys[0]})" if kind == SECRET.kind and keys else ""
+def _next_step(kustomization: KubeObject, sources: list[tuple[str, str]], keys: list[str]) -> str:
+    names = [name for kind, name in sources if kind == SECRET.kind]
+    return f"fluxlab secret set {kustomization.namespace}/{names[0]} {keys[0]}" if names and keys else ""
 
 
 def _elsewhere(api: KubeApi, kind: str, name: str) -> str:

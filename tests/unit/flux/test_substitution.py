@@ -50,9 +50,9 @@ def problem(build: Build, message: str, *namespaces: str, reason: str = "BuildFa
 def test_a_missing_secret_is_named_with_namespace_key_and_next_step(build: Build) -> None:
     found = problem(build, NOT_FOUND, substituteFrom=FROM_SECRET)
     assert found.outlook is Outlook.ASKING
-    assert found.why == (
-        "waits for Secret observability/agent with key TOKEN (fluxlab secret set observability/agent TOKEN)"
-    )
+    assert found.why == "waits for Secret observability/agent with key TOKEN"
+    assert found.next == "fluxlab secret set observability/agent TOKEN"
+    assert str(found).endswith(f"{found.why} ({found.next})")
 
 
 def test_an_overlay_wants_what_its_bases_want() -> None:
@@ -74,9 +74,9 @@ def test_a_secret_of_that_name_in_another_namespace_is_pointed_out(build: Build)
 def test_a_missing_key_is_waited_for_as_long_as_somebody_may_set_it(build: Build) -> None:
     found = problem(build, f'{NOT_SET}"TOKEN"', substituteFrom=FROM_SECRET)
     assert found.outlook is Outlook.ASKING
-    assert found.why == (
-        "waits for Secret observability/agent with key TOKEN (fluxlab secret set observability/agent TOKEN)"
-    )
+    assert found.why == "waits for Secret observability/agent with key TOKEN"
+    assert found.next == "fluxlab secret set observability/agent TOKEN"
+    assert str(found).endswith(f"{found.why} ({found.next})")
 
 
 def test_a_variable_that_nobody_outside_of_git_sets_never_comes(build: Build) -> None:
