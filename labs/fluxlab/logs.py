@@ -12,8 +12,8 @@ FOLLOW_SECONDS = 0.2
 
 
 def log_files(folder: LabFolder) -> Mapping[str, Path]:
-    """The logs of a lab by component: `supervisor`, `gateway` and `cluster/component`."""
-    files = {"supervisor": folder.supervisor_log, "gateway": folder.gateway_log}
+    """The logs of a lab by component: `supervisor`, `gateway`, `registry` and `cluster/component`."""
+    files = {"supervisor": folder.supervisor_log, "gateway": folder.gateway_log, "registry": folder.registry_log}
     for file in sorted((folder.root / "clusters").glob("*/logs/*.log")):
         files[f"{file.parent.parent.name}/{file.stem}"] = file
     return {name: file for name, file in files.items() if file.exists()}

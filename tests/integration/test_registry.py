@@ -126,6 +126,19 @@ def test_a_registry_that_dies_is_told_of_and_repaired_with_its_content(
     assert "latest" in lab.ok("flux", "list", "artifacts", "oci://ghcr.io/acme/kept")
 
 
+def test_a_registry_that_hangs_is_told_of_and_repaired(lab: CommandLine) -> None:
+    victim = component(lab, "oci", "registry")
+    victim.suspend()
+    status = lab.run("status")
+    assert status.returncode == 1
+    assert "does not answer" in status.stdout
+    assert "started again: registry" in lab.run("up", "--name=oci").stderr
+    assert component(lab, "oci", "registry").pid != victim.pid
+    lab.ok("status")
+    lab.ok("restart", "registry")
+    lab.ok("status")
+
+
 def test_nobody_comes_in_by_another_door(lab: CommandLine) -> None:
     registry = component(lab, "oci", "registry")
     assert [each.laddr for each in registry.net_connections("tcp")] == []

@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fluxlab.files import make_private, write_private
 from fluxlab.host import socket_address
 from fluxlab.processes import ManagedProcess, ProcessGroup, last_words
-from fluxlab.unix_http import ask
+from fluxlab.unix_http import Answer, ask
 from fluxlab.waiting import wait_until
 
 from .asgi import Header, answer, asked_by
@@ -22,6 +23,7 @@ from .forward import Forwarder
 NAME = "registry"
 SOCKET = "registry.sock"
 READY_TIMEOUT_SECONDS = 20
+ASK_TIMEOUT_SECONDS = 1
 STOP_GRACE_SECONDS = 1
 READING = frozenset({"GET", "HEAD"})
 CHART_CONFIG = "application/vnd.cncf.helm.config.v1+json"
@@ -90,14 +92,29 @@ class Registry:
 
     def _answers(self) -> bool:
         self._processes.check(NAME)
+        return self.trouble() == ""
+
+    def trouble(self) -> str:
+        """Why it does not serve; empty when it does, or was never started."""
+        if self.process is None:
+            return ""
+        if not self.process.running:
+            return str(self.process.died())
         try:
-            return ask(self._folder / SOCKET, "GET", "/v2/").status == 200  # noqa: PLR2004 # OK, as the OCI spec has it
-        except OSError:
-            return False
+            status = self._ask("/v2/").status
+        except OSError as error:
+            return f"it does not answer: {error}"
+        return "" if status == HTTPStatus.OK else f"it answers {status}"
+
+    def _ask(self, path: str, *, accept: str = "*/*") -> Answer:
+        return ask(self._folder / SOCKET, "GET", path, accept=accept, timeout=ASK_TIMEOUT_SECONDS)
 
     def stop(self) -> None:
-        """End the program and let go of its socket."""
+        """End the program."""
         self._processes.stop(NAME, grace_seconds=STOP_GRACE_SECONDS)
+
+    def release(self) -> None:
+        """Let go of its socket."""
         self._doors.close()
 
     async def close(self) -> None:
@@ -123,11 +140,11 @@ class Registry:
         ]
 
     def _list(self, path: str, field: str) -> list[str]:
-        found = ask(self._folder / SOCKET, "GET", path).json().get(field)
+        found = self._ask(path).json().get(field)
         return [str(entry) for entry in found] if isinstance(found, list) else []
 
     def _stored(self, name: str, tag: str) -> Stored:
-        heard = ask(self._folder / SOCKET, "GET", f"/v2/{name}/manifests/{tag}", accept=MANIFEST)
+        heard = self._ask(f"/v2/{name}/manifests/{tag}", accept=MANIFEST)
         digest = heard.headers.get("docker-content-digest", "")
         if digest not in self._known:
             self._known[digest] = self._chart(name, heard.json())
@@ -138,7 +155,7 @@ class Registry:
         config = manifest.get("config")
         if not isinstance(config, Mapping) or config.get("mediaType") != CHART_CONFIG:
             return None
-        return ask(self._folder / SOCKET, "GET", f"/v2/{name}/blobs/{config['digest']}").json()
+        return self._ask(f"/v2/{name}/blobs/{config['digest']}").json()
 
 
 def _config(folder: Path) -> dict[str, object]:

@@ -217,7 +217,12 @@ class Supervisor:
         return [*self.services.repair(), *parts]
 
     def restart(self, component: str) -> None:
-        """Stop and start `cluster/component` (or just `component` with one cluster). Main thread only."""
+        """Stop and start `cluster/component` (or just `component` with one cluster), or the registry.
+
+        Main thread only.
+        """
+        if self.services.restart(component):
+            return
         name, _, part = component.rpartition("/")
         spec = self.spec.cluster(name or None)
         next(cluster for cluster in self.clusters if cluster.name == spec.name).restart(part)

@@ -28,6 +28,7 @@ from fluxlab.servers.git import GitServer
 from fluxlab.servers.git_repositories import GitRepositories, GitRepository
 from fluxlab.servers.http import HttpServer, bind_loopback, serve
 from fluxlab.servers.oci import registry_host
+from fluxlab.servers.registry import NAME as REGISTRY
 from fluxlab.servers.registry import Registry
 from fluxlab.servers.webhook import Delivery, Webhook
 from fluxlab.spec import LabSpec
@@ -175,16 +176,20 @@ class Services:
 
     def repair(self) -> list[str]:
         """Start again what died; returns the names."""
-        process = self.registry.process
-        if process is None or process.running:
-            return []
+        return [REGISTRY] if self.registry.trouble() and self.restart(REGISTRY) else []
 
-        async def start() -> None:
+    def restart(self, part: str) -> bool:
+        """Stop and start the registry, if that is meant and it was ever started."""
+        if part != REGISTRY or self.registry.process is None:
+            return False
+
+        async def start() -> None:  # in the loop, whose thread lives as long as the lab
             self.registry.start()
 
+        self.registry.stop()
         self.run(start())
         self.registry.await_answer()
-        return [process.name]
+        return True
 
     def _connect_pushes(self, cluster: LocalCluster) -> None:
         path = bootstrap.receiver_path(self._receiver_token)
@@ -226,6 +231,7 @@ class Services:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(STOP_TIMEOUT_SECONDS)
         self.registry.stop()
+        self.registry.release()
         self._doors.close()
         self._folder.control_socket.unlink(missing_ok=True)
 

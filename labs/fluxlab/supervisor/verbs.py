@@ -103,19 +103,20 @@ class SupervisorVerbs:
         )
 
     def _registry(self) -> tuple[ComponentState, ...]:
-        process = self._supervisor.services.registry.process
-        if process is None:
+        registry = self._supervisor.services.registry
+        if (process := registry.process) is None:
             return ()
-        state, detail = ("running", "") if process.running else ("dead", str(process.died()))
+        trouble = registry.trouble()
         pid = process.identity.pid if process.running else None
-        return (ComponentState(name=process.name, state=state, detail=detail, pid=pid, log=str(process.log)),)
+        state = "dead" if trouble else "running"
+        return (ComponentState(name=process.name, state=state, detail=trouble, pid=pid, log=str(process.log)),)
 
     def _charts(self) -> tuple[ChartState, ...]:
         return (*self._charts_over_http(), *self._charts_in_the_registry())
 
     def _charts_in_the_registry(self) -> Iterator[ChartState]:
         registry = self._supervisor.services.registry
-        if registry.process is None or not registry.process.running:
+        if registry.process is None or registry.trouble():
             return
         for stored in registry.stored():
             if chart := stored.chart:
