@@ -22,14 +22,14 @@ def make_private(folder: Path) -> Path:
     return folder
 
 
-def write_private(path: Path, content: bytes | str) -> Path:
+def write_private(path: Path, content: bytes | str, *, mode: int = 0o600) -> Path:
     """Write a file that only its owner can read, whole or not at all."""
     make_private(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)  # also under a umask that takes rights from the owner
+            os.fchmod(descriptor, mode)  # also under a umask that takes rights from the owner
             file.write(content.encode() if isinstance(content, str) else content)
         temporary.replace(path)
     except BaseException:

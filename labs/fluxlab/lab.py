@@ -2,7 +2,8 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 from .clusters.api import KubeApi
@@ -191,6 +192,7 @@ class Lab:
         """
         repository = self.repository
         wanted = repository.resolve(commit) if commit else repository.head()
+        text = cache(partial(repository.text, wanted))
         apis = {cluster.name: self.api(cluster.name) for cluster in self.spec.clusters}
 
         def look_again() -> Sequence[Convergence]:
@@ -205,9 +207,9 @@ class Lab:
                 branch=repository.branch,
                 commit=wanted,
                 accepted=accepted,
-                text=partial(repository.text, wanted),
+                text=text,
             )
-            return [look(api, target, cluster=name) for name, api in apis.items()]
+            return [self._addressed(look(api, target, cluster=name)) for name, api in apis.items()]
 
         try:
             return converge(
@@ -220,3 +222,10 @@ class Lab:
         finally:
             for api in apis.values():
                 api.close()
+
+    def _addressed(self, seen: Convergence) -> Convergence:
+        """With commands that say which lab and which cluster they are for, where that is not plain."""
+        lab = f" --lab {self.name}" if self.name != LabSpec().name else ""
+        cluster = f" --cluster {seen.cluster}" if len(self.spec.clusters) > 1 else ""
+        pending = (replace(each, next=f"{each.next}{lab}{cluster}") if each.next else each for each in seen.pending)
+        return replace(seen, pending=tuple(pending))

@@ -85,7 +85,7 @@ class Repository:
     def text(self, commit: str, path: str) -> str:
         """All lines of the text files below a path at a commit; empty where there are none."""
         try:
-            return self._bare_git("grep", "-h", "-I", "-e", "", commit, "--", path.removeprefix("./") or ".")
+            return self._bare_git("grep", "-h", "-I", "-e", "", commit, "--", path.strip("/") or ".")
         except CommandError:
             return ""
 

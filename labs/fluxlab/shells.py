@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from .files import make_private, write_private
 from .state import LabFolder
-from .supervisor.way_out import way_out
 from .toolchain import find
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def shell_environment(lab: "Lab", *, cluster: str | None = None) -> dict[str, st
     clusters = [lab.spec.cluster(cluster)] if cluster else lab.spec.clusters
     kubeconfigs = [str(lab.kubeconfig(each.name)) for each in clusters]
     tools = find()
-    folder = lab.folder.root / "bin"
+    folder = tools_folder(lab)
     make_private(folder)
     for tool in TOOLS:
         _write_tool(folder / tool, tools.binary(tool), lab.folder)
@@ -33,11 +32,17 @@ def shell_environment(lab: "Lab", *, cluster: str | None = None) -> dict[str, st
     }
 
 
+def tools_folder(lab: "Lab") -> Path:
+    """Where a lab's kubectl, flux and helm are."""
+    return lab.folder.root / "bin"
+
+
 def _write_tool(file: Path, binary: Path, folder: LabFolder) -> None:
-    """A command that runs a tool, through the gateway if it speaks to public hosts: nothing else in a shell should."""
-    variables = way_out(folder) if file.name in GATEWAY_TOOLS else {}
-    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    text = f'#!/bin/sh\n{words} exec {shlex.quote(str(binary))} "$@"\n'
-    if not file.is_file() or file.is_symlink() or file.read_text() != text:
-        file.unlink(missing_ok=True)
-        write_private(file, text).chmod(0o700)
+    """A command that runs a tool, through the gateway if it speaks to public hosts: nothing else in a shell should.
+
+    It reads how when it runs: the supervisor that a lab is resumed by has other credentials.
+    """
+    through = f". {shlex.quote(str(folder.way_out))}\n" if file.name in GATEWAY_TOOLS else ""
+    text = f'#!/bin/sh\n{through}exec {shlex.quote(str(binary))} "$@"\n'
+    if not file.is_file() or file.read_text() != text:
+        write_private(file, text, mode=0o700)

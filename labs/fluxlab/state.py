@@ -151,8 +151,8 @@ class LabFolder:
 
     @property
     def way_out(self) -> Path:
-        """The variables (JSON) with which a program of the person at this machine goes through the gateway."""
-        return self.root / "way-out.json"
+        """The variables (for a shell to read) with which programs of the person here go through the gateway."""
+        return self.root / "way-out.sh"
 
     def cluster(self, name: str) -> Path:
         """All that belongs to one cluster."""

@@ -1,6 +1,7 @@
 """The OCI registry behind the gateway: pushed to and pulled from under public URLs, by the upstream clients."""
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -89,6 +90,36 @@ def test_a_host_that_is_not_mapped_is_refused_with_the_way_to_map_it(lab: Comman
     done = lab.run("flux", "list", "artifacts", "oci://quay.io/acme/x")
     assert done.returncode != 0
     assert "quay.io is not mapped in this lab" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/_catalog",
+        "/v2/x/../../_catalog",
+        "/v2/%2e%2e/registry.example.com/acme/secret/manifests/latest",
+        "/v2/../registry.example.com/acme/secret/manifests/latest",
+        "/v2/./_catalog",
+        "/v2//registry.example.com/acme/secret/manifests/latest",
+    ],
+)
+def test_no_path_leads_out_of_a_hosts_own_repositories(lab: CommandLine, path: str) -> None:
+    push(lab, "secret", url="oci://registry.example.com/acme/secret")
+    file = lab.state / "labs" / "oci" / "way-out.sh"
+    assert file.stat().st_mode & 0o077 == 0
+    asked = f"curl --silent --path-as-is --write-out '%{{http_code}}' --cacert $SSL_CERT_FILE 'https://ghcr.io{path}'"
+    done = subprocess.run(["sh", "-c", f". {file}; {asked}"], capture_output=True, text=True, check=False)
+    assert done.stdout[-3:] == "404", done.stdout + done.stderr
+    assert "schemaVersion" not in done.stdout
+
+
+def test_a_chart_is_added_to_a_registry_and_listed(lab: CommandLine) -> None:
+    chart = Path(__file__).parents[2] / "scenarios" / "observability-agent" / "charts" / "causely"
+    lab.ok("charts", "add", str(chart), "--host=oci://ghcr.io/acme/charts")
+    assert [line.split()[-1] for line in lab.ok("charts", "list").splitlines()[1:]] == ["oci://ghcr.io/acme/charts"]
+    assert "0.0.136" in lab.ok("helm", "show", "chart", "oci://ghcr.io/acme/charts/causely")
+    refused = lab.run("charts", "yank", "causely", "0.0.136", "--host=oci://ghcr.io/acme/charts")
+    assert refused.returncode == 64
 
 
 def test_an_altered_blob_is_refused_and_named(lab: CommandLine, observer: Observer, eventually: Eventually) -> None:

@@ -29,20 +29,22 @@ def blocks() -> list[Block]:
     return [Block(script=script, shown=tuple(shown.splitlines())) for script, shown in found]
 
 
-def shows(output: str, line: str) -> bool:
-    pattern = ".*".join(re.escape(part) for part in line.split("..."))
-    return re.search(pattern, output) is not None
+def after(output: str, line: str) -> str | None:
+    """What follows a shown line in an output; None when the line is not there."""
+    found = re.search(".*".join(re.escape(part) for part in line.split("...")), output)
+    return output[found.end() :] if found else None
 
 
 def test_every_block_is_found() -> None:
     text = TUTORIAL.read_text()
     assert len(blocks()) == text.count("```sh\n") > 10
     assert sum(bool(block.shown) for block in blocks()) == text.count("```text\n")
+    assert all(line.replace("...", "").strip() for block in blocks() for line in block.shown)
 
 
 def test_what_is_shown_is_looked_for() -> None:
-    assert shows("a  otel-demo  0.0.41  True", "otel-demo...0.0.41...True")
-    assert not shows("a  otel-demo  0.0.41  False", "otel-demo...0.0.41...True")
+    assert after("a  otel-demo  0.0.41  True\nb", "otel-demo...0.0.41...True") == "\nb"
+    assert after("a  otel-demo  0.0.41  False\n True", "otel-demo...0.0.41...True") is None
 
 
 def test_the_tutorial_does_what_it_says(fluxlab: CommandLine) -> None:
@@ -74,6 +76,8 @@ def test_the_tutorial_does_what_it_says(fluxlab: CommandLine) -> None:
     for number, block in enumerate(blocks()):
         output, end, rest = rest.partition(END.format(number) + "\n")
         assert end, f"block {number} failed:\n{block.script}\n{output[-3000:]}"
+        left: str | None = output
         for line in block.shown:
-            assert shows(output, line), f"block {number} does not show {line!r}:\n{block.script}\n{output[-3000:]}"
+            left = after(left or "", line)
+            assert left is not None, f"block {number} does not show {line!r}:\n{block.script}\n{output[-3000:]}"
     assert done.returncode == 0

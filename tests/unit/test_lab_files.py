@@ -1,5 +1,6 @@
 """Lab files by path, and those that come with fluxlab by name."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,13 @@ def test_every_shipped_lab_file_is_valid_and_found_by_name(name: str) -> None:
     found = find_lab_file(name)
     assert found == SHIPPED / f"{name}.yaml"
     assert load_spec(found).name == name
+
+
+def test_a_wheel_holds_all_of_them() -> None:
+    text = (SHIPPED.parent / "pyproject.toml").read_text()
+    included = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for name in lab_file_names():
+        assert included[f"labs/{name}.yaml"] == f"fluxlab/labs/{name}.yaml"
 
 
 @pytest.mark.parametrize("path", ["lab.yaml", "./lab", "some/lab", "/lab", "playground.yaml"])

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -10,7 +11,9 @@ from .options import LabOption, Output, OutputOption, find_lab
 from .output import say, table
 
 app = typer.Typer(help="Charts that the lab serves at public URLs.", no_args_is_help=True)
-HostOption = Annotated[str, typer.Option("--host", help="The public host, such as open-telemetry.github.io.")]
+HostOption = Annotated[
+    str, typer.Option("--host", help="The public host, such as open-telemetry.github.io, or an oci:// URL.")
+]
 PrefixOption = Annotated[
     str | None,
     typer.Option("--prefix", help="The path of the repository; default: that of the lab's only one at this host."),
@@ -20,10 +23,12 @@ PrefixOption = Annotated[
 def _url(lab: str | None, host: str, prefix: str | None) -> str:
     from fluxlab.errors import UsageError
 
+    if host.startswith("oci://"):
+        return f"{host.rstrip('/')}/{(prefix or '').strip('/')}".rstrip("/")
     if prefix is not None:
         return f"https://{host}/{prefix.strip('/')}".rstrip("/")
     known = {chart.repository for chart in find_lab(lab).status().charts}
-    matching = [url for url in known if url.removeprefix("https://").split("/")[0] == host]
+    matching = [url for url in known if urlsplit(url).hostname == host]
     if len(matching) != 1:
         facts = [f"repositories of this lab: {', '.join(sorted(known)) or 'none'}"]
         raise UsageError(f"which repository at {host}?", facts=facts, hint="add --prefix, such as /helm-charts")
@@ -65,6 +70,10 @@ def yank(
     lab: LabOption = None,
 ) -> None:
     """Stop serving one version of a chart."""
+    from fluxlab.errors import UsageError
+
     url = _url(lab, host, prefix)
+    if url.startswith("oci://"):
+        raise UsageError(f"{url} is an OCI registry: what was pushed there stays", hint="push another version")
     find_lab(lab).charts(url).yank(name, version)
     say(f"{name} {version} is no longer served at {url}")

@@ -86,10 +86,8 @@ def _print_next(state: "LabStatus", looks: Sequence["Convergence"]) -> None:
     clones = [clone for repository in state.repositories for clone in repository.clones]
     lab = f" --lab {state.name}" if state.name != "playground" else ""
     print("\nnext:")
-    for look in looks:
-        cluster = f" --cluster {look.cluster}" if len(looks) > 1 else ""
-        for pending in look.pending:
-            print(f"  {pending.next}{lab}{cluster}    # {pending.object} {pending.why}")
+    for pending in (pending for look in looks for pending in look.pending):
+        print(f"  {pending.next}    # {pending.object} {pending.why}" if pending.next else f"  # {pending}")
     print(f"  fluxlab flux{lab} get all -A")
     print(f"  fluxlab kubectl{lab} get pods -A")
     if clones:

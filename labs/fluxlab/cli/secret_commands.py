@@ -25,10 +25,12 @@ def set_secret(
     create_namespace: Annotated[bool, typer.Option(help="Create the namespace if it is not there.")] = False,
 ) -> None:
     """Set one key of a Secret. The value comes from a prompt, standard input or a variable, never from an argument."""
-    from fluxlab.clusters.secret import parse_place, trouble_with_substitution
+    from fluxlab.clusters.secret import check_key, parse_place, trouble_with_substitution
 
     chosen = find_lab(lab)
     parse_place(place)
+    check_key(key)
+    chosen.spec.cluster(cluster)  # before anybody types a value for one that is not there
     value = _value(place, key, from_env)
     chosen.set_secret(place, key, value, cluster=cluster, create_namespace=create_namespace)
     say(f"Secret {place} has {key}")
@@ -42,10 +44,16 @@ def _value(place: str, key: str, variable: str | None) -> str:
     if variable is not None:
         if variable not in os.environ:
             raise UsageError(f"there is no variable {variable!r}")
-        return os.environ[variable]
+        return _text(os.environb[variable.encode()], f"variable {variable}")
     if sys.stdin.isatty():
         return str(typer.prompt(f"{key} of Secret {place}", hide_input=True, err=True))
+    return _text(sys.stdin.buffer.read(), "standard input").removesuffix("\n").removesuffix("\r")
+
+
+def _text(content: bytes, where: str) -> str:
+    from fluxlab.errors import UsageError
+
     try:
-        return sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
+        return content.decode()
     except UnicodeDecodeError:
-        raise UsageError("standard input holds no text (UTF-8)") from None
+        raise UsageError(f"{where} holds no text (UTF-8)") from None

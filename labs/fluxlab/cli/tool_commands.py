@@ -51,7 +51,10 @@ def shell(lab: LabOption = None, cluster: ClusterOption = None) -> None:
 
 def _runner(tool: str) -> Callable[..., None]:
     def run_tool(words: Words = None, lab: LabOption = None, cluster: ClusterOption = None) -> None:
+        from fluxlab.shells import tools_folder
+
         variables = {**os.environ, **_environment(lab, cluster)}
-        os.execvpe(tool, [tool, *(words or [])], variables)  # noqa: S606 # it takes our place
+        program = tools_folder(find_lab(lab)) / tool
+        os.execve(program, [tool, *(words or [])], variables)  # noqa: S606 # it takes our place
 
     return run_tool

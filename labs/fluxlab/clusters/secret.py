@@ -24,6 +24,12 @@ def parse_place(text: str) -> tuple[str, str]:
     return namespace, name
 
 
+def check_key(key: str) -> None:
+    """Raise UsageError for what cannot be a key of a Secret."""
+    if not _KEY.fullmatch(key):
+        raise UsageError(f"{key!r} is no key of a Secret", hint="letters, digits, dashes, dots and underscores")
+
+
 def trouble_with_substitution(value: str) -> str:
     """What in a value would come out of `postBuild` as something else; empty when nothing would.
 
@@ -38,8 +44,7 @@ def set_secret(api: KubeApi, place: str, key: str, value: str, *, create_namespa
     Raises UsageError for a place, key or value that cannot be, or a namespace that is not there.
     """
     namespace, name = parse_place(place)
-    if not _KEY.fullmatch(key):
-        raise UsageError(f"{key!r} is no key of a Secret", hint="letters, digits, dashes, dots and underscores")
+    check_key(key)
     if not value:
         raise UsageError(f"the value for {key} of Secret {place} is empty")
     _have_namespace(api, namespace, create=create_namespace)

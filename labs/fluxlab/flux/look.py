@@ -23,7 +23,7 @@ from fluxlab.clusters.resources import (
 
 from .pending import Outlook, Pending, failed, waiting
 from .rollout import rollout
-from .substitution import Text, literal_variables, substitution_problem
+from .substitution import Text, substitution_problem, with_literal_variables
 from .verdicts import kustomization_failure, not_ready
 
 KUSTOMIZE_LABEL = "kustomize.toolkit.fluxcd.io"
@@ -171,17 +171,13 @@ class _Look:
             namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
             chart = charts.get((namespace, name))
             verdict = _release_verdict(release, chart)
-            if verdict and (literal := self._literal_variables(release)):
-                verdict = failed(release, literal)
+            if verdict:
+                path = self._paths.get(_owner(release, KUSTOMIZE_LABEL), "")
+                verdict = with_literal_variables(release, verdict, path=path, text=self._target.text)
             if verdict is None and chart and _source(chart) in sources:
                 verdict = self._chart_in_git_verdict(release, chart)
             if self._judge(release, verdict):
                 yield release
-
-    def _literal_variables(self, release: KubeObject) -> str:
-        return literal_variables(
-            release, path=self._paths.get(_owner(release, KUSTOMIZE_LABEL), ""), text=self._target.text
-        )
 
     def _chart_in_git_verdict(self, release: KubeObject, chart: KubeObject) -> Pending | None:
         """A chart that lies in the repository itself is a part of the commit: it too must be at it."""

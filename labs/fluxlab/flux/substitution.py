@@ -6,13 +6,14 @@ The messages are those of kustomize-controller 1.9; the grammar is that of its e
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from posixpath import join, normpath
 
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import Json, KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import CONFIG_MAP, SECRET
 
-from .pending import Pending, asking, failed
+from .pending import Pending, asking, failed, waiting
 from .verdicts import current
 
 MOST_FOLDERS = 50
@@ -35,26 +36,34 @@ def substitution_problem(kustomization: KubeObject, *, api: KubeApi, text: Text)
     if found := _NO_SOURCE.search(message):
         kind, name = found.groups()
         wanted = _unprovided(kustomization, text)
-        why = _waits_for(kustomization, kind, name, wanted) + _elsewhere(api, kind, name)
-        return asking(kustomization, why, next_=_next_step(kustomization, [(kind, name)], wanted))
+        why, places = _waits_for(kustomization, kind, name, wanted), _places(api, kind, name)
+        if kustomization.namespace in places:
+            return waiting(kustomization, f"{why}, which is there now: Flux will try again")
+        return _asking(kustomization, why + _elsewhere(places), [(kind, name)], wanted)
     if found := _UNSET.search(message):
         sources = list(_sources(kustomization))
         if not sources:
             return failed(kustomization, f"no substitute of its postBuild sets the variable {found[1]}: {message}")
         why = " or ".join(_waits_for(kustomization, kind, name, [found[1]]) for kind, name in sources)
-        return asking(kustomization, why, next_=_next_step(kustomization, sources, [found[1]]))
+        return _asking(kustomization, why, sources, [found[1]])
     return None
 
 
-def literal_variables(subject: KubeObject, *, path: str, text: Text) -> str:
-    """Why an object was applied with `${...}` in its spec; empty when it has none."""
+def with_literal_variables(subject: KubeObject, pending: Pending, *, path: str, text: Text) -> Pending:
+    """`pending`, which may be due to `${...}` that stands in the spec of an object as it does in git.
+
+    It may also be meant so (dashboards and collectors have variables of their own): it is only certain to be a mistake,
+    and terminal, where the manifests want to substitute in a way that Flux ignores.
+    """
     names = sorted({name for value in _strings(subject.raw.get("spec")) for name in _VARIABLE.findall(value)})
     if not names:
-        return ""
+        return pending
     said = f"its spec holds {', '.join(f'${{{name}}}' for name in names)} as it stands in git: nothing substitutes it"
     if _IN_A_KUSTOMIZE_FILE.search(with_bases(path, text)):
-        said += "; postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml"
-    return said
+        return failed(
+            subject, f"{said}; postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml"
+        )
+    return replace(pending, why=f"{pending.why}; {said}")
 
 
 def _waits_for(kustomization: KubeObject, kind: str, name: str, keys: list[str]) -> str:
@@ -62,23 +71,30 @@ def _waits_for(kustomization: KubeObject, kind: str, name: str, keys: list[str])
     return f"waits for {kind} {kustomization.namespace}/{name}{named}"
 
 
-def _next_step(kustomization: KubeObject, sources: list[tuple[str, str]], keys: list[str]) -> str:
+def _asking(kustomization: KubeObject, why: str, sources: list[tuple[str, str]], keys: list[str]) -> Pending:
+    """A Secret is for a person to give; a ConfigMap comes from git, and by itself."""
     names = [name for kind, name in sources if kind == SECRET.kind]
-    return f"fluxlab secret set {kustomization.namespace}/{names[0]} {keys[0]}" if names and keys else ""
+    if not names:
+        return waiting(kustomization, why)
+    step = f"fluxlab secret set {kustomization.namespace}/{names[0]} {keys[0]}" if keys else ""
+    return asking(kustomization, why, next_=step)
 
 
-def _elsewhere(api: KubeApi, kind: str, name: str) -> str:
+def _places(api: KubeApi, kind: str, name: str) -> list[str]:
     resource = SECRET if kind == SECRET.kind else CONFIG_MAP
-    found = api.list(resource, query={"fieldSelector": f"metadata.name={name}"})
-    if not found:
+    return sorted(found.namespace for found in api.list(resource, query={"fieldSelector": f"metadata.name={name}"}))
+
+
+def _elsewhere(places: list[str]) -> str:
+    if not places:
         return ""
-    places = " and ".join(sorted(each.namespace for each in found))
-    return f"; there is one in namespace {places}, but substituteFrom reads no namespace but the Kustomization's own"
+    named = " and ".join(places)
+    return f"; there is one in namespace {named}, but substituteFrom reads no namespace but the Kustomization's own"
 
 
 def with_bases(path: str, text: Text) -> str:
     """What a folder and the folders that its overlays build on (`- ../../base/app`) say, as far as that can be seen."""
-    waiting, seen, said = [normpath(path)], set[str](), []
+    waiting, seen, said = [normpath(path.lstrip("/"))], set[str](), []
     while waiting and len(seen) < MOST_FOLDERS:
         folder = waiting.pop()
         if folder in seen or folder.startswith(".."):

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import logging
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,10 +26,14 @@ NAME = "registry"
 SOCKET = "registry.sock"
 READY_TIMEOUT_SECONDS = 20
 ASK_TIMEOUT_SECONDS = 1
+LISTING_SECONDS = 1
 STOP_GRACE_SECONDS = 1
 READING = frozenset({"GET", "HEAD"})
 CHART_CONFIG = "application/vnd.cncf.helm.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +97,8 @@ class Registry:
         )
 
     def _answers(self) -> bool:
-        self._processes.check(NAME)
+        if self.process and not self.process.running:  # also one that was told to end
+            raise self.process.died()
         return self.trouble() == ""
 
     def trouble(self) -> str:
@@ -132,16 +139,26 @@ class Registry:
     # -- what is in it -------------------------------------------------------------------------------------------
 
     def stored(self) -> list[Stored]:
-        """All tags, in order. Raises OSError when the program does not answer."""
-        return [
-            self._stored(name, tag)
-            for name in sorted(self._list("/v2/_catalog?n=1000", "repositories"))
-            for tag in sorted(self._list(f"/v2/{name}/tags/list", "tags"))
-        ]
+        """All tags, in order, as far as they can be read in LISTING_SECONDS; what is damaged is left out."""
+        deadline = time.monotonic() + LISTING_SECONDS
+        found: list[Stored] = []
+        for name in self._list("/v2/_catalog?n=1000", "repositories"):
+            for tag in self._list(f"/v2/{name}/tags/list", "tags"):
+                if time.monotonic() > deadline:
+                    return found
+                try:
+                    found.append(self._stored(name, tag))
+                except (OSError, KeyError) as error:
+                    logger.info("%s:%s cannot be read: %s", name, tag, error)
+        return found
 
     def _list(self, path: str, field: str) -> list[str]:
-        found = self._ask(path).json().get(field)
-        return [str(entry) for entry in found] if isinstance(found, list) else []
+        try:
+            found = self._ask(path).json().get(field)
+        except OSError as error:
+            logger.info("%s: %s", path, error)
+            return []
+        return sorted(str(entry) for entry in found) if isinstance(found, list) else []
 
     def _stored(self, name: str, tag: str) -> Stored:
         heard = self._ask(f"/v2/{name}/manifests/{tag}", accept=MANIFEST)
@@ -179,7 +196,9 @@ class _Host:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         who = asked_by(scope)
         path = str(scope["path"]).removeprefix("/v2").removeprefix("/")
-        if path.startswith("_"):
+        if {".", ".."} & set(path.split("/")) or "//" in f"/{path}":
+            await answer(send, 404, f"no path in a registry: {path!r}")  # it would leave the host's own repositories
+        elif path.startswith("_"):
             await answer(send, 404, "a public registry does not list its repositories")
         elif scope["method"] not in READING and "." in who:  # a cluster's controller, which would not push elsewhere
             await answer(send, 403, f"{who} may only read here: push with `fluxlab helm push` or `fluxlab flux push`")

@@ -29,8 +29,7 @@ def main() -> int:
     for chatty in ("urllib3", "httpx", "httpcore", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     supervisor = Supervisor(folder, LabSpec.model_validate_json(folder.spec.read_text()))
-    starter.watch(sys.stdin.fileno(), supervisor.orphan)
-    code = supervisor.run()
+    code = supervisor.run(begun=lambda: starter.watch(sys.stdin.fileno(), supervisor.orphan))
     if supervisor.orphaned and order.remove_orphaned:
         _remove(folder)
     return code

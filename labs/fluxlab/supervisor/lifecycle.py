@@ -62,11 +62,15 @@ class Supervisor:
 
     # -- the life of a lab ---------------------------------------------------------------------------------------
 
-    def run(self) -> int:
-        """Start, serve until told to stop, stop. Returns the exit code."""
+    def run(self, *, begun: Callable[[], None]) -> int:
+        """Start, serve until told to stop, stop. Returns the exit code.
+
+        `begun` is called as soon as the lab can be told to stop.
+        """
         self._note()
         with self._signals():
             try:
+                begun()
                 self._start()
                 self._note(phase=Phase.READY)
                 self._serve()

@@ -226,11 +226,11 @@ class Services:
 
     def stop(self) -> None:
         """End all servers; also half-started ones."""
+        self.registry.stop()  # while the thread that started it lives
         if self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(timeout=STOP_TIMEOUT_SECONDS)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(STOP_TIMEOUT_SECONDS)
-        self.registry.stop()
         self.registry.release()
         self._doors.close()
         self._folder.control_socket.unlink(missing_ok=True)

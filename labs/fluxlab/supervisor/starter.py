@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fluxlab.errors import FluxlabError
+
 MODULE = "fluxlab.supervisor"
 FREE = b"f"
 """The supervisor stays when its starter ends. Without this word the end of the pipe is the end of the lab."""
@@ -47,9 +49,15 @@ class Starter:
             os.close(theirs)
 
     def order(self, order: Order) -> None:
-        """Tell it which lab to own; it begins at once."""
+        """Tell it which lab to own; it begins at once. Raises FluxlabError when it has ended already."""
         words = {"folder": str(order.folder), "remove_orphaned": order.remove_orphaned}
-        os.write(self._pipe, json.dumps(words).encode() + b"\n")
+        try:
+            os.write(self._pipe, json.dumps(words).encode() + b"\n")
+        except BrokenPipeError:
+            code = self.process.wait()
+            raise FluxlabError(
+                f"the supervisor of lab {order.folder.name} ended before it began", facts=[f"exit code {code}"]
+            ) from None
 
     def let_go(self) -> None:
         """Have it stay when this process ends."""

@@ -8,8 +8,8 @@ import pytest
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import Resource
-from fluxlab.flux.pending import Outlook
-from fluxlab.flux.substitution import literal_variables, substitution_problem, with_bases
+from fluxlab.flux.pending import Outlook, Pending
+from fluxlab.flux.substitution import substitution_problem, with_bases, with_literal_variables
 
 Build = Callable[..., KubeObject]
 GIT = """\
@@ -71,6 +71,18 @@ def test_a_secret_of_that_name_in_another_namespace_is_pointed_out(build: Build)
     assert "; there is one in namespace causely and default, but substituteFrom reads no namespace" in found.why
 
 
+def test_a_secret_that_has_just_come_is_waited_for_and_not_asked_for(build: Build) -> None:
+    found = problem(build, NOT_FOUND, "observability", substituteFrom=FROM_SECRET)
+    assert found.outlook is Outlook.WAITING
+    assert found.why.endswith("which is there now: Flux will try again")
+
+
+def test_a_missing_config_map_comes_from_git_and_no_person_is_asked(build: Build) -> None:
+    found = problem(build, f'{NOT_SET}"TOKEN"', substituteFrom=[{"kind": "ConfigMap", "name": "settings"}])
+    assert found.outlook is Outlook.WAITING
+    assert (found.why, found.next) == ("waits for ConfigMap observability/settings with key TOKEN", "")
+
+
 def test_a_missing_key_is_waited_for_as_long_as_somebody_may_set_it(build: Build) -> None:
     found = problem(build, f'{NOT_SET}"TOKEN"', substituteFrom=FROM_SECRET)
     assert found.outlook is Outlook.ASKING
@@ -97,27 +109,31 @@ def test_another_failed_build_is_none_of_these(build: Build) -> None:
 # -- what was applied as it stands in git ----------------------------------------------------------------------------
 
 
-def release(build: Build, *values: str) -> KubeObject:
-    return build("HelmRelease", "agent", spec={"values": {"list": [{"deep": value} for value in values]}})
+def judged(build: Build, *values: str, git: str = "", outlook: Outlook = Outlook.WAITING) -> Pending:
+    release = build("HelmRelease", "agent", spec={"values": {"list": [{"deep": value} for value in values]}})
+    before = Pending(object=str(release), outlook=outlook, why="is not ready")
+    return with_literal_variables(release, before, path="./agent", text={"agent": git}.__getitem__)
 
 
-def test_literal_variables_are_named(build: Build) -> None:
-    said = literal_variables(release(build, "v${VERSION}", "${TOKEN}", "x"), path="./agent", text=lambda _: "")
-    assert said.startswith("its spec holds ${TOKEN}, ${VERSION} as it stands in git")
-    assert "postBuild" not in said
+@pytest.mark.parametrize("outlook", [Outlook.WAITING, Outlook.FAILED])
+def test_literal_variables_are_a_hint_that_changes_no_outlook(build: Build, outlook: Outlook) -> None:
+    # They may be meant so: dashboards and collectors have variables of their own.
+    found = judged(build, "v${VERSION}", "${TOKEN}", "x", outlook=outlook)
+    assert found.outlook is outlook
+    assert found.why.startswith("is not ready; its spec holds ${TOKEN}, ${VERSION} as it stands in git")
+    assert "kustomization.yaml" not in found.why
 
 
-def test_a_post_build_in_a_kustomize_file_is_pointed_out(build: Build) -> None:
-    files = {"agent": "kind: Kustomization\npostBuild:\n  substitute: {}\n"}
-    said = literal_variables(release(build, "${VERSION}"), path="./agent", text=files.__getitem__)
-    assert said.endswith("postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml")
+def test_a_post_build_in_a_kustomize_file_is_a_mistake_that_stays(build: Build) -> None:
+    found = judged(build, "${VERSION}", git="kind: Kustomization\npostBuild:\n  substitute: {}\n")
+    assert found.outlook is Outlook.FAILED
+    assert found.why.endswith("postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml")
 
 
-def test_a_post_build_where_it_belongs_is_no_mistake(build: Build) -> None:
-    files = {"agent": "kind: Kustomization\nspec:\n  postBuild:\n    substitute: {}\n"}
-    said = literal_variables(release(build, "${VERSION}"), path="./agent", text=files.__getitem__)
-    assert "kustomization.yaml" not in said
+def test_a_post_build_where_it_belongs_is_none(build: Build) -> None:
+    found = judged(build, "${VERSION}", git="kind: Kustomization\nspec:\n  postBuild:\n    substitute: {}\n")
+    assert found.outlook is Outlook.WAITING
 
 
-def test_without_variables_nothing_is_said(build: Build) -> None:
-    assert literal_variables(release(build, "$${ESCAPED}", "$PLAIN", "{}"), path="./agent", text=lambda _: "") == ""
+def test_without_variables_nothing_is_added(build: Build) -> None:
+    assert judged(build, "$${ESCAPED}", "$PLAIN", "{}").why == "is not ready"

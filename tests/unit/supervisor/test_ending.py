@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from fluxlab.errors import FluxlabError
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder, Phase, Record
 from fluxlab.supervisor.charts import chart_folder
 from fluxlab.supervisor.launch import alive, end
-from fluxlab.supervisor.starter import FREE, Order, await_order, watch
+from fluxlab.supervisor.starter import FREE, Order, Starter, await_order, watch
 
 GONE = Identity(pid=1, since_boot=-1.0)
 
@@ -116,6 +117,15 @@ def test_the_end_of_the_starter_is_noticed_unless_it_let_go(
     os.close(pipe[1])
     eventually(lambda: not any(thread.is_alive() for thread in started))
     assert noticed.is_set() is orphaned
+
+
+def test_a_supervisor_that_is_gone_before_its_order_is_told_of() -> None:
+    starter = Starter()
+    starter.process.kill()
+    starter.process.wait()
+    with pytest.raises(FluxlabError, match="the supervisor of lab one ended before it began"):
+        starter.order(Order(folder=Path("/labs/one"), remove_orphaned=True))
+    starter.close()
 
 
 # -- charts ----------------------------------------------------------------------------------------------------------
