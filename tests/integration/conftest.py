@@ -90,6 +90,15 @@ def command_lines(folder: Path) -> Iterator[CommandLine]:
     assert done.returncode == 0, done.stderr
 
 
+LONGEST_FIRST = ("test_tutorial", "test_environments", "test_agent", "test_demo")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A file that takes minutes and begins last would run alone, while the other workers have nothing left to do.
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 @pytest.fixture
 def fluxlab(tmp_path: Path) -> Iterator[CommandLine]:
     """The command line in an empty state folder; whatever labs a test starts are ended."""

@@ -209,7 +209,10 @@ def test_a_missing_secret_is_waited_for_by_name_and_its_arrival_opens_the_latch(
     done = workshop.wait(commit, "--timeout", "6")
     assert done.returncode == 1
     assert "Kustomization default/child" in done.stderr
-    assert "waits for Secret default/late with key WORD (fluxlab secret set default/late WORD)" in done.stderr
+    assert (
+        "waits for Secret default/late with key WORD (fluxlab secret set default/late WORD --lab convergence)"
+        in done.stderr
+    )
     assert "not arrived within" in done.stderr, "a missing Secret is no terminal failure"
     word = base64.b64encode(b"hello").decode()
     secret = f'{{"apiVersion":"v1","kind":"Secret","metadata":{{"name":"late"}},"data":{{"WORD":"{word}"}}}}'
