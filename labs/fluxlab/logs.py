@@ -12,22 +12,35 @@ FOLLOW_SECONDS = 0.2
 
 
 def log_files(folder: LabFolder) -> Mapping[str, Path]:
-    """The logs of a lab by component: `supervisor`, `gateway`, `registry` and `cluster/component`."""
-    files = {"supervisor": folder.supervisor_log, "gateway": folder.gateway_log, "registry": folder.registry_log}
+    """The logs of a lab by component: `supervisor`, `recorder`, `gateway`, `registry` and `cluster/component`."""
+    files = {
+        "supervisor": folder.supervisor_log,
+        "recorder": folder.recorder_log,
+        "gateway": folder.gateway_log,
+        "registry": folder.registry_log,
+    }
     for file in sorted((folder.root / "clusters").glob("*/logs/*.log")):
         files[f"{file.parent.parent.name}/{file.stem}"] = file
     return {name: file for name, file in files.items() if file.exists()}
 
 
-def read_log(files: Mapping[str, Path], component: str, *, lines: int, follow: bool) -> Iterator[str]:
-    """The last lines of a component's log, and with `follow` whatever is added to it.
+def find_log(files: Mapping[str, Path], component: str) -> str:
+    """The name of the one log that is meant: the part after the slash is enough where only one cluster has it.
 
-    The part of a name after the slash is enough where only one cluster has it. Raises UsageError on an unknown name.
+    Raises UsageError on an unknown name.
     """
     matches = [name for name in files if component in {name, name.rpartition("/")[2]}]
     if len(matches) != 1:
         raise UsageError(f"no one log is named {component!r}", facts=[f"there are: {', '.join(matches or files)}"])
-    with files[matches[0]].open(encoding="utf-8", errors="replace") as text:
+    return matches[0]
+
+
+def read_log(files: Mapping[str, Path], component: str, *, lines: int, follow: bool) -> Iterator[str]:
+    """The last lines of a component's log, and with `follow` whatever is added to it.
+
+    Raises UsageError on an unknown name.
+    """
+    with files[find_log(files, component)].open(encoding="utf-8", errors="replace") as text:
         last = deque(text, maxlen=lines)
         begun = last.pop() if last and not last[-1].endswith("\n") else ""
         yield from last

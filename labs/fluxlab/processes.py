@@ -197,8 +197,8 @@ class ManagedProcess:
 class ProcessGroup:
     """The processes of a lab by name: the one process supervisor. Start from the main thread; look from any."""
 
-    def __init__(self, *, changed: Callable[[], None]) -> None:
-        """`changed` is called after each start and each end, from whichever thread saw it."""
+    def __init__(self, *, changed: Callable[[ManagedProcess], None]) -> None:
+        """`changed` is called with the process after each start and each end, from whichever thread saw it."""
         self._changed = changed
         self._processes: dict[str, ManagedProcess] = {}
 
@@ -215,11 +215,9 @@ class ProcessGroup:
         before = self._processes.get(name)
         if before and before.running:
             raise ValueError(f"{name} runs already")
-        process = ManagedProcess(
-            name, argv, log=log, environment=environment, cwd=cwd, on_exit=lambda _: self._changed()
-        )
+        process = ManagedProcess(name, argv, log=log, environment=environment, cwd=cwd, on_exit=self._changed)
         self._processes[name] = process
-        self._changed()
+        self._changed(process)
         return process
 
     def get(self, name: str) -> ManagedProcess | None:

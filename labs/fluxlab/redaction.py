@@ -38,25 +38,42 @@ def _base64(raw: bytes) -> set[str]:
 
 
 class Redactor:
-    """A growing set of secret values and the one function that removes them from text. Thread-safe."""
+    """A growing set of secret values and the one function that removes them from text. Thread-safe.
+
+    Its cost grows with the text, not with the number of values: a cluster may hold thousands.
+    """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
-        self._spellings: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._known: set[str] = set()
+        self._by_head: dict[str, tuple[str, ...]] = {}
         for value in values:
             self.add(value)
 
     def add(self, value: str) -> None:
         """Mask `value` from now on; values shorter than MINIMUM_LENGTH are ignored."""
-        if len(value) < MINIMUM_LENGTH:
+        if len(value) < MINIMUM_LENGTH or value in self._known:
             return
         with self._lock:
-            self._spellings |= spellings(value)
-            longest_first = sorted(self._spellings, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            self._known.add(value)
+            for spelling in spellings(value):
+                head = spelling[:MINIMUM_LENGTH]
+                others = {*self._by_head.get(head, ()), spelling}
+                self._by_head[head] = tuple(sorted(others, key=len, reverse=True))
 
     def redact(self, text: str) -> str:
-        """`text` with every known value replaced by MASK."""
-        pattern = self._pattern
-        return pattern.sub(MASK, text) if pattern else text
+        """`text` with every known value replaced by MASK; where two begin at one place, the longest."""
+        if not self._by_head:
+            return text
+        heads = self._by_head
+        pieces: list[str] = []
+        done = 0
+        for place in range(len(text) - MINIMUM_LENGTH + 1):
+            if place < done:
+                continue
+            for spelling in heads.get(text[place : place + MINIMUM_LENGTH], ()):
+                if text.startswith(spelling, place):
+                    pieces += [text[done:place], MASK]
+                    done = place + len(spelling)
+                    break
+        return "".join([*pieces, text[done:]])

@@ -150,6 +150,16 @@ class LabFolder:
         return self.root / "registry.log"
 
     @property
+    def recorder_log(self) -> Path:
+        """What the recorder wrote to its standard error."""
+        return self.root / "recorder.log"
+
+    @property
+    def timeline(self) -> Path:
+        """The journals of the timeline, one folder for each of their writers."""
+        return self.root / "timeline"
+
+    @property
     def way_out(self) -> Path:
         """The variables (for a shell to read) with which programs of the person here go through the gateway."""
         return self.root / "way-out.sh"

@@ -330,7 +330,7 @@ def changes() -> list[int]:
 
 @pytest.fixture
 def group(changes: list[int]) -> Iterator[ProcessGroup]:
-    made = ProcessGroup(changed=lambda: changes.append(threading.get_ident()))
+    made = ProcessGroup(changed=lambda _: changes.append(threading.get_ident()))
     yield made
     made.stop(*made.identities(), grace_seconds=0)
 

@@ -7,7 +7,15 @@ import typer
 
 from fluxlab.errors import FluxlabError
 
-from . import chart_commands, lab_commands, repository_commands, secret_commands, tool_commands, toolchain_commands
+from . import (
+    chart_commands,
+    lab_commands,
+    repository_commands,
+    secret_commands,
+    timeline_commands,
+    tool_commands,
+    toolchain_commands,
+)
 from .output import say, show_error
 
 USAGE_EXIT_CODE = 64
@@ -22,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for commands in (lab_commands, repository_commands, tool_commands):
+for commands in (lab_commands, repository_commands, timeline_commands, tool_commands):
     commands.register(app)
 app.add_typer(chart_commands.app, name="charts")
 app.add_typer(secret_commands.app, name="secret")

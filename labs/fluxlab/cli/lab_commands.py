@@ -1,7 +1,6 @@
-"""up, down, ls, status, doctor, restart, logs: a lab's life."""
+"""up, down, ls, status, doctor, restart: a lab's life."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +20,7 @@ SIMULATED = "pods are simulated by KWOK: they have no containers, and become Rea
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (up, down, ls, status, doctor, restart, logs):
+    for command in (up, down, ls, status, doctor, restart):
         app.command()(command)
 
 
@@ -215,22 +214,3 @@ def restart(
     """Stop and start one component of a cluster."""
     find_lab(lab).control.restart(component)
     say(f"restarted {component}")
-
-
-def logs(
-    component: Annotated[str | None, typer.Argument(help="As `status` names it; also: supervisor, gateway.")] = None,
-    lab: LabOption = None,
-    *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added.")] = False,
-    tail: Annotated[int, typer.Option("--tail", "-n", help="How many lines to begin with.", min=0)] = 100,
-) -> None:
-    """Print the log of one component, or list the logs there are."""
-    from fluxlab.logs import log_files, read_log
-
-    files = log_files(find_lab(lab).folder)
-    if component is None:
-        table(["COMPONENT", "FILE"], [[known, str(path)] for known, path in files.items()])
-        return
-    for line in read_log(files, component, lines=tail, follow=follow):
-        sys.stdout.write(line)
-        sys.stdout.flush()

@@ -4,7 +4,8 @@ import json
 import math
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Self
@@ -38,6 +39,14 @@ class ApiUnreachableError(UnknownError):
     """The API server did not answer at all."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """All objects of a resource at one moment."""
+
+    objects: list[KubeObject]
+    resource_version: str
+
+
 class KubeApi:
     """A connection to one API server. Thread-safe; close it, or use it as a context manager."""
 
@@ -53,6 +62,7 @@ class KubeApi:
             maxsize=64,
             timeout=urllib3.Timeout(timeout_seconds),
             retries=False,
+            headers={"User-Agent": FIELD_MANAGER},
         )
 
     @classmethod
@@ -84,7 +94,11 @@ class KubeApi:
 
         Raises ApiError or ApiUnreachableError.
         """
-        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
+        headers = {
+            "User-Agent": FIELD_MANAGER,
+            "Accept": accept,
+            **({"Content-Type": content_type} if body is not None else {}),
+        }
         content = json.dumps(body) if body is not None else None
         deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
 
@@ -124,13 +138,22 @@ class KubeApi:
 
     def discover(self) -> set[str]:
         """The paths of all collections in named groups, from the aggregated discovery document that clients read."""
-        answer = self.request("GET", "/apis", accept=AGGREGATED_DISCOVERY)
-        return {
-            f"/apis/{text_at(group, 'metadata', 'name')}/{text_at(version, 'version')}/{text_at(resource, 'resource')}"
-            for group in items_at(answer, "items")
-            for version in items_at(group, "versions")
-            for resource in items_at(version, "resources")
-        }
+        return {resource.path() for resource in self.resources(groups=("/apis",))}
+
+    def resources(self, *, groups: Sequence[str] = ("/api", "/apis"), verb: str = "") -> Iterator[Resource]:
+        """What is served, in all versions, the preferred one of each group first; with `verb` what allows that."""
+        for root in groups:
+            answer = self.request("GET", root, accept=AGGREGATED_DISCOVERY)
+            for group, version in ((g, v) for g in items_at(answer, "items") for v in items_at(g, "versions")):
+                for served in items_at(version, "resources"):
+                    if not verb or verb in items_at(served, "verbs"):
+                        yield Resource(
+                            kind=text_at(served, "responseKind", "kind"),
+                            plural=text_at(served, "resource"),
+                            group=text_at(group, "metadata", "name"),
+                            version=text_at(version, "version"),
+                            namespaced=text_at(served, "scope") == "Namespaced",
+                        )
 
     def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> KubeObject:
         """One object. Raises ApiError with status 404 when it is not there."""
@@ -149,9 +172,16 @@ class KubeApi:
         self, resource: Resource, *, namespace: str | None = None, query: Mapping[str, str] | None = None
     ) -> list[KubeObject]:
         """All objects of a resource (an entry of a list carries no kind of its own: it is filled in)."""
+        return self.listing(resource, namespace=namespace, query=query).objects
+
+    def listing(
+        self, resource: Resource, *, namespace: str | None = None, query: Mapping[str, str] | None = None
+    ) -> Listing:
+        """As `list`, with the resource version at which that was so."""
         answer = self.request("GET", resource.path(namespace=namespace), query=query)
         fill = {"apiVersion": resource.api_version, "kind": resource.kind}
-        return [KubeObject({**fill, **item}) for item in items_at(answer, "items") if isinstance(item, Mapping)]
+        objects = [KubeObject({**fill, **item}) for item in items_at(answer, "items") if isinstance(item, Mapping)]
+        return Listing(objects=objects, resource_version=text_at(answer, "metadata", "resourceVersion"))
 
     def create(self, resource: Resource, manifest: JsonObject, *, namespace: str | None = None) -> KubeObject:
         """Create an object. Raises ApiError with status 409 when it exists."""

@@ -5,7 +5,6 @@ the later ones, so a Ready of the old revision can never be taken for that of th
 at the object's current generation.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -21,14 +20,11 @@ from fluxlab.clusters.resources import (
     WORKLOADS,
 )
 
+from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner, tried_revision
 from .pending import Outlook, Pending, failed, waiting
 from .rollout import rollout
 from .substitution import Text, substitution_problem, with_literal_variables
 from .verdicts import kustomization_failure, not_ready
-
-KUSTOMIZE_LABEL = "kustomize.toolkit.fluxcd.io"
-HELM_LABEL = "helm.toolkit.fluxcd.io"
-_REVISION = re.compile(r"\S+@sha1:[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +144,7 @@ class _Look:
         if text_at(kustomization.raw, "metadata", "deletionTimestamp"):
             return waiting(kustomization, "is being deleted")
         applied = text_at(kustomization.raw, "status", "lastAppliedRevision")
-        if self._accepts(_tried(kustomization)):
+        if self._accepts(tried_revision(kustomization)):
             problem = substitution_problem(kustomization, api=self._api, text=self._target.text)
             if failure := problem or kustomization_failure(kustomization):
                 return failure
@@ -161,18 +157,18 @@ class _Look:
         for resource in (HELM_REPOSITORY, OCI_REPOSITORY):
             for source in self._api.list(resource):
                 # A HelmRepository of type oci is only an address: no controller reconciles it.
-                if _owner(source, KUSTOMIZE_LABEL) in applied and text_at(source.raw, "spec", "type") != "oci":
+                if owner(source, KUSTOMIZE_LABEL) in applied and text_at(source.raw, "spec", "type") != "oci":
                     self._judge(source, not_ready(source))
 
     def _releases(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
-        releases = [r for r in self._api.list(HELM_RELEASE) if _owner(r, KUSTOMIZE_LABEL) in applied]
+        releases = [r for r in self._api.list(HELM_RELEASE) if owner(r, KUSTOMIZE_LABEL) in applied]
         charts = {_id(chart): chart for chart in self._api.list(HELM_CHART)} if releases else {}
         for release in releases:
             namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
             chart = charts.get((namespace, name))
             verdict = _release_verdict(release, chart)
             if verdict:
-                path = self._paths.get(_owner(release, KUSTOMIZE_LABEL), "")
+                path = self._paths.get(owner(release, KUSTOMIZE_LABEL), "")
                 verdict = with_literal_variables(release, verdict, path=path, text=self._target.text)
             if verdict is None and chart and _source(chart) in sources:
                 verdict = self._chart_in_git_verdict(release, chart)
@@ -191,7 +187,7 @@ class _Look:
     def _workloads(self, applied: set[tuple[str, str]], releases: set[tuple[str, str]]) -> None:
         for resource in WORKLOADS:
             for workload in self._api.list(resource):
-                if _owner(workload, KUSTOMIZE_LABEL) in applied or _owner(workload, HELM_LABEL) in releases:
+                if owner(workload, KUSTOMIZE_LABEL) in applied or owner(workload, HELM_LABEL) in releases:
                     self._judge(workload, rollout(workload))
 
     def _accepts(self, revision: str) -> bool:
@@ -224,7 +220,7 @@ def _source(consumer: KubeObject) -> tuple[str, str] | None:
 
 def _parent(child: KubeObject, following: Mapping[tuple[str, str], KubeObject]) -> KubeObject | None:
     """The Kustomization that applies this one; the root applies itself and has none."""
-    parent = _owner(child, KUSTOMIZE_LABEL)
+    parent = owner(child, KUSTOMIZE_LABEL)
     return following.get(parent) if parent != _id(child) else None
 
 
@@ -235,22 +231,8 @@ def _depth(child: KubeObject, following: Mapping[tuple[str, str], KubeObject]) -
     return depth
 
 
-def _tried(kustomization: KubeObject) -> str:
-    """The revision that the last attempt was at. `lastAttemptedRevision` is set late: what fails earlier is told only
-    in the Reconciling condition, as `... for revision main@sha1:... with a timeout of ...`.
-    """
-    reconciling = kustomization.condition("Reconciling")
-    told = _REVISION.search(reconciling.message) if reconciling else None
-    return told.group() if told else text_at(kustomization.raw, "status", "lastAttemptedRevision")
-
-
 def _id(subject: KubeObject) -> tuple[str, str]:
     return subject.namespace, subject.name
-
-
-def _owner(subject: KubeObject, label: str) -> tuple[str, str]:
-    labels = subject.raw["metadata"]
-    return text_at(labels, "labels", f"{label}/namespace"), text_at(labels, "labels", f"{label}/name")
 
 
 def _short(revision: str) -> str:

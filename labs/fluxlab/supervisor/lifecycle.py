@@ -20,11 +20,15 @@ from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
 from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.flux import bootstrap
 from fluxlab.ports import Ports
-from fluxlab.processes import Identity, ProcessDiedError, ProcessGroup
+from fluxlab.processes import Identity, ManagedProcess, ProcessDiedError, ProcessGroup
 from fluxlab.spec import ClusterSpec, LabSpec
 from fluxlab.state import SERVING, LabFolder, Phase, Record, Step
+from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.toolchain import Toolchain, find
 from fluxlab.waiting import wait_until
+
+from .chronicle import Chronicle
+from .recording import Recording
 
 if TYPE_CHECKING:
     from .services import Services
@@ -57,7 +61,9 @@ class Supervisor:
         self._record = Record(phase=Phase.STARTING, supervisor=Identity.of(os.getpid()))
         self._ports = Ports(memory=folder.root / "ports.json")
         self._endings = contextlib.ExitStack()
+        self.chronicle = Chronicle(TimelineFolder(folder))
         self.processes = ProcessGroup(changed=self._notice)
+        self.recording = Recording(folder, changed=self._notice)
         self.clusters: list[LocalCluster] = []
 
     # -- the life of a lab ---------------------------------------------------------------------------------------
@@ -89,6 +95,7 @@ class Supervisor:
         self.toolchain = find()
         self.clusters = [self._cluster(spec) for spec in self.spec.clusters]
         self._endings.callback(self._stop_clusters)
+        self._endings.callback(self.recording.stop)
         for cluster in self.clusters:
             cluster.launch()
         self._step("processes launched")
@@ -100,6 +107,7 @@ class Supervisor:
         for cluster in self.clusters:
             cluster.start_flux(self.services.way_out(cluster.name))
             self._follow(cluster)
+        self.recording.start()
         self._step("controllers started")
         for cluster in self.clusters:  # while the controllers load
             bootstrap.install_sync(
@@ -131,6 +139,7 @@ class Supervisor:
             toolchain=self.toolchain,
             ports=self._ports,
             processes=self.processes,
+            chronicle=self.chronicle,
         )
         self._endings.callback(self.services.stop)
         self.services.start(self.clusters, SupervisorVerbs(self))
@@ -158,6 +167,8 @@ class Supervisor:
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
+            self.chronicle.retry()
+            self.recording.revive()
             try:
                 self._queue.get(timeout=LOOK_SECONDS)()
             except Empty:
@@ -276,8 +287,9 @@ class Supervisor:
         if self._stopping.is_set():
             raise Stopped
 
-    def _notice(self) -> None:
+    def _notice(self, process: ManagedProcess) -> None:
         """A process began or ended. From any thread."""
+        self.chronicle.process(process)
         if self._record.phase is Phase.STARTING and self.processes.dead():
             self._abort()  # what is waited for now may need the dead one
         self._note()
@@ -288,13 +300,16 @@ class Supervisor:
 
     def _note(self, **changes: object) -> None:
         with self._record_lock:
-            self._record = self._record.changed(children=self.processes.identities(), **changes)
+            self._record = self._record.changed(children=self._identities(), **changes)
             if not self.folder.root.exists():
                 return  # removed by hand: it must not come back
             try:
                 self.folder.write_record(self._record)
             except OSError as error:  # a full disk must not keep a lab from ending
                 log.error("record: %s", error)
+
+    def _identities(self) -> dict[str, Identity]:
+        return {**self.processes.identities(), **self.recording.identities()}
 
     @property
     def record(self) -> Record:

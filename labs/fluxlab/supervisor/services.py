@@ -21,7 +21,6 @@ from fluxlab.host import socket_address
 from fluxlab.pki import Authority
 from fluxlab.ports import Ports
 from fluxlab.processes import ProcessGroup
-from fluxlab.redaction import Redactor
 from fluxlab.servers.chart_server import ChartServer
 from fluxlab.servers.charts import ChartRepository
 from fluxlab.servers.git import GitServer
@@ -36,6 +35,7 @@ from fluxlab.state import LabFolder
 from fluxlab.toolchain import Toolchain
 
 from .charts import chart_folder
+from .chronicle import Chronicle
 from .control_app import Verbs, control_app
 from .way_out import tell_way_out
 
@@ -50,7 +50,14 @@ class Services:
     """The servers of a lab, in a thread with one event loop. Called from the main thread, except where noted."""
 
     def __init__(
-        self, *, folder: LabFolder, spec: LabSpec, toolchain: Toolchain, ports: Ports, processes: ProcessGroup
+        self,
+        *,
+        folder: LabFolder,
+        spec: LabSpec,
+        toolchain: Toolchain,
+        ports: Ports,
+        processes: ProcessGroup,
+        chronicle: Chronicle,
     ) -> None:
         self._folder = folder
         self._spec = spec
@@ -59,7 +66,8 @@ class Services:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="services", daemon=True)
         self._servers: list[HttpServer] = []
-        self._redactor = Redactor()
+        self._chronicle = chronicle
+        self._redactor = chronicle.redactor
         self._authority = Authority(folder.pki)
         self._receiver_token = self._secret()
         self._passwords = {
@@ -136,12 +144,16 @@ class Services:
         self.run(self._listen(clusters, verbs))
 
     def _prepare_repository(self) -> None:
+        new = self.repository.served_commit() is None
         components = self._toolchain.flux_manifests.read_text()
         for cluster in self._spec.clusters:
             version = f"v{self._toolchain.versions['flux'].removeprefix('v')}"
             bootstrap.commit_components(
                 self.repository.path, self.sync(cluster.name), components=components, version=version
             )
+        if new:
+            self._chronicle.begin(self.repository)
+        self._git.subscribe(self._chronicle.pushed)
 
     def _map_hosts(self) -> None:
         repository = self.repository

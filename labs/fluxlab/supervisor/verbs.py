@@ -64,6 +64,7 @@ class SupervisorVerbs:
                     for name, port in services.ports.items()
                 ),
                 *self._registry(),
+                *self._recorder(),
             ),
             clusters=tuple(map(self._cluster, supervisor.clusters)),
             repositories=(self._repository(),),
@@ -110,6 +111,18 @@ class SupervisorVerbs:
         pid = process.identity.pid if process.running else None
         state = "dead" if trouble else "running"
         return (ComponentState(name=process.name, state=state, detail=trouble, pid=pid, log=str(process.log)),)
+
+    def _recorder(self) -> Iterator[ComponentState]:
+        recording, chronicle = self._supervisor.recording, self._supervisor.chronicle
+        if process := recording.process:
+            trouble = recording.trouble or chronicle.trouble
+            yield ComponentState(
+                name=process.name,
+                state="dead" if trouble else "running",
+                detail=trouble,
+                pid=process.identity.pid if process.running else None,
+                log=str(process.log),
+            )
 
     def _charts(self) -> tuple[ChartState, ...]:
         return (*self._charts_over_http(), *self._charts_in_the_registry())

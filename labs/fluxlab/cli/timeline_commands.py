@@ -1,0 +1,193 @@
+"""timeline and logs: what happened, by whom, for which commit."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
+from .output import say, table
+
+if TYPE_CHECKING:
+    from fluxlab.timeline.entries import Entry
+    from fluxlab.timeline.query import Query
+
+
+class SourceName(StrEnum):
+    """The sources of the timeline, as options name them."""
+
+    PUSH = "push"
+    COMMIT = "commit"
+    OBJECT = "object"
+    EVENT = "event"
+    AUDIT = "audit"
+    REQUEST = "request"
+    LOG = "log"
+    PROCESS = "process"
+    RECORDER = "recorder"
+
+
+class LevelName(StrEnum):
+    """The levels, as options name them."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+Since = Annotated[str | None, typer.Option("--since", help="From when: 14:02, 14:02:05, 2026-11-22T14:02, or 5m ago.")]
+Until = Annotated[str | None, typer.Option("--until", help="Until when, in the same ways.")]
+Object = Annotated[str | None, typer.Option("--object", help="cart, otel-demo/cart or deployment/otel-demo/cart.")]
+Commit = Annotated[str | None, typer.Option("--commit", help="What a commit brought: its name, or how it begins.")]
+Issue = Annotated[str | None, typer.Option("--issue", help="What commits brought that refer to an issue: 42, OPS-7.")]
+Sources = Annotated[list[SourceName] | None, typer.Option("--source", help="Only these sources; repeat for several.")]
+LevelOption = Annotated[LevelName | None, typer.Option("--level", help="This level and above.")]
+_COLOURS = {"warning": "yellow", "error": "red", "debug": "bright_black"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (timeline, logs):
+        app.command()(command)
+
+
+def timeline(
+    *,
+    lab: LabOption = None,
+    cluster: ClusterOption = None,
+    since: Since = None,
+    until: Until = None,
+    object_: Object = None,
+    commit: Commit = None,
+    issue: Issue = None,
+    source: Sources = None,
+    level: LevelOption = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="The newest so many; 0: all.", min=0)] = 200,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Tell what happened: pushes, changes with who and for which commit, events, processes; all sources in order.
+
+    Without options: what happened at all. Requests to the API and the gateway, and what programs logged, come with
+    --source or --level.
+    """
+    from fluxlab.timeline.folder import TimelineFolder
+    from fluxlab.timeline.query import ask, newest
+
+    found = find_lab(lab)
+    query = _query(
+        since=since,
+        until=until,
+        subject=object_,
+        commit=commit,
+        issue=issue,
+        sources=source,
+        level=level,
+        cluster=cluster,
+    )
+    entries = ask(TimelineFolder(found.folder), query)
+    _show(newest(entries, lines), output, several=len(found.spec.clusters) > 1)
+    if 0 < lines < len(entries) and output is Output.TEXT:
+        say(f"{len(entries) - lines} earlier ones are left out; --lines 0 shows all")
+
+
+def logs(
+    component: Annotated[
+        str | None, typer.Argument(help="As `status` names it; also: supervisor, recorder, gateway.")
+    ] = None,
+    *,
+    lab: LabOption = None,
+    since: Since = None,
+    until: Until = None,
+    object_: Object = None,
+    commit: Commit = None,
+    level: LevelOption = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added.")] = False,
+    tail: Annotated[int, typer.Option("--tail", "-n", help="How many lines to begin with.", min=0)] = 100,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Print the log of one component, or list the logs there are; with filters, the lines of all logs that match."""
+    from fluxlab.errors import UsageError
+    from fluxlab.logs import log_files, read_log
+    from fluxlab.timeline.folder import TimelineFolder
+    from fluxlab.timeline.query import ask_logs, newest
+
+    folder = find_lab(lab).folder
+    files = log_files(folder)
+    filters = (since, until, object_, commit, level)
+    if output is Output.JSON or any(given is not None for given in filters):
+        if follow:
+            raise UsageError("--follow shows one log as it is written: it goes with no filter")
+        query = _query(since=since, until=until, subject=object_, commit=commit, level=level)
+        found = newest(ask_logs(TimelineFolder(folder), query, component=component), tail)
+        if output is Output.JSON:
+            _show([line.entry for line in found], output)
+        else:
+            for line in found:
+                print(line.raw if component else f"{line.entry.part}  {line.raw}")
+    elif component is None:
+        table(["COMPONENT", "FILE"], [[known, str(path)] for known, path in files.items()])
+    else:
+        for text in read_log(files, component, lines=tail, follow=follow):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
+def _query(
+    *,
+    since: str | None,
+    until: str | None,
+    subject: str | None,
+    commit: str | None,
+    level: LevelName | None,
+    issue: str | None = None,
+    sources: Sequence[SourceName] | None = None,
+    cluster: str | None = None,
+) -> "Query":
+    from fluxlab.timeline.entries import Level, Source
+    from fluxlab.timeline.query import Query
+    from fluxlab.timeline.times import parse_moment
+
+    now = datetime.now(UTC)
+    return Query(
+        since=parse_moment(since, now=now) if since else None,
+        until=parse_moment(until, now=now) if until else None,
+        subject=subject or "",
+        commit=commit or "",
+        issue=issue or "",
+        sources=frozenset(Source(one.value) for one in sources or ()),
+        level=Level(level.value) if level else None,
+        cluster=cluster or "",
+    )
+
+
+def _show(entries: Iterable["Entry"], output: Output, *, several: bool = False) -> None:
+    """Print entries; `several` clusters are told apart."""
+    from fluxlab.timeline.entries import as_json
+
+    if output is Output.JSON:
+        print(json.dumps([as_json(entry) for entry in entries], indent=2, ensure_ascii=False))
+        return
+    day = None
+    for entry in entries:
+        local = entry.time.astimezone()
+        if local.date() != day:
+            day = local.date()
+            typer.secho(f"-- {day}", fg="bright_black")
+        typer.secho(_line(entry, local, several=several), fg=_COLOURS.get(entry.level.value))
+
+
+def _line(entry: "Entry", local: datetime, *, several: bool) -> str:
+    cluster = f"[{entry.cluster}]" if several and entry.cluster else ""
+    place = " ".join(filter(None, [cluster, str(entry.object or entry.part)]))
+    who = f" by {entry.actor}" if entry.actor else ""
+    own = entry.source.value in {"push", "commit"}
+    commit = f" for {entry.commit[:10]}" if entry.commit and not own else ""
+    name = f"{entry.commit[:10]} " if entry.source.value == "commit" else ""
+    issues = f" ({', '.join(entry.issues)})" if entry.issues else ""
+    said = " ".join(filter(None, [place, f"{name}{' '.join(entry.text.splitlines())}"]))
+    return f"{local:%H:%M:%S}.{local.microsecond // 1000:03}  {entry.source.value:8}  {said}{who}{commit}{issues}"

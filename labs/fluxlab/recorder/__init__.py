@@ -1,0 +1,1 @@
+"""The program that watches a cluster and writes each change into the lab's timeline."""

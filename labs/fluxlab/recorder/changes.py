@@ -1,0 +1,197 @@
+"""From what a watch says to entries of the timeline: pure, from two versions of an object to what is told of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from fluxlab.clusters.objects import Json, JsonObject, KubeObject, dig, items_at, number_at, text_at
+from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner, tried_revision
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source
+
+from .differences import creators, differences, setters, without_values
+
+FLUX_GROUP = ".toolkit.fluxcd.io"
+SHOWN_FIELDS = 3
+SHOWN_CHARACTERS = 60
+TELLING = ("Ready", "Available", "Stalled", "Failed", "Complete")
+"""Conditions whose change is news, and not a step on the way."""
+CONSEQUENCES = ("kube-controller-manager", "kube-scheduler", "kwok")
+"""The field managers that only carry out what another change asked for."""
+HELM_STORAGE = "helm.sh/release.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a watch, or a comparison of two lists, says of one object."""
+
+    verb: str
+    """created, changed or deleted."""
+    before: KubeObject | None
+    after: KubeObject
+    """For a deletion the last version."""
+    time: datetime
+    resource: str
+    owner: str = ""
+    gap: bool = False
+
+
+def entry_of(change: Change, *, cluster: str) -> Entry | None:
+    """What the timeline says of a change; None when nothing but bookkeeping differs."""
+    subject = change.after
+    fields: Sequence[FieldChange] = ()
+    if change.verb == "changed" and change.before:
+        fields = differences(_comparable(change.before), _comparable(subject))
+        if not fields:
+            return None
+    details = {
+        Detail.VERB: change.verb,
+        Detail.VERSION: subject.resource_version,
+        Detail.RESOURCE: change.resource,
+        Detail.UID: text_at(subject.raw, "metadata", "uid"),
+        Detail.OWNER: change.owner,
+        Detail.REVISION: revision_of(subject),
+        Detail.GAP: "yes" if change.gap else "",
+    }
+    text, level = _told(change, fields)
+    return Entry(
+        time=change.time,
+        source=Source.OBJECT,
+        level=level,
+        cluster=cluster,
+        object=reference(subject),
+        text=text,
+        changes=tuple(fields),
+        actor=_actor(change),
+        details={key: value for key, value in details.items() if value},
+    )
+
+
+def _comparable(subject: KubeObject) -> JsonObject:
+    return without_values(subject.raw) if subject.kind == "Secret" else subject.raw
+
+
+def reference(subject: KubeObject) -> ObjectRef:
+    """How the timeline names an object."""
+    return ObjectRef(kind=subject.kind, namespace=subject.namespace, name=subject.name)
+
+
+def revision_of(subject: KubeObject) -> str:
+    """The revision that a Flux object is at, or tries."""
+    if subject.kind == "Kustomization":
+        return tried_revision(subject)
+    if subject.api_version.startswith("source.toolkit.fluxcd.io/"):
+        return text_at(subject.raw, "status", "artifact", "revision")
+    return ""
+
+
+def owner_of(subject: KubeObject, owners: Mapping[str, str]) -> str:
+    """The Flux object that an object belongs to, also through its controller, by UID in `owners`."""
+    for kind, label in (("HelmRelease", HELM_LABEL), ("Kustomization", KUSTOMIZE_LABEL)):
+        namespace, name = owner(subject, label)
+        if name and (kind, namespace, name) != (subject.kind, subject.namespace, subject.name):
+            return str(ObjectRef(kind=kind, namespace=namespace, name=name))
+    parents = [text_at(parent, "uid") for parent in items_at(subject.raw, "metadata", "ownerReferences")]
+    return next((owners[uid] for uid in parents if owners.get(uid)), "")
+
+
+def _actor(change: Change) -> str:
+    if change.verb == "deleted" or (change.gap and change.verb == "changed"):
+        return ""  # whoever set a field last did not delete it; after a gap several may have been at it
+    if change.verb == "created":
+        return ", ".join(creators(change.after.raw))
+    return ", ".join(setters(change.before.raw if change.before else {}, change.after.raw))
+
+
+def _told(change: Change, fields: Sequence[FieldChange]) -> tuple[str, Level]:
+    controlled = any(dig(parent, "controller") is True for parent in _parents(change.after))
+    usual = Level.DEBUG if controlled or _is_consequence(change, fields) else Level.INFO
+    if change.verb != "changed":
+        return change.verb, usual
+    if not change.before:
+        return "changed; which fields is not known", usual
+    spec = [field for field in fields if not field.field.startswith(".status")]
+    if spec:
+        return f"changed {_shown(spec)}", usual
+    flipped, level = _flipped(change.before, change.after)
+    if flipped:
+        return flipped, Level.DEBUG if controlled else level
+    return f"changed {_shown(fields)}", Level.DEBUG
+
+
+def _is_consequence(change: Change, fields: Sequence[FieldChange]) -> bool:
+    """Whether a change only carries out, or keeps the books of, what another one asked for."""
+    actors = _actor(change).split(", ")
+    return (
+        all(actor.startswith(CONSEQUENCES) for actor in actors)
+        or change.after.raw.get("type") == HELM_STORAGE
+        or (bool(fields) and all(field.field == ".metadata.finalizers" for field in fields))
+    )
+
+
+def _parents(subject: KubeObject) -> Sequence[Json]:
+    return items_at(subject.raw, "metadata", "ownerReferences")
+
+
+def _flipped(before: KubeObject, after: KubeObject) -> tuple[str, Level]:
+    """The conditions that became true or false."""
+    told, level = [], Level.INFO
+    for condition in after.conditions():
+        was = before.condition(condition.type)
+        same = was is not None and (was.status, was.message) == (condition.status, condition.message)
+        if condition.type not in TELLING or condition.status == "Unknown" or same:
+            continue
+        told.append(str(condition).rstrip(": "))
+        if condition.status == ("True" if condition.type in {"Stalled", "Failed"} else "False"):
+            level = Level.WARNING
+    return "; ".join(told), level
+
+
+def _shown(fields: Sequence[FieldChange]) -> str:
+    shown = [_cut(str(field)) for field in fields[:SHOWN_FIELDS]]
+    more = len(fields) - len(shown)
+    return "; ".join(shown) + (f"; {more} more" if more else "")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS * 2 else f"{text[: SHOWN_CHARACTERS * 2]}..."
+
+
+def event_entry(event: KubeObject, *, cluster: str, time: datetime, gap: bool = False) -> Entry:
+    """What the timeline says of a Kubernetes Event."""
+    involved = event.raw.get("involvedObject") or event.raw.get("regarding")
+    count = number_at(event.raw, "count")
+    reason = text_at(event.raw, "reason")
+    times = f" ({count} times)" if count > 1 else ""
+    details = {
+        Detail.REASON: reason,
+        Detail.VERSION: event.resource_version,
+        Detail.RESOURCE: "/api/v1/events",
+        Detail.REVISION: _event_revision(event),
+        Detail.GAP: "yes" if gap else "",
+    }
+    return Entry(
+        time=time,
+        source=Source.EVENT,
+        level=_event_level(text_at(event.raw, "type"), text_at(involved, "apiVersion")),
+        cluster=cluster,
+        object=ObjectRef(
+            kind=text_at(involved, "kind"), namespace=text_at(involved, "namespace"), name=text_at(involved, "name")
+        ),
+        text=f"{reason}: {text_at(event.raw, 'message')}{times}",
+        actor=text_at(event.raw, "source", "component") or text_at(event.raw, "reportingComponent"),
+        details={key: value for key, value in details.items() if value},
+    )
+
+
+def _event_level(kind: str, api_version: str) -> Level:
+    if kind != "Normal":
+        return Level.WARNING
+    # What Kubernetes tells of pods says no more than the change that brought it about.
+    return Level.INFO if api_version.partition("/")[0].endswith(FLUX_GROUP) else Level.DEBUG
+
+
+def _event_revision(event: KubeObject) -> str:
+    annotations = dig(event.raw, "metadata", "annotations")
+    if not isinstance(annotations, Mapping):
+        return ""
+    return next((str(value) for key, value in annotations.items() if key.endswith("/revision")), "")

@@ -1,0 +1,146 @@
+"""What the recorder knows of one cluster: which resources to watch, what is there, and where it stopped last time."""
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+
+from fluxlab.clusters.api import ApiUnreachableError, KubeApi
+from fluxlab.clusters.objects import KubeObject, text_at
+from fluxlab.clusters.resources import EVENT, Resource
+from fluxlab.timeline.entries import Entry, parse_time
+
+from .changes import Change, entry_of, event_entry, owner_of
+from .watching import Listed, Seen
+
+# What changes without anybody having changed it, is derived from what is watched, or is too large to be read by a
+# person (definitions). Events come once, in their older version.
+UNWATCHED = frozenset(
+    {
+        "apiservices",
+        "componentstatuses",
+        "controllerrevisions",
+        "csinodes",
+        "csistoragecapacities",
+        "customresourcedefinitions",
+        "endpoints",
+        "endpointslices",
+        "flowschemas",
+        "ipaddresses",
+        "leases",
+        "podtemplates",
+        "prioritylevelconfigurations",
+        "replicationcontrollers",
+        "runtimeclasses",
+        "servicecidrs",
+        "volumeattachments",
+    }
+)
+UNWATCHED_GROUPS = frozenset({"events.k8s.io", "resource.k8s.io", "storagemigration.k8s.io"})
+
+log = logging.getLogger(__name__)
+
+
+class ClusterRecord:
+    """The state of one cluster, as far as the timeline tells it. Belongs to the recorder's main thread."""
+
+    def __init__(self, name: str, api: KubeApi, *, began: datetime) -> None:
+        """Objects made before `began` are where the lab's story starts: nothing is told of how they came to be."""
+        self.name = name
+        self._api = api
+        self._began = began
+        self._objects: dict[str, dict[tuple[str, str], KubeObject]] = {}
+        self._owners: dict[str, str] = {}
+
+    def discover(self) -> Iterator[Resource]:
+        """What is to be watched; nothing while the API server does not answer."""
+        seen: set[tuple[str, str]] = set()
+        try:
+            for resource in self._api.resources(verb="watch"):
+                key = resource.group, resource.plural
+                if key not in seen and resource.plural not in UNWATCHED and resource.group not in UNWATCHED_GROUPS:
+                    seen.add(key)  # the first version is the preferred one
+                    yield resource
+        except ApiUnreachableError as error:
+            log.info("%s", error)
+
+    def entries(self, news: Listed | Seen) -> Iterator[Entry]:
+        """What the timeline has to say of some news."""
+        if isinstance(news, Listed):
+            yield from self._listed(news)
+        elif news.kind != "BOOKMARK":
+            yield from self._seen(news)
+
+    def _seen(self, news: Seen) -> Iterator[Entry]:
+        path, subject = news.resource.path(), news.subject
+        if news.resource == EVENT:
+            if news.kind != "DELETED":  # they expire
+                yield event_entry(subject, cluster=self.name, time=news.time)
+            return
+        known = self._objects.setdefault(path, {})
+        key = subject.namespace, subject.name
+        before = known.pop(key, None)
+        if news.kind == "DELETED":
+            yield from self._told("deleted", before, subject, news)
+            self._owners.pop(_uid(subject), None)
+            return
+        known[key] = subject
+        # One that was deleted and made again between two lists has another UID.
+        verb = "changed" if before and _uid(before) == _uid(subject) else "created"
+        yield from self._told(verb, before, subject, news)
+
+    def _told(
+        self,
+        verb: str,
+        before: KubeObject | None,
+        after: KubeObject,
+        news: Listed | Seen,
+        *,
+        time: datetime | None = None,
+    ) -> Iterator[Entry]:
+        owner = owner_of(after, self._owners)
+        self._owners[_uid(after)] = owner
+        change = Change(
+            verb=verb,
+            before=before,
+            after=after,
+            time=time or news.time,
+            resource=news.resource.path(),
+            owner=owner,
+            gap=isinstance(news, Listed),
+        )
+        if entry := entry_of(change, cluster=self.name):
+            yield entry
+
+    def _listed(self, news: Listed) -> Iterator[Entry]:
+        """The differences between a list and what was known; of a first list, what was made in this lab's life."""
+        path = news.resource.path()
+        before = self._objects.get(path)
+        now = {(subject.namespace, subject.name): subject for subject in news.objects}
+        if news.resource != EVENT:
+            self._objects[path] = now
+        for subject in news.objects:
+            self._owners[_uid(subject)] = owner_of(subject, self._owners)
+        if news.known:
+            return
+        for key, subject in now.items():
+            was = (before or {}).get(key)
+            if was is None or _uid(was) != _uid(subject):
+                yield from self._found(subject, news)
+            elif was.resource_version != subject.resource_version:
+                yield from self._told("changed", was, subject, news)
+        for key, was in (before or {}).items():
+            if key not in now and news.resource != EVENT:
+                yield from self._told("deleted", was, was, news)
+
+    def _found(self, subject: KubeObject, news: Listed) -> Iterator[Entry]:
+        made = parse_time(text_at(subject.raw, "metadata", "creationTimestamp") or "1970-01-01T00:00:00Z")
+        if made < self._began.replace(microsecond=0):
+            return
+        if news.resource == EVENT:
+            yield event_entry(subject, cluster=self.name, time=made, gap=True)
+        else:
+            yield from self._told("created", None, subject, news, time=made)
+
+
+def _uid(subject: KubeObject) -> str:
+    return text_at(subject.raw, "metadata", "uid")

@@ -1,0 +1,28 @@
+"""The values of a Secret, which nothing that fluxlab writes may contain."""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+
+from fluxlab.clusters.objects import KubeObject
+
+from .changes import HELM_STORAGE
+
+PUBLIC_KEYS = frozenset({"ca.crt", "tls.crt", "namespace", "type"})
+"""What is no secret wherever it stands, and would mask ordinary words."""
+
+
+def values_of(subject: KubeObject) -> Iterator[str]:
+    """The values of a Secret as text; nothing of any other object."""
+    data = subject.raw.get("data") if subject.kind == "Secret" and subject.raw.get("type") != HELM_STORAGE else None
+    if not isinstance(data, Mapping):
+        return
+    for key, encoded in data.items():
+        if key in PUBLIC_KEYS:
+            continue
+        try:
+            value = base64.b64decode(str(encoded)).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            continue  # no text: it cannot stand in one
+        yield value
+        yield value.strip()  # a file's last line end is not part of what is quoted

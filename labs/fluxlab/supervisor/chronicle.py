@@ -1,0 +1,160 @@
+"""What the supervisor itself has to tell the timeline: pushes and their commits, starts and deaths of processes."""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime
+
+from fluxlab.commands import CommandError
+from fluxlab.processes import ManagedProcess, last_words
+from fluxlab.redaction import Redactor
+from fluxlab.servers.git_repositories import GitRepository
+from fluxlab.servers.pushes import NO_COMMIT, Push, RefChange
+from fluxlab.timeline.entries import Detail, Entry, Level, Source
+from fluxlab.timeline.folder import SUPERVISOR, TimelineFolder
+from fluxlab.timeline.issues import issue_references
+from fluxlab.timeline.journal import Journal
+
+WAITING_ENTRIES = 10_000
+COMMITS_PER_PUSH = 200
+_FORMAT = "--format=%H%x00%an <%ae>%x00%B%x01"
+
+log = logging.getLogger(__name__)
+
+
+class Chronicle:
+    """The supervisor's journal. What the disk does not take waits here, and is tried again. Thread-safe."""
+
+    def __init__(self, folder: TimelineFolder) -> None:
+        self.redactor = Redactor()
+        self._journal = Journal(folder.journal(SUPERVISOR), redactor=self.redactor)
+        self._waiting: deque[Entry] = deque()
+        self._lost = 0
+        self._lock = threading.Lock()
+        self.trouble = ""
+        """Why the timeline cannot be written; empty when it can."""
+
+    def add(self, *entries: Entry) -> None:
+        """Write entries now, or as soon as possible. Beyond WAITING_ENTRIES the oldest are lost, and that is told."""
+        with self._lock:
+            self._waiting.extend(entries)
+            while len(self._waiting) > WAITING_ENTRIES:
+                self._waiting.popleft()
+                self._lost += 1
+            self._write()
+
+    def retry(self) -> None:
+        """Write what waits, if the disk takes it now."""
+        with self._lock:
+            if self._waiting:
+                self._write()
+
+    def _write(self) -> None:
+        batch = list(self._waiting)
+        if self._lost:
+            text = f"{self._lost} entries were lost while the timeline could not be written: {self.trouble}"
+            batch.insert(0, self._entry(Source.RECORDER, text, level=Level.ERROR, part=SUPERVISOR))
+        try:
+            self._journal.append(batch)
+        except OSError as error:
+            if not self.trouble:
+                log.error("the timeline cannot be written: %s", error)
+            self.trouble = str(error)
+            return
+        self._waiting.clear()
+        self._lost, self.trouble = 0, ""
+
+    def _entry(
+        self, source: Source, text: str, *, level: Level = Level.INFO, part: str = "", time: datetime | None = None
+    ) -> Entry:
+        return Entry(time=time or self._journal.now(), source=source, text=text, level=level, part=part)
+
+    # -- processes -----------------------------------------------------------------------------------------------
+
+    def process(self, process: ManagedProcess) -> None:
+        """A process began or ended."""
+        if process.running:
+            text, level = f"started (pid {process.identity.pid})", Level.INFO
+        elif process.expected_to_end:
+            text, level = "was ended", Level.INFO
+        else:
+            words = last_words(process.log)
+            text, level = f"died: {process.ending}{f' ({words[-1]})' if words else ''}", Level.ERROR
+        self.add(self._entry(Source.PROCESS, text, level=level, part=process.name))
+
+    # -- git -----------------------------------------------------------------------------------------------------
+
+    async def pushed(self, push: Push) -> None:
+        """A subscriber of pushes. Asks git off the loop."""
+        await asyncio.to_thread(self._pushed, push)
+
+    def _pushed(self, push: Push) -> None:
+        self.add(*(entry for change in push.changes for entry in self._moved(push, change)))
+
+    def _moved(self, push: Push, change: RefChange) -> Iterator[Entry]:
+        repository = push.repository
+        commits = list(self._commits(repository, change, push.time))
+        name = change.branch or change.ref
+        old = "" if change.old == NO_COMMIT else change.old
+        moved = f"{name}: {old[:10] or 'new'} -> {change.new[:10]}, {_count(len(commits))}"
+        if change.deleted:
+            moved = f"{name} was deleted; it was at {old[:10]}"
+        elif old and not _contains(repository, change.new, old):
+            moved += f"; {old[:10]} is no longer part of it"
+        yield Entry(
+            time=push.time,
+            source=Source.PUSH,
+            text=f"{repository.name} {moved}",
+            actor=push.who,
+            commit="" if change.deleted else change.new,
+            issues=tuple(dict.fromkeys(issue for commit in commits for issue in commit.issues)),
+            details={Detail.REF: change.ref, **({Detail.OLD: old} if old else {})},
+        )
+        yield from commits
+
+    def _commits(self, repository: GitRepository, change: RefChange, time: datetime) -> Iterator[Entry]:
+        """The commits that a ref's move brought, oldest first."""
+        if change.deleted:
+            return
+        known = ["--not", f"--exclude={change.ref}", "--all"] if change.old == NO_COMMIT else [f"^{change.old}"]
+        yield from self._logged(repository, change.new, *known, time=time)
+
+    def begin(self, repository: GitRepository) -> None:
+        """Tell the commits that were there before anybody could push: those of the bootstrap."""
+        if head := repository.served_commit():
+            self.add(*self._logged(repository, head, time=self._journal.now()))
+
+    def _logged(self, repository: GitRepository, *revisions: str, time: datetime) -> Iterator[Entry]:
+        limit = f"--max-count={COMMITS_PER_PUSH}"
+        try:
+            listed = repository.git("log", "--reverse", limit, _FORMAT, *revisions, "--")
+        except CommandError as error:
+            log.warning("%s", error)
+            yield self._entry(Source.COMMIT, f"cannot be read: {error.what}", level=Level.WARNING, time=time)
+            return
+        for record in filter(str.strip, listed.split("\x01")):
+            commit, author, message = record.strip("\n").split("\x00", 2)
+            subject = message.strip().partition("\n")[0]
+            yield Entry(
+                time=time,
+                source=Source.COMMIT,
+                text=subject,
+                actor=author,
+                commit=commit,
+                issues=issue_references(message),
+                details={Detail.SUBJECT: subject},
+            )
+
+
+def _contains(repository: GitRepository, commit: str, older: str) -> bool:
+    try:
+        repository.git("merge-base", "--is-ancestor", older, commit)
+    except CommandError:
+        return False
+    return True
+
+
+def _count(commits: int) -> str:
+    return "1 commit" if commits == 1 else f"{commits} commits"

@@ -1,0 +1,71 @@
+"""The recorder's process: started with the lab, started again when it dies, and what is told of it."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from fluxlab.processes import Identity, ManagedProcess, ProcessGroup
+from fluxlab.state import LabFolder
+
+NAME = "recorder"
+PAUSE_SECONDS = 2.0
+"""Between its death and the next start; one that lives as long has got over what its predecessor died of."""
+STOP_GRACE_SECONDS = 2.0
+
+
+class Recording:
+    """Owns the recorder. It is no part of what a lab tests: its death is made good without being asked."""
+
+    def __init__(self, folder: LabFolder, *, changed: Callable[[ManagedProcess], None]) -> None:
+        self._folder = folder
+        self._processes = ProcessGroup(changed=changed)
+        self._started = 0.0
+        self._trouble = ""
+
+    def start(self) -> None:
+        """Start it. Main thread only."""
+        self._started = time.monotonic()
+        self._processes.start(
+            NAME,
+            [sys.executable, "-m", "fluxlab.recorder", self._folder.root],
+            log=self._folder.recorder_log,
+            environment={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+
+    def revive(self) -> None:
+        """Start it again if it died, after a pause. Main thread only."""
+        process = self.process
+        if process and not process.running and not process.expected_to_end:
+            self._trouble = self._said(process)
+            if time.monotonic() - self._started > PAUSE_SECONDS:
+                self.start()
+
+    @property
+    def process(self) -> ManagedProcess | None:
+        """The process, dead or alive; None before `start`."""
+        return self._processes.get(NAME)
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not record; empty when it does."""
+        process = self.process
+        if process is None:
+            return ""
+        if not process.running:
+            return self._said(process)
+        return self._trouble if time.monotonic() - self._started < PAUSE_SECONDS else ""
+
+    def _said(self, process: ManagedProcess) -> str:
+        text = str(process.died())
+        if process.ending == f"exit code {os.EX_IOERR}":
+            text += f"\n  the timeline cannot be written: is the disk full, or {self._folder.timeline} read-only?"
+        return text
+
+    def identities(self) -> dict[str, Identity]:
+        """The process, if it runs, for the lab's record."""
+        return self._processes.identities()
+
+    def stop(self) -> None:
+        """End it; it writes what it has seen."""
+        self._processes.stop(NAME, grace_seconds=STOP_GRACE_SECONDS)

@@ -1,0 +1,192 @@
+"""Who made a change and for which commit: what no single source tells, from all of them together. Pure."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from .audit import WRITES, short_user
+from .entries import Detail, Entry, Source, parse_time
+
+APPLIERS = frozenset({"kustomize-controller", "helm-controller"})
+"""The field managers whose changes come from git."""
+PATIENCE = timedelta(seconds=30)
+"""How much later than the change the recorder may have seen it, in a storm."""
+SHA_DIGITS = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Revisions:
+    """The revisions that a Flux object spoke of, by resource version."""
+
+    versions: Sequence[int]
+    commits: Sequence[str]
+
+    def at(self, version: int) -> str:
+        place = bisect_right(self.versions, version)
+        return self.commits[place - 1] if place else ""
+
+
+def attribute(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries of the journals with the commit behind each change that Flux made, and that commit's issues."""
+    told = list(entries)
+    issues = {entry.commit: entry.issues for entry in told if entry.source is Source.COMMIT}
+    commits = _Commits(told)
+    found = []
+    for entry in told:
+        commit = entry.commit or commits.behind(entry)
+        known = entry.issues or issues.get(commit, ())
+        same = commit == entry.commit and known == entry.issues
+        found.append(entry if same else replace(entry, commit=commit, issues=known))
+    return found
+
+
+class _Commits:
+    """The commit that was in force for an owner at a moment, told by resource versions: they order all kinds."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        revisions: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+        self._applied: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+        for entry in entries:
+            sha = commit_of(entry.details.get(Detail.REVISION, ""))
+            if entry.source is Source.OBJECT and entry.object and entry.object.kind == "Kustomization" and sha:
+                revisions[entry.cluster, str(entry.object)].append((version_of(entry), sha))
+        self._revisions = {
+            key: _Revisions(versions=[v for v, _ in sorted(told)], commits=[c for _, c in sorted(told)])
+            for key, told in revisions.items()
+        }
+        for entry in entries:  # a release follows the commit that changed it last, not those that came by since
+            if entry.object and entry.object.kind == "HelmRelease" and _applied(entry):
+                commit = self._in_force(entry)
+                self._applied[entry.cluster, str(entry.object)].append((version_of(entry), commit))
+
+    def behind(self, entry: Entry) -> str:
+        """The commit behind a change or an event; empty when no commit is, or it is not known."""
+        told = commit_of(entry.details.get(Detail.REVISION, ""))
+        if entry.source is Source.EVENT:
+            return told
+        if entry.source is not Source.OBJECT or entry.object is None:
+            return ""
+        if told and entry.actor.endswith("(status)"):
+            return told
+        return self._owned(entry) if _applied(entry) else ""
+
+    def _owned(self, entry: Entry) -> str:
+        owner, version = entry.details.get(Detail.OWNER, ""), version_of(entry)
+        if owner.startswith("HelmRelease "):
+            applied = [commit for at, commit in self._applied.get((entry.cluster, owner), ()) if at <= version]
+            return applied[-1] if applied else ""
+        return self._in_force(entry)
+
+    def _in_force(self, entry: Entry) -> str:
+        known = self._revisions.get((entry.cluster, entry.details.get(Detail.OWNER, "")))
+        if known is None:
+            return ""
+        # What was found in a first list is older than the state in which its Kustomization was found there.
+        found = known.commits[0] if entry.details.get(Detail.VERB) == "created" and Detail.GAP in entry.details else ""
+        return known.at(version_of(entry)) or found
+
+
+def _applied(entry: Entry) -> bool:
+    """Whether a change was made from git, and by nobody else besides."""
+    if entry.details.get(Detail.VERB) == "deleted":
+        return bool(entry.details.get(Detail.OWNER)) and entry.actor in APPLIERS
+    actors = {actor for actor in entry.actor.split(", ") if not actor.endswith("(status)")}
+    return bool(actors) and actors <= APPLIERS
+
+
+def commit_of(revision: str) -> str:
+    """The commit in a revision such as `main@sha1:...`; empty for those of charts."""
+    head, _, sha = revision.rpartition("sha1:")
+    return sha if len(sha) == SHA_DIGITS and (not head or head.endswith("@")) else ""
+
+
+def version_of(entry: Entry) -> int:
+    """The resource version after a change, 0 where there is none."""
+    text = entry.details.get(Detail.VERSION, "")
+    return int(text) if text.isdigit() else 0
+
+
+def with_actors(entries: Iterable[Entry], audit: Iterable[Entry]) -> tuple[list[Entry], set[str]]:
+    """The entries with the user of the API behind each change, and the ids of the audit entries that they explain.
+
+    Neither side names the other: a watch tells no user, the audit log no resource version. Writes and changes of one
+    object have the same order, and a change is never seen before its write was received.
+    """
+    writes: dict[_Key, list[Entry]] = defaultdict(list)
+    for request in audit:
+        if _wrote(request) and request.object:
+            target = request.object
+            writes[request.cluster, target.kind, target.namespace, target.name].append(request)
+    found = list(entries)
+    changes: dict[_Key, list[int]] = defaultdict(list)
+    for number, entry in enumerate(found):
+        if entry.source is Source.OBJECT and entry.object and Detail.GAP not in entry.details:
+            plural = entry.details.get(Detail.RESOURCE, "").rpartition("/")[2]
+            changes[entry.cluster, plural, entry.object.namespace, entry.object.name].append(number)
+    used: set[str] = set()
+    for key, numbers in changes.items():
+        left = writes.get(key, [])
+        # From the last one: a write that changed nothing is skipped, and does not push all later ones aside.
+        for number in reversed(numbers):
+            place = _write_behind(found[number], left)
+            if place is not None:
+                used.add(left[place].details[Detail.AUDIT_ID])
+                found[number] = _named(found[number], left[place])
+                left = left[:place]
+    return found, used
+
+
+_Key = tuple[str, str, str, str]
+"""Cluster, plural, namespace and name."""
+
+
+def _wrote(request: Entry) -> bool:
+    details = request.details
+    done = details.get(Detail.VERB) in WRITES and details.get(Detail.STATUS, "").startswith("2")
+    return done and Detail.DRY_RUN not in details and Detail.RECEIVED in details
+
+
+def _write_behind(entry: Entry, writes: Sequence[Entry]) -> int | None:
+    """The place of the last write that can have made a change."""
+    fitting = [
+        place
+        for place, request in enumerate(writes)
+        if entry.time - PATIENCE <= parse_time(request.details[Detail.RECEIVED]) <= entry.time and _fits(entry, request)
+    ]
+    by_manager = [place for place in fitting if _same_program(entry.actor, writes[place])]
+    return max(by_manager or fitting, default=None)
+
+
+def _fits(entry: Entry, request: Entry) -> bool:
+    verb, asked = entry.details.get(Detail.VERB, ""), request.details[Detail.VERB]
+    if verb == "deleted":
+        return asked == "delete" or (asked in {"update", "patch"} and not entry.actor)  # the last finalizer went
+    if verb == "created":
+        return asked in {"create", "patch", "update"}  # a server-side apply creates, too
+    managers = entry.actor.split(", ") if entry.actor else []
+    status = all(manager.endswith("(status)") for manager in managers)
+    return not managers or status == (request.details.get(Detail.SUBRESOURCE) == "status")
+
+
+def _same_program(actor: str, request: Entry) -> bool:
+    """Whether a field manager (`kubectl-scale`) is that of a program (`kubectl/v1.36.3`)."""
+    program = request.details.get(Detail.USER_AGENT, "").partition("/")[0]
+    return bool(program) and any(program in name for name in actor.split(", "))
+
+
+def _named(entry: Entry, request: Entry) -> Entry:
+    user = short_user(request.details.get(Detail.USER, ""))
+    managers = [name.partition(" (")[0] for name in entry.actor.split(", ") if name]
+    own = not user or any(user.rpartition(":")[2] in name for name in managers)
+    with_ = f" with {', '.join(managers)}" if managers else ""
+    kept = (Detail.USER, Detail.USER_AGENT, Detail.AUDIT_ID, Detail.SUBRESOURCE)
+    details = {key: request.details[key] for key in kept if key in request.details}
+    return replace(
+        entry,
+        actor=entry.actor if own and managers else f"{user}{with_}",
+        # The API server's time is that of the change; the recorder's is when it heard of it.
+        time=min(entry.time, request.time),
+        details={**entry.details, **details},
+    )

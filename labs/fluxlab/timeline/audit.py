@@ -1,0 +1,111 @@
+"""The API server's audit log as entries: who asked what of which object, and what came of it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from .entries import Detail, Entry, Level, ObjectRef, Source, parse_time
+
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+OWN_USERS = frozenset({"kwok"})
+"""Users of programs that belong to every lab."""
+OWN_AGENT = "fluxlab"
+"""How fluxlab's own client calls itself."""
+_TIME = re.compile(r'"stageTimestamp":"([^"]+)"')
+_SERVICE_ACCOUNT = "system:serviceaccount:"
+
+
+def audit_files(cluster_folder: Path) -> list[Path]:
+    """The log and what was rotated away from it, oldest first."""
+    rotated = sorted(cluster_folder.glob("audit-*.log"))  # their names end in the time of the rotation
+    return [*rotated, cluster_folder / "audit.log"]
+
+
+def read_audit(
+    files: list[Path], *, cluster: str, since: datetime | None = None, until: datetime | None = None
+) -> Iterator[Entry]:
+    """The requests that ended between two moments, in the order in which they did, dry runs included."""
+    for file in files:
+        try:
+            with file.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    time = _time(line)
+                    if time and (since is None or time >= since) and (until is None or time <= until):
+                        yield _entry(line, time, cluster)
+        except FileNotFoundError:
+            continue
+
+
+def _time(line: str) -> datetime | None:
+    found = _TIME.search(line)
+    return parse_time(found[1]) if found and line.endswith("\n") else None
+
+
+def _entry(line: str, time: datetime, cluster: str) -> Entry:
+    try:
+        raw = json.loads(line)
+    except ValueError:
+        text = "a line of the audit log cannot be read"
+        return Entry(time=time, source=Source.AUDIT, level=Level.WARNING, text=text, cluster=cluster)
+    target = raw.get("objectRef") or {}
+    verb, status = str(raw.get("verb", "")), int((raw.get("responseStatus") or {}).get("code", 0))
+    address = urlsplit(str(raw.get("requestURI", "")))
+    dry = "dryRun" in parse_qs(address.query)
+    user = _user(raw)
+    details = {
+        Detail.VERB: verb,
+        Detail.USER: user,
+        Detail.USER_AGENT: str(raw.get("userAgent", "")),
+        Detail.AUDIT_ID: str(raw.get("auditID", "")),
+        Detail.STATUS: str(status),
+        Detail.URI: address.path,
+        Detail.SUBRESOURCE: str(target.get("subresource", "")),
+        Detail.RESOURCE: str(target.get("resource", "")),
+        Detail.DRY_RUN: "yes" if dry else "",
+        Detail.RECEIVED: str(raw.get("requestReceivedTimestamp", "")),
+    }
+    return Entry(
+        time=time,
+        source=Source.AUDIT,
+        level=_level(verb, status, user, quiet=dry or details[Detail.USER_AGENT] == OWN_AGENT),
+        cluster=cluster,
+        object=_object(target),
+        text=f"{verb} {address.path}{' (dry run)' if dry else ''}: {status}",
+        actor=short_user(user),
+        details={key: value for key, value in details.items() if value},
+    )
+
+
+def _object(target: Mapping[str, object]) -> ObjectRef | None:
+    if "resource" not in target or "name" not in target:
+        return None
+    return ObjectRef(kind=str(target["resource"]), namespace=str(target.get("namespace", "")), name=str(target["name"]))
+
+
+def _user(raw: Mapping[str, object]) -> str:
+    names = []
+    for key in ("user", "impersonatedUser"):
+        user = raw.get(key)
+        if isinstance(user, Mapping) and user.get("username"):
+            names.append(str(user["username"]))
+    return " as ".join(names)
+
+
+def is_person(user: str) -> bool:
+    """Whether a user of the API is none of the system's own."""
+    return bool(user) and not user.startswith("system:") and user not in OWN_USERS
+
+
+def short_user(user: str) -> str:
+    """`kustomize-controller` for its service account, `kube-scheduler` for `system:kube-scheduler`."""
+    return user.rpartition(":")[2] if user.startswith(_SERVICE_ACCOUNT) else user.removeprefix("system:")
+
+
+def _level(verb: str, status: int, user: str, *, quiet: bool) -> Level:
+    if quiet or verb not in WRITES or not is_person(user):
+        return Level.DEBUG
+    return Level.WARNING if status >= HTTPStatus.BAD_REQUEST else Level.INFO

@@ -1,0 +1,36 @@
+"""Where the parts of a lab's timeline are: its own journals, and the files that others write."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from fluxlab.state import LabFolder
+
+RECORDER = "recorder"
+SUPERVISOR = "supervisor"
+
+
+@dataclass(frozen=True)
+class TimelineFolder:
+    """The timeline of one lab."""
+
+    lab: LabFolder
+
+    def journal(self, writer: str) -> Path:
+        """The folder of one writer's journal."""
+        return self.lab.timeline / writer
+
+    @property
+    def clusters(self) -> list[str]:
+        """The names of the clusters."""
+        return sorted(path.name for path in (self.lab.root / "clusters").glob("*") if path.is_dir())
+
+    def known_secrets(self) -> Iterator[str]:
+        """The values in the lab's own private files: tokens of repositories, and passwords for the gateway."""
+        for file in sorted(self.lab.repositories.glob("*.token")):
+            yield file.read_text().strip()
+        if self.lab.way_out.exists():
+            for word in self.lab.way_out.read_text().split():
+                if "@" in word and "://" in word:
+                    yield unquote(word.partition("://")[2].rpartition("@")[0].partition(":")[2])

@@ -1,0 +1,200 @@
+"""Append entries to files of bounded size, whole or not at all; and read them back, whatever befell the files."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fluxlab.files import make_private
+from fluxlab.host import seconds_since_boot
+from fluxlab.redaction import Redactor
+
+from .entries import Entry, FieldChange, Level, Source, from_line, to_line
+
+SEGMENT_BYTES = 16 * 1024 * 1024
+SEGMENTS = 6
+CLOCK_TOLERANCE_SECONDS = 1.0
+LONGEST_LINE = 64 * 1024
+SUFFIX = ".jsonl"
+
+
+class Journal:
+    """One writer's part of the timeline: a folder of numbered files, of which the oldest go. Thread-safe.
+
+    There is one Journal per folder at a time, in one process.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        redactor: Redactor,
+        segment_bytes: int = SEGMENT_BYTES,
+        segments: int = SEGMENTS,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = seconds_since_boot,
+    ) -> None:
+        """Use `folder`, made at the first `append`; every line passes `redactor`."""
+        self.folder = folder
+        self._redactor = redactor
+        self._segment_bytes = segment_bytes
+        self._segments = segments
+        self._clock, self._steady = clock, steady
+        self._offset = clock() - steady()
+        self._lock = threading.Lock()
+        self._file: Path | None = None
+        self._torn = 0
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Append entries, all or none. Raises OSError when the disk does not take them: try again later."""
+        with self._lock:
+            notes = self._clock_notes()
+            file = self._open()
+            if self._torn:
+                text = (
+                    f"the end of a line was cut off ({self._torn} bytes are gone): the writer was killed, or the disk"
+                )
+                notes = [self._note(f"{text} was full", level=Level.WARNING), *notes]
+            lines = [self._line(_short(entry)) for entry in (*notes, *entries)]
+            self._write(file, ("\n".join(lines) + "\n").encode(errors="replace"))
+            self._torn = 0
+
+    def now(self) -> datetime:
+        """The time, as entries have it."""
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+    def _note(self, text: str, *, level: Level) -> Entry:
+        return Entry(time=self.now(), source=Source.RECORDER, level=level, text=text, part=self.folder.name)
+
+    def _line(self, entry: Entry) -> str:
+        line = to_line(entry)
+        if self._redactor.redact(line) == line:
+            return line
+        # Value by value: a secret that reads `commit` must not take the line's own words away.
+        return to_line(masked(entry, self._redactor))
+
+    def _clock_notes(self) -> list[Entry]:
+        """What to say of a clock that was set: times before and after do not compare."""
+        offset = self._clock() - self._steady()
+        jump, self._offset = offset - self._offset, offset
+        if abs(jump) < CLOCK_TOLERANCE_SECONDS:
+            return []
+        return [self._note(f"the machine's clock jumped by {jump:+.1f} s", level=Level.WARNING)]
+
+    def _open(self) -> Path:
+        if self._file is None:
+            make_private(self.folder)
+            files = segments_of(self.folder)
+            self._file = files[-1] if files else self.folder / _name(1)
+            self._torn = _mend(self._file)
+        return self._file
+
+    def _write(self, file: Path, content: bytes) -> None:
+        descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            before = os.fstat(descriptor).st_size
+            try:
+                _write_all(descriptor, content)
+            except OSError:
+                with contextlib.suppress(OSError):  # then `_mend` does it, at the next start
+                    os.ftruncate(descriptor, before)
+                raise
+        finally:
+            os.close(descriptor)
+        if before + len(content) >= self._segment_bytes:
+            self._rotate(file)
+
+    def _rotate(self, file: Path) -> None:
+        self._file = file.with_name(_name(int(file.stem) + 1))
+        for old in segments_of(self.folder)[: 1 - self._segments]:
+            old.unlink(missing_ok=True)
+
+
+def _name(number: int) -> str:
+    return f"{number:06}{SUFFIX}"
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _mend(file: Path) -> int:
+    """Take away a line without an end, which was never wholly written; returns its length."""
+    if not file.exists():
+        return 0
+    with file.open("r+b") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        start = max(0, size - 16 * LONGEST_LINE)
+        opened.seek(start)
+        whole = start + opened.read().rfind(b"\n") + 1
+        opened.truncate(whole)
+    return size - whole
+
+
+def masked(entry: Entry, redactor: Redactor) -> Entry:
+    """The entry with secret values masked in all that others had a say in."""
+    mask = redactor.redact
+    return replace(
+        entry,
+        text=mask(entry.text),
+        actor=mask(entry.actor),
+        issues=tuple(map(mask, entry.issues)),
+        details={key: mask(value) for key, value in entry.details.items()},
+        changes=tuple(
+            FieldChange(
+                field=mask(change.field),
+                before=None if change.before is None else mask(change.before),
+                after=None if change.after is None else mask(change.after),
+            )
+            for change in entry.changes
+        ),
+    )
+
+
+def _short(entry: Entry) -> Entry:
+    """The entry without its changes where they are longer than anybody reads."""
+    length = sum(len(change.before or "") + len(change.after or "") for change in entry.changes)
+    if length < LONGEST_LINE:
+        return entry
+    text = f"{entry.text} ({len(entry.changes)} fields, {length} characters: not kept)"
+    return replace(entry, changes=(), text=text)
+
+
+def segments_of(folder: Path) -> list[Path]:
+    """The files of a journal, oldest first."""
+    return sorted(path for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit())
+
+
+def read_journal(folder: Path, *, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Entry]:
+    """The entries in a folder, in the order in which they were written; only lines that `wanted` says yes to.
+
+    What cannot be read is an entry of its own. A line that is being written is left out.
+    """
+    before: Entry | None = None
+    for file in segments_of(folder):
+        try:
+            with file.open(encoding="utf-8", errors="replace") as lines:
+                for number, line in enumerate(lines, 1):
+                    if not line.endswith("\n"):
+                        break
+                    if not wanted(line):
+                        continue
+                    try:
+                        before = from_line(line)
+                    except ValueError:
+                        before = _unreadable(file, number, after=before)
+                    yield before
+        except FileNotFoundError:
+            continue  # the oldest goes while it is read
+
+
+def _unreadable(file: Path, number: int, *, after: Entry | None) -> Entry:
+    time_ = after.time if after else datetime.fromtimestamp(0, UTC)
+    text = f"line {number} of {file.name} cannot be read: it was altered"
+    return Entry(time=time_, source=Source.RECORDER, level=Level.WARNING, text=text, part=file.parent.name)

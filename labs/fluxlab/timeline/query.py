@@ -1,0 +1,193 @@
+"""Ask the timeline: all sources merged in order of time, with who and for which commit, filtered."""
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from fluxlab.logs import find_log, log_files
+from fluxlab.redaction import Redactor
+
+from .attribution import attribute, with_actors
+from .audit import audit_files, read_audit
+from .entries import Detail, Entry, Level, ObjectRef, Source
+from .folder import RECORDER, SUPERVISOR, TimelineFolder
+from .journal import masked, read_journal
+from .loglines import LogLine, read_log_lines
+from .requests import read_requests
+
+OWN = frozenset({Source.PUSH, Source.COMMIT, Source.OBJECT, Source.EVENT, Source.PROCESS, Source.RECORDER})
+_STRUCTURED = frozenset({"gateway"})
+"""Logs that are a source of their own."""
+PLATFORM = frozenset({"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "registry"})
+"""Programs whose errors are mostly steps on the way: shown when asked for."""
+MARGIN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What is asked for. Each field narrows the answer; without any it is what happened, and every error."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    subject: str = ""
+    """`deployment/cart`, `otel-demo/cart`, `deployment/otel-demo/cart` or just `cart`."""
+    commit: str = ""
+    """A commit's name, or its first characters."""
+    issue: str = ""
+    sources: frozenset[Source] = frozenset()
+    level: Level | None = None
+    """The least level; by default info for what happened, and error for what programs say of themselves."""
+    cluster: str = ""
+
+    @property
+    def usual(self) -> bool:
+        """Whether neither sources nor a level are asked for."""
+        return not self.sources and self.level is None
+
+
+def ask(folder: TimelineFolder, query: Query) -> list[Entry]:
+    """The entries that a query asks for, in order of time."""
+    audited = read_all_audit(folder, since=query.since, until=query.until) if _asks(query, Source.AUDIT) else []
+    own, used = with_actors(attribute(_journals(folder)), audited)
+    kinds = {
+        entry.details.get(Detail.RESOURCE, "").rpartition("/")[2]: entry.object.kind for entry in own if entry.object
+    }
+    explained = (_with_kind(entry, kinds) for entry in audited if entry.details.get(Detail.AUDIT_ID) not in used)
+    said = _said(folder) if _asks(query, Source.LOG) else ()
+    requests = read_requests(folder.lab.gateway_log) if _asks(query, Source.REQUEST) else ()
+    commits = {entry.commit: entry.issues for entry in own if entry.source is Source.COMMIT}
+    redactor = Redactor(folder.known_secrets())
+    streams = [own, explained, (_with_issues(entry, commits) for entry in said), requests]
+    merged = heapq.merge(*(sorted(stream, key=_time) for stream in streams), key=_time)
+    return [masked(entry, redactor) for entry in merged if matches(entry, query)]
+
+
+def _time(entry: Entry) -> datetime:
+    return entry.time
+
+
+def _asks(query: Query, source: Source) -> bool:
+    # The audit log tells who changed an object, also to those who only ask for objects.
+    return not query.sources or source in query.sources or (source is Source.AUDIT and Source.OBJECT in query.sources)
+
+
+def _journals(folder: TimelineFolder) -> Iterator[Entry]:
+    for writer in (SUPERVISOR, RECORDER):
+        yield from read_journal(folder.journal(writer))
+
+
+def read_all_audit(folder: TimelineFolder, *, since: datetime | None, until: datetime | None) -> list[Entry]:
+    """The audit entries of all clusters between two moments, and a little around them."""
+    return [
+        entry
+        for cluster in folder.clusters
+        for entry in read_audit(
+            audit_files(folder.lab.cluster(cluster)),
+            cluster=cluster,
+            since=since - MARGIN if since else None,
+            until=until + MARGIN if until else None,
+        )
+    ]
+
+
+def _said(folder: TimelineFolder) -> Iterator[Entry]:
+    for part, file in log_files(folder.lab).items():
+        if part not in _STRUCTURED:
+            yield from (line.entry for line in _lines(file, part))
+
+
+def _lines(file: Path, part: str) -> Iterator[LogLine]:
+    return read_log_lines(file, part=part, cluster=part.rpartition("/")[0])
+
+
+def _with_kind(entry: Entry, kinds: dict[str, str]) -> Entry:
+    """The audit log names collections, everything else names kinds."""
+    if entry.object is None or entry.object.kind not in kinds:
+        return entry
+    return replace(entry, object=replace(entry.object, kind=kinds[entry.object.kind]))
+
+
+def _with_issues(entry: Entry, commits: Mapping[str, Sequence[str]]) -> Entry:
+    return replace(entry, issues=commits[entry.commit]) if commits.get(entry.commit) else entry
+
+
+def matches(entry: Entry, query: Query) -> bool:
+    """Whether a query asks for an entry."""
+    return (
+        (query.since is None or entry.time >= query.since)
+        and (query.until is None or entry.time <= query.until)
+        and (not query.sources or entry.source in query.sources)
+        and not (query.usual and entry.part.rpartition("/")[2] in PLATFORM and entry.source is Source.LOG)
+        and entry.level.rank >= _least(entry, query).rank
+        and (not query.cluster or entry.cluster in {"", query.cluster})
+        and (not query.commit or entry.commit.startswith(query.commit))
+        and (not query.issue or query.issue.lstrip("#") in {issue.lstrip("#") for issue in entry.issues})
+        and (not query.subject or _is_about(entry, query.subject))
+    )
+
+
+def _least(entry: Entry, query: Query) -> Level:
+    if query.level:
+        return query.level
+    if query.sources:
+        return Level.DEBUG
+    # A person's request that changed nothing, or was refused, is news; what programs say of themselves seldom is.
+    return Level.INFO if entry.source in OWN or entry.source is Source.AUDIT else Level.ERROR
+
+
+def _is_about(entry: Entry, subject: str) -> bool:
+    return entry.object is not None and names(subject, entry.object)
+
+
+def names(text: str, subject: ObjectRef) -> bool:
+    """Whether what a person typed names an object: `cart`, `otel-demo/cart`, `deployment/cart`, `deploy/x/cart`."""
+    *before, name = text.replace(" ", "/").split("/")
+    if name != subject.name:
+        return False
+    kinds = {subject.kind.lower(), _plural(subject.kind.lower())}
+    match before:
+        case []:
+            return True
+        case [one]:
+            return one == subject.namespace or one.lower() in kinds
+        case [kind, namespace]:
+            return kind.lower() in kinds and namespace == subject.namespace
+        case _:
+            return False
+
+
+def _plural(kind: str) -> str:
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    return f"{kind}es" if kind.endswith(("s", "x", "ch")) else f"{kind}s"
+
+
+def ask_logs(folder: TimelineFolder, query: Query, *, component: str | None) -> list[LogLine]:
+    """The lines of one log, or of all, that a query asks for, in order of time; of all levels unless it names one.
+
+    Raises UsageError on an unknown component.
+    """
+    files = log_files(folder.lab)
+    chosen = [find_log(files, component)] if component else [name for name in files if name not in _STRUCTURED]
+    everything = replace(query, level=query.level or Level.DEBUG)
+    lines = (
+        line for part in chosen for line in read_log_lines(files[part], part=part, cluster=part.rpartition("/")[0])
+    )
+    redactor = Redactor(folder.known_secrets())
+    found = (line for line in lines if matches(line.entry, everything))
+    return [
+        LogLine(raw=redactor.redact(line.raw), entry=masked(line.entry, redactor))
+        for line in sorted(found, key=lambda line: line.entry.time)
+    ]
+
+
+T = TypeVar("T")
+
+
+def newest(entries: Iterable[T], count: int) -> list[T]:
+    """The last ones; all of them when `count` is 0."""
+    found = list(entries)
+    return found[-count:] if count else found
