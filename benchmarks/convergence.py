@@ -5,13 +5,15 @@ definitions for each commit, and in a Kustomization of its own, as larger reposi
 """
 
 import contextlib
+import json
 import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from measure import Figure, arguments, command, report, state_of_its_own
+from measure import Figure, arguments, command, cpu_seconds, report, state_of_its_own
 
 from fluxlab.clusters.api import ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import text_at
@@ -93,6 +95,18 @@ def measure(lab: Lab, clone: Path, watcher: Watcher, *, path: str, runs: int, pr
     return {f"{prefix}: {name}": values for name, values in samples.items()}
 
 
+def shares(before: Mapping[str, float], after: Mapping[str, float], *, seconds: float) -> dict[str, float]:
+    """CPU of each process in percent of one core, of them together, and the recorder's part of that."""
+    spent = {name: after[name] - before[name] for name in before}
+    total = sum(spent.values())
+    percent = {name: round(100 * value / seconds, 2) for name, value in spent.items()}
+    return {
+        **percent,
+        "total": round(100 * total / seconds, 2),
+        "recorder, of the total": round(100 * spent["recorder"] / total, 2),
+    }
+
+
 def main() -> None:
     """Measure and print."""
     options = arguments(runs=20)
@@ -104,12 +118,14 @@ def main() -> None:
         watcher = Watcher(lab.api())
         watcher.start()
         root = "clusters/flux-playground"
+        began, spent = time.monotonic(), cpu_seconds("convergence")
         samples |= measure(lab, clone, watcher, path=root, runs=options.runs, prefix="beside-flux")
         (clone / root / "probe.yaml").unlink()
         (clone / root / "apps.yaml").write_text(CHILD)
         samples |= measure(lab, clone, watcher, path="apps", runs=options.runs, prefix="own-kustomization")
+        cpu = shares(spent, cpu_seconds("convergence"), seconds=time.monotonic() - began)
     figures = [Figure(name=name, unit="s", samples=tuple(values)) for name, values in samples.items()]
-    report(figures, json_file=options.json)
+    report(figures, json_file=options.json, cpu_while_committing=json.dumps(cpu))
 
 
 if __name__ == "__main__":

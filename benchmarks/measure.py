@@ -14,6 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
+from fluxlab.errors import FluxlabError
+from fluxlab.state import LabFolder
+
 FLUXLAB = (sys.executable, "-m", "fluxlab")
 ROOT = Path(__file__).parents[1]
 
@@ -55,6 +60,20 @@ def machine() -> dict[str, object]:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+def lab_processes(lab: str) -> Mapping[str, psutil.Process]:
+    """The processes of a lab by name, as its record has them."""
+    record = LabFolder.named(lab).read_record()
+    if record is None:
+        raise FluxlabError(f"lab {lab} is gone")
+    running = {"supervisor": record.supervisor, **record.children}
+    return {name: psutil.Process(who.pid) for name, who in running.items()}
+
+
+def cpu_seconds(lab: str) -> dict[str, float]:
+    """What each process of a lab has spent so far."""
+    return {name: sum(process.cpu_times()[:2]) for name, process in lab_processes(lab).items()}
 
 
 def report(figures: Sequence[Figure], *, json_file: Path | None, **facts: object) -> None:

@@ -13,8 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-from measure import FLUXLAB, ROOT, Figure, arguments, command, report, state_of_its_own
+from measure import FLUXLAB, ROOT, Figure, arguments, command, cpu_seconds, lab_processes, report, state_of_its_own
 
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import JsonObject
@@ -142,30 +141,17 @@ def measure_guide(runs: int, samples: dict[str, list[float]]) -> None:
 
 def memory() -> dict[str, float]:
     """Proportional set size of each process of the playground, in MB."""
-    record = LabFolder.named("playground").read_record()
-    if record is None:
-        raise FluxlabError("the playground is gone")
-    processes = {"supervisor": record.supervisor, **record.children}
-    sizes = {name: psutil.Process(who.pid).memory_full_info().pss / 1e6 for name, who in processes.items()}
+    sizes = {name: process.memory_full_info().pss / 1e6 for name, process in lab_processes("playground").items()}
     return {**{name: round(size, 1) for name, size in sizes.items()}, "total": round(sum(sizes.values()), 1)}
 
 
 def idle(seconds: float) -> dict[str, float]:
     """CPU of each process while nothing happens, in percent of one core."""
-    record = LabFolder.named("playground").read_record()
-    if record is None:
-        raise FluxlabError("the playground is gone")
-    running = {"supervisor": record.supervisor, **record.children}
-    processes = {name: psutil.Process(who.pid) for name, who in running.items()}
-
-    def spent() -> dict[str, float]:
-        return {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
-
     time.sleep(5)  # let the rollout's last heartbeats pass
-    before = spent()
+    before = cpu_seconds("playground")
     time.sleep(seconds)
-    after = spent()
-    shares = {name: 100 * (after[name] - before[name]) / seconds for name in processes}
+    after = cpu_seconds("playground")
+    shares = {name: 100 * (after[name] - before[name]) / seconds for name in before}
     return {**{name: round(share, 2) for name, share in shares.items()}, "total": round(sum(shares.values()), 2)}
 
 

@@ -14,9 +14,13 @@ from fluxlab.timeline.folder import TimelineFolder
 
 from .recorder import Recorder
 
+NICENESS = 10
+"""What is recorded late is recorded all the same; what Flux does late is felt."""
+
 
 def main(folder: LabFolder) -> int:
     """Record until told to stop; the exit code says whether the timeline could be written."""
+    os.nice(NICENESS)
     timeline = TimelineFolder(folder)
     apis = {name: KubeApi(read_kubeconfig(folder.kubeconfig(name))) for name in timeline.clusters}
     began = datetime.fromtimestamp(folder.spec.stat().st_mtime, UTC)

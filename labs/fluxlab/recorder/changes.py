@@ -41,7 +41,7 @@ def entry_of(change: Change, *, cluster: str) -> Entry | None:
     fields: Sequence[FieldChange] = ()
     if change.verb == "changed" and change.before:
         fields = differences(_comparable(change.before), _comparable(subject))
-        if not fields:
+        if not fields and not change.gap:
             return None
     details = {
         Detail.VERB: change.verb,
@@ -109,6 +109,8 @@ def _told(change: Change, fields: Sequence[FieldChange]) -> tuple[str, Level]:
         return change.verb, usual
     if not change.before:
         return "changed; which fields is not known", usual
+    if not fields:
+        return "was written, and is as it was", Level.DEBUG
     spec = [field for field in fields if not field.field.startswith(".status")]
     if spec:
         return f"changed {_shown(spec)}", usual

@@ -1,13 +1,14 @@
 """What the recorder knows of one cluster: which resources to watch, what is there, and where it stopped last time."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from fluxlab.clusters.api import ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.resources import EVENT, Resource
-from fluxlab.timeline.entries import Entry, parse_time
+from fluxlab.timeline.entries import Entry, Level, Source, format_time, parse_time
+from fluxlab.timeline.folder import RECORDER
 
 from .changes import Change, entry_of, event_entry, owner_of
 from .watching import Listed, Seen
@@ -40,15 +41,23 @@ UNWATCHED_GROUPS = frozenset({"events.k8s.io", "resource.k8s.io", "storagemigrat
 log = logging.getLogger(__name__)
 
 
+_Objects = Mapping[tuple[str, str], KubeObject]
+
+
 class ClusterRecord:
     """The state of one cluster, as far as the timeline tells it. Belongs to the recorder's main thread."""
 
-    def __init__(self, name: str, api: KubeApi, *, began: datetime) -> None:
-        """Objects made before `began` are where the lab's story starts: nothing is told of how they came to be."""
+    def __init__(self, name: str, api: KubeApi, *, began: datetime, last: datetime | None) -> None:
+        """Objects made before `began` are where the lab's story starts: nothing is told of how they came to be.
+
+        `last` is when an earlier recorder wrote last.
+        """
         self.name = name
         self._api = api
         self._began = began
+        self._last = last
         self._objects: dict[str, dict[tuple[str, str], KubeObject]] = {}
+        self._heard: dict[str, datetime] = {}
         self._owners: dict[str, str] = {}
 
     def discover(self) -> Iterator[Resource]:
@@ -69,6 +78,7 @@ class ClusterRecord:
             yield from self._listed(news)
         elif news.kind != "BOOKMARK":
             yield from self._seen(news)
+        self._heard[news.resource.path()] = news.time
 
     def _seen(self, news: Seen) -> Iterator[Entry]:
         path, subject = news.resource.path(), news.subject
@@ -116,30 +126,42 @@ class ClusterRecord:
         path = news.resource.path()
         before = self._objects.get(path)
         now = {(subject.namespace, subject.name): subject for subject in news.objects}
-        if news.resource != EVENT:
-            self._objects[path] = now
         for subject in news.objects:
             self._owners[_uid(subject)] = owner_of(subject, self._owners)
-        if news.known:
-            return
+        if not news.known:
+            found = list(self._found(news, before or {}, now))
+            if news.forgotten or (before is not None and found):
+                yield self._gap(news, since=self._heard.get(path, self._last))
+            yield from found
+        self._objects[path] = {} if news.resource == EVENT else now
+
+    def _found(self, news: Listed, before: _Objects, now: _Objects) -> Iterator[Entry]:
         for key, subject in now.items():
-            was = (before or {}).get(key)
+            was = before.get(key)
             if was is None or _uid(was) != _uid(subject):
-                yield from self._found(subject, news)
+                yield from self._appeared(subject, news)
             elif was.resource_version != subject.resource_version:
                 yield from self._told("changed", was, subject, news)
-        for key, was in (before or {}).items():
-            if key not in now and news.resource != EVENT:
+        for key, was in before.items():
+            if key not in now:
                 yield from self._told("deleted", was, was, news)
 
-    def _found(self, subject: KubeObject, news: Listed) -> Iterator[Entry]:
+    def _appeared(self, subject: KubeObject, news: Listed) -> Iterator[Entry]:
         made = parse_time(text_at(subject.raw, "metadata", "creationTimestamp") or "1970-01-01T00:00:00Z")
-        if made < self._began.replace(microsecond=0):
-            return
+        begins = self._last if news.forgotten and self._last else self._began
+        if made < begins.replace(microsecond=0):
+            return  # the timeline has it, or the lab began with it
         if news.resource == EVENT:
             yield event_entry(subject, cluster=self.name, time=made, gap=True)
         else:
             yield from self._told("created", None, subject, news, time=made)
+
+    def _gap(self, news: Listed, *, since: datetime | None) -> Entry:
+        began = f"after {format_time(since)}" if since else "before"
+        text = f"{news.resource.plural}: what happened {began} was not seen; of each object only the sum is known"
+        return Entry(
+            time=news.time, source=Source.RECORDER, level=Level.WARNING, text=text, cluster=self.name, part=RECORDER
+        )
 
 
 def _uid(subject: KubeObject) -> str:

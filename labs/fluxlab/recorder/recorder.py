@@ -39,7 +39,9 @@ class Recorder:
         self._journal = Journal(folder.journal(RECORDER), redactor=self._redactor)
         self._resume = Resume(folder.journal(RECORDER))
         self._apis = apis
-        self._clusters = {name: ClusterRecord(name, api, began=began) for name, api in apis.items()}
+        self._clusters = {
+            name: ClusterRecord(name, api, began=began, last=self._resume.last_entry) for name, api in apis.items()
+        }
         self._news = News(WAITING_CHANGES)
         self._watches: dict[tuple[str, str], Watching] = {}
         self.stopping = threading.Event()

@@ -24,5 +24,5 @@ def values_of(subject: KubeObject) -> Iterator[str]:
             value = base64.b64decode(str(encoded)).decode()
         except (binascii.Error, UnicodeDecodeError):
             continue  # no text: it cannot stand in one
-        yield value
-        yield value.strip()  # a file's last line end is not part of what is quoted
+        # A file's last line end is not part of what is quoted.
+        yield from {value, value.strip()} - {""}

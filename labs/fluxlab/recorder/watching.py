@@ -28,8 +28,10 @@ class Listed:
     objects: tuple[KubeObject, ...]
     version: str
     time: datetime
-    known: bool
+    known: bool = False
     """Whether the timeline already tells how it came to this: then there is nothing to tell."""
+    forgotten: bool = False
+    """Whether the timeline told of an earlier state that nobody can give any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +102,11 @@ class Watching(threading.Thread):
                 self._tell(self._api.listing(self.resource, query=query), known=True)
             except ApiError as error:  # compacted: etcd keeps five to ten minutes
                 log.info("%s", error)
-            else:
-                return
-        self._tell(self._api.listing(self.resource), known=False)
+                self._tell(self._api.listing(self.resource), forgotten=True)
+        else:
+            self._tell(self._api.listing(self.resource))
 
-    def _tell(self, found: Listing, *, known: bool) -> None:
+    def _tell(self, found: Listing, *, known: bool = False, forgotten: bool = False) -> None:
         for subject in found.objects:
             self._secret_seen(subject)
         self._version = self._version if known else found.resource_version
@@ -116,6 +118,7 @@ class Watching(threading.Thread):
                 version=self._version,
                 time=datetime.now(UTC),
                 known=known,
+                forgotten=forgotten,
             )
         )
 

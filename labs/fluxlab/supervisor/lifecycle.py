@@ -107,7 +107,6 @@ class Supervisor:
         for cluster in self.clusters:
             cluster.start_flux(self.services.way_out(cluster.name))
             self._follow(cluster)
-        self.recording.start()
         self._step("controllers started")
         for cluster in self.clusters:  # while the controllers load
             bootstrap.install_sync(
@@ -118,6 +117,7 @@ class Supervisor:
             self._await_acting(cluster)
             cluster.start_workers()  # not sooner: nothing needs them before Flux has applied something
         self._step("Flux acts")
+        self.recording.start()  # what was there before, it finds
 
     def _cluster(self, spec: ClusterSpec) -> LocalCluster:
         return LocalCluster(

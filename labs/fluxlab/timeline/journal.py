@@ -60,6 +60,8 @@ class Journal:
                 )
                 notes = [self._note(f"{text} was full", level=Level.WARNING), *notes]
             lines = [self._line(_short(entry)) for entry in (*notes, *entries)]
+            if not lines:
+                return
             self._write(file, ("\n".join(lines) + "\n").encode(errors="replace"))
             self._torn = 0
 

@@ -1,0 +1,189 @@
+"""From two versions of an object to what the timeline says of them."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fluxlab.clusters.objects import JsonObject, KubeObject
+from fluxlab.recorder.changes import Change, entry_of, event_entry, owner_of
+from fluxlab.recorder.differences import creators, differences, setters, without_values
+from fluxlab.recorder.secret_values import values_of
+from fluxlab.timeline.entries import Detail, Entry, Level
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def fields(before: object, after: object) -> dict[str, tuple[str | None, str | None]]:
+    return {one.field: (one.before, one.after) for one in differences(before, after)}  # type: ignore[arg-type]
+
+
+@given(value=JSON)
+def test_equal_values_do_not_differ(value: object) -> None:
+    assert not fields(value, json.loads(json.dumps(value)))
+
+
+@given(before=JSON, after=JSON)
+def test_different_values_differ(before: object, after: object) -> None:
+    if before != after or json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True):
+        changed = {key: value for key, value in fields(before, after).items() if value[0] != value[1]}
+        # An absent field and one that is null are the same to the API.
+        assert changed or "null" in json.dumps([before, after]) or before == after
+
+
+def test_fields_are_named_as_kubernetes_names_them() -> None:
+    before = {"spec": {"replicas": 1, "containers": [{"name": "a", "image": "x:1"}, {"name": "b"}], "args": ["1"]}}
+    after = {"spec": {"replicas": 3, "containers": [{"name": "b"}, {"name": "a", "image": "x:2"}], "args": ["1", "2"]}}
+    assert fields(before, after) == {
+        ".spec.replicas": ("1", "3"),
+        '.spec.containers[name="a"].image': ('"x:1"', '"x:2"'),
+        ".spec.args": ('["1"]', '["1", "2"]'),
+    }
+
+
+def test_what_came_and_what_went_is_told_as_such() -> None:
+    before = {"metadata": {"labels": {"old": "1"}}, "l": [{"name": "a"}]}
+    after = {"metadata": {"labels": {"app.kubernetes.io/x": "2"}}, "l": [{"name": "b", "v": 1}]}
+    assert fields(before, after) == {
+        ".metadata.labels.old": ('"1"', None),
+        '.metadata.labels["app.kubernetes.io/x"]': (None, '"2"'),
+        '.l[name="a"]': ('{"name": "a"}', None),
+        '.l[name="b"]': (None, '{"name": "b", "v": 1}'),
+    }
+
+
+def test_bookkeeping_is_no_difference() -> None:
+    before = {"metadata": {"resourceVersion": "1", "generation": 1, "managedFields": []}}
+    after = {"metadata": {"resourceVersion": "2", "generation": 2, "managedFields": [{"manager": "x"}]}}
+    assert not fields(before, after)
+
+
+def managed(*entries: tuple[str, str, str]) -> JsonObject:
+    return {
+        "metadata": {
+            "managedFields": [
+                {"manager": manager, "time": time, **({"subresource": sub} if sub else {})}
+                for manager, time, sub in entries
+            ]
+        }
+    }
+
+
+def test_the_setter_is_whose_entry_is_new_or_has_another_time() -> None:
+    before = managed(("helm", "12:00", ""), ("kcm", "12:00", "status"))
+    assert setters(before, managed(("helm", "12:00", ""), ("kubectl-edit", "12:05", ""))) == ["kubectl-edit"]
+    assert setters(before, managed(("helm", "12:07", ""), ("kcm", "12:00", "status"))) == ["helm"]
+    assert setters(before, managed(("helm", "12:00", ""), ("kcm", "12:09", "status"))) == ["kcm (status)"]
+
+
+def test_within_one_second_the_setter_is_who_wrote_last_if_that_is_one() -> None:
+    both = managed(("helm", "12:00", ""), ("kubectl", "12:05", ""))
+    assert setters(both, both) == ["kubectl"]
+    unclear = managed(("helm", "12:05", ""), ("kubectl", "12:05", ""))
+    assert setters(unclear, unclear) == []
+
+
+def test_the_creator_is_who_was_there_first() -> None:
+    assert creators(managed(("flux", "12:00", ""), ("helm", "12:01", ""), ("x", "12:00", "status"))) == ["flux"]
+
+
+def deployment(**changes: object) -> KubeObject:
+    metadata = {"name": "cart", "namespace": "shop", "uid": "1", "resourceVersion": "7"}
+    raw = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": 1}, **changes}
+    return KubeObject(raw)  # type: ignore[arg-type]
+
+
+def told(verb: str, before: KubeObject | None, after: KubeObject, *, gap: bool = False) -> Entry | None:
+    change = Change(verb=verb, before=before, after=after, time=NOON, resource="/apis/apps/v1/deployments", gap=gap)
+    return entry_of(change, cluster="c")
+
+
+def conditions(**by_type: str) -> Mapping[str, object]:
+    return {"conditions": [{"type": name, "status": status, "reason": "R"} for name, status in by_type.items()]}
+
+
+def test_a_change_of_the_spec_is_told_with_its_field() -> None:
+    found = told("changed", deployment(), deployment(spec={"replicas": 3}))
+    assert found
+    assert found.level is Level.INFO
+    assert ".spec.replicas: 1 -> 3" in found.text
+    assert found.details[Detail.VERSION] == "7"
+
+
+def test_a_condition_that_turns_bad_is_a_warning_and_a_step_on_the_way_is_quiet() -> None:
+    ready = deployment(status=conditions(Ready="True"))
+    broken = told("changed", ready, deployment(status=conditions(Ready="False")))
+    stalled = told("changed", ready, deployment(status=conditions(Ready="True", Stalled="True")))
+    on_the_way = told("changed", ready, deployment(status=conditions(Ready="Unknown")))
+    good = told("changed", deployment(status=conditions(Ready="False")), ready)
+    assert broken
+    assert stalled
+    assert on_the_way
+    assert good
+    levels = [found.level for found in (broken, stalled, on_the_way, good)]
+    assert levels == [Level.WARNING, Level.WARNING, Level.DEBUG, Level.INFO]
+
+
+def test_a_write_that_changed_nothing_is_told_after_a_gap_only() -> None:
+    assert told("changed", deployment(), deployment()) is None
+    found = told("changed", deployment(), deployment(), gap=True)
+    assert found
+    assert found.details[Detail.GAP] == "yes"
+
+
+def test_values_of_secrets_are_never_told_but_that_they_changed_is() -> None:
+    def secret(value: str) -> KubeObject:
+        annotation = {"kubectl.kubernetes.io/last-applied-configuration": f'{{"data":{{"t":"{value}"}}}}'}
+        metadata: JsonObject = {"name": "s", "namespace": "shop", "annotations": annotation}
+        return KubeObject({"kind": "Secret", "metadata": metadata, "data": {"t": value, "same": "c2FtZQ=="}})
+
+    found = told("changed", secret("YWJj"), secret("eHl6"))
+    assert found
+    assert ".data.t" in found.text
+    assert ".data.same" not in found.text
+    assert not any(word in str(found) for word in ("YWJj", "eHl6", "c2FtZQ"))
+    assert without_values({"kind": "Secret", "data": {"t": "YWJj"}}) == without_values(
+        {"data": {"t": "YWJj"}, "kind": "Secret"}
+    )
+
+
+def test_the_values_that_must_be_masked_are_all_texts_of_a_secret() -> None:
+    secret = KubeObject({"kind": "Secret", "data": {"a": "aGVsbG8K", "bin": "/w==", "broken": "%"}})
+    assert set(values_of(secret)) == {"hello\n", "hello"}
+    assert not list(values_of(KubeObject({"kind": "ConfigMap", "data": {"a": "aGVsbG8="}})))
+
+
+@pytest.mark.parametrize("prefix", ["helm", "kustomize"])
+def test_an_owner_is_read_from_labels_and_through_controllers(prefix: str) -> None:
+    label = f"{prefix}.toolkit.fluxcd.io"
+    labels = {f"{label}/name": "shop", f"{label}/namespace": "apps"}
+    metadata: JsonObject = {"name": "cart", "namespace": "shop", "labels": labels}
+    kind = {"helm": "HelmRelease", "kustomize": "Kustomization"}[prefix]
+    assert owner_of(KubeObject({"kind": "Deployment", "metadata": metadata}), {}) == f"{kind} apps/shop"
+    pod = KubeObject({"kind": "Pod", "metadata": {"name": "p", "ownerReferences": [{"uid": "7"}]}})
+    assert owner_of(pod, {"7": f"{kind} apps/shop"}) == f"{kind} apps/shop"
+    assert owner_of(pod, {}) == ""
+
+
+def test_an_event_is_told_of_its_object() -> None:
+    involved = {"kind": "Kustomization", "namespace": "x", "name": "apps"}
+    raw: JsonObject = {
+        "kind": "Event",
+        "metadata": {"annotations": {"kustomize.toolkit.fluxcd.io/revision": f"main@sha1:{'a' * 40}"}},
+        "involvedObject": {**involved, "apiVersion": "kustomize.toolkit.fluxcd.io/v1"},
+        "type": "Normal", "reason": "Progressing", "message": "done", "count": 3, "source": {"component": "kc"},
+    }  # fmt: skip
+    found = event_entry(KubeObject(raw), cluster="c", time=NOON)
+    assert str(found.object) == "Kustomization x/apps"
+    assert found.level is Level.INFO
+    assert found.text == "Progressing: done (3 times)"
+    assert found.details[Detail.REVISION].endswith("a" * 40)
+    assert event_entry(KubeObject({**raw, "type": "Warning"}), cluster="c", time=NOON).level is Level.WARNING

@@ -1,0 +1,176 @@
+"""Who made a change, and for which commit: told from sources that do not name each other."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fluxlab.timeline.attribution import attribute, commit_of, with_actors
+from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source, format_time
+
+START = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+A, B = "a" * 40, "b" * 40
+ROOT = ObjectRef(kind="Kustomization", namespace="flux-system", name="root")
+RELEASE = ObjectRef(kind="HelmRelease", namespace="apps", name="shop")
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def change(
+    subject: ObjectRef, version: int, *, actor: str, seconds: float = 0, verb: str = "changed", **details: str
+) -> Entry:
+    return Entry(
+        time=at(seconds),
+        source=Source.OBJECT,
+        text=verb,
+        cluster="c",
+        object=subject,
+        actor=actor,
+        details={Detail.VERB: verb, Detail.VERSION: str(version), **details},
+    )
+
+
+def tries(version: int, commit: str) -> Entry:
+    return change(ROOT, version, actor="kustomize-controller (status)", revision=f"main@sha1:{commit}")
+
+
+def deployment(name: str) -> ObjectRef:
+    return ObjectRef(kind="Deployment", namespace="apps", name=name)
+
+
+def commits(*entries: Entry) -> list[str]:
+    return [entry.commit for entry in attribute(entries)]
+
+
+def test_a_change_belongs_to_the_commit_that_its_kustomization_was_at() -> None:
+    mine = change(deployment("cart"), 15, actor="kustomize-controller", owner=str(ROOT))
+    later = change(deployment("cart"), 25, actor="kustomize-controller", owner=str(ROOT))
+    # The watch of Kustomizations may be heard after that of Deployments: versions decide, not the order.
+    assert commits(mine, tries(10, A), tries(20, B), later) == [A, A, B, B]
+
+
+def test_what_a_person_changed_belongs_to_no_commit() -> None:
+    byhand = change(deployment("cart"), 15, actor="kubectl-scale", owner=str(ROOT))
+    both = change(deployment("cart"), 16, actor="kustomize-controller, kubectl-edit", owner=str(ROOT))
+    assert commits(tries(10, A), byhand, both)[1:] == ["", ""]
+
+
+def test_a_release_stays_with_the_commit_that_changed_it_last() -> None:
+    applied = change(RELEASE, 11, actor="kustomize-controller", owner=str(ROOT))
+    rolled = change(deployment("cart"), 30, actor="helm-controller", owner=str(RELEASE))
+    assert commits(tries(10, A), applied, tries(20, B), rolled) == [A, A, B, A]
+
+
+def test_nothing_is_said_where_nothing_is_known() -> None:
+    foreign = change(deployment("cart"), 15, actor="kustomize-controller", owner="Kustomization other/one")
+    unowned = change(deployment("cart"), 15, actor="kustomize-controller")
+    early = change(deployment("cart"), 5, actor="kustomize-controller", owner=str(ROOT))
+    assert commits(foreign, unowned, early, tries(10, A)) == ["", "", "", A]
+
+
+def test_the_issues_of_a_commit_stand_beside_all_that_it_brought() -> None:
+    said = Entry(time=START, source=Source.COMMIT, text="Scale (#42)", commit=A, issues=("#42",))
+    mine = change(deployment("cart"), 15, actor="kustomize-controller", owner=str(ROOT))
+    event = Entry(time=START, source=Source.EVENT, text="ok", cluster="c", details={Detail.REVISION: f"main@sha1:{A}"})
+    assert [entry.issues for entry in attribute([said, tries(10, A), mine, event])] == [("#42",)] * 4
+
+
+@pytest.mark.parametrize(
+    ("revision", "commit"),
+    [
+        (f"main@sha1:{A}", A),
+        (f"sha1:{A}", A),
+        ("0.0.41", ""),
+        (f"sha256:{A}", ""),
+        ("", ""),
+        (f"latest@sha256:{A}{A[:24]}", ""),
+        ("main@sha1:abc", ""),
+    ],
+)
+def test_a_commit_is_read_from_git_revisions_only(revision: str, commit: str) -> None:
+    assert commit_of(revision) == commit
+
+
+def request(  # each test varies another one
+    name: str, number: int, seconds: float, *, user: str, agent: str, verb: str = "patch", status: str = "200",
+    subresource: str = "", took: float = 0.01,
+) -> Entry:  # fmt: skip
+    return Entry(
+        time=at(seconds + took),
+        source=Source.AUDIT,
+        text=verb,
+        cluster="c",
+        object=ObjectRef(kind="deployments", namespace="apps", name=name),
+        details={
+            Detail.VERB: verb,
+            Detail.STATUS: status,
+            Detail.USER: user,
+            Detail.USER_AGENT: agent,
+            Detail.AUDIT_ID: str(number),
+            Detail.RECEIVED: format_time(at(seconds)),
+            **({Detail.SUBRESOURCE: subresource} if subresource else {}),
+        },
+    )
+
+
+def seen(name: str, seconds: float, actor: str, *, verb: str = "changed") -> Entry:
+    return change(deployment(name), 1, actor=actor, seconds=seconds, verb=verb, resource="/apis/apps/v1/deployments")
+
+
+def test_the_user_of_the_api_is_named_with_the_program() -> None:
+    [found], used = with_actors(
+        [seen("cart", 1.0, "kubectl-scale")], [request("cart", 7, 0.99, user="ada", agent="kubectl/v1.36.3 (linux)")]
+    )
+    assert found.actor == "ada with kubectl-scale"
+    assert found.details[Detail.AUDIT_ID] == "7"
+    assert used == {"7"}
+
+
+def test_a_write_that_changed_nothing_explains_nothing() -> None:
+    writes = [
+        request("cart", 1, 0.0, user="ada", agent="kubectl/1"),
+        request("cart", 2, 0.5, user="bob", agent="kubectl/1"),  # the same value again
+        request("cart", 3, 2.0, user="eve", agent="kubectl/1"),
+        request("cart", 4, 2.1, user="eve", agent="kubectl/1", status="403"),
+    ]
+    found, used = with_actors([seen("cart", 0.02, "kubectl-edit"), seen("cart", 2.02, "kubectl-edit")], writes)
+    assert [entry.actor.split()[0] for entry in found] == ["ada", "eve"]
+    assert used == {"1", "3"}
+
+
+def test_a_change_is_never_explained_by_a_later_write() -> None:
+    [found], used = with_actors(
+        [seen("cart", 1.0, "kubectl-edit")], [request("cart", 1, 1.2, user="ada", agent="kubectl/1")]
+    )
+    assert found.actor == "kubectl-edit"
+    assert not used
+
+
+def test_quick_writes_of_several_users_keep_their_order() -> None:
+    users = ["ada", "bob", "cyn"]
+    writes = [request("cart", n, n / 1000, user=user, agent="kubectl/1", took=0.05) for n, user in enumerate(users)]
+    found, _ = with_actors([seen("cart", 0.1 + n / 1000, "kubectl-edit") for n in range(3)], writes)
+    assert [entry.actor.split()[0] for entry in found] == users
+
+
+def test_a_status_is_not_explained_by_a_write_of_the_spec() -> None:
+    writes = [
+        request("cart", 1, 0.0, user="system:kube-controller-manager", agent="kube-controller-manager/v1",
+                subresource="status", verb="update"),
+        request("cart", 2, 0.1, user="ada", agent="kubectl/1"),
+    ]  # fmt: skip
+    [found], used = with_actors([seen("cart", 0.2, "kube-controller-manager (status)")], writes)
+    assert used == {"1"}
+    assert "ada" not in found.actor
+
+
+def test_a_deletion_is_told_with_its_user_and_other_objects_are_left_alone() -> None:
+    gone = replace(seen("cart", 1.0, "", verb="deleted"))
+    other = seen("quote", 1.0, "", verb="deleted")
+    writes = [
+        request("cart", 1, 0.9, user="system:serviceaccount:flux-system:helm-controller", agent="x", verb="delete")
+    ]
+    found, _ = with_actors([gone, other], writes)
+    assert [entry.actor for entry in found] == ["helm-controller", ""]

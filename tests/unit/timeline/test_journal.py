@@ -1,0 +1,180 @@
+"""Entries are appended whole or not at all, stay within bounds, and survive what befalls files."""
+
+import errno
+import os
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fluxlab.redaction import MASK, Redactor
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source, from_line, to_line
+from fluxlab.timeline.journal import Journal, read_journal, segments_of
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def entry(text: str, **fields: object) -> Entry:
+    return Entry(time=NOON, source=Source.OBJECT, text=text, **fields)  # type: ignore[arg-type]
+
+
+def texts(folder: Path) -> list[str]:
+    return [found.text for found in read_journal(folder)]
+
+
+@given(
+    text=st.text(max_size=80),
+    actor=st.text(max_size=20),
+    field=st.tuples(st.text(max_size=20), st.none() | st.text(max_size=20), st.none() | st.text(max_size=20)),
+    level=st.sampled_from(Level),
+)
+def test_an_entry_comes_back_from_its_line(
+    text: str, actor: str, field: tuple[str, str | None, str | None], level: Level
+) -> None:
+    written = Entry(
+        time=NOON,
+        source=Source.OBJECT,
+        level=level,
+        text=text,
+        actor=actor,
+        object=ObjectRef(kind="Deployment", namespace="shop", name="cart"),
+        changes=(FieldChange(field=field[0], before=field[1], after=field[2]),),
+        issues=("#42",),
+        details={Detail.VERSION: "17"},
+    )
+    line = to_line(written)
+    assert "\n" not in line
+    assert from_line(line) == written
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{}", "[]", "1", '{"time":"now"}', '{"time":"2026-11-22T12:00:00Z","source":"x"}']
+)
+def test_what_is_no_entry_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        from_line(line)
+
+
+def test_entries_are_read_in_the_order_in_which_they_were_appended(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", redactor=Redactor())
+    journal.append([entry("one"), entry("two")])
+    journal.append([])
+    Journal(tmp_path / "j", redactor=Redactor()).append([entry("three")])
+    assert texts(tmp_path / "j") == ["one", "two", "three"]
+
+
+def test_the_size_is_bounded_and_the_newest_entries_stay(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, redactor=Redactor(), segment_bytes=1000, segments=3)
+    for number in range(200):
+        journal.append([entry(f"entry {number}")])
+    kept = texts(tmp_path)
+    assert kept[-1] == "entry 199"
+    assert kept == [f"entry {number}" for number in range(200 - len(kept), 200)]
+    assert len(segments_of(tmp_path)) <= 3
+    assert sum(file.stat().st_size for file in segments_of(tmp_path)) < 3 * 1300
+
+
+def test_a_line_that_was_cut_off_is_taken_away_and_named(tmp_path: Path) -> None:
+    Journal(tmp_path, redactor=Redactor()).append([entry("whole")])
+    [file] = segments_of(tmp_path)
+    whole = file.read_bytes()
+    file.write_bytes(whole + whole[: len(whole) // 2])
+    assert texts(tmp_path) == ["whole"]
+    Journal(tmp_path, redactor=Redactor()).append([entry("after")])
+    first, note, last = read_journal(tmp_path)
+    assert (first.text, last.text) == ("whole", "after")
+    assert note.source is Source.RECORDER
+    assert note.level is Level.WARNING
+    assert f"{len(whole) // 2} bytes" in note.text
+
+
+def test_a_line_that_was_altered_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    Journal(tmp_path, redactor=Redactor()).append([entry("one"), entry("two"), entry("three")])
+    [file] = segments_of(tmp_path)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(lines[0] + b"rubbish \xff\n" + lines[2])
+    one, altered, three = read_journal(tmp_path)
+    assert (one.text, three.text) == ("one", "three")
+    assert "line 2" in altered.text
+
+
+def test_a_full_disk_leaves_no_half_line_and_loses_nothing_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path, redactor=Redactor())
+    journal.append([entry("before")])
+    real = os.write
+
+    def half(descriptor: int, content: memoryview) -> int:
+        if len(content) > 10:
+            return real(descriptor, content[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", half)
+    with pytest.raises(OSError, match="No space"):
+        journal.append([entry("x" * 15)])
+    monkeypatch.setattr(os, "write", real)
+    assert texts(tmp_path) == ["before"]
+    journal.append([entry("after")])
+    assert texts(tmp_path) == ["before", "after"]
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_clock_that_jumps_is_named_and_nothing_is_lost(tmp_path: Path, jump: float) -> None:
+    wall, steady = 1_000_000.0, 50.0
+    journal = Journal(tmp_path, redactor=Redactor(), clock=lambda: wall, steady=lambda: steady)
+    journal.append([entry("before")])
+    steady += 10
+    wall += 10.2  # clocks are slewed a little all the time
+    journal.append([entry("as usual")])
+    wall += jump
+    journal.append([entry("after")])
+    journal.append([entry("later")])
+    assert texts(tmp_path)[:2] == ["before", "as usual"]
+    [note] = [found for found in read_journal(tmp_path) if found.source is Source.RECORDER]
+    assert f"{jump:+.1f} s" in note.text
+    assert texts(tmp_path)[-2:] == ["after", "later"]
+
+
+def test_secrets_are_masked_in_every_text_and_nowhere_else(tmp_path: Path) -> None:
+    secret = "commit"  # a word that the line itself needs
+    journal = Journal(tmp_path, redactor=Redactor([secret, "s3cret-value"]))
+    change = FieldChange(field=".data.s3cret-value", before='"s3cret-value"', after='"commit"')
+    details = {Detail.SUBJECT: "s3cret-value"}
+    journal.append([entry("a commit", actor="s3cret-value", changes=(change,), commit="abc", details=details)])
+    assert "s3cret-value" not in segments_of(tmp_path)[0].read_text()
+    [found] = read_journal(tmp_path)
+    assert found.text == f"a {MASK}"
+    assert found.commit == "abc"
+    assert found.changes == (FieldChange(field=f".data.{MASK}", before=f'"{MASK}"', after=f'"{MASK}"'),)
+
+
+def test_a_change_that_is_too_long_is_told_without_its_fields(tmp_path: Path) -> None:
+    change = FieldChange(field=".data.blob", before=None, after="x" * 100_000)
+    Journal(tmp_path, redactor=Redactor()).append([entry("changed", changes=(change,))])
+    [found] = read_journal(tmp_path)
+    assert not found.changes
+    assert "not kept" in found.text
+
+
+def test_threads_may_append_at_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, redactor=Redactor(), segment_bytes=5000, segments=100)
+
+    def append(thread: int) -> None:
+        for number in range(50):
+            journal.append([entry(f"{thread}-{number}")])
+
+    threads = [threading.Thread(target=append, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(texts(tmp_path)) == sorted(f"{t}-{n}" for t in range(4) for n in range(50))
+
+
+def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    Journal(tmp_path / "j", redactor=Redactor()).append([entry("one")])
+    assert segments_of(tmp_path / "j")[0].stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,195 @@
+"""What a person types finds what they mean."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fluxlab.errors import UsageError
+from fluxlab.state import LabFolder
+from fluxlab.timeline.audit import is_person, read_audit, short_user
+from fluxlab.timeline.entries import Entry, Level, ObjectRef, Source
+from fluxlab.timeline.folder import TimelineFolder
+from fluxlab.timeline.issues import issue_references
+from fluxlab.timeline.loglines import read_log_lines
+from fluxlab.timeline.query import Query, ask, matches, names
+from fluxlab.timeline.requests import read_requests
+from fluxlab.timeline.times import parse_moment
+
+NOW = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)
+CART = ObjectRef(kind="NetworkPolicy", namespace="shop", name="cart")
+
+
+@pytest.mark.parametrize(
+    "text", ["cart", "shop/cart", "networkpolicy/cart", "networkpolicies/shop/cart", "NetworkPolicy shop/cart"]
+)
+def test_an_object_is_found_by_any_of_its_names(text: str) -> None:
+    assert names(text, CART)
+
+
+@pytest.mark.parametrize("text", ["car", "other/cart", "deployment/cart", "networkpolicy/other/cart", "a/b/c/cart", ""])
+def test_another_object_is_not(text: str) -> None:
+    assert not names(text, CART)
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ("Scale cart (#42)", ("#42",)),
+        ("OPS-7: fix it\n\nCloses #42, #42 and acme/fleet#9", ("OPS-7", "#42", "acme/fleet#9")),
+        ("See https://github.com/acme/fleet/issues/12.", ("#12",)),
+        ("https://gitlab.example/a/b/-/merge_requests/5", ("#5",)),
+        ("Use UTF-8 and SHA-256, colour #ffffff, a#1b, &#39;", ()),
+        ("", ()),
+    ],
+)
+def test_issues_are_found_in_messages(message: str, found: tuple[str, ...]) -> None:
+    assert issue_references(message) == found
+
+
+def test_times_are_read_as_people_type_them() -> None:
+    local = NOW.astimezone()
+    assert parse_moment("5m", now=NOW) == NOW - timedelta(minutes=5)
+    assert parse_moment("1h30m", now=NOW) == NOW - timedelta(minutes=90)
+    assert parse_moment("1.5s", now=NOW) == NOW - timedelta(seconds=1.5)
+    assert parse_moment(f"{local:%H:%M}", now=NOW) == NOW
+    assert parse_moment("2026-11-22T14:02:00Z", now=NOW) == datetime(2026, 11, 22, 14, 2, tzinfo=UTC)
+    tonight = local + timedelta(hours=2)
+    assert parse_moment(f"{tonight:%H:%M:%S}", now=NOW) == NOW + timedelta(hours=2) - timedelta(days=1)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "25:00", "5x", "m", "-5m", "9999999999999d"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no time"):
+        parse_moment(text, now=NOW)
+
+
+def entry(source: Source, level: Level = Level.INFO, **fields: object) -> Entry:
+    return Entry(time=NOW, source=source, text="x", level=level, **fields)  # type: ignore[arg-type]
+
+
+def test_without_filters_programs_are_heard_only_when_they_fail() -> None:
+    usual = Query()
+    assert matches(entry(Source.OBJECT), usual)
+    assert not matches(entry(Source.OBJECT, Level.DEBUG), usual)
+    assert not matches(entry(Source.LOG, Level.WARNING, part="c/kustomize-controller"), usual)
+    assert matches(entry(Source.LOG, Level.ERROR, part="c/kustomize-controller"), usual)
+    assert not matches(entry(Source.LOG, Level.ERROR, part="c/kube-controller-manager"), usual)
+    assert matches(entry(Source.LOG, Level.DEBUG, part="c/etcd"), Query(sources=frozenset({Source.LOG})))
+    assert matches(entry(Source.LOG, Level.WARNING, part="c/etcd"), Query(level=Level.INFO))
+
+
+def test_each_filter_narrows_the_answer() -> None:
+    mine = entry(Source.OBJECT, cluster="a", commit="abcdef", issues=("#42",), object=CART)
+    hour = timedelta(hours=1)
+    for query in (
+        Query(since=NOW),
+        Query(until=NOW),
+        Query(commit="abc"),
+        Query(issue="42"),
+        Query(issue="#42"),
+        Query(cluster="a"),
+        Query(subject="cart"),
+    ):
+        assert matches(mine, query), query
+    for query in (
+        Query(since=NOW + hour),
+        Query(until=NOW - hour),
+        Query(commit="abd"),
+        Query(issue="4"),
+        Query(cluster="b"),
+        Query(subject="quote"),
+        Query(sources=frozenset({Source.PUSH})),
+        Query(level=Level.WARNING),
+    ):
+        assert not matches(mine, query), query
+
+
+LINES = {
+    '{"level":"error","ts":"2026-11-22T18:02:58.515Z","msg":"failed","controllerKind":"Kustomization","name":"apps",'
+    f'"namespace":"flux-system","error":"boom","revision":"main@sha1:{"a" * 40}"}}': (Level.ERROR, "failed: boom"),
+    '{"time":"2026-11-22T18:02:59.142798333Z","level":"INFO","msg":"Watch all nodes"}': (Level.INFO, "Watch all nodes"),
+    "W1122 18:02:56.695742   16710 logging.go:55] [core] lost": (Level.WARNING, "[core] lost"),
+    "2026-11-22 18:04:02,153 WARNING fluxlab.x: slow": (Level.WARNING, "fluxlab.x: slow"),
+    'time="2026-11-22T18:02:58.5Z" level=error msg="no \\"such\\" blob" go.version=go1': (
+        Level.ERROR,
+        'no \\"such\\" blob',
+    ),
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_lines_of_all_programs_are_understood(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "some.log"
+    file.write_text(f"{line}\n  and more of it\n")
+    [first, more] = read_log_lines(file, part="c/some")
+    assert (first.entry.level, first.entry.text) == LINES[line]
+    assert first.entry.time.year == 2026
+    assert first.raw == line
+    assert (more.entry.time, more.entry.level) == (first.entry.time, first.entry.level)
+
+
+def test_a_controllers_line_names_object_and_commit(tmp_path: Path) -> None:
+    file = tmp_path / "some.log"
+    file.write_text(next(iter(LINES)) + "\n")
+    [line] = read_log_lines(file, part="c/kustomize-controller", cluster="c")
+    assert line.entry.object == ObjectRef(kind="Kustomization", namespace="flux-system", name="apps")
+    assert line.entry.commit == "a" * 40
+
+
+@pytest.mark.parametrize("rubbish", ["{", "{}", '{"ts": 5}', "E9999 99:99:99.1 1 x.go:1] y", "\x00\xff", '{"ts":"x"}'])
+def test_rubbish_in_a_log_is_a_line_without_a_time(tmp_path: Path, rubbish: str) -> None:
+    file = tmp_path / "some.log"
+    file.write_text(f"{rubbish}\n")
+    [line] = read_log_lines(file, part="x")
+    assert line.raw == rubbish
+    assert line.entry.level is Level.DEBUG
+
+
+def test_the_audit_log_tells_who_did_what(tmp_path: Path) -> None:
+    raw = {
+        "auditID": "1",
+        "verb": "patch",
+        "requestURI": "/apis/apps/v1/namespaces/shop/deployments/cart?fieldManager=x",
+        "user": {"username": "ada"},
+        "impersonatedUser": {"username": "bob"},
+        "userAgent": "kubectl/1",
+        "objectRef": {"resource": "deployments", "namespace": "shop", "name": "cart"},
+        "responseStatus": {"code": 403},
+        "requestReceivedTimestamp": "2026-11-22T14:00:00.000000Z",
+        "stageTimestamp": "2026-11-22T14:00:00.100000Z",
+    }
+    dry = {**raw, "auditID": "2", "requestURI": raw["requestURI"] + "&dryRun=All"}  # type: ignore[operator]
+    log = tmp_path / "audit.log"
+    log.write_text(f"{json.dumps(raw, separators=(',', ':'))}\nrubbish\n{json.dumps(dry, separators=(',', ':'))}\n")
+    refused, tried = read_audit([tmp_path / "missing.log", log], cluster="c")
+    assert refused.actor == "ada as bob"
+    assert refused.level is Level.WARNING
+    assert str(refused.object) == "deployments shop/cart"
+    assert "fieldManager" not in refused.text
+    assert tried.level is Level.DEBUG
+    assert not list(read_audit([log], cluster="c", until=NOW - timedelta(hours=1)))
+
+
+def test_people_and_programs_are_told_apart() -> None:
+    assert is_person("admin")
+    assert not is_person("system:serviceaccount:flux-system:helm-controller")
+    assert not is_person("")
+    assert short_user("system:serviceaccount:flux-system:helm-controller") == "helm-controller"
+    assert short_user("system:kube-scheduler") == "kube-scheduler"
+
+
+def test_requests_that_fail_are_warnings_and_half_a_line_is_no_entry(tmp_path: Path) -> None:
+    log = tmp_path / "gateway.log"
+    asked = {"time": "2026-11-22T14:00:00.000Z", "asked_by": "c.source-controller", "host": "github.com"}
+    line = {**asked, "method": "GET", "path": "/x", "status": 502, "bytes": 0, "duration_ms": 1.0, "note": "reset"}
+    log.write_text(json.dumps(line) + "\n" + json.dumps({**line, "status": 200}) + "\n" + '{"time": "2026')
+    failed, fine = read_requests(log)
+    assert (failed.level, fine.level) == (Level.WARNING, Level.DEBUG)
+    assert (failed.actor, failed.cluster) == ("source-controller", "c")
+    assert "https://github.com/x: 502 (reset)" in failed.text
+
+
+def test_a_lab_without_a_timeline_has_an_empty_one(tmp_path: Path) -> None:
+    assert ask(TimelineFolder(LabFolder(tmp_path)), Query()) == []
