@@ -15,6 +15,9 @@ import typer
 from .options import Output, OutputOption
 from .output import say, table, ticker
 
+PlatformOption = Annotated[
+    str | None, typer.Option("--platform", help="Another one than this machine's: linux/arm64, darwin/arm64, ...")
+]
 app = typer.Typer(help="The pinned upstream programs: built once, cached, bundled.", no_args_is_help=True)
 TICK_SECONDS = 1.0
 
@@ -84,13 +87,16 @@ def build(
     *,
     keep_build_cache: Annotated[bool, typer.Option(help="Keep Go's build cache (about 8 GB).")] = False,
     jobs: Annotated[int | None, typer.Option(help="Compilers at once; default: as many as cores.", min=1)] = None,
+    platform: PlatformOption = None,
 ) -> None:
     """Build what is missing: about 15 minutes on two cores, once."""
+    from fluxlab.toolchain import Platform
     from fluxlab.toolchain import build as make
 
+    target = Platform.parse(platform) if platform else None
     progress = _BuildProgress()
     with progress.ticking():
-        toolchain = make(progress=progress, keep_build_cache=keep_build_cache, jobs=jobs)
+        toolchain = make(progress=progress, keep_build_cache=keep_build_cache, jobs=jobs, platform=target)
     say(f"the toolchain is complete: {len(toolchain.versions)} programs")
 
 
@@ -121,13 +127,19 @@ def path(component: Annotated[str, typer.Argument(help="A component, such as flu
 
 
 @app.command()
-def bundle(destination: Annotated[Path, typer.Argument(help="The file to write (.tar.zst).")]) -> None:
+def bundle(
+    destination: Annotated[Path, typer.Argument(help="The file to write (.tar.zst).")],
+    *,
+    platform: PlatformOption = None,
+) -> None:
     """Write the toolchain into one file that another machine installs in seconds."""
+    from fluxlab.toolchain import Platform
     from fluxlab.toolchain import bundle as write
 
+    target = Platform.parse(platform) if platform else None
     with ticker() as tick:
         tick(f"compressing the toolchain into {destination} (half a minute)")
-        written = write(destination)
+        written = write(destination, platform=target)
     say(f"sha256 {written.sha256}  ({written.size / 1e6:.0f} MB)")
     print(written.path)
 
