@@ -116,6 +116,7 @@ class LabSpec(_Model):
     charts: list[ChartRepositorySpec] = Field(default_factory=list)
     registries: list[Host] = Field(default_factory=list, description="public hosts of OCI registries")
     gateway: GatewaySpec = GatewaySpec()
+    links: bool = Field(default=False, description="TCP hops lead through toxiproxy, so that faults can break them")
     scenarios: list[Name] = Field(default_factory=list, description="applied in this order when the lab starts")
 
     @model_validator(mode="after")

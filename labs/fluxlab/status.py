@@ -39,6 +39,14 @@ class ChartState(_Model):
     description: str = ""
 
 
+class LinkState(_Model):
+    """One TCP hop that leads through toxiproxy: the port at which the consumer connects, and where that leads."""
+
+    name: str
+    port: int
+    upstream: int
+
+
 class ClusterState(_Model):
     """One cluster: how to reach it and how its parts are."""
 
@@ -48,6 +56,7 @@ class ClusterState(_Model):
     path: str
     kubeconfig: str
     components: tuple[ComponentState, ...] = ()
+    links: tuple[LinkState, ...] = ()
 
 
 class StepState(_Model):

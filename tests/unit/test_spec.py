@@ -37,6 +37,7 @@ registries: [docker.io]
 gateway:
   allow: [ghcr.io]
 scenarios: [otel-demo]
+links: true
 """
 
 
@@ -99,6 +100,7 @@ def test_every_field_is_understood(tmp_path: Path) -> None:
         ],
         "registries": ["docker.io"],
         "gateway": {"allow": ["ghcr.io"]},
+        "links": True,
         "scenarios": ["otel-demo"],
     }
 
@@ -141,7 +143,8 @@ def test_a_cluster_is_found_by_name_or_because_it_is_the_only_one() -> None:
     [
         (
             "nme: x\n",
-            "1: nme: unknown field; allowed here: charts, clusters, gateway, name, registries, repository, scenarios",
+            "1: nme: unknown field; allowed here: charts, clusters, gateway, links, name, registries, repository, "
+            "scenarios",
         ),
         (
             "name: a\nclusters:\n- name: b\n\n  node: 3\n",

@@ -11,6 +11,7 @@ from fluxlab.pki import Authority
 from fluxlab.ports import Ports
 
 from .kubeconfig import Access, write_kubeconfig
+from .links import Links
 
 ADMINISTRATORS = "system:masters"
 SERVICE_NETWORK = "10.96.0.0/16"
@@ -100,14 +101,15 @@ def etcd(files: ControlPlaneFiles, ports: ControlPlanePorts, *, data: Path) -> l
     ]
 
 
-def api_server(files: ControlPlaneFiles, ports: ControlPlanePorts) -> list[str]:
+def api_server(files: ControlPlaneFiles, ports: ControlPlanePorts, *, links: Links) -> list[str]:
     """Arguments of kube-apiserver. The endpoint reconciler is off: on loopback there is no address to advertise."""
+    etcd_port = links.port("api", "etcd", ports.etcd)
     return [
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
         f"--secure-port={ports.api}",
         "--endpoint-reconciler-type=none",
-        f"--etcd-servers=https://127.0.0.1:{ports.etcd}",
+        f"--etcd-servers=https://127.0.0.1:{etcd_port}",
         f"--etcd-cafile={files.authority}",
         f"--etcd-certfile={files.etcd.certificate}",
         f"--etcd-keyfile={files.etcd.key}",
@@ -147,10 +149,12 @@ def _serving(files: ControlPlaneFiles, port: int) -> list[str]:
     ]
 
 
-def controller_manager(files: ControlPlaneFiles, ports: ControlPlanePorts) -> list[str]:
+def controller_manager(files: ControlPlaneFiles, ports: ControlPlanePorts, *, links: Links) -> list[str]:
     """Arguments of kube-controller-manager."""
     user = "system:kube-controller-manager"
-    kubeconfig = files.kubeconfig(user, port=ports.api, group=ADMINISTRATORS)
+    kubeconfig = files.kubeconfig(
+        user, port=links.port("kube-controller-manager", "api", ports.api), group=ADMINISTRATORS
+    )
     return [
         f"--kubeconfig={kubeconfig}",
         f"--root-ca-file={files.authority}",
@@ -161,15 +165,17 @@ def controller_manager(files: ControlPlaneFiles, ports: ControlPlanePorts) -> li
     ]
 
 
-def scheduler(files: ControlPlaneFiles, ports: ControlPlanePorts) -> list[str]:
+def scheduler(files: ControlPlaneFiles, ports: ControlPlanePorts, *, links: Links) -> list[str]:
     """Arguments of kube-scheduler."""
-    kubeconfig = files.kubeconfig("system:kube-scheduler", port=ports.api)
+    kubeconfig = files.kubeconfig("system:kube-scheduler", port=links.port("kube-scheduler", "api", ports.api))
     return [f"--kubeconfig={kubeconfig}", *_serving(files, ports.scheduler)]
 
 
-def kwok(files: ControlPlaneFiles, ports: ControlPlanePorts, *, stages: Path, kubelet_port: int) -> list[str]:
+def kwok(
+    files: ControlPlaneFiles, ports: ControlPlanePorts, *, links: Links, stages: Path, kubelet_port: int
+) -> list[str]:
     """Arguments of KWOK, which plays the kubelet of every node; logs and exec are answered at `kubelet_port`."""
-    kubeconfig = files.kubeconfig("kwok", port=ports.api, group=ADMINISTRATORS)
+    kubeconfig = files.kubeconfig("kwok", port=links.port("kwok", "api", ports.api), group=ADMINISTRATORS)
     return [
         f"--kubeconfig={kubeconfig}",
         f"--config={stages}",
@@ -181,3 +187,8 @@ def kwok(files: ControlPlaneFiles, ports: ControlPlanePorts, *, stages: Path, ku
         f"--server-address=127.0.0.1:{ports.kwok}",
         # No node leases: a restarted KWOK would do nothing until those of its predecessor expire.
     ]
+
+
+def link_proxy(*, socket: Path, config: Path) -> list[str]:
+    """Arguments of fluxlab's toxiproxy, in the folder of its socket."""
+    return [f"-socket={socket.name}", f"-config={config}"]

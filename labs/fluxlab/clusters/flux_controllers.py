@@ -12,6 +12,7 @@ from pathlib import Path
 from fluxlab.ports import Ports
 
 from .control_plane import CLIENT_LIMITS
+from .links import Links
 from .objects import KubeObject, dig, items_at, number_at, text_at
 
 NAMESPACE = "flux-system"
@@ -81,7 +82,9 @@ def wanted(deployment: KubeObject) -> Wanted:
     )
 
 
-def arguments(name: str, given: Sequence[str], *, flux: FluxPorts, own: ControllerPorts, storage: Path) -> list[str]:
+def arguments(
+    name: str, given: Sequence[str], *, flux: FluxPorts, own: ControllerPorts, storage: Path, links: Links
+) -> list[str]:
     """The arguments of the process: the Deployment's, with what cannot be the same here replaced."""
     kept = [words for words in _flags(given) if _name(words) not in _REPLACED]
     names = {_name(words) for words in kept}
@@ -92,7 +95,7 @@ def arguments(name: str, given: Sequence[str], *, flux: FluxPorts, own: Controll
         *added,
         f"--health-addr=127.0.0.1:{own.health}",
         f"--metrics-addr=127.0.0.1:{own.metrics}",
-        *_addresses(name, flux=flux, storage=storage),
+        *_addresses(name, flux=flux, storage=storage, links=links),
     ]
 
 
@@ -112,14 +115,23 @@ def _name(flag: Sequence[str]) -> str:
     return flag[0].split("=", maxsplit=1)[0]
 
 
-def _addresses(name: str, *, flux: FluxPorts, storage: Path) -> list[str]:
+def _addresses(name: str, *, flux: FluxPorts, storage: Path, links: Links) -> list[str]:
     if name == "notification-controller":
         return [f"--events-addr=127.0.0.1:{flux.events}", f"--receiverAddr=127.0.0.1:{flux.receiver}"]
-    events = f"--events-addr=http://127.0.0.1:{flux.events}/"
+    events = f"--events-addr=http://127.0.0.1:{links.port(name, 'events', flux.events)}/"
     if name != "source-controller":
         return [events]
-    address = f"127.0.0.1:{flux.artifacts}"
-    return [events, f"--storage-path={storage}", f"--storage-addr={address}", f"--storage-adv-addr={address}"]
+    return [
+        events,
+        f"--storage-path={storage}",
+        f"--storage-addr=127.0.0.1:{flux.artifacts}",
+        f"--storage-adv-addr=127.0.0.1:{artifacts_port(flux, links)}",
+    ]
+
+
+def artifacts_port(flux: FluxPorts, links: Links) -> int:
+    """Where artifacts are fetched: one address for all consumers, because it stands in the sources' status."""
+    return links.port("consumers", "artifacts", flux.artifacts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from fluxlab.errors import UsageError
+from fluxlab.files import make_private
 from fluxlab.ports import Ports
 from fluxlab.processes import ProcessGroup
 from fluxlab.spec import ClusterSpec
@@ -21,8 +22,9 @@ from .api import ApiError, KubeApi
 from .base import ComponentStatus
 from .control_plane import ADMINISTRATORS, ControlPlaneFiles, ControlPlanePorts
 from .flux_components import install, read_manifests
-from .flux_controllers import CONTROLLERS, NAMESPACE, ControllerPorts, FluxPorts, Wanted, WayOut
+from .flux_controllers import CONTROLLERS, NAMESPACE, ControllerPorts, FluxPorts, Wanted, WayOut, artifacts_port
 from .kubeconfig import read_kubeconfig
+from .links import Links
 from .objects import JsonObject, KubeObject
 from .resources import CONFIG_MAP, DEPLOYMENT, FLUX_RESOURCES, GIT_REPOSITORY, NODE, SECRET, Resource
 from .seed import Seed
@@ -33,8 +35,9 @@ API_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.025
 CONTROL_PLANE = ("etcd", "kube-apiserver")
 WORKERS = ("kube-controller-manager", "kube-scheduler", "kwok")
-COMPONENTS = (*CONTROL_PLANE, *WORKERS, *CONTROLLERS)
-"""In the order in which they start."""
+LINK_PROXY = "toxiproxy"
+COMPONENTS = (LINK_PROXY, *CONTROL_PLANE, *WORKERS, *CONTROLLERS)
+"""In the order in which they start; the first only in a lab with links."""
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -49,7 +52,10 @@ class LocalCluster:
         toolchain: Toolchain,
         processes: ProcessGroup,
         ports: Ports,
+        gateway_port: int,
+        links: bool,
     ) -> None:
+        """With `links` the hops between its parts, and to the gateway, lead through toxiproxy."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.name = spec.name
         self._spec = spec
@@ -66,7 +72,10 @@ class LocalCluster:
             )
             for name in CONTROLLERS
         }
+        self.links = Links(enabled=links, reserve=lambda name: ports.reserve(f"{self.name}/{name}"))
         self.kubelet_port = ports.reserve(f"{self.name}/kubelet")
+        self._gateway_port = gateway_port
+        self._declare_links()
         self.kubeconfig = self._files.kubeconfig(
             "admin", port=self._ports.api, group=ADMINISTRATORS, file=folder / "kubeconfig"
         )
@@ -76,6 +85,30 @@ class LocalCluster:
         self._resumed = False
         self._controllers: dict[str, Wanted] = {}
         self._way_out: WayOut | None = None
+
+    def _declare_links(self) -> None:
+        """Name all hops: toxiproxy begins with them."""
+        self.links.port("api", "etcd", self._ports.etcd)
+        for consumer in (*WORKERS, *CONTROLLERS):
+            self.api_port(consumer)
+        for controller in CONTROLLERS:
+            self.gateway_port(controller)
+            if controller != "notification-controller":
+                self.links.port(controller, "events", self.flux_ports.events)
+        artifacts_port(self.flux_ports, self.links)
+        self.receiver_port()
+
+    def api_port(self, consumer: str) -> int:
+        """Where a consumer reaches the API."""
+        return self.links.port(consumer, "api", self._ports.api)
+
+    def gateway_port(self, controller: str) -> int:
+        """Where a controller reaches the gateway."""
+        return self.links.port(controller, "gateway", self._gateway_port)
+
+    def receiver_port(self) -> int:
+        """Where the news of pushes goes."""
+        return self.links.port("pushes", "receiver", self.flux_ports.receiver)
 
     # -- start -------------------------------------------------------------------------------------------------
 
@@ -88,7 +121,8 @@ class LocalCluster:
             if self._seed.plant(data, self._ports):
                 self._installed.touch()
         self._start("etcd", control_plane.etcd(self._files, self._ports, data=data))
-        self._start("kube-apiserver", control_plane.api_server(self._files, self._ports))
+        self._start_links()
+        self._start("kube-apiserver", control_plane.api_server(self._files, self._ports, links=self.links))
 
     def await_api(self) -> None:
         """Wait for the API to serve Kubernetes' and Flux's resources; without a seed, install Flux and make one."""
@@ -156,7 +190,7 @@ class LocalCluster:
         with ThreadPoolExecutor(16) as pool:
             lists = [pool.submit(self._warm, resource) for resource in (*FLUX_RESOURCES, SECRET, CONFIG_MAP)]
             if self._resumed:
-                readdress(self.api, f"127.0.0.1:{self.flux_ports.artifacts}")
+                readdress(self.api, f"127.0.0.1:{artifacts_port(self.flux_ports, self.links)}")
             for deployment in sorted(self.api.list(DEPLOYMENT, namespace=NAMESPACE), key=_start_order):
                 self.follow(deployment)
             for future in lists:
@@ -220,21 +254,41 @@ class LocalCluster:
         """The name under which a component's process is known in the lab."""
         return f"{self.name}/{component}"
 
-    def _start(self, name: str, argv: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
+    def _start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
         self._processes.start(
             self.process_name(name),
             [self._toolchain.binary(name), *argv],
             log=self._log(name),
             environment=environment if environment is not None else {"PATH": SYSTEM_PATH, "HOME": str(self._folder)},
+            cwd=cwd,
         )
+
+    def _start_links(self) -> None:
+        if not self.links.enabled:
+            return
+        folder = make_private(self._folder / "links")
+        socket = folder / "toxiproxy.sock"
+        socket.unlink(missing_ok=True)
+        config = self.links.write_config(folder / "links.json")
+        # From its folder: the socket's whole path may be longer than the kernel takes.
+        self._start(LINK_PROXY, control_plane.link_proxy(socket=socket, config=config), cwd=folder)
 
     def _start_worker(self, name: str) -> None:
         if name == "kube-controller-manager":
-            self._start(name, control_plane.controller_manager(self._files, self._ports))
+            self._start(name, control_plane.controller_manager(self._files, self._ports, links=self.links))
         elif name == "kube-scheduler":
-            self._start(name, control_plane.scheduler(self._files, self._ports))
+            self._start(name, control_plane.scheduler(self._files, self._ports, links=self.links))
         else:
-            argv = control_plane.kwok(self._files, self._ports, stages=STAGES, kubelet_port=self.kubelet_port)
+            argv = control_plane.kwok(
+                self._files, self._ports, links=self.links, stages=STAGES, kubelet_port=self.kubelet_port
+            )
             self._start(name, argv)
 
     def follow(self, deployment: KubeObject) -> None:
@@ -271,7 +325,12 @@ class LocalCluster:
         self._start(
             name,
             flux_controllers.arguments(
-                name, now.arguments, flux=self.flux_ports, own=self._own_ports[name], storage=storage
+                name,
+                now.arguments,
+                flux=self.flux_ports,
+                own=self._own_ports[name],
+                storage=storage,
+                links=self.links,
             ),
             environment=flux_controllers.environment(
                 name,
@@ -285,21 +344,23 @@ class LocalCluster:
 
     def _kubeconfig_of(self, controller: str) -> Path:
         # The name of its service account, so that RBAC and the audit log are as in a real cluster.
-        return self._files.kubeconfig(f"system:serviceaccount:{NAMESPACE}:{controller}", port=self._ports.api)
+        return self._files.kubeconfig(f"system:serviceaccount:{NAMESPACE}:{controller}", port=self.api_port(controller))
 
     def restart(self, component: str) -> None:
         """Stop and start one component. Raises UsageError on an unknown name."""
-        if component not in COMPONENTS:
-            facts = [f"it has {', '.join(COMPONENTS)}"]
+        if component not in self._parts:
+            facts = [f"it has {', '.join(self._parts)}"]
             raise UsageError(f"cluster {self.name} has no component {component!r}", facts=facts)
         if component in CONTROLLERS and not self.wants(component):
             hint = f"kubectl -n {NAMESPACE} scale deployment {component} --replicas=1"
             raise UsageError(f"{component} of cluster {self.name} is scaled to 0", hint=hint)
         self._processes.stop(self.process_name(component), grace_seconds=2)
-        if component == "etcd":
+        if component == LINK_PROXY:
+            self._start_links()
+        elif component == "etcd":
             self._start(component, control_plane.etcd(self._files, self._ports, data=self._folder / "etcd"))
         elif component == "kube-apiserver":
-            self._start(component, control_plane.api_server(self._files, self._ports))
+            self._start(component, control_plane.api_server(self._files, self._ports, links=self.links))
         elif component in WORKERS:
             self._start_worker(component)
         else:
@@ -318,7 +379,11 @@ class LocalCluster:
 
     def components(self) -> Sequence[ComponentStatus]:
         """The state of each process."""
-        return [self._status(name) for name in COMPONENTS]
+        return [self._status(name) for name in self._parts]
+
+    @property
+    def _parts(self) -> Sequence[str]:
+        return COMPONENTS if self.links.enabled else [name for name in COMPONENTS if name != LINK_PROXY]
 
     def _status(self, component: str) -> ComponentStatus:
         name, log = self.process_name(component), str(self._log(component))
@@ -342,7 +407,7 @@ class LocalCluster:
         """End everything in order. The API server keeps nothing but what etcd has: it need not take its time."""
         self._processes.stop(*map(self.process_name, (*CONTROLLERS, *WORKERS)), grace_seconds=0.3)
         self._processes.stop(self.process_name("kube-apiserver"), grace_seconds=0)
-        self._processes.stop(self.process_name("etcd"), grace_seconds=1)
+        self._processes.stop(*map(self.process_name, ("etcd", LINK_PROXY)), grace_seconds=1)
         self.api.close()
 
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -49,6 +49,7 @@ class Supervisor:
 
     toolchain: Toolchain
     services: "Services"
+    _doors: Mapping[str, int]
 
     def __init__(self, folder: LabFolder, spec: LabSpec) -> None:
         self._began = time.monotonic()
@@ -93,6 +94,8 @@ class Supervisor:
     def _start(self) -> None:
         self._endings.callback(self._ports.release)
         self.toolchain = find()
+        # The same when a lab is resumed: clones on this machine remember them.
+        self._doors = {name: self._ports.reserve(name) for name in ("git", "gateway")}
         self.clusters = [self._cluster(spec) for spec in self.spec.clusters]
         self._endings.callback(self._stop_clusters)
         self._endings.callback(self.recording.stop)
@@ -105,7 +108,7 @@ class Supervisor:
             cluster.await_api()
         self._step("API serves")
         for cluster in self.clusters:
-            cluster.start_flux(self.services.way_out(cluster.name))
+            cluster.start_flux(self.services.way_out(cluster))
             self._follow(cluster)
         self._step("controllers started")
         for cluster in self.clusters:  # while the controllers load
@@ -126,6 +129,8 @@ class Supervisor:
             toolchain=self.toolchain,
             processes=self.processes,
             ports=self._ports,
+            gateway_port=self._doors["gateway"],
+            links=self.spec.links,
         )
 
     def _start_services(self) -> None:
@@ -137,7 +142,7 @@ class Supervisor:
             folder=self.folder,
             spec=self.spec,
             toolchain=self.toolchain,
-            ports=self._ports,
+            listeners=self._doors,
             processes=self.processes,
             chronicle=self.chronicle,
         )

@@ -19,7 +19,6 @@ from fluxlab.flux import bootstrap
 from fluxlab.gateway import Gateway, RequestLog, Routes
 from fluxlab.host import socket_address
 from fluxlab.pki import Authority
-from fluxlab.ports import Ports
 from fluxlab.processes import ProcessGroup
 from fluxlab.servers.chart_server import ChartServer
 from fluxlab.servers.charts import ChartRepository
@@ -44,6 +43,7 @@ STOP_TIMEOUT_SECONDS = 5
 OCI = "oci://"
 YOU = "you"
 """Whom the gateway calls the person at this machine."""
+GIT, GATEWAY = "git", "gateway"
 
 
 class Services:
@@ -55,7 +55,7 @@ class Services:
         folder: LabFolder,
         spec: LabSpec,
         toolchain: Toolchain,
-        ports: Ports,
+        listeners: Mapping[str, int],
         processes: ProcessGroup,
         chronicle: Chronicle,
     ) -> None:
@@ -74,7 +74,7 @@ class Services:
             f"{cluster.name}.{controller}": self._secret() for cluster in spec.clusters for controller in CONTROLLERS
         }
         self._passwords[YOU] = self._secret()
-        self._listeners = self._reserve(ports)
+        self._listeners = listeners
         self.registry = Registry(
             folder.registry, program=toolchain.binary("registry"), processes=processes, log=folder.registry_log
         )
@@ -94,19 +94,18 @@ class Services:
         self._redactor.add(value)
         return value
 
-    def _reserve(self, ports: Ports) -> dict[str, int]:
-        """Ports that stay the same when a lab is resumed: clones on this machine remember them."""
-        return {name: ports.reserve(name) for name in ("git", "gateway")}
-
     # -- what clusters need to know ------------------------------------------------------------------------------
 
-    def way_out(self, cluster: str) -> WayOut:
+    def way_out(self, cluster: LocalCluster) -> WayOut:
         """How the controllers of a cluster reach the gateway, each with its own credentials."""
-        proxy_url = {controller: self._proxy_url(f"{cluster}.{controller}") for controller in CONTROLLERS}
+        proxy_url = {
+            controller: self._proxy_url(f"{cluster.name}.{controller}", port=cluster.gateway_port(controller))
+            for controller in CONTROLLERS
+        }
         return WayOut(proxy_url=proxy_url, authorities=self._authorities())
 
-    def _proxy_url(self, client: str) -> str:
-        return f"http://{client}:{self._passwords[client]}@127.0.0.1:{self._listeners['gateway']}"
+    def _proxy_url(self, client: str, *, port: int) -> str:
+        return f"http://{client}:{self._passwords[client]}@127.0.0.1:{port}"
 
     def _authorities(self) -> Path:
         """The gateway's authority and, for hosts that are allowed through, the system's."""
@@ -137,7 +136,9 @@ class Services:
         """Serve everything. Raises FluxlabError when a port is taken."""
         self._prepare_repository()
         self._map_hosts()
-        tell_way_out(self._folder, proxy_url=self._proxy_url(YOU), authorities=self._authorities())
+        tell_way_out(
+            self._folder, proxy_url=self._proxy_url(YOU, port=self._listeners[GATEWAY]), authorities=self._authorities()
+        )
         for cluster in clusters:
             self._connect_pushes(cluster)
         self._thread.start()
@@ -206,7 +207,7 @@ class Services:
     def _connect_pushes(self, cluster: LocalCluster) -> None:
         path = bootstrap.receiver_path(self._receiver_token)
         webhook = Webhook(
-            url=f"http://127.0.0.1:{cluster.flux_ports.receiver}{path}",
+            url=f"http://127.0.0.1:{cluster.receiver_port()}{path}",
             token=self._receiver_token,
         )
         self._webhooks.append(webhook)
@@ -214,8 +215,8 @@ class Services:
 
     async def _listen(self, clusters: list[LocalCluster], verbs: Verbs) -> None:
         await self._serve_registries()
-        await self._gateway.start(port=self._listeners["gateway"])
-        self._servers.append(await serve(self._git, bind_loopback(self._listeners["git"])))
+        await self._gateway.start(port=self._listeners[GATEWAY])
+        self._servers.append(await serve(self._git, bind_loopback(self._listeners[GIT])))
         for cluster in clusters:
             bound = bind_loopback(cluster.kubelet_port)
             self._servers.append(await serve(Kubelet(logs=cluster.controller_logs()), bound, tls=cluster.kubelet_tls()))
@@ -261,7 +262,7 @@ class Services:
     @property
     def clone_url(self) -> str:
         """Where the repository is reached on this machine."""
-        return f"http://127.0.0.1:{self._listeners['git']}/{self.repository.name}.git"
+        return f"http://127.0.0.1:{self._listeners[GIT]}/{self.repository.name}.git"
 
     @property
     def ports(self) -> Mapping[str, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fluxlab.clusters.local import LocalCluster
 from fluxlab.repository import known_clones
 from fluxlab.servers.chart_metadata import is_stand_in
-from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, RepositoryState, StepState
+from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, LinkState, RepositoryState, StepState
 
 if TYPE_CHECKING:
     from .lifecycle import Supervisor
@@ -86,6 +86,9 @@ class SupervisorVerbs:
             components=tuple(
                 ComponentState(name=part.name, state=part.state, detail=part.detail, pid=part.pid, log=part.log)
                 for part in cluster.components()
+            ),
+            links=tuple(
+                LinkState(name=link.name, port=link.port, upstream=link.upstream) for link in cluster.links.all()
             ),
         )
 

@@ -1,6 +1,7 @@
 """Whether a program that was built or unpacked is the wanted one, and runs here."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from fluxlab.commands import CommandError, run
@@ -15,13 +16,15 @@ def check_build(go: Go, program: Path, entry: Entry) -> None:
     """Compare the build information in a program with what was asked for. Raises ToolchainError."""
     stated = json.loads(run([go.program, "version", "-m", "-json", program]).stdout)
     settings = {setting["Key"]: setting["Value"] for setting in stated["Settings"]}
+    component = entry.component
+    modules = {found["Path"]: _module(found) for found in stated.get("Deps") or []}
+    own = component.own_program  # then upstream is what it is linked with
     seen = {
-        "package": stated["Path"],
-        "module": f"{stated['Main']['Path']} {stated['Main']['Version']}",
+        "package": component.package if own else stated["Path"],
+        "module": modules.get(component.module, "none") if own else _module(stated["Main"]),
         "platform": f"{settings.get('GOOS')}/{settings.get('GOARCH')}",
         "CGO_ENABLED": settings.get("CGO_ENABLED"),
     }
-    component = entry.component
     wanted = {
         "package": component.package,
         "module": f"{component.module} v{component.version}",
@@ -31,6 +34,10 @@ def check_build(go: Go, program: Path, entry: Entry) -> None:
     wrong = [f"{name}: {seen[name]} instead of {wanted[name]}" for name in wanted if seen[name] != wanted[name]]
     if wrong:
         raise ToolchainError(f"{entry.name}: what was built is not what was asked for", facts=wrong, hint=RETRY)
+
+
+def _module(found: Mapping[str, str]) -> str:
+    return f"{found['Path']} {found['Version']}"
 
 
 def check_runs(program: Path, component: Component, *, home: Path) -> None:

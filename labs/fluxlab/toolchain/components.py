@@ -39,6 +39,22 @@ class Component:
         """Where its go.mod and go.sum are."""
         return self.sources / self.name
 
+    @property
+    def own_program(self) -> Path | None:
+        """A main.go of fluxlab's in the folder: then the upstream package is a library of it."""
+        file = self.folder / "main.go"
+        return file if file.exists() else None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What of its folder decides what is built."""
+        return ("go.mod", "go.sum", *(["main.go"] if self.own_program else []))
+
+    @property
+    def target(self) -> str:
+        """What `go build` is told to build."""
+        return "." if self.own_program else self.package
+
     @cached_property
     def version(self) -> str:
         """The version that its go.mod requires, without the leading v."""
@@ -134,7 +150,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Component(
         name="toxiproxy",
-        package="github.com/Shopify/toxiproxy/v2/cmd/server",
+        package="github.com/Shopify/toxiproxy/v2",
         module="github.com/Shopify/toxiproxy/v2",
         variables=("github.com/Shopify/toxiproxy/v2.Version={version}",),
         version_arguments=("-version",),

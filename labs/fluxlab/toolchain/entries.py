@@ -65,7 +65,7 @@ def _key(component: Component, *, platform: Platform, others: dict[str, Componen
         "variables": component.variables,
         "generated": component.generated,
         "platform": str(platform),
-        "files": {name: _digest(component.folder / name) for name in ("go.mod", "go.sum")},
+        "files": {name: _digest(component.folder / name) for name in component.files},
         "inputs": {name: f"{others[name].module}@{others[name].version}" for name in component.inputs},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

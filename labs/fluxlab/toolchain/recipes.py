@@ -49,11 +49,11 @@ class Workshop:
         return self.go.environment(platform=self.entry.platform, temporary=self.work / "temporary")
 
     def sources(self, component: Component) -> Path:
-        """A copy of a component's go.mod and go.sum: the installed ones may be write-protected."""
+        """A copy of a component's files: the installed ones may be write-protected."""
         folder = self.work / "sources" / component.name
         if not folder.exists():
             folder.mkdir(parents=True)
-            for name in ("go.mod", "go.sum"):
+            for name in component.files:
                 shutil.copyfile(component.folder / name, folder / name)
         return folder
 
@@ -104,7 +104,7 @@ def compile_program(workshop: Workshop, *flags: str) -> None:
     variables = [f"-X {component.expand(variable)}" for variable in component.variables]
     jobs = [f"-p={workshop.jobs}"] if workshop.jobs else []
     linker = " ".join(["-s", "-w", *variables])
-    arguments = ["build", *flags, *jobs, "-ldflags", linker, "-o", str(workshop.program), component.package]
+    arguments = ["build", *flags, *jobs, "-ldflags", linker, "-o", str(workshop.program), component.target]
     workshop.step(component, *arguments, doing="go build")
 
 

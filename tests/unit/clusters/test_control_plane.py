@@ -19,8 +19,10 @@ from fluxlab.clusters.control_plane import (
     kwok,
     scheduler,
 )
+from fluxlab.clusters.links import Links
 
 PORTS = ControlPlanePorts(etcd=20001, etcd_peer=20002, api=20003, controller_manager=20004, scheduler=20005, kwok=20006)
+NO_LINKS = Links(enabled=False, reserve=lambda _: 0)
 KUBELET = 20007
 # Ranges inside the simulated cluster; nothing listens there.
 NETWORKS = {"service-cluster-ip-range", "cidr"}
@@ -35,10 +37,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ControlPlaneFiles:
 def commands(files: ControlPlaneFiles) -> dict[str, list[str]]:
     return {
         "etcd": etcd(files, PORTS, data=Path("/data")),
-        "kube-apiserver": api_server(files, PORTS),
-        "kube-controller-manager": controller_manager(files, PORTS),
-        "kube-scheduler": scheduler(files, PORTS),
-        "kwok": kwok(files, PORTS, stages=Path("/stages.yaml"), kubelet_port=KUBELET),
+        "kube-apiserver": api_server(files, PORTS, links=NO_LINKS),
+        "kube-controller-manager": controller_manager(files, PORTS, links=NO_LINKS),
+        "kube-scheduler": scheduler(files, PORTS, links=NO_LINKS),
+        "kwok": kwok(files, PORTS, links=NO_LINKS, stages=Path("/stages.yaml"), kubelet_port=KUBELET),
     }
 
 

@@ -15,6 +15,7 @@ from fluxlab.clusters.flux_controllers import (
     environment,
     wanted,
 )
+from fluxlab.clusters.links import Links
 from fluxlab.clusters.objects import KubeObject
 
 FLUX = FluxPorts(artifacts=21001, events=21002, receiver=21003)
@@ -48,7 +49,7 @@ def deployment(
 
 
 def given(name: str, *args: str) -> list[str]:
-    return arguments(name, args, flux=FLUX, own=OWN, storage=STORAGE)
+    return arguments(name, args, flux=FLUX, own=OWN, storage=STORAGE, links=Links(enabled=False, reserve=lambda _: 0))
 
 
 # -- what a Deployment asks for --------------------------------------------------------------------------------------

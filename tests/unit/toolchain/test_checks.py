@@ -95,3 +95,24 @@ def test_the_build_information_must_be_what_was_asked_for(
     with pytest.raises(ToolchainError, match="what was built is not what was asked for") as caught:
         check_build(go, tmp_path / "alpha", entry)
     assert caught.value.facts == (fault,)
+
+
+@pytest.mark.parametrize("version", ["v1.2.3", "v1.2.4"])
+def test_a_program_of_fluxlabs_own_must_be_linked_with_the_pinned_module(
+    bench: Bench, tmp_path: Path, version: str
+) -> None:
+    stated = json.loads(build_information(Path="fluxlab.local/alpha", Version="(devel)"))
+    stated["Deps"] = [{"Path": "example.test/alpha", "Version": version}]
+    go = Go(
+        program=script(tmp_path / "go", f"cat <<'E'\n{json.dumps(stated)}\nE"),
+        version="go1.26.8",
+        build_cache=tmp_path,
+    )
+    component = alpha(bench)
+    (component.folder / "main.go").write_text("package main\n")
+    entry = Entry(component=component, platform=Platform(system="linux", architecture="amd64"), key="0")
+    if version == "v1.2.3":
+        check_build(go, tmp_path / "alpha", entry)
+    else:
+        with pytest.raises(ToolchainError, match="not what was asked for"):
+            check_build(go, tmp_path / "alpha", entry)
