@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 
+from . import snapshots
 from .clusters.api import KubeApi
 from .clusters.secret import set_secret
 from .errors import FluxlabError, UsageError
@@ -16,8 +17,9 @@ from .scenarios import Scenario, load_scenario
 from .servers.chart_packaging import package_chart
 from .servers.charts import ChartRepository, ChartVersion
 from .servers.oci import push_chart, registry_host
+from .snapshots import Snapshot
 from .spec import LabSpec
-from .state import LabFolder, Phase, lab_folders
+from .state import LabFolder, Phase, checked_name, lab_folders
 from .status import LabStatus, StepState
 from .supervisor.charts import chart_folder
 from .supervisor.control import Control, SupervisorGoneError
@@ -74,6 +76,50 @@ class Lab:
 
         launch(spec, progress=progress, serving=fill, retain=retain, lifeline=lifeline)
         return cls(LabFolder.named(spec.name))
+
+    @classmethod
+    def restore(
+        cls,
+        file: Path,
+        *,
+        name: str | None = None,
+        sha256: str | None = None,
+        progress: Progress = lambda _: None,
+        lifeline: bool = False,
+    ) -> "Lab":
+        """Start a lab as it was when a snapshot was made, under its old or another name, with keys of its own.
+
+        Raises SnapshotRefusedError, UsageError when a lab of that name is there, and what `launch` raises.
+        """
+        spec = snapshots.read(file).spec
+        spec = spec.model_copy(update={"name": checked_name(name)}) if name else spec
+        versions = find().versions
+
+        def prepare(folder: LabFolder) -> None:
+            progress(f"unpacking {file.name}")
+            snapshots.unpack(file, folder, toolchain=versions, sha256=sha256)
+
+        launch(spec, progress=progress, prepare=prepare, lifeline=lifeline)
+        return cls(LabFolder.named(spec.name))
+
+    def save_snapshot(self, target: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Snapshot:
+        """Write the lab, once its newest commit has arrived everywhere, into a file that starts anywhere.
+
+        The file holds the Secrets of the clusters, and none of the lab's own keys. Raises FluxlabError.
+        """
+        commit = self.repository.head()
+        self.converge(commit, timeout_seconds=timeout_seconds)
+        with tempfile.TemporaryDirectory(dir=self.folder.scratch) as scratch:
+            self.control.save_state(Path(scratch))
+            return snapshots.save(
+                self.folder,
+                self.spec,
+                commit=commit,
+                toolchain=find().versions,
+                etcd=Path(scratch),
+                target=target,
+                unchanged=lambda: self.repository.head() == commit,
+            )
 
     @classmethod
     def find(cls, name: str | None = None) -> "Lab":

@@ -12,6 +12,7 @@ from . import (
     lab_commands,
     repository_commands,
     secret_commands,
+    snapshot_commands,
     timeline_commands,
     tool_commands,
     toolchain_commands,
@@ -34,6 +35,7 @@ for commands in (lab_commands, repository_commands, timeline_commands, tool_comm
     commands.register(app)
 app.add_typer(chart_commands.app, name="charts")
 app.add_typer(secret_commands.app, name="secret")
+app.add_typer(snapshot_commands.app, name="snapshot")
 app.add_typer(toolchain_commands.app, name="toolchain")
 
 

@@ -16,7 +16,7 @@ from fluxlab.spec import ClusterSpec
 from fluxlab.toolchain import Toolchain
 from fluxlab.waiting import wait_until
 
-from . import control_plane, flux_controllers
+from . import control_plane, etcd_data, flux_controllers
 from .addresses import readdress
 from .api import ApiError, KubeApi
 from .base import ComponentStatus
@@ -82,7 +82,8 @@ class LocalCluster:
         self.api = KubeApi(read_kubeconfig(self.kubeconfig))
         self._seed = Seed(key=f"{toolchain.key}-{SEED_FORMAT}", etcdutl=toolchain.binary("etcdutl"))
         self._installed = folder / "flux-installed"
-        self._resumed = False
+        self.resumed = False
+        """Whether it began with data of its own, or of a snapshot."""
         self._controllers: dict[str, Wanted] = {}
         self._way_out: WayOut | None = None
 
@@ -115,14 +116,48 @@ class LocalCluster:
     def launch(self) -> None:
         """Start etcd and the API server, from the cluster's own data, else from a seed, else empty."""
         data = self._folder / "etcd"
-        self._resumed = self._installed.exists()
-        if not self._resumed:
+        self.resumed = self._installed.exists()
+        if self.snapshot.exists():
+            self._plant_snapshot(data)
+        elif not self.resumed:
             shutil.rmtree(data, ignore_errors=True)  # half-made by a start that was killed
             if self._seed.plant(data, self._ports):
                 self._installed.touch()
         self._start("etcd", control_plane.etcd(self._files, self._ports, data=data))
         self._start_links()
         self._start("kube-apiserver", control_plane.api_server(self._files, self._ports, links=self.links))
+
+    def _plant_snapshot(self, data: Path) -> None:
+        """Begin with what another lab held: from here on it is as if this one were resumed."""
+        shutil.rmtree(data, ignore_errors=True)
+        peer_url = f"https://127.0.0.1:{self._ports.etcd_peer}"
+        etcd_data.plant(self.snapshot, data, peer_url=peer_url, etcdutl=self._toolchain.binary("etcdutl"))
+        self._installed.touch()
+        self.snapshot.unlink()
+        self.resumed = True
+
+    @property
+    def snapshot(self) -> Path:
+        """Where a cluster that is restored finds its etcd's data."""
+        return self._folder / "snapshot.db"
+
+    def save_state(self, target: Path, *, leave_out: Sequence[str]) -> None:
+        """Write what etcd holds now, without some Secrets of flux-system. From a thread that may wait."""
+        raw = target.with_suffix(".raw")
+        scratch = target.with_suffix(".scratch")
+        try:
+            etcd_data.save(self._files, self._ports, raw)
+            cleaned = etcd_data.without(
+                raw,
+                [f"/registry/secrets/{NAMESPACE}/{name}" for name in leave_out],
+                etcd=self._toolchain.binary("etcd"),
+                etcdutl=self._toolchain.binary("etcdutl"),
+                scratch=scratch,
+            )
+            cleaned.replace(target)
+        finally:
+            raw.unlink(missing_ok=True)
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def await_api(self) -> None:
         """Wait for the API to serve Kubernetes' and Flux's resources; without a seed, install Flux and make one."""
@@ -189,7 +224,7 @@ class LocalCluster:
         self._way_out = way_out
         with ThreadPoolExecutor(16) as pool:
             lists = [pool.submit(self._warm, resource) for resource in (*FLUX_RESOURCES, SECRET, CONFIG_MAP)]
-            if self._resumed:
+            if self.resumed:
                 readdress(self.api, f"127.0.0.1:{artifacts_port(self.flux_ports, self.links)}")
             for deployment in sorted(self.api.list(DEPLOYMENT, namespace=NAMESPACE), key=_start_order):
                 self.follow(deployment)

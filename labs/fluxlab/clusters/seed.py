@@ -3,22 +3,19 @@
 A seed is taken before the first Secret exists and holds no key: each lab makes its own.
 """
 
-import base64
-import json
 import logging
 import os
 import shutil
-import ssl
 from pathlib import Path
 
 import platformdirs
 import psutil
-import urllib3
 from urllib3.exceptions import HTTPError
 
-from fluxlab.commands import CommandError, run
+from fluxlab.commands import CommandError
 from fluxlab.files import make_private
 
+from . import etcd_data
 from .control_plane import ControlPlaneFiles, ControlPlanePorts
 
 log = logging.getLogger(__name__)
@@ -41,15 +38,9 @@ class Seed:
         """Make `data` an etcd data folder from the seed; False when there is none that can be used."""
         if not self._file.exists():
             return False
-        peer = f"https://127.0.0.1:{ports.etcd_peer}"
+        peer_url = f"https://127.0.0.1:{ports.etcd_peer}"
         try:
-            run(
-                [
-                    self._etcdutl,
-                    *("snapshot", "restore", self._file, f"--data-dir={data}", "--name=lab"),
-                    *(f"--initial-cluster=lab={peer}", f"--initial-advertise-peer-urls={peer}"),
-                ]
-            )
+            etcd_data.plant(self._file, data, peer_url=peer_url, etcdutl=self._etcdutl)
         except CommandError as error:
             # A damaged seed (etcdutl verifies its checksum) is replaced at the end of a start without one. It is not
             # removed: it is as good as ever when the reason is another, such as a full disk.
@@ -66,19 +57,11 @@ class Seed:
             log.warning("no seed was made: %s", error)
 
     def _take(self, files: ControlPlaneFiles, ports: ControlPlanePorts) -> None:
-        context = ssl.create_default_context(cafile=str(files.authority))
-        context.load_cert_chain(files.etcd.certificate, files.etcd.key)
         make_private(self._file.parent)
         self._sweep()
         temporary = self._file.with_suffix(f".{os.getpid()}")
         try:
-            with (
-                temporary.open("wb") as target,
-                urllib3.HTTPSConnectionPool("127.0.0.1", ports.etcd, ssl_context=context, retries=False) as etcd,
-            ):
-                answer = etcd.request("POST", "/v3/maintenance/snapshot", body=b"{}", preload_content=False)
-                for line in answer:
-                    target.write(base64.b64decode(json.loads(line)["result"].get("blob", "")))
+            etcd_data.save(files, ports, temporary)
             temporary.replace(self._file)
         finally:
             temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import json
 import socket
 from http import HTTPStatus
+from pathlib import Path
 
 from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.host import peer, socket_address
@@ -62,6 +63,10 @@ class Control:
     def serve_registry(self, host: str) -> None:
         """Answer for an OCI registry at a public host."""
         self._change("/registry", host)
+
+    def save_state(self, folder: Path) -> None:
+        """Write what each cluster's etcd holds, without the lab's own tokens, to `<folder>/<cluster>.db`."""
+        self._change("/state", str(folder))
 
     def _change(self, path: str, argument: str = "") -> object:
         answer = self._ask("POST", path, content=json.dumps({"argument": argument}), timeout=CHANGE_TIMEOUT_SECONDS)

@@ -37,6 +37,9 @@ class Verbs(Protocol):
     async def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL, from its folder of archives."""
 
+    async def save_state(self, folder: str) -> None:
+        """Write what each cluster's etcd holds, without the lab's own tokens, to `<folder>/<cluster>.db`."""
+
 
 def control_app(verbs: Verbs) -> Starlette:
     """The ASGI application of the private socket."""
@@ -63,6 +66,7 @@ def control_app(verbs: Verbs) -> Starlette:
             Route("/repair", verb(lambda _: verbs.repair()), methods=["POST"]),
             Route("/allow", verb(verbs.allow), methods=["POST"]),
             Route("/registry", verb(verbs.serve_registry), methods=["POST"]),
+            Route("/state", verb(verbs.save_state), methods=["POST"]),
             Route("/charts", verb(verbs.serve_charts), methods=["POST"]),
         ]
     )

@@ -41,14 +41,16 @@ def launch(
     *,
     progress: Progress,
     serving: Callable[[], None] = lambda: None,
+    prepare: Callable[[LabFolder], None] | None = None,
     retain: bool = False,
     lifeline: bool = False,
 ) -> None:
     """Have the lab of `spec` run and ready: start it, resume what a killed one left, or repair what died in it.
 
     `serving` is called as soon as git and charts are served, which is long before Flux acts: what is pushed there is
-    in Flux's first fetch. A start that fails or is interrupted leaves nothing, unless the lab was there before, or
-    `retain` asks for its folder to be kept.
+    in Flux's first fetch. `prepare` fills the folder of a new lab beforehand, which then starts as if it were resumed;
+    a lab of that name must not be there. A start that fails or is interrupted leaves nothing, unless the lab was there
+    before, or `retain` asks for its folder to be kept.
 
     Raises:
         UsageError: A lab of that name is there with another spec.
@@ -62,16 +64,26 @@ def launch(
         held(folder.lock(), what=f"lab {spec.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS, waiting=waiting),
     ):
         resumed = _check_spec(folder, spec)
+        if resumed and prepare:
+            hint = f"fluxlab down {spec.name}, or choose another name"
+            raise UsageError(f"lab {spec.name} is there already", hint=hint)
         if _joined(folder, progress):
             return
         if resumed:
             progress("reaping what an earlier run left")
             _reap(folder)
-        _start(folder, spec, progress, serving=_nothing if resumed else serving, keep=retain or resumed, hold=lifeline)
+        fill = prepare or _leave_as_it_is
+        filled = resumed or prepare is not None
+        serve = _nothing if filled else serving
+        _start(folder, spec, progress, prepare=fill, serving=serve, keep=retain or resumed, hold=lifeline)
 
 
 def _nothing() -> None:
     """A resumed lab has its content: what its owner changed since must not be overwritten."""
+
+
+def _leave_as_it_is(_: LabFolder) -> None:
+    """A new lab begins empty."""
 
 
 def _once(progress: Progress, text: str) -> Callable[[], None]:
@@ -130,11 +142,19 @@ def _joined(folder: LabFolder, progress: Progress) -> bool:
 
 
 def _start(
-    folder: LabFolder, spec: LabSpec, progress: Progress, *, serving: Callable[[], None], keep: bool, hold: bool
+    folder: LabFolder,
+    spec: LabSpec,
+    progress: Progress,
+    *,
+    prepare: Callable[[LabFolder], None],
+    serving: Callable[[], None],
+    keep: bool,
+    hold: bool,
 ) -> None:
     try:
+        folder.create()
+        prepare(folder)
         with unbroken():
-            folder.create()
             write_private(folder.spec, spec.model_dump_json())
             starter = _spawn(folder, remove_orphaned=not keep)
         _await_ready(folder, progress, serving=serving, running=lambda: starter.process.poll() is None)

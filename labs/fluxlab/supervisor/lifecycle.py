@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from fluxlab.clusters.flux_controllers import NAMESPACE
 from fluxlab.clusters.local import LocalCluster
+from fluxlab.clusters.objects import text_at
 from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
 from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.flux import bootstrap
@@ -56,6 +58,7 @@ class Supervisor:
         self.folder = folder
         self.spec = spec
         self.orphaned = False
+        self._request = datetime.now(UTC).isoformat()
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._stopping = threading.Event()
         self._record_lock = threading.Lock()
@@ -115,6 +118,8 @@ class Supervisor:
             bootstrap.install_sync(
                 cluster.api, self.services.sync(cluster.name), receiver_token=self.services.receiver_token
             )
+            if cluster.resumed:  # what its status says is of its earlier life
+                bootstrap.request_fetch(cluster.api, self._request)
         self._step("Flux bootstrapped")
         for cluster in self.clusters:
             self._await_acting(cluster)
@@ -159,8 +164,10 @@ class Supervisor:
             source = cluster.api.get(GIT_REPOSITORY, bootstrap.SYSTEM, namespace=bootstrap.SYSTEM)
             ready = source.condition("Ready")
             last = str(ready) if ready else "no condition yet"
-            if not cluster.wants("source-controller"):
+            if source.suspended or not cluster.wants("source-controller"):
                 return True  # a resumed lab whose owner wants no fetches
+            if cluster.resumed:
+                return text_at(source.raw, "status", "lastHandledReconcileAt") == self._request
             return bool(ready and ready.status == "True" and source.observed_generation == source.generation)
 
         wait_until(

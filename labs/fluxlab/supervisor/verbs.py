@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxlab.clusters.local import LocalCluster
+from fluxlab.flux import bootstrap
 from fluxlab.repository import known_clones
 from fluxlab.servers.chart_metadata import is_stand_in
 from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, LinkState, RepositoryState, StepState
@@ -44,6 +46,12 @@ class SupervisorVerbs:
     async def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL."""
         self._supervisor.services.serve_charts(url)
+
+    async def save_state(self, folder: str) -> None:
+        """Write what each cluster's etcd holds, without the lab's own tokens."""
+        for cluster in self._supervisor.clusters:
+            target = Path(folder) / f"{cluster.name}.db"
+            await asyncio.to_thread(cluster.save_state, target, leave_out=bootstrap.OWN_SECRETS)
 
     async def status(self) -> LabStatus:
         """How the lab is. Reads files and asks git: off the loop."""

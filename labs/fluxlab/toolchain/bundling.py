@@ -1,16 +1,14 @@
 """Write an installed toolchain, with the licences of all that is in it, into one file for another machine."""
 
-import contextlib
 import hashlib
-import io
 import os
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .archives import NAME, add, add_file, compressed
 from .components import COMPONENTS, Component
-from .contents import LICENCES_FOLDER, NAME, Contents
+from .contents import LICENCES_FOLDER, Contents
 from .entries import LICENCES, Entry, entries
 from .errors import storage_errors
 from .handle import open_toolchain
@@ -71,13 +69,13 @@ def _write(path: Path, *, store: Store, chosen: Sequence[Entry], key: str) -> No
         licences={name: _record(text) for name, text in texts.items()},
         without_licence=tuple(without),
     )
-    with _archive(path) as archive:
-        _add(archive, NAME, contents.to_json())
+    with compressed(path, level=COMPRESSION_LEVEL) as archive:
+        add(archive, NAME, contents.to_json())
         for name in sorted(texts):
-            _add(archive, f"{LICENCES_FOLDER}/{name}", texts[name])
+            add(archive, f"{LICENCES_FOLDER}/{name}", texts[name])
         for entry, manifest in sorted(manifests.items(), key=lambda item: item[0].folder_name):
             for name in sorted(manifest.files, key=lambda name: (name != LICENCES, name)):
-                _add_file(archive, f"{entry.folder_name}/{name}", store.folder(entry) / name)
+                add_file(archive, f"{entry.folder_name}/{name}", store.folder(entry) / name)
 
 
 def _licences(store: Store, chosen: Sequence[Entry]) -> tuple[dict[str, bytes], list[str]]:
@@ -94,39 +92,3 @@ def _licences(store: Store, chosen: Sequence[Entry]) -> tuple[dict[str, bytes], 
 
 def _record(content: bytes) -> FileRecord:
     return FileRecord(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-
-
-@contextlib.contextmanager
-def _archive(path: Path) -> Iterator[tarfile.TarFile]:
-    """A tar archive that is compressed while it is written, and on disk when the block ends.
-
-    Matches are looked for over 128 MB, as Go programs share much code: this saves a fifth, and any zstd can read it.
-    """
-    import zstandard  # noqa: PLC0415  most calls of the toolchain need no compression
-
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        COMPRESSION_LEVEL, window_log=27, enable_ldm=True, threads=os.cpu_count() or 1, write_checksum=True
-    )
-    compressor = zstandard.ZstdCompressor(compression_params=parameters)
-    with path.open("xb") as file:
-        with (
-            compressor.stream_writer(file, closefd=False) as stream,
-            tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive,
-        ):
-            yield archive
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    archive.addfile(member, io.BytesIO(content))
-
-
-def _add_file(archive: tarfile.TarFile, name: str, path: Path) -> None:
-    """Owner, time and mode are left out: they say nothing about the toolchain."""
-    member = tarfile.TarInfo(name)
-    member.size = path.stat().st_size
-    with path.open("rb") as file:
-        archive.addfile(member, file)

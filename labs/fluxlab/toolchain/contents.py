@@ -9,7 +9,6 @@ from .manifests import Fields, FileRecord, Manifest
 
 KIND = "fluxlab toolchain bundle"
 FORMAT = 1
-NAME = "manifest.json"
 LICENCES_FOLDER = "licences"
 LARGEST_MANIFEST = 16 * 1024 * 1024
 LARGEST_TOTAL = 16 * 1024**3

@@ -4,15 +4,16 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from .archives import Refusal, Stream, extract
 from .checks import check_runs
 from .components import COMPONENTS, Component
-from .contents import LARGEST_TOTAL, Contents
+from .contents import LARGEST_TOTAL, LICENCES_FOLDER, Contents
 from .entries import Entry, entries
 from .errors import ToolchainError, storage_errors
 from .handle import Toolchain, open_toolchain
 from .lookup import cache_store
 from .platforms import Platform
-from .unpacking import BundleRefusedError, Refusal, Stream, extract, read_contents
+from .unpacking import BundleRefusedError, read_contents
 
 REFUSED_HINT = "copy the bundle again, or make a new one with `fluxlab toolchain bundle` from this version of fluxlab"
 
@@ -66,10 +67,14 @@ def _read(stream: Stream, folder: Path, *, wanted: Sequence[Entry]) -> Contents:
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         contents = read_contents(archive)
         _check_kind(contents, wanted=wanted)
-        extract(archive, folder, expected=contents.files(wanted))
+        extract(archive, folder, expected=contents.files(wanted), keep=_is_no_licence)
     for entry in wanted:
         (folder / entry.folder_name / entry.name).chmod(0o755)
     return contents
+
+
+def _is_no_licence(name: str) -> bool:
+    return not name.startswith(f"{LICENCES_FOLDER}/")
 
 
 def _check_kind(contents: Contents, *, wanted: Sequence[Entry]) -> None:

@@ -50,6 +50,9 @@ class Verbs:
     async def serve_registry(self, host: str) -> None:
         self._hear(f"registry {host}")
 
+    async def save_state(self, folder: str) -> None:
+        self._hear(f"state {folder}")
+
     async def serve_charts(self, url: str) -> None:
         self._hear(f"charts {url}")
 
@@ -98,9 +101,18 @@ def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> 
     control.restart("c/etcd")
     control.allow("ghcr.io")
     control.serve_charts("https://a.example.com/ü")
+    control.save_state(Path("/lab/scratch"))
     assert control.repair() == ["c/etcd", "c/kwok"]
     control.stop()
-    assert verbs.told == ["restart c/etcd", "allow ghcr.io", "charts https://a.example.com/ü", "repair", "stop"]
+    asked = [
+        "restart c/etcd",
+        "allow ghcr.io",
+        "charts https://a.example.com/ü",
+        "state /lab/scratch",
+        "repair",
+        "stop",
+    ]
+    assert verbs.told == asked
 
 
 @pytest.mark.parametrize("kind", [FluxlabError, UsageError])

@@ -1,0 +1,117 @@
+"""etcd's data as one file: taken from a running etcd, made into a data folder, and freed of what must not be in it."""
+
+import base64
+import contextlib
+import json
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+
+import urllib3
+
+from fluxlab.commands import run
+from fluxlab.errors import FluxlabError
+from fluxlab.files import make_private
+from fluxlab.processes import ManagedProcess
+from fluxlab.unix_http import ask
+from fluxlab.waiting import wait_until
+
+from .control_plane import ControlPlaneFiles, ControlPlanePorts
+
+READY_TIMEOUT_SECONDS = 20
+ASK_TIMEOUT_SECONDS = 60
+# etcd names the socket after host and port, in its working directory.
+CLIENT_URL, PEER_URL = "unix://localhost:1", "unix://localhost:2"
+SOCKET = "localhost:1"
+
+
+def save(files: ControlPlaneFiles, ports: ControlPlanePorts, target: Path) -> None:
+    """Write what a running etcd holds now. Raises OSError, HTTPError, ValueError or KeyError."""
+    context = ssl.create_default_context(cafile=str(files.authority))
+    context.load_cert_chain(files.etcd.certificate, files.etcd.key)
+    with (
+        target.open("wb") as file,
+        urllib3.HTTPSConnectionPool("127.0.0.1", ports.etcd, ssl_context=context, retries=False) as etcd,
+    ):
+        answer = etcd.request("POST", "/v3/maintenance/snapshot", body=b"{}", preload_content=False)
+        file.writelines(map(_blob, answer))
+
+
+def _blob(line: bytes) -> bytes:
+    """The piece of a snapshot in one line of etcd's answer."""
+    return base64.b64decode(json.loads(line)["result"].get("blob", ""))
+
+
+def plant(snapshot: Path, data: Path, *, peer_url: str, etcdutl: Path) -> None:
+    """Make `data` an etcd data folder from a file that `save` wrote. Raises CommandError when it is damaged."""
+    run(
+        [
+            etcdutl,
+            *("snapshot", "restore", snapshot, f"--data-dir={data}", "--name=lab"),
+            *(f"--initial-cluster=lab={peer_url}", f"--initial-advertise-peer-urls={peer_url}"),
+        ]
+    )
+
+
+def without(snapshot: Path, keys: Sequence[str], *, etcd: Path, etcdutl: Path, scratch: Path) -> Path:
+    """A file like `snapshot`, without these keys and without any history: nothing of what was once in it is left.
+
+    For this an etcd runs for a moment, on sockets in `scratch`. Raises FluxlabError.
+    """
+    make_private(scratch)
+    data = scratch / "data"
+    plant(snapshot, data, peer_url=PEER_URL, etcdutl=etcdutl)
+    result = scratch / "cleaned.db"
+    with _running(etcd, data, scratch):
+        for key in keys:
+            _ask(scratch, "/v3/kv/deleterange", {"key": base64.b64encode(key.encode()).decode()})
+        now = _revision(_ask(scratch, "/v3/kv/range", {"key": "AA=="}))
+        _ask(scratch, "/v3/kv/compaction", {"revision": now, "physical": True})
+        _ask(scratch, "/v3/maintenance/defragment", {})
+        with result.open("wb") as file:
+            file.writelines(map(_blob, _heard(scratch, "/v3/maintenance/snapshot", {}).splitlines()))
+    return result
+
+
+@contextlib.contextmanager
+def _running(etcd: Path, data: Path, scratch: Path) -> Iterator[None]:
+    argv = [
+        *(str(etcd), "--name=lab", f"--data-dir={data}", f"--initial-cluster=lab={PEER_URL}"),
+        *(f"--listen-client-urls={CLIENT_URL}", f"--advertise-client-urls={CLIENT_URL}"),
+        *(f"--listen-peer-urls={PEER_URL}", f"--initial-advertise-peer-urls={PEER_URL}"),
+        *("--heartbeat-interval=20", "--election-timeout=100", "--unsafe-no-fsync", "--log-level=error"),
+    ]
+    process = ManagedProcess("etcd", argv, log=scratch / "etcd.log", environment={"PATH": ""}, cwd=scratch)
+
+    def answers() -> bool:
+        if not process.running:
+            raise process.died()
+        with contextlib.suppress(OSError):
+            return bool(ask(scratch / SOCKET, "GET", "/health").json().get("health") == "true")
+        return False
+
+    try:
+        wait_until(answers, what="etcd answers", timeout_seconds=READY_TIMEOUT_SECONDS)
+        yield
+    finally:
+        process.stop(grace_seconds=1)
+
+
+def _heard(scratch: Path, path: str, content: Mapping[str, object]) -> bytes:
+    answer = ask(scratch / SOCKET, "POST", path, content=json.dumps(content), timeout=ASK_TIMEOUT_SECONDS)
+    if answer.status != HTTPStatus.OK:
+        raise FluxlabError(f"etcd refuses {path}", facts=[answer.content.decode(errors="replace")[:300]])
+    return answer.content
+
+
+def _ask(scratch: Path, path: str, content: Mapping[str, object]) -> Mapping[str, object]:
+    found = json.loads(_heard(scratch, path, content))
+    return found if isinstance(found, dict) else {}
+
+
+def _revision(answer: Mapping[str, object]) -> str:
+    header = answer["header"]
+    if not isinstance(header, dict):
+        raise FluxlabError("etcd tells no revision")
+    return str(header["revision"])

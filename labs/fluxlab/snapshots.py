@@ -1,0 +1,213 @@
+"""A whole converged lab as one file: etcd, repositories, charts, registry and artifacts, without keys and tokens.
+
+Manifests name public URLs only, so nothing in a snapshot names a port: it starts anywhere, with keys of its own.
+"""
+
+import os
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import FluxlabError, UsageError
+from .files import make_private
+from .spec import LabSpec
+from .state import LabFolder
+from .toolchain.archives import NAME, Refusal, Stream, add, add_file, compressed, extract, read_manifest
+from .toolchain.manifests import FileRecord
+
+KIND: Literal["fluxlab snapshot"] = "fluxlab snapshot"
+COMPRESSION_LEVEL = 3
+LARGEST_MANIFEST = 64 * 1024 * 1024
+CLUSTER_DATA = "snapshot.db"
+_OF_A_REPOSITORY = ("HEAD", "packed-refs", "refs", "objects")
+"""The rest is written anew: hooks, configuration, and what a running git leaves for a moment."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _File(_Model):
+    sha256: str
+    size: int
+
+
+class Snapshot(_Model):
+    """What a snapshot says about itself."""
+
+    kind: Literal["fluxlab snapshot"] = KIND
+    format: Literal[1] = 1
+    created: datetime
+    commit: str
+    """The commit that had arrived everywhere."""
+    spec: LabSpec
+    toolchain: dict[str, str]
+    """The version of each program."""
+    registries: tuple[str, ...]
+    """The hosts of OCI registries that the lab answered for."""
+    files: dict[str, _File]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files in it."""
+        return sum(file.size for file in self.files.values())
+
+
+class SnapshotRefusedError(FluxlabError):
+    """A file that is no snapshot, was altered or cut short, or was made with another toolchain."""
+
+
+def save(
+    folder: LabFolder,
+    spec: LabSpec,
+    *,
+    commit: str,
+    toolchain: Mapping[str, str],
+    etcd: Path,
+    target: Path,
+    unchanged: Callable[[], bool],
+) -> Snapshot:
+    """Write a snapshot of the lab in `folder`, whole or not at all; for its owner only, for it holds Secrets.
+
+    `etcd` is the folder with `<cluster>.db` for each cluster. `unchanged` says at the end whether `commit` is still
+    the newest. Raises FluxlabError.
+    """
+    chosen = dict(_chosen(folder, spec, etcd))
+    snapshot = Snapshot(
+        created=datetime.now(UTC).replace(microsecond=0),
+        commit=commit,
+        spec=spec,
+        toolchain=dict(toolchain),
+        registries=tuple(sorted(path.name for path in folder.registry.glob("hosts/*"))),
+        files={name: _record(path) for name, path in sorted(chosen.items())},
+    )
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with compressed(temporary, level=COMPRESSION_LEVEL) as archive:
+            temporary.chmod(0o600)
+            add(archive, NAME, snapshot.model_dump_json().encode())
+            for name in snapshot.files:
+                add_file(archive, name, chosen[name])
+        if not unchanged():
+            raise FluxlabError("no snapshot was made: somebody pushed meanwhile", hint="try again")
+        temporary.replace(target)
+    except OSError as error:
+        raise FluxlabError(f"{target} cannot be written", facts=[str(error)]) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return snapshot
+
+
+def _chosen(folder: LabFolder, spec: LabSpec, etcd: Path) -> Iterator[tuple[str, Path]]:
+    """The files of a snapshot by their names in it, which are their places in a lab's folder."""
+    for cluster in spec.clusters:
+        yield f"clusters/{cluster.name}/{CLUSTER_DATA}", etcd / f"{cluster.name}.db"
+        yield from _below(folder, folder.cluster(cluster.name) / "artifacts")
+    for name in _OF_A_REPOSITORY:
+        yield from _below(folder, folder.repositories / f"{spec.repository.name}.git" / name)
+    yield from _below(folder, folder.charts)
+    yield from _below(folder, folder.registry / "data")
+
+
+def _below(folder: LabFolder, place: Path) -> Iterator[tuple[str, Path]]:
+    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    yield from ((path.relative_to(folder.root).as_posix(), path) for path in files if not path.name.endswith(".lock"))
+
+
+def _record(path: Path) -> _File:
+    found = FileRecord.of(path)
+    return _File(sha256=found.sha256, size=found.size)
+
+
+def read(file: Path) -> Snapshot:
+    """What a snapshot says about itself; the rest of it is not looked at. Raises SnapshotRefusedError, UsageError."""
+    with _opened(file) as raw:
+        try:
+            with tarfile.open(fileobj=Stream(raw), mode="r|") as archive:
+                return _parsed(archive)
+        except (Refusal, tarfile.TarError, ValueError, OverflowError) as error:
+            raise _refused(file, error) from error
+
+
+def unpack(file: Path, folder: LabFolder, *, toolchain: Mapping[str, str], sha256: str | None = None) -> Snapshot:
+    """Verify a snapshot while unpacking it into the folder of a lab that is about to start.
+
+    Raises SnapshotRefusedError for one that is altered or cut short, was made with another toolchain, or, with
+    `sha256`, is another file than that; UsageError for one that cannot be read.
+    """
+    with _opened(file) as raw:
+        stream = Stream(raw)
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                snapshot = _parsed(archive)
+                _check_toolchain(snapshot, toolchain)
+                expected = {name: FileRecord(sha256=f.sha256, size=f.size) for name, f in snapshot.files.items()}
+                _check_places(snapshot)
+                extract(archive, folder.root, expected=expected)
+            stream.finish()
+        except (Refusal, tarfile.TarError, ValueError, OverflowError) as error:
+            raise _refused(file, error) from error
+    if sha256 is not None and stream.digest.hexdigest() != sha256.strip().lower():
+        facts = [f"sha256 {stream.digest.hexdigest()}", f"instead of {sha256}"]
+        raise SnapshotRefusedError(f"{file} was refused: it is not the file that was asked for", facts=facts)
+    for host in snapshot.registries:
+        make_private(folder.registry / "hosts" / host)
+    for name in ("refs", "objects"):  # git wants them, also when all is packed
+        make_private(folder.repositories / f"{snapshot.spec.repository.name}.git" / name)
+    return snapshot
+
+
+def _opened(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be read: {error.strerror}", hint="name a file that `snapshot save` wrote"
+        ) from error
+
+
+def _refused(file: Path, why: Exception) -> SnapshotRefusedError:
+    return SnapshotRefusedError(f"{file} was refused: {why}", hint="fluxlab snapshot save makes a new one")
+
+
+def _parsed(archive: tarfile.TarFile) -> Snapshot:
+    try:
+        return Snapshot.model_validate_json(read_manifest(archive, largest=LARGEST_MANIFEST), strict=False)
+    except ValidationError as error:
+        raise Refusal(f"its {NAME} is none: {error.errors()[0]['msg']}") from error
+
+
+def _check_toolchain(snapshot: Snapshot, ours: Mapping[str, str]) -> None:
+    """Data of another etcd or Kubernetes may look right and be wrong. Raises Refusal."""
+    names = sorted({*snapshot.toolchain, *ours})
+    different = [
+        f"{name} {snapshot.toolchain.get(name, 'missing')} instead of {ours.get(name, 'none')}"
+        for name in names
+        if snapshot.toolchain.get(name) != ours.get(name)
+    ]
+    if different:
+        raise Refusal(f"it was made with another toolchain: {'; '.join(different)}")
+
+
+def _check_places(snapshot: Snapshot) -> None:
+    """A manifest that was made by hand must not choose where its files go. Raises Refusal."""
+    clusters = {cluster.name for cluster in snapshot.spec.clusters}
+    repository = f"{snapshot.spec.repository.name}.git"
+    for name in snapshot.files:
+        first, second, third, *_ = [*name.split("/"), "", ""]
+        plain = "\\" not in name and not {"", ".", ".."} & set(name.split("/"))
+        allowed = (
+            (first == "clusters" and second in clusters and third in {CLUSTER_DATA, "artifacts"})
+            or (first == "git" and second == repository and third in _OF_A_REPOSITORY)
+            or first == "charts"
+            or (first == "registry" and second == "data")
+        )
+        if not (plain and allowed):
+            raise Refusal(f"a file that no snapshot holds: {name!r}")
+    for host in snapshot.registries:
+        if "/" in host or host in {"", ".", ".."}:
+            raise Refusal(f"a registry that has no such name: {host!r}")
