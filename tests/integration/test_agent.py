@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -89,6 +89,27 @@ def test_the_agent_waits_for_its_token_goes_on_by_itself_and_takes_a_new_one(
     values = spellings(TOKEN) | spellings(ROTATED)
     assert any("etcd" in path for path in holders(state, values))  # where it belongs
     assert [path for path in holders(state, values) if "/etcd/" not in path] == []
+
+    said = "".join(printed(lab)).encode()
+    assert b"causely-secrets" in said
+    assert [value for value in values if value in said] == []
+
+
+def printed(lab: CommandLine) -> Iterator[str]:
+    """All that fluxlab's own reading commands print of a lab."""
+    parts = [line.split()[0] for line in lab.ok("logs").splitlines()[1:]]
+    assert {"supervisor", "recorder", "gateway", "flux-playground/kustomize-controller"} <= set(parts)
+    commands = [
+        *(("status",), ("status", "-o", "json"), ("ls", "-o", "json"), ("doctor",), ("env",), ("charts", "list")),
+        *(("timeline", "--level=debug", "-n0"), ("timeline", "--level=debug", "-n0", "-o", "json")),
+        *(("logs", part, "-n", "100000") for part in parts),
+        ("logs", "--level=debug", "-n0"),
+        *(("wait", "--timeout=5"), ("wait", "--timeout=5", "-o", "json")),
+    ]
+    for command in commands:
+        done = lab.run(*command)
+        assert done.returncode in {0, 1}, (command, done.stderr)
+        yield done.stdout + done.stderr
 
 
 def test_the_published_shape_is_explained(lab: CommandLine) -> None:

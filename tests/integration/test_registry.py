@@ -170,6 +170,32 @@ def test_a_registry_that_hangs_is_told_of_and_repaired(lab: CommandLine) -> None
     lab.ok("status")
 
 
+def test_a_registry_that_is_slow_serves_what_it_was_asked_for(
+    lab: CommandLine, observer: Observer, eventually: Eventually
+) -> None:
+    url = "oci://ghcr.io/acme/slow"
+    pushed = push(lab, "slow", url=url)
+    slow = component(lab, "oci", "registry")
+    slow.suspend()
+    try:
+        asking = lab.start("flux", "list", "artifacts", url)
+        follow(observer, "slow", url=url)
+        eventually(lambda: "does not answer" in lab.run("status").stdout)  # several seconds in which nothing comes
+        assert asking.poll() is None
+    finally:
+        slow.resume()
+    answer, complaint = asking.communicate(timeout=60)
+    assert asking.returncode == 0, complaint
+    assert "latest" in answer
+
+    def revision() -> str:
+        source = observer.get("-n=flux-system", "ocirepository/slow")
+        return str(source.get("status", {}).get("artifact", {}).get("revision"))
+
+    eventually(lambda: revision() == f"latest@{pushed}", within=60)
+    lab.ok("status")
+
+
 def test_nobody_comes_in_by_another_door(lab: CommandLine) -> None:
     registry = component(lab, "oci", "registry")
     assert [each.laddr for each in registry.net_connections("tcp")] == []
