@@ -34,7 +34,7 @@ def start_time(pid: int) -> float:
 
 
 def seconds_since_boot() -> float:
-    """A clock that nobody sets and that goes on while the machine sleeps; elsewhere `time.monotonic` does both."""
+    """A clock that nobody sets and that goes on while the machine sleeps; elsewhere CLOCK_MONOTONIC does both."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

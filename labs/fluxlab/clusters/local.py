@@ -13,7 +13,7 @@ from fluxlab.files import make_private
 from fluxlab.ports import Ports
 from fluxlab.processes import ProcessGroup
 from fluxlab.spec import ClusterSpec
-from fluxlab.toolchain import Toolchain
+from fluxlab.toolchain import Platform, Toolchain
 from fluxlab.waiting import wait_until
 
 from . import control_plane, etcd_data, flux_controllers
@@ -255,7 +255,7 @@ class LocalCluster:
                 "labels": {
                     "kubernetes.io/hostname": name,
                     "kubernetes.io/os": "linux",
-                    "kubernetes.io/arch": "amd64",
+                    "kubernetes.io/arch": Platform.native().architecture,
                     "type": "kwok",
                 },
             },
