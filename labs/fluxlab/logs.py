@@ -1,5 +1,7 @@
 """Read the log files of a lab."""
 
+import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -9,6 +11,7 @@ from .errors import UsageError
 from .state import LabFolder
 
 FOLLOW_SECONDS = 0.2
+MAXIMUM_BYTES = 20 * 1024 * 1024
 
 
 def log_files(folder: LabFolder) -> Mapping[str, Path]:
@@ -22,6 +25,17 @@ def log_files(folder: LabFolder) -> Mapping[str, Path]:
     for file in sorted((folder.root / "clusters").glob("*/logs/*.log")):
         files[f"{file.parent.parent.name}/{file.stem}"] = file
     return {name: file for name, file in files.items() if file.exists()}
+
+
+def bound_logs(folder: LabFolder, *, maximum_bytes: int = MAXIMUM_BYTES) -> None:
+    """Keep each program's log within twice a size: its content moves to `<name>.1`, once. Raises OSError.
+
+    The programs go on writing to the same file, which is emptied: they append. The gateway's log bounds itself.
+    """
+    for name, file in log_files(folder).items():
+        if name != "gateway" and file.stat().st_size > maximum_bytes:
+            shutil.copyfile(file, file.with_name(f"{file.name}.1"))
+            os.truncate(file, 0)
 
 
 def find_log(files: Mapping[str, Path], component: str) -> str:

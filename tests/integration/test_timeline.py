@@ -91,6 +91,31 @@ def test_what_a_person_does_by_hand_is_told_with_their_name(person: Person, even
     assert all("commit" not in entry for entry in (made, changed, gone))
 
 
+def test_what_happens_is_told_while_it_happens(person: Person) -> None:
+    watching = person.fluxlab.start("timeline", f"--lab={LAB}", "--follow", "--lines=1", stderr=subprocess.DEVNULL)
+    output = watching.stdout
+    assert output
+    try:
+        assert output.readline().startswith("-- ")
+        person.observer.kubectl("create", "configmap", "live", "--from-literal=a=1")
+        person.observer.kubectl("delete", "configmap", "live")
+        lines = (line for line in iter(output.readline, "") if "ConfigMap default/live" in line)
+        found = [next(lines), next(lines)]
+    finally:
+        watching.kill()
+        watching.communicate()
+    assert "created" in found[0]
+    assert "deleted" in found[1]
+
+
+def test_the_recorder_is_started_again_when_told_to(person: Person, eventually: Eventually) -> None:
+    before = recorder(person).pid
+    person.fluxlab.ok("restart", "recorder", f"--lab={LAB}")
+    eventually(lambda: recorder(person) and recorder(person).pid != before, what="another one runs")
+    person.observer.kubectl("create", "configmap", "again", "--from-literal=a=1")
+    eventually(lambda: changes_of(person, "again"), what="it records")
+
+
 def test_a_refused_request_is_told(person: Person) -> None:
     since = datetime.now(UTC).isoformat()
     refused = person.observer.kubectl("delete", "namespace", "kube-system", "--as=mallory", check=False)

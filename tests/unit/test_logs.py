@@ -7,7 +7,7 @@ from queue import SimpleQueue
 import pytest
 
 from fluxlab.errors import UsageError
-from fluxlab.logs import log_files, read_log
+from fluxlab.logs import bound_logs, log_files, read_log
 from fluxlab.state import LabFolder
 
 
@@ -122,3 +122,19 @@ def test_following_without_old_lines_begins_at_the_end(tmp_path: Path) -> None:
         assert Following(log, 0).next() == "new\n"
         stop.set()
         writing.join()
+
+
+def test_a_log_that_grew_too_large_moves_aside_and_its_writer_goes_on(tmp_path: Path) -> None:
+    folder = LabFolder(tmp_path)
+    file = folder.cluster("c") / "logs" / "etcd.log"
+    file.parent.mkdir(parents=True)
+    with file.open("ab") as writer:
+        writer.write(b"old\n" * 100)
+        writer.flush()
+        bound_logs(folder, maximum_bytes=1000)
+        assert file.stat().st_size == 400
+        bound_logs(folder, maximum_bytes=399)
+        writer.write(b"new\n")
+    assert file.read_bytes() == b"new\n"
+    assert file.with_name("etcd.log.1").read_bytes() == b"old\n" * 100
+    assert list(log_files(folder)) == ["c/etcd"]

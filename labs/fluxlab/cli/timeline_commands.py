@@ -68,6 +68,7 @@ def timeline(
     source: Sources = None,
     level: LevelOption = None,
     lines: Annotated[int, typer.Option("--lines", "-n", help="The newest so many; 0: all.", min=0)] = 200,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on telling what happens.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Tell what happened: pushes, changes with who and for which commit, events, processes; all sources in order.
@@ -75,9 +76,12 @@ def timeline(
     Without options: what happened at all. Requests to the API and the gateway, and what programs logged, come with
     --source or --level.
     """
+    from fluxlab.errors import UsageError
     from fluxlab.timeline.folder import TimelineFolder
-    from fluxlab.timeline.query import ask, newest
+    from fluxlab.timeline.query import ask, newest, news
 
+    if follow and output is Output.JSON:
+        raise UsageError("--follow goes on for ever, and JSON needs an end")
     found = find_lab(lab)
     query = _query(
         since=since,
@@ -89,8 +93,13 @@ def timeline(
         level=level,
         cluster=cluster,
     )
+    several = len(found.spec.clusters) > 1
+    if follow:
+        for entries in news(TimelineFolder(found.folder), query, begin_with=lines):
+            _show(entries, output, several=several)
+            sys.stdout.flush()
     entries = ask(TimelineFolder(found.folder), query)
-    _show(newest(entries, lines), output, several=len(found.spec.clusters) > 1)
+    _show(newest(entries, lines), output, several=several)
     if 0 < lines < len(entries) and output is Output.TEXT:
         say(f"{len(entries) - lines} earlier ones are left out; --lines 0 shows all")
 

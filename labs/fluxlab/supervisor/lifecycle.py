@@ -21,11 +21,12 @@ from fluxlab.clusters.objects import text_at
 from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
 from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.flux import bootstrap
+from fluxlab.logs import bound_logs
 from fluxlab.ports import Ports
 from fluxlab.processes import Identity, ManagedProcess, ProcessDiedError, ProcessGroup
 from fluxlab.spec import ClusterSpec, LabSpec
 from fluxlab.state import SERVING, LabFolder, Phase, Record, Step
-from fluxlab.timeline.folder import TimelineFolder
+from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.toolchain import Toolchain, find
 from fluxlab.waiting import wait_until
 
@@ -179,14 +180,22 @@ class Supervisor:
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
-            self.chronicle.retry()
-            self.recording.revive()
+            self._tidy()
             try:
                 self._queue.get(timeout=LOOK_SECONDS)()
             except Empty:
                 if not self.folder.spec.exists():
                     log.warning("the lab's folder was removed by hand: ending")
                     return
+
+    def _tidy(self) -> None:
+        """What is looked after while nothing else happens."""
+        self.chronicle.retry()
+        self.recording.revive()
+        try:
+            bound_logs(self.folder)
+        except OSError as error:  # a full disk: tried again in a moment
+            log.info("logs: %s", error)
 
     def _stop(self) -> None:
         self._stopping.set()
@@ -244,10 +253,13 @@ class Supervisor:
         return [*self.services.repair(), *parts]
 
     def restart(self, component: str) -> None:
-        """Stop and start `cluster/component` (or just `component` with one cluster), or the registry.
+        """Stop and start `cluster/component` (or just `component` with one cluster), the registry or the recorder.
 
         Main thread only.
         """
+        if component == RECORDER:
+            self.recording.restart()
+            return
         if self.services.restart(component):
             return
         name, _, part = component.rpartition("/")

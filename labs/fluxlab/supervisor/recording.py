@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from fluxlab.processes import Identity, ManagedProcess, ProcessGroup
 from fluxlab.state import LabFolder
+from fluxlab.timeline.folder import RECORDER
 
-NAME = "recorder"
 PAUSE_SECONDS = 2.0
 """Between its death and the next start; one that lives as long has got over what its predecessor died of."""
 STOP_GRACE_SECONDS = 2.0
@@ -27,7 +27,7 @@ class Recording:
         """Start it. Main thread only."""
         self._started = time.monotonic()
         self._processes.start(
-            NAME,
+            RECORDER,
             [sys.executable, "-m", "fluxlab.recorder", self._folder.root],
             log=self._folder.recorder_log,
             environment={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
@@ -44,7 +44,7 @@ class Recording:
     @property
     def process(self) -> ManagedProcess | None:
         """The process, dead or alive; None before `start`."""
-        return self._processes.get(NAME)
+        return self._processes.get(RECORDER)
 
     @property
     def trouble(self) -> str:
@@ -66,6 +66,11 @@ class Recording:
         """The process, if it runs, for the lab's record."""
         return self._processes.identities()
 
+    def restart(self) -> None:
+        """Stop and start it. Main thread only."""
+        self.stop()
+        self.start()
+
     def stop(self) -> None:
         """End it; it writes what it has seen."""
-        self._processes.stop(NAME, grace_seconds=STOP_GRACE_SECONDS)
+        self._processes.stop(RECORDER, grace_seconds=STOP_GRACE_SECONDS)

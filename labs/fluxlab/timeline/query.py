@@ -1,6 +1,7 @@
 """Ask the timeline: all sources merged in order of time, with who and for which commit, filtered."""
 
 import heapq
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ _STRUCTURED = frozenset({"gateway"})
 """Logs that are a source of their own."""
 PLATFORM = frozenset({"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "registry"})
 """Programs whose errors are mostly steps on the way: shown when asked for."""
+FOLLOW_SECONDS = 1.0
 MARGIN = timedelta(seconds=30)
 
 
@@ -65,6 +67,28 @@ def ask(folder: TimelineFolder, query: Query) -> list[Entry]:
     return [masked(entry, redactor) for entry in merged if matches(entry, query)]
 
 
+def news(folder: TimelineFolder, query: Query, *, begin_with: int) -> Iterator[list[Entry]]:
+    """The newest entries, then again and again what has come since; without an end."""
+    told = ask(folder, query)
+    yield newest(told, begin_with)
+    known = {_identity(entry) for entry in told}
+    while True:
+        time.sleep(FOLLOW_SECONDS)  # files have no event to wait for
+        since = max((entry.time for entry in told), default=None)
+        recent = ask(folder, replace(query, since=since - MARGIN if since else query.since))
+        fresh = [entry for entry in recent if _identity(entry) not in known]
+        known |= {_identity(entry) for entry in fresh}
+        told = fresh or told
+        if fresh:
+            yield fresh
+
+
+def _identity(entry: Entry) -> tuple[str, ...]:
+    """What stays of an entry when more is learned about it: who made a change, and when exactly, comes later."""
+    which = entry.details.get(Detail.VERSION) or entry.details.get(Detail.AUDIT_ID) or str(entry.time)
+    return entry.source, entry.cluster, entry.part, str(entry.object), entry.text, which
+
+
 def _time(entry: Entry) -> datetime:
     return entry.time
 
@@ -100,7 +124,8 @@ def _said(folder: TimelineFolder) -> Iterator[Entry]:
 
 
 def _lines(file: Path, part: str) -> Iterator[LogLine]:
-    return read_log_lines(file, part=part, cluster=part.rpartition("/")[0])
+    for place in (file.with_name(f"{file.name}.1"), file):
+        yield from read_log_lines(place, part=part, cluster=part.rpartition("/")[0])
 
 
 def _with_kind(entry: Entry, kinds: dict[str, str]) -> Entry:
