@@ -58,9 +58,9 @@ def seconds_until(fact: Callable[[], bool], began: float, *, interval_seconds: f
 class Probe:
     """Watches one start from outside."""
 
-    def __init__(self, lab: str, *, pods: int = DEMO_PODS) -> None:
+    def __init__(self, lab: str, *, cluster: str = "flux-playground", pods: int = DEMO_PODS) -> None:
         self._pods = pods
-        self._kubeconfig = LabFolder.named(lab).kubeconfig("flux-playground")
+        self._kubeconfig = LabFolder.named(lab).kubeconfig(cluster)
         self._api: KubeApi | None = None
         self._created = False
 
@@ -139,6 +139,33 @@ def measure_guide(runs: int, samples: dict[str, list[float]]) -> None:
         command("down", "playground")
 
 
+def measure_environments(runs: int, samples: dict[str, list[float]]) -> None:
+    """`up` of two clusters, demo and agent in each, until the commit has converged in both."""
+    for _ in range(runs):
+        process, began = start("staging-production")
+        for cluster in ("staging", "production"):
+            seconds_until(Probe("staging-production", cluster=cluster).give_token, began)
+        process.wait()
+        command("wait")
+        samples["up with two clusters: converged"].append(time.monotonic() - began)
+        command("down", "staging-production")
+
+
+def measure_snapshot(runs: int, samples: dict[str, list[float]]) -> None:
+    """A snapshot of demo and agent, and its restore until the commit has converged."""
+    process, began = start("playground")
+    seconds_until(Probe("playground").give_token, began)
+    process.wait()
+    command("wait")
+    file = str(Path(os.environ["FLUXLAB_STATE_DIR"]) / "snapshot")
+    for _ in range(runs):
+        samples["snapshot save"].append(command("snapshot", "save", file))
+    command("down", "playground")
+    for _ in range(runs):
+        samples["snapshot restore: converged"].append(command("snapshot", "restore", file))
+        command("down", "playground")
+
+
 def memory() -> dict[str, float]:
     """Proportional set size of each process of the playground, in MB."""
     sizes = {name: process.memory_full_info().pss / 1e6 for name, process in lab_processes("playground").items()}
@@ -182,6 +209,8 @@ def main() -> None:
             without_a_seed(samples)
         measure_empty(options.runs, samples, title="up with a seed")
         measure_guide(options.runs, samples)
+        measure_environments(options.runs, samples)
+        measure_snapshot(options.runs, samples)
         measure_demo(options.runs, samples)
         facts = {
             "pss_mb_after_the_rollout": memory(),

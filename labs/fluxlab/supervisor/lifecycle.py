@@ -102,7 +102,6 @@ class Supervisor:
         self._doors = {name: self._ports.reserve(name) for name in ("git", "gateway")}
         self.clusters = [self._cluster(spec) for spec in self.spec.clusters]
         self._endings.callback(self._stop_clusters)
-        self._endings.callback(self.recording.stop)
         for cluster in self.clusters:
             cluster.launch()
         self._step("processes launched")
@@ -205,9 +204,10 @@ class Supervisor:
         self._note()
 
     def _stop_clusters(self) -> None:
-        with ThreadPoolExecutor(len(self.clusters)) as pool:
-            for _ in pool.map(LocalCluster.stop, self.clusters):
-                pass
+        endings = [self.recording.stop, *(cluster.stop for cluster in self.clusters)]
+        with ThreadPoolExecutor(len(endings)) as pool:
+            for ending in [pool.submit(ending) for ending in endings]:
+                ending.result()
 
     def _cause(self) -> FluxlabError | None:
         """The death behind a failure: a broken connection is known a moment before the end of its process."""

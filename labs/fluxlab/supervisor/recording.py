@@ -11,7 +11,7 @@ from fluxlab.timeline.folder import RECORDER
 
 PAUSE_SECONDS = 2.0
 """Between its death and the next start; one that lives as long has got over what its predecessor died of."""
-STOP_GRACE_SECONDS = 2.0
+STOP_GRACE_SECONDS = 0.5
 
 
 class Recording:
