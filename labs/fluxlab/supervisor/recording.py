@@ -30,7 +30,6 @@ class Recording:
             RECORDER,
             [sys.executable, "-m", "fluxlab.recorder", self._folder.root],
             log=self._folder.recorder_log,
-            environment={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )
 
     def revive(self) -> None:

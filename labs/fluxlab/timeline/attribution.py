@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from .audit import WRITES, short_user
 from .entries import Detail, Entry, Source, parse_time
@@ -114,11 +114,12 @@ def with_actors(entries: Iterable[Entry], audit: Iterable[Entry]) -> tuple[list[
     Neither side names the other: a watch tells no user, the audit log no resource version. Writes and changes of one
     object have the same order, and a change is never seen before its write was received.
     """
-    writes: dict[_Key, list[Entry]] = defaultdict(list)
+    writes: dict[_Key, list[_Write]] = defaultdict(list)
     for request in audit:
         if _wrote(request) and request.object:
             target = request.object
-            writes[request.cluster, target.kind, target.namespace, target.name].append(request)
+            received = parse_time(request.details[Detail.RECEIVED])
+            writes[request.cluster, target.kind, target.namespace, target.name].append((received, request))
     found = list(entries)
     changes: dict[_Key, list[int]] = defaultdict(list)
     for number, entry in enumerate(found):
@@ -127,19 +128,27 @@ def with_actors(entries: Iterable[Entry], audit: Iterable[Entry]) -> tuple[list[
             changes[entry.cluster, plural, entry.object.namespace, entry.object.name].append(number)
     used: set[str] = set()
     for key, numbers in changes.items():
-        left = writes.get(key, [])
+        left = sorted(writes.get(key, ()), key=_received)
+        end = len(left)
         # From the last one: a write that changed nothing is skipped, and does not push all later ones aside.
         for number in reversed(numbers):
-            place = _write_behind(found[number], left)
+            place = _write_behind(found[number], left, end=end)
             if place is not None:
-                used.add(left[place].details[Detail.AUDIT_ID])
-                found[number] = _named(found[number], left[place])
-                left = left[:place]
+                request = left[place][1]
+                used.add(request.details[Detail.AUDIT_ID])
+                found[number] = _named(found[number], request)
+                end = place
     return found, used
 
 
 _Key = tuple[str, str, str, str]
 """Cluster, plural, namespace and name."""
+_Write = tuple[datetime, Entry]
+"""A write, and when the API server had received it."""
+
+
+def _received(write: _Write) -> datetime:
+    return write[0]
 
 
 def _wrote(request: Entry) -> bool:
@@ -148,15 +157,19 @@ def _wrote(request: Entry) -> bool:
     return done and Detail.DRY_RUN not in details and Detail.RECEIVED in details
 
 
-def _write_behind(entry: Entry, writes: Sequence[Entry]) -> int | None:
-    """The place of the last write that can have made a change."""
-    fitting = [
-        place
-        for place, request in enumerate(writes)
-        if entry.time - PATIENCE <= parse_time(request.details[Detail.RECEIVED]) <= entry.time and _fits(entry, request)
-    ]
-    by_manager = [place for place in fitting if _same_program(entry.actor, writes[place])]
-    return max(by_manager or fitting, default=None)
+def _write_behind(entry: Entry, writes: Sequence[_Write], *, end: int) -> int | None:
+    """The place, before `end`, of the last write that can have made a change: best one of the same program."""
+    latest = bisect_right(writes, entry.time, hi=end, key=_received)
+    fitting: int | None = None
+    for place in range(latest - 1, -1, -1):
+        received, request = writes[place]
+        if received < entry.time - PATIENCE:
+            break
+        if _fits(entry, request):
+            if _same_program(entry.actor, request):
+                return place
+            fitting = place if fitting is None else fitting
+    return fitting
 
 
 def _fits(entry: Entry, request: Entry) -> bool:
