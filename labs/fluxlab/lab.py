@@ -12,6 +12,7 @@ from .clusters.secret import set_secret
 from .errors import FluxlabError, UsageError
 from .flux.convergence import converge, stopped_controllers
 from .flux.look import Convergence, Target, look
+from .host import ended_by_exception
 from .repository import Repository
 from .scenarios import Scenario, load_scenario
 from .servers.chart_packaging import package_chart
@@ -109,7 +110,7 @@ class Lab:
         """
         commit = self.repository.head()
         self.converge(commit, timeout_seconds=timeout_seconds)
-        with tempfile.TemporaryDirectory(dir=self.folder.scratch) as scratch:
+        with ended_by_exception(), tempfile.TemporaryDirectory(dir=self.folder.scratch) as scratch:
             self.control.save_state(Path(scratch))
             return snapshots.save(
                 self.folder,

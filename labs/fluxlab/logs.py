@@ -59,6 +59,8 @@ def read_log(files: Mapping[str, Path], component: str, *, lines: int, follow: b
         begun = last.pop() if last and not last[-1].endswith("\n") else ""
         yield from last
         while follow:
+            if os.fstat(text.fileno()).st_size < os.lseek(text.fileno(), 0, os.SEEK_CUR):
+                text.seek(0)  # its content moved aside
             begun += text.readline()
             if begun.endswith("\n"):
                 yield begun

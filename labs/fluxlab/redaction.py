@@ -54,12 +54,13 @@ class Redactor:
         """Mask `value` from now on; values shorter than MINIMUM_LENGTH are ignored."""
         if len(value) < MINIMUM_LENGTH or value in self._known:
             return
+        found = spellings(value)
         with self._lock:
-            self._known.add(value)
-            for spelling in spellings(value):
+            for spelling in found:
                 head = spelling[:MINIMUM_LENGTH]
                 others = {*self._by_head.get(head, ()), spelling}
                 self._by_head[head] = tuple(sorted(others, key=len, reverse=True))
+            self._known.add(value)  # last: whoever finds it here may rely on its being masked
 
     def redact(self, text: str) -> str:
         """`text` with every known value replaced by MASK; where two begin at one place, the longest."""

@@ -4,12 +4,14 @@ Manifests name public URLs only, so nothing in a snapshot names a port: it start
 """
 
 import os
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import FluxlabError, UsageError
@@ -23,6 +25,7 @@ KIND: Literal["fluxlab snapshot"] = "fluxlab snapshot"
 COMPRESSION_LEVEL = 3
 LARGEST_MANIFEST = 64 * 1024 * 1024
 CLUSTER_DATA = "snapshot.db"
+HOST = re.compile(r"[a-z0-9.-]+")
 _OF_A_REPOSITORY = ("HEAD", "packed-refs", "refs", "objects")
 """The rest is written anew: hooks, configuration, and what a running git leaves for a moment."""
 
@@ -86,6 +89,9 @@ def save(
         files={name: _record(path) for name, path in sorted(chosen.items())},
     )
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    for left in target.parent.glob(f".{target.name}.[0-9]*"):  # by one that was killed: Secrets are in it
+        if not psutil.pid_exists(int(left.suffix[1:])):
+            left.unlink(missing_ok=True)
     try:
         with compressed(temporary, level=COMPRESSION_LEVEL) as archive:
             temporary.chmod(0o600)
@@ -115,7 +121,11 @@ def _chosen(folder: LabFolder, spec: LabSpec, etcd: Path) -> Iterator[tuple[str,
 
 def _below(folder: LabFolder, place: Path) -> Iterator[tuple[str, Path]]:
     files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
-    yield from ((path.relative_to(folder.root).as_posix(), path) for path in files if not path.name.endswith(".lock"))
+    yield from ((path.relative_to(folder.root).as_posix(), path) for path in files if _lasting(path))
+
+
+def _lasting(path: Path) -> bool:
+    return not path.name.endswith(".lock") and path.parent.name != "info"  # what git keeps for itself, or elsewhere
 
 
 def _record(path: Path) -> _File:
@@ -149,7 +159,7 @@ def unpack(file: Path, folder: LabFolder, *, toolchain: Mapping[str, str], sha25
                 _check_places(snapshot)
                 extract(archive, folder.root, expected=expected)
             stream.finish()
-        except (Refusal, tarfile.TarError, ValueError, OverflowError) as error:
+        except (Refusal, tarfile.TarError, ValueError, OverflowError, FileExistsError, NotADirectoryError) as error:
             raise _refused(file, error) from error
     if sha256 is not None and stream.digest.hexdigest() != sha256.strip().lower():
         facts = [f"sha256 {stream.digest.hexdigest()}", f"instead of {sha256}"]
@@ -206,8 +216,9 @@ def _check_places(snapshot: Snapshot) -> None:
             or first == "charts"
             or (first == "registry" and second == "data")
         )
+        plain = plain and not name.startswith(f"git/{repository}/objects/info/")  # it may lead to other repositories
         if not (plain and allowed):
             raise Refusal(f"a file that no snapshot holds: {name!r}")
     for host in snapshot.registries:
-        if "/" in host or host in {"", ".", ".."}:
+        if not HOST.fullmatch(host) or host in {".", ".."}:
             raise Refusal(f"a registry that has no such name: {host!r}")

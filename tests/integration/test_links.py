@@ -13,6 +13,8 @@ from tests.integration.conftest import command_lines
 from tests.integration.gitops import Person
 from tests.integration.traces import component, components, listeners
 
+from fluxlab.host import socket_address
+
 LAB = "linked"
 Eventually = Callable[..., object]
 EVENTS = {f"{controller}-to-events" for controller in ("source-controller", "kustomize-controller", "helm-controller")}
@@ -38,7 +40,8 @@ def door(person: Person) -> Path:
 def toxiproxy(person: Person, method: str, path: str, content: object = None) -> Any:
     """The answer of the API of the lab's toxiproxy, asked by the test itself."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected:
-        connected.connect(str(door(person)))
+        with socket_address(door(person)) as address:
+            connected.connect(address)
         asking = http.client.HTTPConnection("localhost")
         asking.sock = connected
         asking.request(method, path, body=json.dumps(content))

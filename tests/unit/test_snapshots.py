@@ -103,6 +103,7 @@ def forged(root: Path, *, files: dict[str, bytes], registries: tuple[str, ...] =
         "clusters/flux-playground/kubeconfig",
         "git/fleet.git/hooks/post-receive",
         "git/fleet.git/config",
+        "git/fleet.git/objects/info/alternates",
         "git/other.git/HEAD",
         "registry/config.json",
         "way-out.sh",
@@ -118,7 +119,13 @@ def test_a_forged_snapshot_cannot_write_elsewhere(tmp_path: Path, name: str) -> 
     assert not (tmp_path / "outside").exists()
 
 
-@pytest.mark.parametrize("host", ["..", "a/b", ""])
+def test_a_forged_file_that_is_also_a_folder_is_refused(tmp_path: Path) -> None:
+    file = forged(tmp_path, files={"charts/a": b"x", "charts/a/b": b"y"})
+    with pytest.raises(SnapshotRefusedError):
+        unpack(file, LabFolder(tmp_path / "copy"), toolchain=VERSIONS)
+
+
+@pytest.mark.parametrize("host", ["..", "a/b", "", "a\0b"])
 def test_a_forged_registry_cannot_name_another_folder(tmp_path: Path, host: str) -> None:
     file = forged(tmp_path, files={}, registries=(host,))
     with pytest.raises(SnapshotRefusedError, match="no such name"):

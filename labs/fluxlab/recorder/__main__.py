@@ -14,6 +14,7 @@ from fluxlab.timeline.folder import TimelineFolder
 
 from .recorder import Recorder
 
+TIMEOUT_SECONDS = 15
 NICENESS = 10
 """What is recorded late is recorded all the same; what Flux does late is felt."""
 
@@ -22,7 +23,10 @@ def main(folder: LabFolder) -> int:
     """Record until told to stop; the exit code says whether the timeline could be written."""
     os.nice(NICENESS)
     timeline = TimelineFolder(folder)
-    apis = {name: KubeApi(read_kubeconfig(folder.kubeconfig(name))) for name in timeline.clusters}
+    apis = {
+        name: KubeApi(read_kubeconfig(folder.kubeconfig(name)), timeout_seconds=TIMEOUT_SECONDS)
+        for name in timeline.clusters
+    }
     began = datetime.fromtimestamp(folder.spec.stat().st_mtime, UTC)
     try:
         recorder = Recorder(timeline, apis, began=began)

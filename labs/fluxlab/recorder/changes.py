@@ -6,7 +6,9 @@ from datetime import datetime
 
 from fluxlab.clusters.objects import Json, JsonObject, KubeObject, dig, items_at, number_at, text_at
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner, tried_revision
+from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source
+from fluxlab.timeline.journal import masked_change
 
 from .differences import creators, differences, setters, without_values
 
@@ -33,16 +35,21 @@ class Change:
     resource: str
     owner: str = ""
     gap: bool = False
+    late: bool = False
 
 
-def entry_of(change: Change, *, cluster: str) -> Entry | None:
-    """What the timeline says of a change; None when nothing but bookkeeping differs."""
+def entry_of(change: Change, *, cluster: str, redactor: Redactor) -> Entry | None:
+    """What the timeline says of a change; None when nothing but bookkeeping differs.
+
+    Secret values are masked before anything is shortened: the beginning of one would not be recognised any more.
+    """
     subject = change.after
     fields: Sequence[FieldChange] = ()
     if change.verb == "changed" and change.before:
         fields = differences(_comparable(change.before), _comparable(subject))
         if not fields and not change.gap:
             return None
+        fields = [masked_change(field, redactor) for field in fields]
     details = {
         Detail.VERB: change.verb,
         Detail.VERSION: subject.resource_version,
@@ -51,6 +58,7 @@ def entry_of(change: Change, *, cluster: str) -> Entry | None:
         Detail.OWNER: change.owner,
         Detail.REVISION: revision_of(subject),
         Detail.GAP: "yes" if change.gap else "",
+        Detail.LATE: "yes" if change.late else "",
     }
     text, level = _told(change, fields)
     return Entry(

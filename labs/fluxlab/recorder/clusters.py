@@ -7,6 +7,7 @@ from datetime import datetime
 from fluxlab.clusters.api import ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.resources import EVENT, Resource
+from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Entry, Level, Source, format_time, parse_time
 from fluxlab.timeline.folder import RECORDER
 
@@ -47,7 +48,7 @@ _Objects = Mapping[tuple[str, str], KubeObject]
 class ClusterRecord:
     """The state of one cluster, as far as the timeline tells it. Belongs to the recorder's main thread."""
 
-    def __init__(self, name: str, api: KubeApi, *, began: datetime, last: datetime | None) -> None:
+    def __init__(self, name: str, api: KubeApi, *, began: datetime, last: datetime | None, redactor: Redactor) -> None:
         """Objects made before `began` are where the lab's story starts: nothing is told of how they came to be.
 
         `last` is when an earlier recorder wrote last.
@@ -56,6 +57,8 @@ class ClusterRecord:
         self._api = api
         self._began = began
         self._last = last
+        self._redactor = redactor
+        self._told_events = 0
         self._objects: dict[str, dict[tuple[str, str], KubeObject]] = {}
         self._heard: dict[str, datetime] = {}
         self._owners: dict[str, str] = {}
@@ -84,6 +87,7 @@ class ClusterRecord:
         path, subject = news.resource.path(), news.subject
         if news.resource == EVENT:
             if news.kind != "DELETED":  # they expire
+                self._told_events = max(self._told_events, _version(subject))
                 yield event_entry(subject, cluster=self.name, time=news.time)
             return
         known = self._objects.setdefault(path, {})
@@ -117,8 +121,9 @@ class ClusterRecord:
             resource=news.resource.path(),
             owner=owner,
             gap=isinstance(news, Listed),
+            late=isinstance(news, Seen) and news.late,
         )
-        if entry := entry_of(change, cluster=self.name):
+        if entry := entry_of(change, cluster=self.name, redactor=self._redactor):
             yield entry
 
     def _listed(self, news: Listed) -> Iterator[Entry]:
@@ -128,33 +133,40 @@ class ClusterRecord:
         now = {(subject.namespace, subject.name): subject for subject in news.objects}
         for subject in news.objects:
             self._owners[_uid(subject)] = owner_of(subject, self._owners)
-        if not news.known:
-            found = list(self._found(news, before or {}, now))
+        if news.resource == EVENT:
+            yield from self._listed_events(news)
+        elif not news.known:
+            found = list(self._found(news, before, now))
             if news.forgotten or (before is not None and found):
                 yield self._gap(news, since=self._heard.get(path, self._last))
             yield from found
         self._objects[path] = {} if news.resource == EVENT else now
 
-    def _found(self, news: Listed, before: _Objects, now: _Objects) -> Iterator[Entry]:
+    def _listed_events(self, news: Listed) -> Iterator[Entry]:
+        """Those that were not told yet: an Event has no state that could be compared."""
+        told = max(self._told_events, int(news.version)) if news.known and news.version.isdigit() else self._told_events
+        for event in sorted(news.objects, key=_version):
+            made = _made(event)
+            if _version(event) > told and made >= self._begin(news) and not news.known:
+                yield event_entry(event, cluster=self.name, time=made, gap=True)
+        self._told_events = max([told, *map(_version, news.objects)])
+
+    def _found(self, news: Listed, before: _Objects | None, now: _Objects) -> Iterator[Entry]:
         for key, subject in now.items():
-            was = before.get(key)
+            was = (before or {}).get(key)
             if was is None or _uid(was) != _uid(subject):
-                yield from self._appeared(subject, news)
+                # Without an earlier state: what the lab began with, or what the timeline told before, is no news.
+                if before is not None or _made(subject) >= self._begin(news):
+                    yield from self._told("created", None, subject, news, time=_made(subject))
             elif was.resource_version != subject.resource_version:
                 yield from self._told("changed", was, subject, news)
-        for key, was in before.items():
+        for key, was in (before or {}).items():
             if key not in now:
                 yield from self._told("deleted", was, was, news)
 
-    def _appeared(self, subject: KubeObject, news: Listed) -> Iterator[Entry]:
-        made = parse_time(text_at(subject.raw, "metadata", "creationTimestamp") or "1970-01-01T00:00:00Z")
+    def _begin(self, news: Listed) -> datetime:
         begins = self._last if news.forgotten and self._last else self._began
-        if made < begins.replace(microsecond=0):
-            return  # the timeline has it, or the lab began with it
-        if news.resource == EVENT:
-            yield event_entry(subject, cluster=self.name, time=made, gap=True)
-        else:
-            yield from self._told("created", None, subject, news, time=made)
+        return begins.replace(microsecond=0)  # the time of creation is in whole seconds
 
     def _gap(self, news: Listed, *, since: datetime | None) -> Entry:
         began = f"after {format_time(since)}" if since else "before"
@@ -166,3 +178,11 @@ class ClusterRecord:
 
 def _uid(subject: KubeObject) -> str:
     return text_at(subject.raw, "metadata", "uid")
+
+
+def _made(subject: KubeObject) -> datetime:
+    return parse_time(text_at(subject.raw, "metadata", "creationTimestamp") or "1970-01-01T00:00:00Z")
+
+
+def _version(subject: KubeObject) -> int:
+    return int(subject.resource_version) if subject.resource_version.isdigit() else 0

@@ -25,6 +25,7 @@ BATCH_SECONDS = 0.1
 LARGEST_BATCH = 2_000
 DISCOVERY_SECONDS = 5.0
 SAVE_SECONDS = 5.0
+RETRY_SECONDS = 0.25
 # Releases of Helm hold all of a chart's manifests; what is secret in them comes from other Secrets.
 PLAIN_SECRETS = {"fieldSelector": f"type!={HELM_STORAGE}"}
 
@@ -39,28 +40,28 @@ class Recorder:
         self._journal = Journal(folder.journal(RECORDER), redactor=self._redactor)
         self._resume = Resume(folder.journal(RECORDER))
         self._apis = apis
+        last, redactor = self._resume.last_entry, self._redactor
         self._clusters = {
-            name: ClusterRecord(name, api, began=began, last=self._resume.last_entry) for name, api in apis.items()
+            name: ClusterRecord(name, api, began=began, last=last, redactor=redactor) for name, api in apis.items()
         }
         self._news = News(WAITING_CHANGES)
-        self._watches: dict[tuple[str, str], Watching] = {}
+        self._watches: dict[tuple[str, str, str], Watching] = {}
+        self._discover_at = dict.fromkeys(apis, 0.0)
+        self._held: dict[str, list[Listed | Seen]] = {name: [] for name in apis}
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Record. Everything that was seen when it is told to stop is written before it returns."""
+        """Record. What was seen when it is told to stop is written before it returns, as far as it may be."""
         self._journal.append([self._begun()])
-        discovered = saved = -DISCOVERY_SECONDS
+        saved = time.monotonic()
         while not self.stopping.is_set():
-            if time.monotonic() - discovered > DISCOVERY_SECONDS:
-                answered = [self._discover(name) for name in self._clusters]
-                discovered = time.monotonic() if all(answered) else discovered
-            if batch := self._take():
-                self._write(batch)
+            for cluster in self._clusters:
+                self._discover(cluster)
+            self._write(self._take())
             if time.monotonic() - saved > SAVE_SECONDS:
                 self._resume.save()
                 saved = time.monotonic()
-        if batch := self._take():
-            self._write(batch)
+        self._write(self._take())
         self._resume.save()
 
     def _begun(self) -> Entry:
@@ -71,28 +72,31 @@ class Recorder:
         level = Level.WARNING if last else Level.INFO
         return Entry(time=now, source=Source.RECORDER, level=level, text=text, part=RECORDER)
 
-    def _discover(self, cluster: str) -> bool:
-        """Watch what is not watched yet; False while the API server does not answer."""
+    def _discover(self, cluster: str) -> None:
+        """Watch what is not watched yet, if it is time to look."""
+        if time.monotonic() < self._discover_at[cluster]:
+            return
         try:
             resources = list(self._clusters[cluster].discover())
         except ApiError as error:
             log.info("%s", error)
-            return False
+            resources = []
+        pause = DISCOVERY_SECONDS if resources else RETRY_SECONDS
+        self._discover_at[cluster] = time.monotonic() + pause
         for resource in resources:
-            key = cluster, resource.path()
+            key = cluster, resource.group, resource.plural  # one watch, whichever version is preferred later
             if key in self._watches and self._watches[key].is_alive():
                 continue
             self._watches[key] = Watching(
                 api=self._apis[cluster],
                 cluster=cluster,
                 resource=resource,
-                since=self._resume.version(*key),
+                since=self._resume.version(cluster, resource.path()),
                 news=self._news,
                 stopping=self.stopping,
                 secret_seen=self._learn,
             )
             self._watches[key].start()
-        return bool(resources)
 
     def _learn(self, subject: KubeObject) -> None:
         for value in values_of(subject):
@@ -110,23 +114,21 @@ class Recorder:
         return sorted(batch, key=_version)
 
     def _write(self, batch: list[Listed | Seen]) -> None:
-        entries = [entry for news in batch for entry in self._clusters[news.cluster].entries(news)]
-        if entries and not self._learn_all({news.cluster for news in batch}):
-            return
-        self._journal.append(entries)
-        for news in batch:
-            self._resume.advance(news.cluster, news.resource.path(), _text_version(news))
+        """Write what has come, cluster by cluster.
 
-    def _learn_all(self, clusters: set[str]) -> bool:
-        """Know every Secret before anything is written that may quote one: watches are not ordered among themselves.
-
-        False when told to stop meanwhile: the next recorder begins where this one wrote last.
+        Before anything is written that may quote a Secret, all Secrets of its cluster are known: watches are not
+        ordered among themselves. While a cluster does not answer, what it said is held, and with it all that it says
+        later.
         """
-        for name in clusters:
-            while not self._list_secrets(name):
-                if self.stopping.wait(BATCH_SECONDS):
-                    return False
-        return True
+        for news in batch:
+            self._held[news.cluster].append(news)
+        for cluster, held in self._held.items():
+            if held and self._list_secrets(cluster):
+                entries = [entry for news in held for entry in self._clusters[cluster].entries(news)]
+                self._journal.append(entries)
+                for news in held:
+                    self._resume.advance(cluster, news.resource.path(), _text_version(news))
+                self._held[cluster] = []
 
     def _list_secrets(self, cluster: str) -> bool:
         try:

@@ -39,6 +39,8 @@ class Resume:
 
     def save(self) -> None:
         """Write the file: for resources of which nothing was heard but that time goes on. Raises OSError."""
+        if not self._file.parent.is_dir():
+            raise FileNotFoundError(f"{self._file.parent} was removed")  # with its lab, and must not come back
         write_private(self._file, json.dumps(self._versions, sort_keys=True))
 
 

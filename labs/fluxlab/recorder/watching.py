@@ -43,6 +43,8 @@ class Seen:
     kind: str
     subject: KubeObject
     time: datetime
+    late: bool = False
+    """Whether it happened while nobody recorded: then its time is not known."""
 
 
 News = Queue["Listed | Seen"]
@@ -71,6 +73,7 @@ class Watching(threading.Thread):
         self._news = news
         self._stopping = stopping
         self._secret_seen = secret_seen
+        self._late_until = 0
 
     def run(self) -> None:
         """Watch; a connection that breaks is made again from where it was."""
@@ -100,6 +103,8 @@ class Watching(threading.Thread):
             query = {"resourceVersion": self._version, "resourceVersionMatch": "Exact"}
             try:
                 self._tell(self._api.listing(self.resource, query=query), known=True)
+                now = self._api.listing(self.resource, query={"limit": "1"}).resource_version
+                self._late_until = int(now) if now.isdigit() else 0
             except ApiError as error:  # compacted: etcd keeps five to ten minutes
                 log.info("%s", error)
                 self._tell(self._api.listing(self.resource), forgotten=True)
@@ -135,5 +140,6 @@ class Watching(threading.Thread):
                     kind=kind,
                     subject=subject,
                     time=datetime.now(UTC),
+                    late=self._version.isdigit() and int(self._version) <= self._late_until,
                 )
             )

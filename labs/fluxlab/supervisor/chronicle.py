@@ -19,7 +19,7 @@ from fluxlab.timeline.journal import Journal
 
 WAITING_ENTRIES = 10_000
 COMMITS_PER_PUSH = 200
-_FORMAT = "--format=%H%x00%an <%ae>%x00%B%x01"
+_FORMAT = "--format=%H%x00%an <%ae>%x00%B%x00"
 
 log = logging.getLogger(__name__)
 
@@ -134,15 +134,15 @@ class Chronicle:
             log.warning("%s", error)
             yield self._entry(Source.COMMIT, f"cannot be read: {error.what}", level=Level.WARNING, time=time)
             return
-        for record in filter(str.strip, listed.split("\x01")):
-            commit, author, message = record.strip("\n").split("\x00", 2)
+        fields = listed.split("\x00")  # which no commit can hold
+        for commit, author, message in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
             subject = message.strip().partition("\n")[0]
             yield Entry(
                 time=time,
                 source=Source.COMMIT,
                 text=subject,
                 actor=author,
-                commit=commit,
+                commit=commit.strip(),
                 issues=issue_references(message),
                 details={Detail.SUBJECT: subject},
             )

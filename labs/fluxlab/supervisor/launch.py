@@ -72,6 +72,9 @@ def launch(
         if resumed:
             progress("reaping what an earlier run left")
             _reap(folder)
+        elif folder.root.exists():  # half-made by one that was killed before the lab was described
+            _reap(folder)
+            folder.remove()
         fill = prepare or _leave_as_it_is
         filled = resumed or prepare is not None
         serve = _nothing if filled else serving
@@ -155,7 +158,8 @@ def _start(
         folder.create()
         prepare(folder)
         with unbroken():
-            write_private(folder.spec, spec.model_dump_json())
+            if not folder.spec.exists():  # its time is that of the lab's beginning
+                write_private(folder.spec, spec.model_dump_json())
             starter = _spawn(folder, remove_orphaned=not keep)
         _await_ready(folder, progress, serving=serving, running=lambda: starter.process.poll() is None)
         if not hold:

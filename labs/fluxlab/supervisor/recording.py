@@ -10,7 +10,8 @@ from fluxlab.state import LabFolder
 from fluxlab.timeline.folder import RECORDER
 
 PAUSE_SECONDS = 2.0
-"""Between its death and the next start; one that lives as long has got over what its predecessor died of."""
+"""From its start to the next one at least; one that lives as long has got over what its predecessor died of."""
+LONGEST_PAUSE_SECONDS = 30.0
 STOP_GRACE_SECONDS = 0.5
 
 
@@ -22,6 +23,7 @@ class Recording:
         self._processes = ProcessGroup(changed=changed)
         self._started = 0.0
         self._trouble = ""
+        self._pause = PAUSE_SECONDS
 
     def start(self) -> None:
         """Start it. Main thread only."""
@@ -33,12 +35,20 @@ class Recording:
         )
 
     def revive(self) -> None:
-        """Start it again if it died, after a pause. Main thread only."""
+        """Start it again if it died, after a pause that grows while it dies at once. Main thread only."""
         process = self.process
-        if process and not process.running and not process.expected_to_end:
-            self._trouble = self._said(process)
-            if time.monotonic() - self._started > PAUSE_SECONDS:
+        if process is None or process.running or process.expected_to_end:
+            return
+        lived = time.monotonic() - self._started
+        self._trouble = self._said(process)
+        if lived > self._pause:
+            self._pause = (
+                PAUSE_SECONDS if lived > LONGEST_PAUSE_SECONDS else min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+            )
+            try:
                 self.start()
+            except OSError as error:  # no log, no process: a lab does without its record for a while
+                self._trouble = f"the recorder cannot be started: {error}"
 
     @property
     def process(self) -> ManagedProcess | None:

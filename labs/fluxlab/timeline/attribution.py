@@ -14,6 +14,8 @@ APPLIERS = frozenset({"kustomize-controller", "helm-controller"})
 PATIENCE = timedelta(seconds=30)
 """How much later than the change the recorder may have seen it, in a storm."""
 SHA_DIGITS = 40
+CHART_SHA_DIGITS = 12
+"""How much of a commit's name source-controller puts into the version of a chart that it packages from git."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +58,16 @@ class _Commits:
             key: _Revisions(versions=[v for v, _ in sorted(told)], commits=[c for _, c in sorted(told)])
             for key, told in revisions.items()
         }
+        known = {entry.commit[:CHART_SHA_DIGITS]: entry.commit for entry in entries if entry.source is Source.COMMIT}
         for entry in entries:  # a release follows the commit that changed it last, not those that came by since
             if entry.object and entry.object.kind == "HelmRelease" and _applied(entry):
                 commit = self._in_force(entry)
                 self._applied[entry.cluster, str(entry.object)].append((version_of(entry), commit))
+            elif entry.object and entry.object.kind == "HelmChart":  # one that lies in git names its commit
+                packaged = entry.details.get(Detail.REVISION, "").partition("+")[2][:CHART_SHA_DIGITS]
+                if packaged in known:
+                    owner = entry.cluster, entry.details.get(Detail.OWNER, "")
+                    self._applied[owner].append((version_of(entry), known[packaged]))
 
     def behind(self, entry: Entry) -> str:
         """The commit behind a change or an event; empty when no commit is, or it is not known."""
@@ -163,7 +171,7 @@ def _write_behind(entry: Entry, writes: Sequence[_Write], *, end: int) -> int | 
     fitting: int | None = None
     for place in range(latest - 1, -1, -1):
         received, request = writes[place]
-        if received < entry.time - PATIENCE:
+        if received < entry.time - PATIENCE and Detail.LATE not in entry.details:
             break
         if _fits(entry, request):
             if _same_program(entry.actor, request):

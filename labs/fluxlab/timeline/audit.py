@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from .entries import Detail, Entry, Level, ObjectRef, Source, parse_time
+from .entries import Detail, Entry, Level, ObjectRef, Source, format_time, parse_time
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 OWN_USERS = frozenset({"kwok"})
@@ -42,15 +43,21 @@ def read_audit(
 
 def _time(line: str) -> datetime | None:
     found = _TIME.search(line)
-    return parse_time(found[1]) if found and line.endswith("\n") else None
+    try:
+        return parse_time(found[1]) if found and line.endswith("\n") else None
+    except ValueError:
+        return None  # two lines of which the first was cut off
 
 
 def _entry(line: str, time: datetime, cluster: str) -> Entry:
     try:
-        raw = json.loads(line)
-    except ValueError:
+        return _parsed(json.loads(line), time, cluster)
+    except (ValueError, TypeError, AttributeError, KeyError):
         text = "a line of the audit log cannot be read"
         return Entry(time=time, source=Source.AUDIT, level=Level.WARNING, text=text, cluster=cluster)
+
+
+def _parsed(raw: Mapping[str, Any], time: datetime, cluster: str) -> Entry:
     target = raw.get("objectRef") or {}
     verb, status = str(raw.get("verb", "")), int((raw.get("responseStatus") or {}).get("code", 0))
     address = urlsplit(str(raw.get("requestURI", "")))
@@ -60,13 +67,13 @@ def _entry(line: str, time: datetime, cluster: str) -> Entry:
         Detail.VERB: verb,
         Detail.USER: user,
         Detail.USER_AGENT: str(raw.get("userAgent", "")),
-        Detail.AUDIT_ID: str(raw.get("auditID", "")),
+        Detail.AUDIT_ID: str(raw["auditID"]),
         Detail.STATUS: str(status),
         Detail.URI: address.path,
         Detail.SUBRESOURCE: str(target.get("subresource", "")),
         Detail.RESOURCE: str(target.get("resource", "")),
         Detail.DRY_RUN: "yes" if dry else "",
-        Detail.RECEIVED: str(raw.get("requestReceivedTimestamp", "")),
+        Detail.RECEIVED: format_time(parse_time(raw["requestReceivedTimestamp"])),
     }
     return Entry(
         time=time,

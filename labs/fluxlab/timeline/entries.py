@@ -114,6 +114,8 @@ class Detail:
     """The path of the collection that a change was seen in."""
     GAP = "gap"
     """That a change was found when the recorder came back, and may be the sum of several: `yes`."""
+    LATE = "late"
+    """That a change was heard of when the recorder came back: when it happened, the audit log may know."""
     UID = "uid"
     REASON = "reason"
     SUBJECT = "subject"

@@ -73,10 +73,8 @@ class Journal:
         return Entry(time=self.now(), source=Source.RECORDER, level=level, text=text, part=self.folder.name)
 
     def _line(self, entry: Entry) -> str:
-        line = to_line(entry)
-        if self._redactor.redact(line) == line:
-            return line
-        # Value by value: a secret that reads `commit` must not take the line's own words away.
+        # Value by value: in a line of JSON a secret may be escaped twice, and one that reads `commit` must not take the
+        # line's own words away.
         return to_line(masked(entry, self._redactor))
 
     def _clock_notes(self) -> list[Entry]:
@@ -148,14 +146,16 @@ def masked(entry: Entry, redactor: Redactor) -> Entry:
         actor=mask(entry.actor),
         issues=tuple(map(mask, entry.issues)),
         details={key: mask(value) for key, value in entry.details.items()},
-        changes=tuple(
-            FieldChange(
-                field=mask(change.field),
-                before=None if change.before is None else mask(change.before),
-                after=None if change.after is None else mask(change.after),
-            )
-            for change in entry.changes
-        ),
+        changes=tuple(masked_change(change, redactor) for change in entry.changes),
+    )
+
+
+def masked_change(change: FieldChange, redactor: Redactor) -> FieldChange:
+    """A change with secret values masked; they stand in JSON, which escapes what is special in them."""
+    return FieldChange(
+        field=redactor.redact(change.field),
+        before=None if change.before is None else redactor.redact(change.before),
+        after=None if change.after is None else redactor.redact(change.after),
     )
 
 

@@ -4,7 +4,7 @@ import heapq
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ _STRUCTURED = frozenset({"gateway"})
 PLATFORM = frozenset({"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "registry"})
 """Programs whose errors are mostly steps on the way: shown when asked for."""
 FOLLOW_SECONDS = 1.0
+SETTLING = timedelta(seconds=2)
 MARGIN = timedelta(seconds=30)
 
 
@@ -53,7 +54,8 @@ class Query:
 def ask(folder: TimelineFolder, query: Query) -> list[Entry]:
     """The entries that a query asks for, in order of time."""
     audited = read_all_audit(folder, since=query.since, until=query.until) if _asks(query, Source.AUDIT) else []
-    own, used = with_actors(attribute(_journals(folder)), audited)
+    named, used = with_actors(_journals(folder), audited)  # first: whether Flux deleted something is told there
+    own = attribute(named)
     kinds = {
         entry.details.get(Detail.RESOURCE, "").rpartition("/")[2]: entry.object.kind for entry in own if entry.object
     }
@@ -75,12 +77,22 @@ def news(folder: TimelineFolder, query: Query, *, begin_with: int) -> Iterator[l
     while True:
         time.sleep(FOLLOW_SECONDS)  # files have no event to wait for
         since = max((entry.time for entry in told), default=None)
-        recent = ask(folder, replace(query, since=since - MARGIN if since else query.since))
-        fresh = [entry for entry in recent if _identity(entry) not in known]
+        recent = ask(folder, replace(query, since=_later(query.since, since - MARGIN if since else None)))
+        settled = datetime.now(UTC) - SETTLING
+        fresh = [
+            entry
+            for entry in recent
+            # A request that changed something is told with the change, which comes a moment later.
+            if _identity(entry) not in known and (entry.source is not Source.AUDIT or entry.time < settled)
+        ]
         known |= {_identity(entry) for entry in fresh}
         told = fresh or told
         if fresh:
             yield fresh
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((moment for moment in (one, other) if moment), default=None)
 
 
 def _identity(entry: Entry) -> tuple[str, ...]:

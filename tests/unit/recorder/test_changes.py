@@ -12,6 +12,7 @@ from fluxlab.clusters.objects import JsonObject, KubeObject
 from fluxlab.recorder.changes import Change, entry_of, event_entry, owner_of
 from fluxlab.recorder.differences import creators, differences, setters, without_values
 from fluxlab.recorder.secret_values import values_of
+from fluxlab.redaction import MASK, Redactor
 from fluxlab.timeline.entries import Detail, Entry, Level
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -101,9 +102,16 @@ def deployment(**changes: object) -> KubeObject:
     return KubeObject(raw)  # type: ignore[arg-type]
 
 
-def told(verb: str, before: KubeObject | None, after: KubeObject, *, gap: bool = False) -> Entry | None:
+def told(
+    verb: str,
+    before: KubeObject | None,
+    after: KubeObject,
+    *,
+    gap: bool = False,
+    redactor: Redactor | None = None,
+) -> Entry | None:
     change = Change(verb=verb, before=before, after=after, time=NOON, resource="/apis/apps/v1/deployments", gap=gap)
-    return entry_of(change, cluster="c")
+    return entry_of(change, cluster="c", redactor=redactor or Redactor())
 
 
 def conditions(**by_type: str) -> Mapping[str, object]:
@@ -187,3 +195,11 @@ def test_an_event_is_told_of_its_object() -> None:
     assert found.text == "Progressing: done (3 times)"
     assert found.details[Detail.REVISION].endswith("a" * 40)
     assert event_entry(KubeObject({**raw, "type": "Warning"}), cluster="c", time=NOON).level is Level.WARNING
+
+
+def test_a_secret_that_is_longer_than_what_is_shown_is_masked_before_it_is_cut() -> None:
+    token = "t0ken" * 40
+    found = told("changed", deployment(spec={"a": "x"}), deployment(spec={"a": token}), redactor=Redactor([token]))
+    assert found
+    assert "t0kent0ken" not in str(found)
+    assert MASK in found.text

@@ -174,3 +174,36 @@ def test_a_deletion_is_told_with_its_user_and_other_objects_are_left_alone() -> 
     ]
     found, _ = with_actors([gone, other], writes)
     assert [entry.actor for entry in found] == ["helm-controller", ""]
+
+
+def test_a_release_of_a_chart_in_git_follows_the_commit_that_it_was_packaged_from() -> None:
+    said = Entry(time=START, source=Source.COMMIT, text="Change the chart", commit=B)
+    applied = change(RELEASE, 11, actor="kustomize-controller", owner=str(ROOT))
+    chart = ObjectRef(kind="HelmChart", namespace="apps", name="shop")
+    packaged = change(chart, 21, actor="source-controller (status)", owner=str(RELEASE), revision=f"1.0.0+{B[:12]}")
+    rolled = change(deployment("cart"), 30, actor="helm-controller", owner=str(RELEASE))
+    before = change(deployment("cart"), 15, actor="helm-controller", owner=str(RELEASE))
+    assert commits(said, tries(10, A), applied, before, tries(20, B), packaged, rolled)[-1] == B
+    assert commits(said, tries(10, A), applied, before, tries(20, B), packaged, rolled)[3] == A
+
+
+def test_what_was_heard_of_late_is_told_with_the_time_and_the_person_of_the_request() -> None:
+    late = replace(seen("cart", 600.0, "kubectl-edit"))
+    late = replace(late, details={**late.details, Detail.LATE: "yes"})
+    [found], _ = with_actors([late], [request("cart", 1, 0.0, user="ada", agent="kubectl/1")])
+    assert found.actor == "ada with kubectl-edit"
+    assert found.time < at(1)
+    [unknown], _ = with_actors(
+        [seen("cart", 600.0, "kubectl-edit")], [request("cart", 1, 0.0, user="ada", agent="x/1")]
+    )
+    assert unknown.actor == "kubectl-edit"
+
+
+def test_a_deletion_by_flux_belongs_to_the_commit_that_pruned_it() -> None:
+    gone = change(
+        deployment("cart"), 15, actor="", seconds=1.0, verb="deleted", owner=str(ROOT), resource="/x/deployments"
+    )
+    user = "system:serviceaccount:flux-system:kustomize-controller"
+    writes = [request("cart", 1, 0.9, user=user, agent="kustomize-controller/1", verb="delete")]
+    named, _ = with_actors([tries(10, A), gone], writes)
+    assert [entry.commit for entry in attribute(named)] == [A, A]

@@ -1,6 +1,7 @@
 """Entries are appended whole or not at all, stay within bounds, and survive what befalls files."""
 
 import errno
+import json
 import os
 import threading
 from datetime import UTC, datetime
@@ -150,6 +151,15 @@ def test_secrets_are_masked_in_every_text_and_nowhere_else(tmp_path: Path) -> No
     assert found.text == f"a {MASK}"
     assert found.commit == "abc"
     assert found.changes == (FieldChange(field=f".data.{MASK}", before=f'"{MASK}"', after=f'"{MASK}"'),)
+
+
+def test_a_secret_that_json_escapes_is_masked_within_json(tmp_path: Path) -> None:
+    secret = 'line one\nline "two" \\ three'
+    quoted = json.dumps(f"before {secret} after")
+    change = FieldChange(field=".data.x", before=None, after=quoted)
+    text = f"changed .data.x: {quoted} added"
+    Journal(tmp_path, redactor=Redactor([secret])).append([entry(text, changes=(change,))])
+    assert "line one" not in segments_of(tmp_path)[0].read_text()
 
 
 def test_a_change_that_is_too_long_is_told_without_its_fields(tmp_path: Path) -> None:

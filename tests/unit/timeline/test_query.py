@@ -193,3 +193,20 @@ def test_requests_that_fail_are_warnings_and_half_a_line_is_no_entry(tmp_path: P
 
 def test_a_lab_without_a_timeline_has_an_empty_one(tmp_path: Path) -> None:
     assert ask(TimelineFolder(LabFolder(tmp_path)), Query()) == []
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        '{"stageTimestamp":"2026-11-2{"stageTimestamp":"2026-11-22T14:00:00Z"}',
+        '{"stageTimestamp":"2026-11-22T14:00:00Z","auditID":"1","responseStatus":"x"}',
+        '{"stageTimestamp":"2026-11-22T14:00:00Z"}',
+        '{"stageTimestamp":"2026-11-22T14:00:00Z","auditID":"1","requestReceivedTimestamp":"then"}',
+        '{"stageTimestamp":"2026-11-22T14:00:00Z"',
+        '["stageTimestamp":"2026-11-22T14:00:00Z"]',
+    ],
+)
+def test_a_damaged_line_of_the_audit_log_is_named_or_left_out(tmp_path: Path, rubbish: str) -> None:
+    log = tmp_path / "audit.log"
+    log.write_text(f"{rubbish}\n")
+    assert all("cannot be read" in entry.text for entry in read_audit([log], cluster="c"))
