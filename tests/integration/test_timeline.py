@@ -289,7 +289,7 @@ def test_a_timeline_that_cannot_be_written_is_named_and_catches_up(person: Perso
         eventually(lambda: person.sees("unpushed", "1"), what="Flux goes on")
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
-    eventually(lambda: changes_of(person, "unwritten"), what="what was missed is told")
+    eventually(lambda: changes_of(person, "unwritten"), what="what was missed is told", within=90)
     eventually(
         lambda: any("Set unpushed" in entry["text"] for entry in told(person, "--source=commit")),
         what="the push is told",

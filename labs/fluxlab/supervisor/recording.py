@@ -11,7 +11,7 @@ from fluxlab.timeline.folder import RECORDER
 
 PAUSE_SECONDS = 2.0
 """From its start to the next one at least; one that lives as long has got over what its predecessor died of."""
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 10.0
 STOP_GRACE_SECONDS = 0.5
 
 
