@@ -118,6 +118,21 @@ def test_what_was_killed_is_named_and_started_again(
     breaks_and_is_repaired(unlucky, eventually, *names)
 
 
+def test_pods_that_were_about_to_run_when_the_database_died_run_after_the_repair(
+    unlucky: Person, eventually: Eventually
+) -> None:
+    fluxlab, observer = unlucky.fluxlab, unlucky.observer
+    kwok = component(fluxlab, LAB, "kwok")
+    kwok.suspend()
+    observer.kubectl("create", "deployment", "caught", "--image=registry.example/none")
+    eventually(lambda: observer.get("pods", "-l=app=caught")["items"], what="its pod is made")
+    component(fluxlab, LAB, "etcd").kill()
+    kwok.resume()  # it tries once, and does not try again what the API server could not write
+    fluxlab.ok("up", f"--name={LAB}")
+    observer.kubectl("rollout", "status", "deployment/caught", "--timeout=55s")
+    observer.kubectl("delete", "deployment", "caught")
+
+
 @pytest.mark.verify
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_each_component_that_was_killed_is_named_and_started_again(

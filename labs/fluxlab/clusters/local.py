@@ -34,7 +34,8 @@ SEED_FORMAT = "4"
 API_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.025
 CONTROL_PLANE = ("etcd", "kube-apiserver")
-WORKERS = ("kube-controller-manager", "kube-scheduler", "kwok")
+KWOK = "kwok"
+WORKERS = ("kube-controller-manager", "kube-scheduler", KWOK)
 LINK_PROXY = "toxiproxy"
 COMPONENTS = (LINK_PROXY, *CONTROL_PLANE, *WORKERS, *CONTROLLERS)
 """In the order in which they start; the first only in a lab with links."""
@@ -410,6 +411,9 @@ class LocalCluster:
             self.restart(component)
             if component in CONTROL_PLANE and not {*CONTROL_PLANE} & {*dead[dead.index(component) + 1 :]}:
                 self._await_paths("/readyz")  # what is started next would find nothing to talk to
+        if {*CONTROL_PLANE} & {*dead} and KWOK not in dead:
+            # It does not try again what the API server could not write meanwhile (kwok 0.8, `shouldRetry`).
+            self.restart(KWOK)
         return dead
 
     def components(self) -> Sequence[ComponentStatus]:
