@@ -101,6 +101,11 @@ class KubeObject:
         """Whether a Flux object is told not to reconcile."""
         return dig(self.raw, "spec", "suspend") is True
 
+    @property
+    def deleting(self) -> bool:
+        """Whether it is only there until its finalizers have run."""
+        return dig(self.raw, "metadata", "deletionTimestamp") is not None
+
     def conditions(self) -> Iterator[Condition]:
         """The conditions of its status."""
         for entry in items_at(self.raw, "status", "conditions"):

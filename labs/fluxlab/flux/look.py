@@ -83,6 +83,8 @@ class _Look:
         """The path of each Kustomization in the repository."""
 
     def _judge(self, subject: KubeObject, verdict: Pending | None) -> bool:
+        if subject.deleting:  # whatever it says of itself, the commit does without it
+            verdict = waiting(subject, "is being deleted")
         if verdict:
             self.pending.append(verdict)
         else:
@@ -141,8 +143,6 @@ class _Look:
                 yield kustomization
 
     def _kustomization_verdict(self, kustomization: KubeObject) -> Pending | None:
-        if text_at(kustomization.raw, "metadata", "deletionTimestamp"):
-            return waiting(kustomization, "is being deleted")
         applied = text_at(kustomization.raw, "status", "lastAppliedRevision")
         if self._accepts(tried_revision(kustomization)):
             problem = substitution_problem(kustomization, api=self._api, text=self._target.text)
@@ -167,22 +167,22 @@ class _Look:
             namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
             chart = charts.get((namespace, name))
             verdict = _release_verdict(release, chart)
+            if chart and _source(chart) in sources:
+                verdict = self._stale_chart(release, chart) or verdict or _chart_not_in_use(release, chart)
             if verdict:
                 path = self._paths.get(owner(release, KUSTOMIZE_LABEL), "")
                 verdict = with_literal_variables(release, verdict, path=path, text=self._target.text)
-            if verdict is None and chart and _source(chart) in sources:
-                verdict = self._chart_in_git_verdict(release, chart)
             if self._judge(release, verdict):
                 yield release
 
-    def _chart_in_git_verdict(self, release: KubeObject, chart: KubeObject) -> Pending | None:
-        """A chart that lies in the repository itself is a part of the commit: it too must be at it."""
+    def _stale_chart(self, release: KubeObject, chart: KubeObject) -> Pending | None:
+        """A chart that lies in the repository itself is a part of the commit: of another revision, not even its
+        failures say anything of this one.
+        """
         seen = text_at(chart.raw, "status", "observedSourceArtifactRevision")
-        if not self._accepts(seen):
-            return waiting(release, f"waits for {chart} ({_wanted_chart(chart)}): it is at {_short(seen)}")
-        packaged = text_at(chart.raw, "status", "artifact", "revision")
-        attempted = text_at(release.raw, "status", "lastAttemptedRevision")
-        return None if attempted == packaged else waiting(release, f"has chart {attempted}, {chart} is at {packaged}")
+        if self._accepts(seen):
+            return None
+        return waiting(release, f"waits for {chart} ({_wanted_chart(chart)}): it is at {_short(seen) or 'no revision'}")
 
     def _workloads(self, applied: set[tuple[str, str]], releases: set[tuple[str, str]]) -> None:
         for resource in WORKLOADS:
@@ -196,11 +196,17 @@ class _Look:
 
 def _release_verdict(release: KubeObject, chart: KubeObject | None) -> Pending | None:
     verdict = not_ready(release)
-    cause = not_ready(chart) if verdict and chart else None
+    cause = not_ready(chart) if verdict and chart and not chart.deleting else None
     if cause is None or chart is None:
         return verdict
     outlook = failed if cause.outlook is Outlook.FAILED else waiting
     return outlook(release, f"waits for {chart} ({_wanted_chart(chart)}): {cause.why}")
+
+
+def _chart_not_in_use(release: KubeObject, chart: KubeObject) -> Pending | None:
+    packaged = text_at(chart.raw, "status", "artifact", "revision")
+    attempted = text_at(release.raw, "status", "lastAttemptedRevision")
+    return None if attempted == packaged else waiting(release, f"has chart {attempted}, {chart} is at {packaged}")
 
 
 def _wanted_chart(chart: KubeObject) -> str:

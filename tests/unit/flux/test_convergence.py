@@ -418,6 +418,38 @@ def test_a_stalled_release_has_failed(flux: Flux) -> None:
     )
 
 
+def test_a_release_that_the_commit_removes_is_waited_for_whatever_became_of_its_chart(flux: Flux) -> None:
+    missing = ("True", "InvalidChartReference", "stat charts/app: no such file or directory")
+    going = flux.release(conditions=NOT_YET, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    found = pending(flux.source(), flux.kustomization(), going, flux.chart(conditions={"Stalled": missing}))
+    assert found == [("waiting", "HelmRelease demo/demo: is being deleted")]
+
+
+def chart_in_git(build: Build, revision: str, **changes: Any) -> KubeObject:
+    spec = {"chart": "charts/app", "sourceRef": {"kind": "GitRepository", "name": "flux-system"}}
+    observed = {"observedSourceArtifactRevision": f"main@sha1:{revision}"} if revision else {}
+    status = {**observed, "artifact": {"revision": "1.0.0"}}
+    return build("HelmChart", "demo-demo", spec=spec, status=status, **changes)
+
+
+@pytest.mark.parametrize(("revision", "told"), [(OLD, "main@sha1:aaaaaaaaaa"), ("", "no revision")])
+def test_a_chart_in_the_repository_that_failed_before_the_commit_may_still_come(
+    flux: Flux, build: Build, revision: str, told: str
+) -> None:
+    missing = ("True", "InvalidChartReference", "stat charts/app: no such file or directory")
+    chart = chart_in_git(build, revision, conditions={"Stalled": missing})
+    outlook, text = pending(flux.source(), flux.kustomization(), flux.release(conditions=NOT_YET), chart)[0]
+    assert outlook == "waiting"
+    assert text.endswith(f"it is at {told}")
+
+
+def test_a_chart_in_the_repository_that_fails_at_the_commit_has_failed(flux: Flux, build: Build) -> None:
+    missing = ("True", "InvalidChartReference", "stat charts/app: no such file or directory")
+    chart = chart_in_git(build, NEW, conditions={"Stalled": missing})
+    outlook, text = pending(flux.source(), flux.kustomization(), flux.release(conditions=NOT_YET), chart)[0]
+    assert (outlook, text.endswith("no such file or directory")) == ("failed", True)
+
+
 def test_a_suspended_release_is_named(flux: Flux) -> None:
     suspended = flux.release(spec={"suspend": True})
     assert "is suspended" in pending(flux.source(), flux.kustomization(), suspended, flux.chart())[0][1]
