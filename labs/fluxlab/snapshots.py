@@ -4,7 +4,6 @@ Manifests name public URLs only, so nothing in a snapshot names a port: it start
 """
 
 import os
-import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,9 +13,10 @@ from typing import BinaryIO, Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from .clusters.etcd_data import PLANTED
 from .errors import FluxlabError, UsageError
 from .files import make_private
-from .spec import LabSpec
+from .spec import Host, LabSpec
 from .state import LabFolder
 from .toolchain.archives import NAME, Refusal, Stream, add, add_file, compressed, extract, read_manifest
 from .toolchain.manifests import FileRecord
@@ -24,8 +24,6 @@ from .toolchain.manifests import FileRecord
 KIND: Literal["fluxlab snapshot"] = "fluxlab snapshot"
 COMPRESSION_LEVEL = 3
 LARGEST_MANIFEST = 64 * 1024 * 1024
-CLUSTER_DATA = "snapshot.db"
-HOST = re.compile(r"[a-z0-9.-]+")
 _OF_A_REPOSITORY = ("HEAD", "packed-refs", "refs", "objects")
 """The rest is written anew: hooks, configuration, and what a running git leaves for a moment."""
 
@@ -50,7 +48,7 @@ class Snapshot(_Model):
     spec: LabSpec
     toolchain: dict[str, str]
     """The version of each program."""
-    registries: tuple[str, ...]
+    registries: tuple[Host, ...]
     """The hosts of OCI registries that the lab answered for."""
     files: dict[str, _File]
 
@@ -111,7 +109,7 @@ def save(
 def _chosen(folder: LabFolder, spec: LabSpec, etcd: Path) -> Iterator[tuple[str, Path]]:
     """The files of a snapshot by their names in it, which are their places in a lab's folder."""
     for cluster in spec.clusters:
-        yield f"clusters/{cluster.name}/{CLUSTER_DATA}", etcd / f"{cluster.name}.db"
+        yield f"clusters/{cluster.name}/{PLANTED}", etcd / f"{cluster.name}.db"
         yield from _below(folder, folder.cluster(cluster.name) / "artifacts")
     for name in _OF_A_REPOSITORY:
         yield from _below(folder, folder.repositories / f"{spec.repository.name}.git" / name)
@@ -211,7 +209,7 @@ def _check_places(snapshot: Snapshot) -> None:
         first, second, third, *_ = [*name.split("/"), "", ""]
         plain = "\\" not in name and not {"", ".", ".."} & set(name.split("/"))
         allowed = (
-            (first == "clusters" and second in clusters and third in {CLUSTER_DATA, "artifacts"})
+            (first == "clusters" and second in clusters and third in {PLANTED, "artifacts"})
             or (first == "git" and second == repository and third in _OF_A_REPOSITORY)
             or first == "charts"
             or (first == "registry" and second == "data")
@@ -220,5 +218,5 @@ def _check_places(snapshot: Snapshot) -> None:
         if not (plain and allowed):
             raise Refusal(f"a file that no snapshot holds: {name!r}")
     for host in snapshot.registries:
-        if not HOST.fullmatch(host) or host in {".", ".."}:
+        if host in {".", ".."}:
             raise Refusal(f"a registry that has no such name: {host!r}")

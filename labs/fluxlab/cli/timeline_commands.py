@@ -4,10 +4,11 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fluxlab.timeline.entries import Level, Source
 
 from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
 from .output import say, table
@@ -17,36 +18,13 @@ if TYPE_CHECKING:
     from fluxlab.timeline.query import Query
 
 
-class SourceName(StrEnum):
-    """The sources of the timeline, as options name them."""
-
-    PUSH = "push"
-    COMMIT = "commit"
-    OBJECT = "object"
-    EVENT = "event"
-    AUDIT = "audit"
-    REQUEST = "request"
-    LOG = "log"
-    PROCESS = "process"
-    RECORDER = "recorder"
-
-
-class LevelName(StrEnum):
-    """The levels, as options name them."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
 Since = Annotated[str | None, typer.Option("--since", help="From when: 14:02, 14:02:05, 2026-11-22T14:02, or 5m ago.")]
 Until = Annotated[str | None, typer.Option("--until", help="Until when, in the same ways.")]
 Object = Annotated[str | None, typer.Option("--object", help="cart, otel-demo/cart or deployment/otel-demo/cart.")]
 Commit = Annotated[str | None, typer.Option("--commit", help="What a commit brought: its name, or how it begins.")]
 Issue = Annotated[str | None, typer.Option("--issue", help="What commits brought that refer to an issue: 42, OPS-7.")]
-Sources = Annotated[list[SourceName] | None, typer.Option("--source", help="Only these sources; repeat for several.")]
-LevelOption = Annotated[LevelName | None, typer.Option("--level", help="This level and above.")]
+Sources = Annotated[list[Source] | None, typer.Option("--source", help="Only these sources; repeat for several.")]
+LevelOption = Annotated[Level | None, typer.Option("--level", help="This level and above.")]
 _COLOURS = {"warning": "yellow", "error": "red", "debug": "bright_black"}
 
 
@@ -98,10 +76,11 @@ def timeline(
         for entries in news(TimelineFolder(found.folder), query, begin_with=lines):
             _show(entries, output, several=several)
             sys.stdout.flush()
-    entries = ask(TimelineFolder(found.folder), query)
-    _show(newest(entries, lines), output, several=several)
-    if 0 < lines < len(entries) and output is Output.TEXT:
-        say(f"{len(entries) - lines} earlier ones are left out; --lines 0 shows all")
+    else:
+        entries = ask(TimelineFolder(found.folder), query)
+        _show(newest(entries, lines), output, several=several)
+        if 0 < lines < len(entries) and output is Output.TEXT:
+            say(f"{len(entries) - lines} earlier ones are left out; --lines 0 shows all")
 
 
 def logs(
@@ -152,12 +131,11 @@ def _query(
     until: str | None,
     subject: str | None,
     commit: str | None,
-    level: LevelName | None,
+    level: Level | None,
     issue: str | None = None,
-    sources: Sequence[SourceName] | None = None,
+    sources: Sequence[Source] | None = None,
     cluster: str | None = None,
 ) -> "Query":
-    from fluxlab.timeline.entries import Level, Source
     from fluxlab.timeline.query import Query
     from fluxlab.timeline.times import parse_moment
 
@@ -168,8 +146,8 @@ def _query(
         subject=subject or "",
         commit=commit or "",
         issue=issue or "",
-        sources=frozenset(Source(one.value) for one in sources or ()),
-        level=Level(level.value) if level else None,
+        sources=frozenset(sources or ()),
+        level=level,
         cluster=cluster or "",
     )
 

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import shutil
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -24,6 +25,8 @@ ASK_TIMEOUT_SECONDS = 60
 # etcd names the socket after host and port, in its working directory.
 CLIENT_URL, PEER_URL = "unix://localhost:1", "unix://localhost:2"
 SOCKET = "localhost:1"
+PLANTED = "snapshot.db"
+"""The file in a cluster's folder with which a restored cluster begins."""
 
 
 def save(files: ControlPlaneFiles, ports: ControlPlanePorts, target: Path) -> None:
@@ -52,6 +55,19 @@ def plant(snapshot: Path, data: Path, *, peer_url: str, etcdutl: Path) -> None:
             *(f"--initial-cluster=lab={peer_url}", f"--initial-advertise-peer-urls={peer_url}"),
         ]
     )
+
+
+def save_without(
+    files: ControlPlaneFiles, ports: ControlPlanePorts, target: Path, *, keys: Sequence[str], etcd: Path, etcdutl: Path
+) -> None:
+    """As `save`, but without these keys and without any history. May take seconds. Raises also FluxlabError."""
+    raw, scratch = target.with_suffix(".raw"), target.with_suffix(".scratch")
+    try:
+        save(files, ports, raw)
+        without(raw, keys, etcd=etcd, etcdutl=etcdutl, scratch=scratch).replace(target)
+    finally:
+        raw.unlink(missing_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def without(snapshot: Path, keys: Sequence[str], *, etcd: Path, etcdutl: Path, scratch: Path) -> Path:

@@ -5,6 +5,7 @@ KWOK could answer here too, but its `exec` runs the command on the host, and its
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,6 +77,8 @@ class Kubelet:
             for line in lines:
                 yield line
             while options.get("follow") == "true":
+                if os.fstat(file.fileno()).st_size < file.tell():
+                    file.seek(0)  # its content moved aside
                 if chunk := file.read(CHUNK_BYTES):
                     yield chunk
                 else:

@@ -14,7 +14,7 @@ from .differences import creators, differences, setters, without_values
 
 FLUX_GROUP = ".toolkit.fluxcd.io"
 SHOWN_FIELDS = 3
-SHOWN_CHARACTERS = 60
+SHOWN_CHARACTERS = 120
 TELLING = ("Ready", "Available", "Stalled", "Failed", "Complete")
 """Conditions whose change is news, and not a step on the way."""
 CONSEQUENCES = ("kube-controller-manager", "kube-scheduler", "kwok")
@@ -163,7 +163,7 @@ def _shown(fields: Sequence[FieldChange]) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS * 2 else f"{text[: SHOWN_CHARACTERS * 2]}..."
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
 
 def event_entry(event: KubeObject, *, cluster: str, time: datetime, gap: bool = False) -> Entry:

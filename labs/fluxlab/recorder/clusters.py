@@ -1,10 +1,9 @@
 """What the recorder knows of one cluster: which resources to watch, what is there, and where it stopped last time."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from fluxlab.clusters.api import ApiUnreachableError, KubeApi
+from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.resources import EVENT, Resource
 from fluxlab.redaction import Redactor
@@ -39,9 +38,6 @@ UNWATCHED = frozenset(
 )
 UNWATCHED_GROUPS = frozenset({"events.k8s.io", "resource.k8s.io", "storagemigration.k8s.io"})
 
-log = logging.getLogger(__name__)
-
-
 _Objects = Mapping[tuple[str, str], KubeObject]
 
 
@@ -64,16 +60,13 @@ class ClusterRecord:
         self._owners: dict[str, str] = {}
 
     def discover(self) -> Iterator[Resource]:
-        """What is to be watched; nothing while the API server does not answer."""
+        """What is to be watched. Raises ApiError or ApiUnreachableError."""
         seen: set[tuple[str, str]] = set()
-        try:
-            for resource in self._api.resources(verb="watch"):
-                key = resource.group, resource.plural
-                if key not in seen and resource.plural not in UNWATCHED and resource.group not in UNWATCHED_GROUPS:
-                    seen.add(key)  # the first version is the preferred one
-                    yield resource
-        except ApiUnreachableError as error:
-            log.info("%s", error)
+        for resource in self._api.resources(verb="watch"):
+            key = resource.group, resource.plural
+            if key not in seen and resource.plural not in UNWATCHED and resource.group not in UNWATCHED_GROUPS:
+                seen.add(key)  # the first version is the preferred one
+                yield resource
 
     def entries(self, news: Listed | Seen) -> Iterator[Entry]:
         """What the timeline has to say of some news."""

@@ -78,7 +78,7 @@ class Recorder:
             return
         try:
             resources = list(self._clusters[cluster].discover())
-        except ApiError as error:
+        except (ApiError, ApiUnreachableError) as error:
             log.info("%s", error)
             resources = []
         pause = DISCOVERY_SECONDS if resources else RETRY_SECONDS

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -52,7 +52,8 @@ class Supervisor:
 
     toolchain: Toolchain
     services: "Services"
-    _doors: Mapping[str, int]
+    _git_port: int
+    _gateway_port: int
 
     def __init__(self, folder: LabFolder, spec: LabSpec) -> None:
         self._began = time.monotonic()
@@ -99,7 +100,7 @@ class Supervisor:
         self._endings.callback(self._ports.release)
         self.toolchain = find()
         # The same when a lab is resumed: clones on this machine remember them.
-        self._doors = {name: self._ports.reserve(name) for name in ("git", "gateway")}
+        self._git_port, self._gateway_port = self._ports.reserve("git"), self._ports.reserve("gateway")
         self.clusters = [self._cluster(spec) for spec in self.spec.clusters]
         self._endings.callback(self._stop_clusters)
         for cluster in self.clusters:
@@ -134,7 +135,7 @@ class Supervisor:
             toolchain=self.toolchain,
             processes=self.processes,
             ports=self._ports,
-            gateway_port=self._doors["gateway"],
+            gateway_port=self._gateway_port,
             links=self.spec.links,
         )
 
@@ -147,7 +148,8 @@ class Supervisor:
             folder=self.folder,
             spec=self.spec,
             toolchain=self.toolchain,
-            listeners=self._doors,
+            git_port=self._git_port,
+            gateway_port=self._gateway_port,
             processes=self.processes,
             chronicle=self.chronicle,
         )

@@ -43,7 +43,6 @@ STOP_TIMEOUT_SECONDS = 5
 OCI = "oci://"
 YOU = "you"
 """Whom the gateway calls the person at this machine."""
-GIT, GATEWAY = "git", "gateway"
 
 
 class Services:
@@ -55,7 +54,8 @@ class Services:
         folder: LabFolder,
         spec: LabSpec,
         toolchain: Toolchain,
-        listeners: Mapping[str, int],
+        git_port: int,
+        gateway_port: int,
         processes: ProcessGroup,
         chronicle: Chronicle,
     ) -> None:
@@ -74,7 +74,7 @@ class Services:
             f"{cluster.name}.{controller}": self._secret() for cluster in spec.clusters for controller in CONTROLLERS
         }
         self._passwords[YOU] = self._secret()
-        self._listeners = listeners
+        self._git_port, self._gateway_port = git_port, gateway_port
         self.registry = Registry(
             folder.registry, program=toolchain.binary("registry"), processes=processes, log=folder.registry_log
         )
@@ -137,7 +137,7 @@ class Services:
         self._prepare_repository()
         self._map_hosts()
         tell_way_out(
-            self._folder, proxy_url=self._proxy_url(YOU, port=self._listeners[GATEWAY]), authorities=self._authorities()
+            self._folder, proxy_url=self._proxy_url(YOU, port=self._gateway_port), authorities=self._authorities()
         )
         for cluster in clusters:
             self._connect_pushes(cluster)
@@ -215,8 +215,8 @@ class Services:
 
     async def _listen(self, clusters: list[LocalCluster], verbs: Verbs) -> None:
         await self._serve_registries()
-        await self._gateway.start(port=self._listeners[GATEWAY])
-        self._servers.append(await serve(self._git, bind_loopback(self._listeners[GIT])))
+        await self._gateway.start(port=self._gateway_port)
+        self._servers.append(await serve(self._git, bind_loopback(self._git_port)))
         for cluster in clusters:
             bound = bind_loopback(cluster.kubelet_port)
             self._servers.append(await serve(Kubelet(logs=cluster.controller_logs()), bound, tls=cluster.kubelet_tls()))
@@ -262,12 +262,12 @@ class Services:
     @property
     def clone_url(self) -> str:
         """Where the repository is reached on this machine."""
-        return f"http://127.0.0.1:{self._listeners[GIT]}/{self.repository.name}.git"
+        return f"http://127.0.0.1:{self._git_port}/{self.repository.name}.git"
 
     @property
     def ports(self) -> Mapping[str, int]:
         """The ports of the gateway and the git server."""
-        return self._listeners
+        return {"git": self._git_port, "gateway": self._gateway_port}
 
     def deliveries(self) -> list[Delivery]:
         """How the news of the newest push fared at each cluster's Receiver."""

@@ -95,9 +95,7 @@ class SupervisorVerbs:
                 ComponentState(name=part.name, state=part.state, detail=part.detail, pid=part.pid, log=part.log)
                 for part in cluster.components()
             ),
-            links=tuple(
-                LinkState(name=link.name, port=link.port, upstream=link.upstream) for link in cluster.links.all()
-            ),
+            links=tuple(LinkState(name=link.name, port=link.port, upstream=link.upstream) for link in cluster.links()),
         )
 
     def _repository(self) -> RepositoryState:

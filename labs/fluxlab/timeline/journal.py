@@ -55,10 +55,8 @@ class Journal:
             notes = self._clock_notes()
             file = self._open()
             if self._torn:
-                text = (
-                    f"the end of a line was cut off ({self._torn} bytes are gone): the writer was killed, or the disk"
-                )
-                notes = [self._note(f"{text} was full", level=Level.WARNING), *notes]
+                cut = f"{self._torn} bytes of a line without an end are gone: its writer was killed, or the disk full"
+                notes = [self._note(cut, level=Level.WARNING), *notes]
             lines = [self._line(_short(entry)) for entry in (*notes, *entries)]
             if not lines:
                 return
@@ -173,8 +171,8 @@ def segments_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit())
 
 
-def read_journal(folder: Path, *, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Entry]:
-    """The entries in a folder, in the order in which they were written; only lines that `wanted` says yes to.
+def read_journal(folder: Path) -> Iterator[Entry]:
+    """The entries in a folder, in the order in which they were written.
 
     What cannot be read is an entry of its own. A line that is being written is left out.
     """
@@ -185,8 +183,6 @@ def read_journal(folder: Path, *, wanted: Callable[[str], bool] = lambda _: True
                 for number, line in enumerate(lines, 1):
                     if not line.endswith("\n"):
                         break
-                    if not wanted(line):
-                        continue
                     try:
                         before = from_line(line)
                     except ValueError:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,20 +34,20 @@ def read_log_lines(file: Path, *, part: str, cluster: str = "") -> Iterator[LogL
     try:
         year = datetime.fromtimestamp(file.stat().st_mtime, UTC).year
         with file.open(encoding="utf-8", errors="replace") as lines:
-            before = Entry(time=datetime.fromtimestamp(0, UTC), source=Source.LOG, text="", level=Level.DEBUG)
+            before = Entry(
+                time=datetime.fromtimestamp(0, UTC),
+                source=Source.LOG,
+                level=Level.DEBUG,
+                text="",
+                cluster=cluster,
+                part=part,
+            )
             for raw in lines:
                 line = raw.rstrip("\n")
-                before = _entry(line, year, part=part, cluster=cluster) or _more(line, before, part, cluster)
+                before = _entry(line, year, part=part, cluster=cluster) or replace(before, text=line, details={})
                 yield LogLine(raw=line, entry=before)
     except FileNotFoundError:
         return
-
-
-def _more(line: str, before: Entry, part: str, cluster: str) -> Entry:
-    return Entry(
-        time=before.time, source=Source.LOG, text=line, level=before.level, cluster=cluster, part=part,
-        object=before.object, commit=before.commit,
-    )  # fmt: skip
 
 
 def _entry(line: str, year: int, *, part: str, cluster: str) -> Entry | None:

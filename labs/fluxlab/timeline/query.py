@@ -53,7 +53,7 @@ class Query:
 
 def ask(folder: TimelineFolder, query: Query) -> list[Entry]:
     """The entries that a query asks for, in order of time."""
-    audited = read_all_audit(folder, since=query.since, until=query.until) if _asks(query, Source.AUDIT) else []
+    audited = _audited(folder, since=query.since, until=query.until) if _asks(query, Source.AUDIT) else []
     named, used = with_actors(_journals(folder), audited)  # first: whether Flux deleted something is told there
     own = attribute(named)
     kinds = {
@@ -115,7 +115,7 @@ def _journals(folder: TimelineFolder) -> Iterator[Entry]:
         yield from read_journal(folder.journal(writer))
 
 
-def read_all_audit(folder: TimelineFolder, *, since: datetime | None, until: datetime | None) -> list[Entry]:
+def _audited(folder: TimelineFolder, *, since: datetime | None, until: datetime | None) -> list[Entry]:
     """The audit entries of all clusters between two moments, and a little around them."""
     return [
         entry
@@ -210,11 +210,8 @@ def ask_logs(folder: TimelineFolder, query: Query, *, component: str | None) -> 
     files = log_files(folder.lab)
     chosen = [find_log(files, component)] if component else [name for name in files if name not in _STRUCTURED]
     everything = replace(query, level=query.level or Level.DEBUG)
-    lines = (
-        line for part in chosen for line in read_log_lines(files[part], part=part, cluster=part.rpartition("/")[0])
-    )
     redactor = Redactor(folder.known_secrets())
-    found = (line for line in lines if matches(line.entry, everything))
+    found = (line for part in chosen for line in _lines(files[part], part) if matches(line.entry, everything))
     return [
         LogLine(raw=redactor.redact(line.raw), entry=masked(line.entry, redactor))
         for line in sorted(found, key=lambda line: line.entry.time)

@@ -1,8 +1,10 @@
 """The kubelet endpoint: real logs of Flux's controllers, and a plain word about pods that have none."""
 
 import asyncio
+from collections.abc import MutableMapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -115,3 +117,41 @@ def test_nothing_is_ever_executed(kubelet: Kubelet, method: str, path: str, tmp_
 @pytest.mark.parametrize("path", ["/", "/pods", "/metrics", "/logs/", "/debug/pprof", f"/cri/exec/{POD}"])
 def test_nothing_else_is_answered(kubelet: Kubelet, path: str) -> None:
     assert ask(kubelet, path).status_code == 404
+
+
+def test_following_goes_on_after_the_log_was_emptied(kubelet: Kubelet, tmp_path: Path) -> None:
+    log = tmp_path / "source-controller.log"
+    moved = '{"ts":"2026-01-01T10:00:03.000Z","msg":"after"}\n'
+    heard = b""
+
+    async def follow() -> None:
+        arrived, ended = asyncio.Event(), asyncio.Event()
+
+        async def receive() -> dict[str, str]:
+            await ended.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            nonlocal heard
+            heard += message.get("body", b"")
+            if heard == "".join(LINES).encode():
+                log.write_text(moved)  # as `bound_logs` does it: emptied, and appended to by its program
+            if heard.endswith(moved.encode()):
+                arrived.set()
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": f"/containerLogs/{POD}/manager",
+            "query_string": b"follow=true",
+            "headers": [],
+        }
+        answering = asyncio.ensure_future(kubelet(scope, receive, send))
+        try:
+            await asyncio.wait_for(arrived.wait(), timeout=20)
+        finally:
+            ended.set()
+            await answering
+
+    asyncio.run(follow())
+    assert heard.decode() == "".join([*LINES, moved])

@@ -13,7 +13,7 @@ from fluxlab.timeline.entries import Entry, Level, ObjectRef, Source
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.issues import issue_references
 from fluxlab.timeline.loglines import read_log_lines
-from fluxlab.timeline.query import Query, ask, matches, names
+from fluxlab.timeline.query import Query, ask, ask_logs, matches, names
 from fluxlab.timeline.requests import read_requests
 from fluxlab.timeline.times import parse_moment
 
@@ -210,3 +210,14 @@ def test_a_damaged_line_of_the_audit_log_is_named_or_left_out(tmp_path: Path, ru
     log = tmp_path / "audit.log"
     log.write_text(f"{rubbish}\n")
     assert all("cannot be read" in entry.text for entry in read_audit([log], cluster="c"))
+
+
+def test_what_was_moved_aside_of_a_log_is_still_searched(tmp_path: Path) -> None:
+    folder = LabFolder(tmp_path)
+    log = folder.supervisor_log
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.with_name(f"{log.name}.1").write_text("2026-11-22 14:00:00,000 INFO older\n")
+    log.write_text("2026-11-22 14:00:01,000 ERROR newer\nwith a second line\n")
+    found = ask_logs(TimelineFolder(folder), Query(), component="supervisor")
+    assert [line.entry.text for line in found] == ["older", "newer", "with a second line"]
+    assert [line.entry.level for line in found] == [Level.INFO, Level.ERROR, Level.ERROR]
