@@ -115,7 +115,7 @@ def main() -> None:
         command("up", "--name", "convergence")
         lab = Lab.find("convergence")
         clone = lab.repository.clone(Path(folder) / "fleet")
-        watcher = Watcher(lab.api())
+        watcher = Watcher(lab.cluster.api)
         watcher.start()
         root = "clusters/flux-playground"
         began, spent = time.monotonic(), cpu_seconds("convergence")

@@ -16,9 +16,9 @@ from pathlib import Path
 from measure import FLUXLAB, ROOT, Figure, arguments, command, cpu_seconds, lab_processes, report, state_of_its_own
 
 from fluxlab.clusters.api import KubeApi
-from fluxlab.clusters.objects import JsonObject
 from fluxlab.clusters.resources import GIT_REPOSITORY, POD
 from fluxlab.clusters.secret import set_secret
+from fluxlab.documents import JsonObject
 from fluxlab.errors import FluxlabError
 from fluxlab.state import LabFolder
 from fluxlab.toolchain import find

@@ -1,6 +1,12 @@
-"""YAML that others wrote, before it reaches PyYAML's C loader."""
+"""Documents: what JSON and YAML hold, and YAML that others wrote before it reaches PyYAML's C loader."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import yaml
+
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+JsonObject: TypeAlias = Mapping[str, Json]
 
 DEEPEST_NESTING = 100
 

@@ -1,18 +1,22 @@
 """A handle on a running lab: it finds the parts and puts them together, and does nothing itself."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 from . import snapshots
-from .clusters.api import KubeApi
-from .clusters.secret import set_secret
+from .cluster import Cluster
+from .clusters.api import ApiError, ApiUnreachableError
+from .clusters.resources import NAMESPACE
 from .errors import FluxlabError, UsageError
 from .flux.convergence import converge, stopped_controllers
 from .flux.look import Convergence, Target, look
 from .host import ended_by_exception
+from .moments import Commit, Moment
 from .repository import Repository
 from .scenarios import Scenario, load_scenario
 from .servers.chart_packaging import package_chart
@@ -24,15 +28,20 @@ from .state import LabFolder, Phase, checked_name, lab_folders
 from .status import LabStatus, StepState
 from .supervisor.charts import chart_folder
 from .supervisor.control import Control, SupervisorGoneError
-from .supervisor.launch import Progress, alive, end, launch
+from .supervisor.launch import Progress, alive, end, launch, let_go
 from .supervisor.way_out import way_out
 from .toolchain import find
+from .waiting import wait_until
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
+T = TypeVar("T")
 
 
 class Lab:
     """One lab. Everything but the supervisor's verbs works from what is on disk, also while the supervisor is dead."""
+
+    timeout_factor = 1.0
+    """What all waits of this handle are multiplied by, on a slow machine."""
 
     def __init__(self, folder: LabFolder) -> None:
         if not folder.spec.exists():
@@ -71,9 +80,11 @@ class Lab:
             for url, source in sources:
                 progress(f"adding {source.name} to {url}")
                 lab.add_chart(source, url=url, replace=True)
+            repository = lab._repository(Moment)  # the clusters are not asked: they do not answer yet
             for scenario in scenarios:
                 progress(f"applying {scenario.name}")
-                lab.apply(scenario)
+                repository.apply(scenario)
+            repository.close()
 
         launch(spec, progress=progress, serving=fill, retain=retain, lifeline=lifeline)
         return cls(LabFolder.named(spec.name))
@@ -136,7 +147,12 @@ class Lab:
 
     def down(self) -> None:
         """End the lab and remove all of it."""
+        self.close()
         end(self.folder)
+
+    def let_go(self) -> None:
+        """Have a lab that was started with a lifeline stay when this process ends."""
+        let_go(self.folder)
 
     @property
     def name(self) -> str:
@@ -173,26 +189,62 @@ class Lab:
     @cached_property
     def repository(self) -> Repository:
         """The repository that the lab's clusters reconcile. Raises FluxlabError while no supervisor serves it."""
+        return self._repository(self.moment)
+
+    def _repository(self, moment: Callable[[], Moment]) -> Repository:
         state = self.control.status().repositories[0]
-        return Repository(folder=self.folder, spec=self.spec.repository, clone_url=state.clone_url)
+        return Repository(
+            folder=self.folder,
+            spec=self.spec.repository,
+            clone_url=state.clone_url,
+            moment=moment,
+            serve_charts=self._serve_charts,
+        )
 
-    def kubeconfig(self, cluster: str | None = None) -> Path:
-        """The administrator's kubeconfig of a cluster (default: the only one)."""
-        return self.folder.kubeconfig(self.spec.cluster(cluster).name)
+    # -- clusters ------------------------------------------------------------------------------------------------
 
-    def api(self, cluster: str | None = None) -> KubeApi:
-        """A client for a cluster's API."""
-        return KubeApi.from_kubeconfig(self.kubeconfig(cluster))
+    @cached_property
+    def clusters(self) -> Mapping[str, Cluster]:
+        """A handle on each cluster, by name."""
+        return {spec.name: Cluster(self.folder, spec.name, patience=self.patience) for spec in self.spec.clusters}
 
-    def set_secret(
-        self, place: str, key: str, value: str, *, cluster: str | None = None, create_namespace: bool = False
-    ) -> None:
-        """Set a key of the Secret at `NAMESPACE/NAME` of a cluster, which is made if need be; its other keys stay.
+    @property
+    def cluster(self) -> Cluster:
+        """The only cluster. Raises UsageError that names them when the lab has several."""
+        if len(self.clusters) > 1:
+            names = ", ".join(self.clusters)
+            hint = f'lab.clusters["{next(iter(self.clusters))}"]'
+            raise UsageError(f"lab {self.name} has several clusters", facts=[names], hint=hint)
+        return next(iter(self.clusters.values()))
 
-        Raises UsageError for what cannot be, or a namespace that is not there.
+    def moment(self) -> Moment:
+        """Now, in the order of each cluster's own changes; a cluster that does not answer is left out."""
+        began = Moment()
+        versions = {}
+        for name, cluster in self.clusters.items():
+            with suppress(ApiError, ApiUnreachableError):
+                listing = cluster.api.listing(NAMESPACE, query={"limit": "1"})
+                versions[name] = int(listing.resource_version)
+        return Moment(time=began.time, versions=versions)
+
+    def patience(self, seconds: float) -> float:
+        """What to wait on this machine where `seconds` would do on an ordinary one."""
+        return seconds * self.timeout_factor
+
+    def wait_until(self, probe: Callable[[], T | None], *, what: str, timeout_seconds: float = 30.0) -> T:
+        """Call `probe` until it returns something true, and return that.
+
+        Raises WaitTimeoutError with `what` after `timeout_seconds`, and whatever `probe` raises.
         """
-        with self.api(cluster) as api:
-            set_secret(api, place, key, value, create_namespace=create_namespace)
+        return wait_until(probe, what=what, timeout_seconds=self.patience(timeout_seconds), interval_seconds=0.1)
+
+    def close(self) -> None:
+        """Close what this handle has opened; the lab goes on."""
+        if "clusters" in self.__dict__:
+            for cluster in self.clusters.values():
+                cluster.close()
+        if "repository" in self.__dict__:
+            self.repository.close()
 
     # -- charts and scenarios ------------------------------------------------------------------------------------
 
@@ -213,18 +265,15 @@ class Lab:
             self.control.serve_registry(registry_host(url))
             return push_chart(archive, url, helm=find().binary("helm"), environment=way_out(self.folder))
 
-    def apply(self, scenario: Scenario | str, *, message: str | None = None) -> str:
-        """Serve a scenario's charts and commit its manifests; returns the commit."""
-        found = load_scenario(scenario) if isinstance(scenario, str) else scenario
-        for chart in found.content.charts:
-            self.add_chart(found.folder / chart.path, url=chart.repository, replace=True)
-        return self.repository.commit(found.files(), message or f"Add {found.name}")
+    def _serve_charts(self, scenario: Scenario) -> None:
+        for chart in scenario.content.charts:
+            self.add_chart(scenario.folder / chart.path, url=chart.repository, replace=True)
 
     # -- convergence ---------------------------------------------------------------------------------------------
 
     def converge(
         self,
-        commit: str | None = None,
+        commit: Commit | str | None = None,
         *,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         progress: Callable[[Sequence[Convergence]], None] = lambda _: None,
@@ -237,10 +286,28 @@ class Lab:
         Returns the last look at each cluster. Raises ConvergenceError with all that has not arrived and why: at once
         for a terminal failure, else after the timeout.
         """
+        look_again = self._looks(commit)
+        return converge(
+            look_again,
+            timeout_seconds=self.patience(timeout_seconds),
+            progress=progress,
+            until_asked=until_asked,
+            explain=lambda: [fact for one in self.clusters.values() for fact in stopped_controllers(one.api)],
+        )
+
+    def look(self, commit: Commit | str | None = None) -> Sequence[Convergence]:
+        """One look at what of a commit (default: the branch's head) has arrived in each cluster, without waiting.
+
+        Raises ApiError or ApiUnreachableError when a cluster cannot be read.
+        """
+        return self._looks(commit)()
+
+    def _looks(self, commit: Commit | str | None) -> Callable[[], Sequence[Convergence]]:
         repository = self.repository
-        wanted = repository.resolve(commit) if commit else repository.head()
+        if commit == "":
+            raise UsageError("an empty text is no commit", hint="leave it out for the branch's head")
+        wanted = repository.resolve(str(commit)) if commit else repository.head()
         text = cache(partial(repository.text, wanted))
-        apis = {cluster.name: self.api(cluster.name) for cluster in self.spec.clusters}
 
         def look_again() -> Sequence[Convergence]:
             accepted = repository.since(wanted)
@@ -256,19 +323,9 @@ class Lab:
                 accepted=accepted,
                 text=text,
             )
-            return [self._addressed(look(api, target, cluster=name)) for name, api in apis.items()]
+            return [self._addressed(look(one.api, target, cluster=name)) for name, one in self.clusters.items()]
 
-        try:
-            return converge(
-                look_again,
-                timeout_seconds=timeout_seconds,
-                progress=progress,
-                until_asked=until_asked,
-                explain=lambda: [fact for api in apis.values() for fact in stopped_controllers(api)],
-            )
-        finally:
-            for api in apis.values():
-                api.close()
+        return look_again
 
     def _addressed(self, seen: Convergence) -> Convergence:
         """With commands that say which lab and which cluster they are for, where that is not plain."""

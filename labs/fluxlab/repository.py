@@ -1,58 +1,56 @@
-"""A repository of a lab, from the side of whoever works with it: clone, commit and push, and ask what is served."""
+"""A repository of a lab, from the side of whoever works with it: change, commit and push, and ask what is served."""
 
-import base64
-import hashlib
-import os
-import shlex
-import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote, urlsplit
 
-from .commands import CommandError, run
+from . import manifests
+from .clones import Clones
+from .commands import CommandError
+from .documents import JsonObject
 from .errors import FluxlabError, UsageError
-from .files import write_private
+from .git_client import GitClient
+from .moments import Commit, Moment
+from .scenarios import Scenario, load_scenario
 from .spec import RepositorySpec
 from .state import LabFolder
-
-IDENTITY_KEY = "fluxlab.identity"
-AUTHOR = {"GIT_AUTHOR_NAME": "fluxlab", "GIT_AUTHOR_EMAIL": "lab@fluxlab.invalid"}
+from .working_copy import WorkingCopy
 
 
 class Repository:
-    """A handle on one repository; every change goes through the git server, as a user's would."""
+    """A handle on one branch of a repository; every change goes through the git server, as a user's would.
 
-    def __init__(self, *, folder: LabFolder, spec: RepositorySpec, clone_url: str) -> None:
+    `write`, `edit`, `patch`, `delete` and `move` prepare a change; `commit` pushes it.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: LabFolder,
+        spec: RepositorySpec,
+        clone_url: str,
+        moment: Callable[[], Moment] = Moment,
+        serve_charts: Callable[[Scenario], None] = lambda _: None,
+    ) -> None:
+        """`moment` tells where the clusters are just before a push; `serve_charts` is done before a scenario's."""
         self.name = spec.name
         self.url = spec.url
         self.branch = spec.branch
         self.clone_url = clone_url
+        self._spec = spec
         self._folder = folder
         self._bare = folder.repositories / f"{spec.name}.git"
         self._token = (folder.repositories / f"{spec.name}.token").read_text().strip()
-        self._credentials = folder.repositories / f"{spec.name}.credentials"
-
-    def _git(self, *arguments: str | Path, cwd: Path | None = None, timeout_seconds: float = 60) -> str:
-        """Git with this repository's credentials, given in the environment: arguments are for all to see."""
-        basic = base64.b64encode(f"lab:{self._token}".encode()).decode()
-        settings = {"http.extraHeader": f"Authorization: Basic {basic}", "http.proxy": "", "credential.helper": ""}
-        environment = {
-            **AUTHOR,
-            "GIT_COMMITTER_NAME": AUTHOR["GIT_AUTHOR_NAME"],
-            "GIT_COMMITTER_EMAIL": AUTHOR["GIT_AUTHOR_EMAIL"],
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_CONFIG_COUNT": str(len(settings)),
-        }
-        for number, (key, value) in enumerate(settings.items()):
-            environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-        words = ["git", *arguments]
-        return run(words, cwd=cwd, environment=environment, timeout_seconds=timeout_seconds).stdout.strip()
+        self._git = GitClient(token=self._token)
+        self._moment = moment
+        self._serve_charts = serve_charts
+        self._copy: WorkingCopy | None = None
 
     def _bare_git(self, *arguments: str) -> str:
         return self._git("-c", f"safe.directory={self._bare}", f"--git-dir={self._bare}", *arguments)
+
+    # -- questions -----------------------------------------------------------------------------------------------
 
     def head(self) -> str:
         """The commit that the server serves on the branch, asked over HTTP. Raises FluxlabError when there is none."""
@@ -89,86 +87,159 @@ class Repository:
         except CommandError:
             return ""
 
-    def commit(self, files: Mapping[str, bytes], message: str) -> str:
-        """Write files (by path), commit and push them; returns the commit. Nothing changed: the branch's head.
+    def log(self) -> str:
+        """The branch's commits, newest first, with author, date and the files that each changed."""
+        return self._bare_git("log", "--date=iso-strict", "--stat", f"refs/heads/{self.branch}")
 
-        Raises CommandError when git refuses, for example because somebody else pushed in between.
+    def read(self, path: str) -> str:
+        """The text of a file, with what was prepared but not committed. Raises UsageError when it is not there."""
+        with self._changing() as copy:
+            return copy.read(path)
+
+    # -- prepare a change ----------------------------------------------------------------------------------------
+
+    def write(self, path: str, content: str | bytes | JsonObject | Sequence[JsonObject]) -> None:
+        """Write a file: text, bytes, or manifests that become its YAML."""
+        with self._changing() as copy:
+            copy.write(path, _bytes(content))
+
+    def edit(self, path: str, *, values: JsonObject, name: str = "") -> None:
+        """Merge `values` into those of the HelmRelease in a file; `name` tells several apart, None removes a value.
+
+        Comments stay. Raises UsageError unless exactly one HelmRelease is meant.
         """
-        with tempfile.TemporaryDirectory(dir=self._folder.scratch) as folder:
-            tree = Path(folder) / "tree"
-            self._git("clone", "--quiet", "--depth=1", f"--branch={self.branch}", self.clone_url, tree)
-            for path, content in files.items():
-                target = tree / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-            self._git("add", "--all", cwd=tree)
-            if self._git("status", "--porcelain", cwd=tree):
-                self._git("commit", "--quiet", f"--message={message}", cwd=tree)
-                self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}", cwd=tree)
-            return self._git("rev-parse", "HEAD", cwd=tree)
+        self.patch(path, {"spec": {"values": values}}, kind="HelmRelease", name=name)
+
+    def patch(self, path: str, change: JsonObject, *, kind: str = "", name: str = "") -> None:
+        """Merge a change (RFC 7386: None removes) into the manifest in a file; kind and name tell several apart.
+
+        Comments stay. Raises UsageError unless exactly one manifest is meant, and when nothing is to be changed.
+        """
+        if not change:
+            raise UsageError(f"{path}: the patch is empty")
+        with self._changing() as copy:
+            text = manifests.merge(copy.read(path), change, path=path, kind=kind, name=name)
+            copy.write(path, text.encode())
+
+    def delete(self, path: str) -> None:
+        """Remove a file, or a folder with all in it. Raises UsageError when it is not there."""
+        with self._changing() as copy:
+            copy.delete(path)
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a file or folder. Raises UsageError when it is not there, or something is at the new place."""
+        with self._changing() as copy:
+            copy.move(source, target)
+
+    # -- commit and push -----------------------------------------------------------------------------------------
+
+    def commit(self, message: str, *, author: str = "", date: datetime | None = None) -> Commit:
+        """Commit what was prepared, and push it. `author` is `Ada <ada@example.org>`; default: fluxlab, now.
+
+        An issue is referred to as in any message: `Scale cart (#42)`.
+
+        Raises UsageError when nothing was prepared, and CommandError when git refuses, for example because somebody
+        else pushed in between.
+        """
+        with self._changing() as copy:
+            copy.commit(message, author=author, date=date)
+            return self._push(copy, message)
+
+    def apply(self, scenario: Scenario | str, *, message: str = "") -> Commit:
+        """Serve a scenario's charts and push its manifests; where they are there already, the newest commit."""
+        found = load_scenario(scenario) if isinstance(scenario, str) else scenario
+        self._serve_charts(found)
+        for path, content in found.files().items():
+            self.write(path, content)
+        said = message or f"Add {found.name}"
+        with self._changing() as copy:
+            if copy.changed():
+                return self.commit(said)
+            copy.catch_up()
+            return Commit(sha=copy.head(), message=said, before=self._moment())
+
+    def revert(self, commit: Commit | str, *, message: str = "") -> Commit:
+        """Push the opposite of a commit. Raises CommandError when later commits changed the same lines."""
+        sha = self.resolve(str(commit))
+        with self._changing(unchanged=True) as copy:
+            said = message or f'Revert "{self._bare_git("log", "-1", "--format=%s", sha)}"'
+            copy.revert(sha, said)
+            return self._push(copy, said)
+
+    def merge(self, branch: str, *, message: str = "") -> Commit:
+        """Merge another branch into this one and push. Raises CommandError when both changed the same lines."""
+        sha = self.resolve(f"refs/heads/{branch}")
+        with self._changing(unchanged=True) as copy:
+            said = message or f"Merge {branch}"
+            copy.merge(sha, said)
+            return self._push(copy, said)
+
+    def force_push(self, commit: Commit | str) -> Commit:
+        """Have the branch end at a commit, whatever it ended at: what came after it is gone from the branch."""
+        sha = self.resolve(str(commit))
+        with self._changing(unchanged=True) as copy:
+            before = self._moment()
+            copy.point(f"refs/heads/{self.branch}", sha, force=True)
+            copy.catch_up()
+        return Commit(sha=sha, message=self._bare_git("log", "-1", "--format=%s", sha), before=before)
+
+    def tag(self, name: str, commit: Commit | str | None = None) -> None:
+        """Push a tag on a commit (default: the branch's head). Raises CommandError when the tag is there already."""
+        sha = self.resolve(str(commit)) if commit else self.head()
+        with self._changing() as copy:
+            copy.point(f"refs/tags/{name}", sha)
+
+    def on(self, branch: str) -> "Repository":
+        """A handle on another branch, which is made from this one's head if it is not there."""
+        if not self._git("ls-remote", self.clone_url, f"refs/heads/{branch}"):
+            head = self.head()
+            with self._changing() as copy:
+                copy.point(f"refs/heads/{branch}", head)
+        return Repository(
+            folder=self._folder,
+            spec=self._spec.model_copy(update={"branch": branch}),
+            clone_url=self.clone_url,
+            moment=self._moment,
+            serve_charts=self._serve_charts,
+        )
+
+    @contextmanager
+    def _changing(self, *, unchanged: bool = False) -> Iterator[WorkingCopy]:
+        """The working copy, at the branch's head or in the middle of a change; some steps need it `unchanged`."""
+        if self._copy is None:
+            self._copy = WorkingCopy(
+                self._git, clone_url=self.clone_url, branch=self.branch, scratch=self._folder.scratch
+            )
+        self._copy.begin()
+        if unchanged and self._copy.changed():
+            raise UsageError("a change was prepared but not committed", hint="commit it first")
+        yield self._copy
+
+    def _push(self, copy: WorkingCopy, message: str) -> Commit:
+        before = self._moment()
+        try:
+            return Commit(sha=copy.push(), message=message, before=before)
+        except CommandError:
+            copy.catch_up()  # a commit that nobody has must not be under the next one
+            raise
+
+    # -- for people ----------------------------------------------------------------------------------------------
 
     def clone(self, target: Path) -> Path:
-        """Clone for a person: a plain `git push` reaches the lab, and nothing else; the token is not in the config.
+        """Clone for a person, as `Clones.make` does."""
+        clones = Clones(self._folder, self.name, token=self._token, clone_url=self.clone_url, branch=self.branch)
+        return clones.make(target)
 
-        A clone of this very repository is kept as it is; one of an earlier lab is replaced if nothing in it would be
-        lost. Raises UsageError when the target is something else, or holds work that was not pushed.
-        """
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            if self._owner(target) == self._identity and self._clones_here(target):
-                return target
-            self._discard(target)
-        try:
-            self._clone(target)
-        except BaseException:
-            shutil.rmtree(target, ignore_errors=True)
-            raise
-        self._remember(target)
-        return target
-
-    def _clone(self, target: Path) -> None:
-        parts = urlsplit(self.clone_url)
-        write_private(self._credentials, f"{parts.scheme}://lab:{quote(self._token)}@{quote(parts.netloc)}\n")
-        self._git("clone", "--quiet", f"--branch={self.branch}", self.clone_url, target)
-        for key, value in {"http.proxy": "", IDENTITY_KEY: self._identity}.items():
-            self._git("config", "--local", key, value, cwd=target)
-        # Helpers of the user's own config come first: an empty one makes git forget them.
-        for value in ("", f"store --file={shlex.quote(str(self._credentials))}"):
-            self._git("config", "--local", "--add", "credential.helper", value, cwd=target)
-
-    @property
-    def _identity(self) -> str:
-        """Tells this repository from that of an earlier lab of the same name."""
-        return hashlib.sha256(self._token.encode()).hexdigest()[:16]
-
-    def _owner(self, target: Path) -> str:
-        try:
-            return self._git("-C", target, "config", "--local", IDENTITY_KEY)
-        except CommandError:
-            return ""  # no clone of any lab
-
-    def _clones_here(self, target: Path) -> bool:
-        return self._git("-C", target, "remote", "get-url", "origin") == self.clone_url
-
-    def _discard(self, target: Path) -> None:
-        if not self._owner(target):
-            raise UsageError(f"{target} is there already", hint="choose another folder for the clone")
-        commits = self._git("-C", target, "log", "--oneline", "HEAD", "--branches", "--tags", "--not", "--remotes")
-        files = self._git("-C", target, "status", "--porcelain", "--ignored")
-        if commits or files or self._git("-C", target, "stash", "list"):
-            facts = ["it is a clone of an earlier lab, with work that was not pushed"]
-            raise UsageError(f"{target} is there already", facts=facts, hint="choose another folder, or move it away")
-        shutil.rmtree(target)
-
-    def _remember(self, target: Path) -> None:
-        clones = {*known_clones(self._folder, self.name), str(target)}
-        write_private(_clones_file(self._folder, self.name), "\n".join(sorted(clones)))
+    def close(self) -> None:
+        """Remove the working copy, with what was prepared in it but not committed."""
+        if self._copy:
+            self._copy.close()
+            self._copy = None
 
 
-def known_clones(folder: LabFolder, repository: str) -> tuple[str, ...]:
-    """The clones of a repository that fluxlab made and that still exist."""
-    file = _clones_file(folder, repository)
-    return tuple(line for line in file.read_text().splitlines() if Path(line).exists()) if file.exists() else ()
-
-
-def _clones_file(folder: LabFolder, repository: str) -> Path:
-    return folder.repositories / f"{repository}.clones"
+def _bytes(content: str | bytes | JsonObject | Sequence[JsonObject]) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, str):
+        return content.encode()
+    return manifests.dump(*([content] if isinstance(content, Mapping) else content)).encode()

@@ -19,7 +19,7 @@ GATEWAY_TOOLS = ("flux", "helm")
 def shell_environment(lab: "Lab", *, cluster: str | None = None) -> dict[str, str]:
     """FLUXLAB_LAB, KUBECONFIG (of one cluster, or of all, the first one being current) and a PATH with the tools."""
     clusters = [lab.spec.cluster(cluster)] if cluster else lab.spec.clusters
-    kubeconfigs = [str(lab.kubeconfig(each.name)) for each in clusters]
+    kubeconfigs = [str(lab.clusters[each.name].kubeconfig) for each in clusters]
     tools = find()
     folder = tools_folder(lab)
     make_private(folder)

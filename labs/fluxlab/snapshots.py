@@ -13,11 +13,10 @@ from typing import BinaryIO, Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .clusters.etcd_data import PLANTED
 from .errors import FluxlabError, UsageError
 from .files import make_private
 from .spec import Host, LabSpec
-from .state import LabFolder
+from .state import PLANTED, LabFolder
 from .toolchain.archives import NAME, Refusal, Stream, add, add_file, compressed, extract, read_manifest
 from .toolchain.manifests import FileRecord
 

@@ -21,6 +21,8 @@ from .files import make_private, write_private
 from .processes import Identity
 from .waiting import wait_until
 
+PLANTED = "snapshot.db"
+"""The file in a cluster's folder with which a restored cluster begins."""
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 SERVING = "git and charts are served"
 """The step of a start from which on the lab's repository can be pushed to."""

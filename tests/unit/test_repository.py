@@ -4,13 +4,19 @@ import shlex
 import shutil
 import stat
 import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
+from fluxlab.clones import known_clones
 from fluxlab.commands import CommandError
+from fluxlab.documents import JsonObject
 from fluxlab.errors import FluxlabError, UsageError
-from fluxlab.repository import Repository, known_clones
+from fluxlab.moments import Moment
+from fluxlab.repository import Repository
 from fluxlab.spec import RepositorySpec
 from fluxlab.state import LabFolder
 
@@ -44,13 +50,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "fleet.git"
 
 
-def make(root: Path, template: Path, *, token: str = TOKEN) -> Repository:
+def make(root: Path, template: Path, *, token: str = TOKEN, moment: Callable[[], Moment] = Moment) -> Repository:
     """The repository of a lab in `root`."""
     folder = LabFolder(root)
     folder.repositories.mkdir(parents=True)
     bare = shutil.copytree(template, folder.repositories / "fleet.git")
     (folder.repositories / "fleet.token").write_text(f"{token}\n")
-    return Repository(folder=folder, spec=RepositorySpec(), clone_url=str(bare))
+    return Repository(folder=folder, spec=RepositorySpec(), clone_url=str(bare), moment=moment)
 
 
 @pytest.fixture
@@ -120,7 +126,9 @@ def test_since_a_commit_that_was_pushed_away_is_nothing(repository: Repository, 
 
 def test_files_are_committed_and_pushed(repository: Repository, bare: Path) -> None:
     before = repository.head()
-    commit = repository.commit({"apps/deep/a.yaml": b"a: \xff\n", "README.md": b"new"}, "Add apps\n\nand more")
+    repository.write("apps/deep/a.yaml", b"a: \xff\n")
+    repository.write("README.md", "new")
+    commit = repository.commit("Add apps\n\nand more").sha
     assert repository.head() == commit
     assert git(bare, "rev-parse", f"{commit}^") == before
     assert (
@@ -131,10 +139,211 @@ def test_files_are_committed_and_pushed(repository: Repository, bare: Path) -> N
     assert shown.stdout == b"a: \xff\n"
 
 
-def test_when_nothing_changed_there_is_no_commit(repository: Repository) -> None:
+def test_a_commit_of_nothing_is_refused(repository: Repository) -> None:
     before = repository.head()
-    assert repository.commit({"README.md": b"README.md"}, "Nothing") == before
+    with pytest.raises(UsageError, match="nothing to commit"):
+        repository.commit("Nothing prepared")
+    repository.write("README.md", "README.md")
+    with pytest.raises(UsageError, match="nothing to commit"):
+        repository.commit("Nothing changed")
     assert repository.head() == before
+
+
+def test_a_commit_has_the_author_and_date_that_are_asked_for(repository: Repository, bare: Path) -> None:
+    repository.write("a", "a")
+    date = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    commit = repository.commit("Add a (#42)", author="Ada <ada@example.org>", date=date)
+    shown = git(bare, "log", "-1", "--format=%an <%ae>|%aI|%cI|%s", commit.sha)
+    assert shown == "Ada <ada@example.org>|2026-01-02T03:04:05+00:00|2026-01-02T03:04:05+00:00|Add a (#42)"
+
+
+def test_a_commit_knows_the_moment_before_it_was_pushed(lab: Path, template: Path) -> None:
+    heads: list[str] = []
+
+    def moment() -> Moment:
+        heads.append(made.head())
+        return Moment(versions={"c": 7})
+
+    repository = made = make(lab, template, moment=moment)
+    before = repository.head()
+    repository.write("a", "a")
+    commit = repository.commit("Add a")
+    assert heads == [before]
+    assert commit.before.versions == {"c": 7}
+    assert (str(commit), commit.short) == (repository.head(), repository.head()[:10])
+
+
+def test_files_are_moved_and_deleted(repository: Repository, bare: Path) -> None:
+    for name in ("apps/a/one", "apps/a/two", "apps/b"):
+        repository.write(name, name)
+    repository.commit("Add apps")
+    repository.move("apps/a", "moved/here")
+    repository.delete("apps/b")
+    commit = repository.commit("Move apps")
+    assert git(bare, "ls-tree", "-r", "--name-only", commit.sha).split() == [
+        "README.md", "moved/here/one", "moved/here/two",
+    ]  # fmt: skip
+    repository.delete("moved")
+    assert git(bare, "ls-tree", "-r", "--name-only", repository.commit("Remove").sha) == "README.md"
+
+
+@pytest.mark.parametrize("path", ["../a", "/a", "a/../../b", ".git/config", "a//b", "", "."])
+def test_a_path_outside_of_the_repository_is_refused(repository: Repository, path: str) -> None:
+    with pytest.raises(UsageError, match="no path in a repository"):
+        repository.write(path, "x")
+
+
+def test_a_link_that_leads_out_of_the_repository_is_not_followed(
+    repository: Repository, mine: Path, tmp_path: Path
+) -> None:
+    (mine / "out").symlink_to(tmp_path)
+    change(mine, "with-link", push=True)
+    with pytest.raises(UsageError, match="leads out"):
+        repository.write("out/x", "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_is_not_there_is_named_with_its_neighbours(repository: Repository) -> None:
+    for act in (repository.delete, repository.read, lambda path: repository.move(path, "a")):
+        with pytest.raises(UsageError, match=r"nope: there is no such file(.|\n)*README\.md"):
+            act("nope")
+    with pytest.raises(UsageError, match="there already"):
+        repository.move("README.md", "README.md")
+
+
+RELEASE = """\
+# who owns this
+kind: HelmRepository
+metadata: {name: charts}
+---
+kind: HelmRelease
+metadata:
+  name: app
+spec:
+  values:
+    image: "app:1.0" # {"$imagepolicy": "flux-system:app"}
+    cart: {replicas: 1, limits: {cpu: 1}}
+"""
+
+
+def test_values_are_edited_and_everything_else_stays_as_it_was(repository: Repository) -> None:
+    repository.write("app.yaml", RELEASE)
+    repository.commit("Add app")
+    repository.edit("app.yaml", values={"cart": {"replicas": 3, "limits": None}, "tags": ("a", "b")})
+    changed = repository.read("app.yaml")
+    assert '    image: "app:1.0" # {"$imagepolicy": "flux-system:app"}\n' in changed
+    assert changed.startswith("# who owns this\nkind: HelmRepository\nmetadata: {name: charts}\n---\n")
+    first, second = yaml.safe_load_all(changed)
+    assert second["spec"]["values"] == {"image": "app:1.0", "cart": {"replicas": 3}, "tags": ["a", "b"]}
+    assert first == {"kind": "HelmRepository", "metadata": {"name": "charts"}}
+
+
+def test_a_patch_needs_exactly_one_manifest(repository: Repository) -> None:
+    repository.write("app.yaml", RELEASE)
+    for options in ({}, {"kind": "Deployment"}, {"name": "nope"}):
+        with pytest.raises(UsageError, match="HelmRepository charts, HelmRelease app"):
+            repository.patch("app.yaml", {"spec": {"interval": "1m"}}, **options)
+    with pytest.raises(UsageError, match="empty"):
+        repository.patch("app.yaml", {}, kind="HelmRelease")
+    repository.write("bad.yaml", "a: [")
+    with pytest.raises(UsageError, match=r"bad\.yaml is no valid YAML"):
+        repository.patch("bad.yaml", {"a": 1})
+
+
+def test_manifests_are_written_as_yaml(repository: Repository) -> None:
+    one: JsonObject = {"kind": "A", "metadata": {"name": "a"}}
+    two: JsonObject = {"kind": "B", "data": {"n": "1"}}
+    repository.write("one.yaml", one)
+    repository.write("two.yaml", [one, two])
+    assert yaml.safe_load(repository.read("one.yaml")) == one
+    assert list(yaml.safe_load_all(repository.read("two.yaml"))) == [one, two]
+
+
+def test_a_commit_is_taken_back(repository: Repository, bare: Path) -> None:
+    repository.write("README.md", "changed")
+    mistake = repository.commit("Change it all (#7)")
+    repository.write("other", "stays")
+    repository.commit("Go on")
+    taken_back = repository.revert(mistake)
+    assert git(bare, "log", "-1", "--format=%s") == 'Revert "Change it all (#7)"'
+    assert git(bare, "show", f"{taken_back}:README.md") == "README.md"
+    assert git(bare, "show", f"{taken_back}:other") == "stays"
+
+
+def test_a_revert_that_conflicts_leaves_nothing_behind(repository: Repository) -> None:
+    repository.write("README.md", "changed")
+    mistake = repository.commit("Change it")
+    repository.write("README.md", "changed again")
+    last = repository.commit("Change it again")
+    with pytest.raises(CommandError):
+        repository.revert(mistake)
+    assert repository.head() == last.sha
+    assert repository.read("README.md") == "changed again"
+
+
+def test_branches_are_made_changed_and_merged(repository: Repository, bare: Path) -> None:
+    feature = repository.on("feature/x")
+    feature.write("x", "x")
+    there = feature.commit("Add x")
+    assert git(bare, "rev-parse", "feature/x") == there.sha
+    assert "x" not in git(bare, "ls-tree", "--name-only", "main").split()
+    merged = repository.merge("feature/x")
+    assert git(bare, "show", f"{merged}:x") == "x"
+    assert repository.on("feature/x").head() == there.sha
+
+
+def test_a_branch_is_forced_back_and_goes_on_from_there(repository: Repository, bare: Path) -> None:
+    before = repository.head()
+    repository.write("a", "a")
+    lost = repository.commit("Add a")
+    assert repository.force_push(before).sha == before
+    assert repository.since(lost.sha) == frozenset()
+    repository.write("b", "b")
+    commit = repository.commit("Add b")
+    assert git(bare, "rev-parse", f"{commit}^") == before
+
+
+def test_tags_point_at_commits_and_are_not_moved(repository: Repository, bare: Path) -> None:
+    first = repository.head()
+    repository.tag("v1")
+    repository.write("a", "a")
+    repository.tag("v2", first)
+    repository.commit("Add a")
+    assert {git(bare, "rev-parse", tag) for tag in ("v1", "v2")} == {first}
+    with pytest.raises(CommandError):
+        repository.tag("v1")
+
+
+def test_a_change_begins_at_what_somebody_else_pushed(repository: Repository, mine: Path, bare: Path) -> None:
+    repository.write("a", "a")
+    repository.commit("Add a")
+    git(mine, "pull", "--quiet")
+    theirs = change(mine, "theirs", push=True)
+    repository.write("b", "b")
+    commit = repository.commit("Add b")
+    assert git(bare, "rev-parse", f"{commit}^") == theirs
+
+
+def test_a_push_in_between_is_an_error_and_the_next_change_is_whole(
+    repository: Repository, mine: Path, bare: Path
+) -> None:
+    repository.write("a", "a")
+    theirs = change(mine, "theirs", push=True)
+    with pytest.raises(CommandError):
+        repository.commit("Add a")
+    repository.write("b", "b")
+    commit = repository.commit("Add b")
+    assert git(bare, "rev-parse", f"{commit}^") == theirs
+    assert "a" not in git(bare, "ls-tree", "--name-only", commit.sha).split()
+
+
+def test_the_working_copy_goes_with_the_handle(repository: Repository, lab: Path) -> None:
+    repository.write("a", "a")
+    assert list((lab / "scratch").iterdir())
+    repository.close()
+    assert list((lab / "scratch").iterdir()) == []
+    repository.write("b", "b")
+    assert repository.commit("Add b").sha == repository.head()
 
 
 def test_the_users_own_git_configuration_and_repository_do_not_matter(
@@ -150,7 +359,8 @@ def test_the_users_own_git_configuration_and_repository_do_not_matter(
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_DIR", str(users / ".git"))  # as in a hook
     monkeypatch.setenv("GIT_WORK_TREE", str(users))
-    commit = repository.commit({"crlf": b"a\r\n"}, "From a hook")
+    repository.write("crlf", b"a\r\n")
+    commit = repository.commit("From a hook").sha
     monkeypatch.undo()
     assert git(users, "rev-parse", "HEAD") == before
     assert git(users, "status", "--porcelain") == ""
@@ -162,8 +372,9 @@ def test_a_push_that_is_refused_is_an_error(repository: Repository, bare: Path) 
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho no entry >&2; exit 1\n")
     hook.chmod(0o700)
+    repository.write("a", "a")
     with pytest.raises(CommandError, match="no entry"):
-        repository.commit({"a": b"a"}, "Refused")
+        repository.commit("Refused")
 
 
 # -- clones for people -----------------------------------------------------------------------------------------------

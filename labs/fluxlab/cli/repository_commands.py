@@ -43,9 +43,9 @@ def apply(
     """Commit a scenario's manifests to the lab's repository and serve its charts."""
     with ticker() as tick:
         tick(f"committing {scenario}")
-        commit = find_lab(lab).apply(scenario, message=message)
+        commit = find_lab(lab).repository.apply(scenario, message=message or "")
     print(commit)
-    say(f"next: fluxlab wait {commit[:10]}")
+    say(f"next: fluxlab wait {commit.short}")
 
 
 def wait(

@@ -32,7 +32,7 @@ def set_secret(
     check_key(key)
     chosen.spec.cluster(cluster)  # before anybody types a value for one that is not there
     value = _value(place, key, from_env)
-    chosen.set_secret(place, key, value, cluster=cluster, create_namespace=create_namespace)
+    chosen.clusters[chosen.spec.cluster(cluster).name].set_secret(place, key, value, create_namespace=create_namespace)
     say(f"Secret {place} has {key}")
     if trouble := trouble_with_substitution(value):
         say(f"warning: the value holds {trouble}, which Flux's postBuild puts into YAML as it is")

@@ -155,26 +155,15 @@ def _query(
 def _show(entries: Iterable["Entry"], output: Output, *, several: bool = False) -> None:
     """Print entries; `several` clusters are told apart."""
     from fluxlab.timeline.entries import as_json
+    from fluxlab.timeline.text import line_of
 
     if output is Output.JSON:
         print(json.dumps([as_json(entry) for entry in entries], indent=2, ensure_ascii=False))
         return
     day = None
     for entry in entries:
-        local = entry.time.astimezone()
-        if local.date() != day:
-            day = local.date()
+        date = entry.time.astimezone().date()
+        if date != day:
+            day = date
             typer.secho(f"-- {day}", fg="bright_black")
-        typer.secho(_line(entry, local, several=several), fg=_COLOURS.get(entry.level.value))
-
-
-def _line(entry: "Entry", local: datetime, *, several: bool) -> str:
-    cluster = f"[{entry.cluster}]" if several and entry.cluster else ""
-    place = " ".join(filter(None, [cluster, str(entry.object or entry.part)]))
-    who = f" by {entry.actor}" if entry.actor else ""
-    own = entry.source.value in {"push", "commit"}
-    commit = f" for {entry.commit[:10]}" if entry.commit and not own else ""
-    name = f"{entry.commit[:10]} " if entry.source.value == "commit" else ""
-    issues = f" ({', '.join(entry.issues)})" if entry.issues else ""
-    said = " ".join(filter(None, [place, f"{name}{' '.join(entry.text.splitlines())}"]))
-    return f"{local:%H:%M:%S}.{local.microsecond // 1000:03}  {entry.source.value:8}  {said}{who}{commit}{issues}"
+        typer.secho(line_of(entry, several=several), fg=_COLOURS.get(entry.level.value))

@@ -14,11 +14,12 @@ from urllib.parse import urlencode
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from fluxlab.documents import JsonObject
 from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.waiting import wait_until
 
 from .kubeconfig import Access, read_kubeconfig
-from .objects import JsonObject, KubeObject, items_at, text_at
+from .objects import KubeObject, items_at, text_at
 from .resources import Resource
 
 FIELD_MANAGER = "fluxlab"

@@ -23,7 +23,7 @@ class ComponentStatus:
         return self.state != "dead"
 
 
-class Cluster(Protocol):
+class ClusterBackend(Protocol):
     """One Kubernetes control plane with Flux, as the supervisor drives it."""
 
     name: str

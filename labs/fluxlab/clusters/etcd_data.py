@@ -25,8 +25,6 @@ ASK_TIMEOUT_SECONDS = 60
 # etcd names the socket after host and port, in its working directory.
 CLIENT_URL, PEER_URL = "unix://localhost:1", "unix://localhost:2"
 SOCKET = "localhost:1"
-PLANTED = "snapshot.db"
-"""The file in a cluster's folder with which a restored cluster begins."""
 
 
 def save(files: ControlPlaneFiles, ports: ControlPlanePorts, target: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import yaml
 
+from fluxlab.documents import Json
 from fluxlab.files import KeyPairFiles, write_private
 
-from .objects import Json, items_at, text_at
+from .objects import items_at, text_at
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from fluxlab.ports import Ports
 from fluxlab.processes import ProcessGroup
 from fluxlab.spec import ClusterSpec
+from fluxlab.state import PLANTED
 from fluxlab.toolchain import Toolchain
 from fluxlab.waiting import wait_until
 
@@ -67,7 +68,7 @@ class LocalCluster:
         )
         self.api = KubeApi(read_kubeconfig(self.kubeconfig))
         self._seed = Seed(key=f"{toolchain.key}-{SEED_FORMAT}", etcdutl=toolchain.binary("etcdutl"))
-        self._snapshot = folder / etcd_data.PLANTED
+        self._snapshot = folder / PLANTED
         self._installed = folder / "flux-installed"
         self.resumed = False
         """Whether it began with data of its own, or of a snapshot."""

@@ -3,10 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
+from fluxlab.documents import JsonObject
 from fluxlab.toolchain import Platform
 
 from .api import ApiError, KubeApi
-from .objects import JsonObject
 from .resources import NODE
 
 

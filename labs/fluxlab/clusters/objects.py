@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
-Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
-JsonObject: TypeAlias = Mapping[str, Json]
+from fluxlab.documents import Json, JsonObject
 
 
 def dig(value: Json, *path: str) -> Json:

@@ -211,12 +211,12 @@ class Programs:
         return [self._status(name) for name in self.names]
 
     def _status(self, program: str) -> ComponentStatus:
-        log = str(self.log(program))
-        process = self._processes.get(self.process_name(program))
+        name, log = self.process_name(program), str(self.log(program))
+        process = self._processes.get(name)
         if process is None:
-            return ComponentStatus(name=program, state="stopped", detail="not started", log=log)
+            return ComponentStatus(name=name, state="stopped", detail="not started", log=log)
         if process.running:
-            return ComponentStatus(name=program, state="running", pid=process.identity.pid, log=log)
+            return ComponentStatus(name=name, state="running", pid=process.identity.pid, log=log)
         if process.expected_to_end:
-            return ComponentStatus(name=program, state="stopped", detail="scaled to 0", log=log)
-        return ComponentStatus(name=program, state="dead", detail=str(process.died()), log=log)
+            return ComponentStatus(name=name, state="stopped", detail="scaled to 0", log=log)
+        return ComponentStatus(name=name, state="dead", detail=str(process.died()), log=log)

@@ -3,10 +3,10 @@
 import re
 from http import HTTPStatus
 
+from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
 
 from .api import ApiError, KubeApi
-from .objects import JsonObject
 from .resources import NAMESPACE, SECRET
 
 WATCHED = {"reconcile.fluxcd.io/watch": "Enabled"}

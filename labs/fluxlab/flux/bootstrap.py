@@ -9,9 +9,9 @@ from pathlib import Path
 import yaml
 
 from fluxlab.clusters.api import KubeApi
-from fluxlab.clusters.objects import JsonObject
 from fluxlab.clusters.resources import GIT_REPOSITORY, KUSTOMIZATION, RECEIVER, SECRET, Resource
 from fluxlab.commands import CommandError, run
+from fluxlab.documents import JsonObject
 from fluxlab.spec import RepositorySpec
 
 SYSTEM = "flux-system"

@@ -10,8 +10,9 @@ from dataclasses import replace
 from posixpath import join, normpath
 
 from fluxlab.clusters.api import KubeApi
-from fluxlab.clusters.objects import Json, KubeObject, dig, items_at, text_at
+from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import CONFIG_MAP, SECRET
+from fluxlab.documents import Json
 
 from .pending import Pending, asking, failed, waiting
 from .verdicts import current

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from fluxlab.clusters.objects import Json, JsonObject, KubeObject, dig, items_at, number_at, text_at
+from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
+from fluxlab.documents import Json, JsonObject
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner, tried_revision
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source

@@ -7,7 +7,8 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 
-from fluxlab.clusters.objects import Json, JsonObject, items_at, text_at
+from fluxlab.clusters.objects import items_at, text_at
+from fluxlab.documents import Json, JsonObject
 from fluxlab.timeline.entries import FieldChange
 
 # What changes with every write, and says nothing by itself.

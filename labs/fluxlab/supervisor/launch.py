@@ -260,6 +260,12 @@ def end(folder: LabFolder) -> None:
                 folder.remove()
 
 
+def let_go(folder: LabFolder) -> None:
+    """Have a lab that this process started with a lifeline stay when this process ends."""
+    if starter := _ours.get(folder.root):
+        starter.let_go()
+
+
 def _reap(folder: LabFolder) -> None:
     """End the supervisor of a lab and all that it started."""
     record = folder.read_record()

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fluxlab.clones import known_clones
 from fluxlab.clusters.local import LocalCluster
 from fluxlab.flux import bootstrap
-from fluxlab.repository import known_clones
 from fluxlab.servers.chart_metadata import is_stand_in
 from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, LinkState, RepositoryState, StepState
 

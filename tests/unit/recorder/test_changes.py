@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluxlab.clusters.objects import JsonObject, KubeObject
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.documents import JsonObject
 from fluxlab.recorder.changes import Change, entry_of, event_entry, owner_of
 from fluxlab.recorder.differences import creators, differences, setters, without_values
 from fluxlab.recorder.secret_values import values_of

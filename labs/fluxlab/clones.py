@@ -1,0 +1,94 @@
+"""Clones of a lab's repository for people: a plain `git push` in one reaches the lab, and nothing else."""
+
+import hashlib
+import shlex
+import shutil
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from .commands import CommandError
+from .errors import UsageError
+from .files import write_private
+from .git_client import GitClient
+from .state import LabFolder
+
+IDENTITY_KEY = "fluxlab.identity"
+
+
+class Clones:
+    """Makes and remembers the clones of one repository. The token is in none of their configurations."""
+
+    def __init__(self, folder: LabFolder, repository: str, *, token: str, clone_url: str, branch: str) -> None:
+        self._folder = folder
+        self._repository = repository
+        self._token = token
+        self._clone_url = clone_url
+        self._branch = branch
+        self._git = GitClient(token=token)
+        self._credentials = folder.repositories / f"{repository}.credentials"
+
+    def make(self, target: Path) -> Path:
+        """Clone into a folder, which may be empty.
+
+        A clone of this very repository is kept as it is; one of an earlier lab is replaced if nothing in it would be
+        lost. Raises UsageError when the target is something else, or holds work that was not pushed.
+        """
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            if self._owner(target) == self._identity and self._clones_here(target):
+                return target
+            self._discard(target)
+        try:
+            self._clone(target)
+        except BaseException:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+        self._remember(target)
+        return target
+
+    def _clone(self, target: Path) -> None:
+        parts = urlsplit(self._clone_url)
+        write_private(self._credentials, f"{parts.scheme}://lab:{quote(self._token)}@{quote(parts.netloc)}\n")
+        self._git("clone", "--quiet", f"--branch={self._branch}", self._clone_url, target)
+        for key, value in {"http.proxy": "", IDENTITY_KEY: self._identity}.items():
+            self._git("config", "--local", key, value, cwd=target)
+        # Helpers of the user's own config come first: an empty one makes git forget them.
+        for value in ("", f"store --file={shlex.quote(str(self._credentials))}"):
+            self._git("config", "--local", "--add", "credential.helper", value, cwd=target)
+
+    @property
+    def _identity(self) -> str:
+        """Tells this repository from that of an earlier lab of the same name."""
+        return hashlib.sha256(self._token.encode()).hexdigest()[:16]
+
+    def _owner(self, target: Path) -> str:
+        try:
+            return self._git("-C", target, "config", "--local", IDENTITY_KEY)
+        except CommandError:
+            return ""  # no clone of any lab
+
+    def _clones_here(self, target: Path) -> bool:
+        return self._git("-C", target, "remote", "get-url", "origin") == self._clone_url
+
+    def _discard(self, target: Path) -> None:
+        if not self._owner(target):
+            raise UsageError(f"{target} is there already", hint="choose another folder for the clone")
+        commits = self._git("-C", target, "log", "--oneline", "HEAD", "--branches", "--tags", "--not", "--remotes")
+        files = self._git("-C", target, "status", "--porcelain", "--ignored")
+        if commits or files or self._git("-C", target, "stash", "list"):
+            facts = ["it is a clone of an earlier lab, with work that was not pushed"]
+            raise UsageError(f"{target} is there already", facts=facts, hint="choose another folder, or move it away")
+        shutil.rmtree(target)
+
+    def _remember(self, target: Path) -> None:
+        clones = {*known_clones(self._folder, self._repository), str(target)}
+        write_private(_clones_file(self._folder, self._repository), "\n".join(sorted(clones)))
+
+
+def known_clones(folder: LabFolder, repository: str) -> tuple[str, ...]:
+    """The clones of a repository that fluxlab made and that still exist."""
+    file = _clones_file(folder, repository)
+    return tuple(line for line in file.read_text().splitlines() if Path(line).exists()) if file.exists() else ()
+
+
+def _clones_file(folder: LabFolder, repository: str) -> Path:
+    return folder.repositories / f"{repository}.clones"

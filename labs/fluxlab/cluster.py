@@ -1,0 +1,156 @@
+"""One cluster of a running lab, seen from outside: read its objects, and wait for what it says."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from .clusters.api import KubeApi
+from .clusters.kinds import Kinds
+from .clusters.objects import KubeObject
+from .clusters.resources import (
+    CONFIG_MAP,
+    DAEMON_SET,
+    DEPLOYMENT,
+    GIT_REPOSITORY,
+    HELM_RELEASE,
+    KUSTOMIZATION,
+    STATEFUL_SET,
+    Resource,
+)
+from .clusters.secret import set_secret
+from .clusters.workloads import Workload
+from .commands import run
+from .errors import UsageError
+from .flux.signals import Scene, Signal, expect, forbid, place_of
+from .logs import log_files
+from .moments import Commit, Moment
+from .state import LabFolder
+from .toolchain import find
+
+EXPECT_SECONDS = 30.0
+
+
+class Cluster:
+    """A handle on one cluster. Objects are named by kind and place: `cluster.get("HelmRelease", "demo/app")`."""
+
+    def __init__(self, folder: LabFolder, name: str, *, patience: Callable[[float], float] = lambda s: s) -> None:
+        """`patience` stretches what a test is ready to wait."""
+        self.name = name
+        self.kubeconfig: Path = folder.kubeconfig(name)
+        self._folder = folder
+        self._patience = patience
+
+    @cached_property
+    def api(self) -> KubeApi:
+        """The cluster's API, for its administrator."""
+        return KubeApi.from_kubeconfig(self.kubeconfig)
+
+    @cached_property
+    def _kinds(self) -> Kinds:
+        return Kinds(self.api)
+
+    def close(self) -> None:
+        """Close the connections to the API."""
+        if "api" in self.__dict__:
+            self.api.close()
+
+    # -- read ----------------------------------------------------------------------------------------------------
+
+    def get(self, kind: str, place: str) -> KubeObject:
+        """One object, such as `get("ConfigMap", "shop/settings")`.
+
+        Raises UsageError for a kind that is not served, and ApiError with status 404 when it is not there.
+        """
+        resource = self._kinds.find(kind)
+        return self._get(resource, place)
+
+    def find(self, kind: str, place: str) -> KubeObject | None:
+        """As `get`, or None when it is not there."""
+        resource = self._kinds.find(kind)
+        namespace, name = place_of(resource, place)
+        return self.api.find(resource, name, namespace=namespace or None)
+
+    def list(self, kind: str, *, namespace: str = "", labels: Mapping[str, str] | None = None) -> Sequence[KubeObject]:
+        """All objects of a kind, in one namespace or everywhere, that carry these labels.
+
+        Raises UsageError for labels that select everything: leave them out.
+        """
+        if labels is not None and not labels:
+            raise UsageError(f"no labels select every {kind}", hint="leave them out, if that is meant")
+        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else None
+        return self.api.list(self._kinds.find(kind), namespace=namespace or None, query=query)
+
+    def deployment(self, place: str) -> Workload:
+        """A Deployment at `NAMESPACE/NAME`. Raises ApiError with status 404 when it is not there."""
+        return Workload(self._get(DEPLOYMENT, place).raw)
+
+    def stateful_set(self, place: str) -> Workload:
+        """As `deployment`, a StatefulSet."""
+        return Workload(self._get(STATEFUL_SET, place).raw)
+
+    def daemon_set(self, place: str) -> Workload:
+        """As `deployment`, a DaemonSet."""
+        return Workload(self._get(DAEMON_SET, place).raw)
+
+    def config_map(self, place: str) -> KubeObject:
+        """As `deployment`, a ConfigMap."""
+        return self._get(CONFIG_MAP, place)
+
+    def git_repository(self, place: str = "flux-system/flux-system") -> KubeObject:
+        """As `deployment`, a GitRepository of Flux; by default the one that Flux was bootstrapped with."""
+        return self._get(GIT_REPOSITORY, place)
+
+    def kustomization(self, place: str = "flux-system/flux-system") -> KubeObject:
+        """As `deployment`, a Kustomization of Flux; by default the one that Flux was bootstrapped with."""
+        return self._get(KUSTOMIZATION, place)
+
+    def helm_release(self, place: str) -> KubeObject:
+        """As `deployment`, a HelmRelease of Flux."""
+        return self._get(HELM_RELEASE, place)
+
+    def _get(self, resource: Resource, place: str) -> KubeObject:
+        namespace, name = place_of(resource, place)
+        return self.api.get(resource, name, namespace=namespace or None)
+
+    def kubectl(self, *arguments: str) -> str:
+        """What the lab's kubectl prints, as administrator. Raises CommandError."""
+        return run([find().binary("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]).stdout
+
+    def flux(self, *arguments: str) -> str:
+        """What the flux command line prints, as administrator. Raises CommandError."""
+        return run([find().binary("flux"), f"--kubeconfig={self.kubeconfig}", *arguments]).stdout
+
+    # -- change --------------------------------------------------------------------------------------------------
+
+    def set_secret(self, place: str, key: str, value: str, *, create_namespace: bool = False) -> None:
+        """Set a key of the Secret at `NAMESPACE/NAME`, which is made if need be; its other keys stay.
+
+        Raises UsageError for what cannot be, or a namespace that is not there.
+        """
+        set_secret(self.api, place, key, value, create_namespace=create_namespace)
+
+    # -- what it says --------------------------------------------------------------------------------------------
+
+    def expect(self, signal: Signal, *, after: Commit | Moment, within_seconds: float = EXPECT_SECONDS) -> str:
+        """Wait until the cluster says something that it had not said before a commit was pushed; returns its words.
+
+        Raises ExpectationError with what came nearest after `within_seconds`.
+        """
+        return expect(signal, self._scene(after), within_seconds=self._patience(within_seconds))
+
+    def forbid(self, signal: Signal, *, after: Commit | Moment, for_seconds: float) -> None:
+        """Watch for `for_seconds` that the cluster does not say something after a commit was pushed.
+
+        Raises ExpectationError as soon as it does, and UsageError for what could not be seen in any case.
+        """
+        forbid(signal, self._scene(after), for_seconds=self._patience(for_seconds))
+
+    def _scene(self, after: Commit | Moment) -> Scene:
+        prefix = f"{self.name}/"
+        return Scene(
+            cluster=self.name,
+            api=self.api,
+            kinds=self._kinds,
+            logs={name: file for name, file in log_files(self._folder).items() if name.startswith(prefix)},
+            after=after.before if isinstance(after, Commit) else after,
+        )

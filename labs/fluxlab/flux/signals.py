@@ -1,0 +1,317 @@
+"""Signals: what a cluster says of a commit, told apart from what it said before.
+
+A signal is bound to its object's UID and to what happened after a moment: an event of an earlier commit, or of an
+object of the same name that is gone, is never taken for it. Rehearsals and tests expect some and forbid others.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Protocol
+
+from fluxlab.clusters.api import ApiError, KubeApi
+from fluxlab.clusters.kinds import Kinds
+from fluxlab.clusters.objects import Condition, KubeObject, dig, text_at
+from fluxlab.clusters.resources import EVENT, Resource
+from fluxlab.errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
+from fluxlab.logs import find_log
+from fluxlab.moments import Moment
+from fluxlab.timeline.loglines import read_log_lines
+from fluxlab.waiting import wait_until
+
+LOOK_SECONDS = 0.1
+QUOTED_CHARACTERS = 300
+
+
+class ExpectationError(FluxlabError):
+    """An expected signal that did not come, or a forbidden one that did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Where signals are looked for: one cluster, from a moment on."""
+
+    cluster: str
+    api: KubeApi
+    kinds: Kinds
+    logs: Mapping[str, Path]
+    """Log files by component."""
+    after: Moment
+
+    @property
+    def version(self) -> int:
+        """The cluster's resource version at the moment. Raises UnknownError when it did not tell then."""
+        try:
+            return self.after.versions[self.cluster]
+        except KeyError:
+            raise UnknownError(
+                f"what happened in {self.cluster} before this moment is not known",
+                facts=["its API did not answer when the commit was pushed"],
+            ) from None
+
+
+class Signal(Protocol):
+    """Something that a cluster may say."""
+
+    def check(self, scene: Scene) -> None:
+        """Raise UsageError when it could never be seen, or always would be."""
+
+    def seen(self, scene: Scene) -> str | None:
+        """What was said, if it was."""
+
+    def nearest(self, scene: Scene) -> str:
+        """What comes closest to it, for whoever waited in vain."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A Kubernetes Event about an object, by its reason, its type (Normal, Warning) or a part of its message."""
+
+    kind: str
+    place: str
+    reason: str = ""
+    message: str = ""
+    type: str = ""
+
+    def check(self, scene: Scene) -> None:
+        """Some part of the event must be told, and the kind must be served."""
+        if not (self.reason or self.message or self.type):
+            raise UsageError(f"{self}: say which event: its reason, message or type")
+        _about(self.kind, self.place, scene)
+
+    def seen(self, scene: Scene) -> str | None:
+        """The newest event that matches."""
+        matching = [event for event in self._events(scene) if self._matches(event)]
+        return _told(matching[-1]) if matching else None
+
+    def nearest(self, scene: Scene) -> str:
+        """All events about the object since the moment."""
+        events = self._events(scene)
+        return "\n".join(map(_told, events)) or f"no event about {self.kind} {self.place} since then"
+
+    def _events(self, scene: Scene) -> list[KubeObject]:
+        subject = _about(self.kind, self.place, scene)
+        uids = subject.uids()
+        namespace, query = subject.namespace or None, {"fieldSelector": f"involvedObject.name={subject.name}"}
+        found = [
+            event
+            for event in scene.api.list(EVENT, namespace=namespace, query=query)
+            if int(event.resource_version) > scene.version and text_at(event.raw, "involvedObject", "uid") in uids
+        ]
+        return sorted(found, key=lambda event: int(event.resource_version))
+
+    def _matches(self, event: KubeObject) -> bool:
+        return (
+            self.reason in {"", text_at(event.raw, "reason")}
+            and self.type in {"", text_at(event.raw, "type")}
+            and self.message in text_at(event.raw, "message")
+        )
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name} {value!r}" for name, value in self._parts().items() if value)
+        return f"an event about {self.kind} {self.place}{f' with {told}' if told else ''}"
+
+    def _parts(self) -> Mapping[str, str]:
+        return {"reason": self.reason, "type": self.type, "message": self.message}
+
+
+@dataclass(frozen=True)
+class ConditionIs:
+    """A condition of an object's current generation, in a status that was written after the moment."""
+
+    kind: str
+    place: str
+    type: str
+    status: str = "True"
+    reason: str = ""
+    message: str = ""
+
+    def check(self, scene: Scene) -> None:
+        """The condition must have a name, and its kind must be served."""
+        if not self.type:
+            raise UsageError(f"{self}: say which condition")
+        _about(self.kind, self.place, scene)
+
+    def seen(self, scene: Scene) -> str | None:
+        """The condition, once it is so."""
+        subject = _about(self.kind, self.place, scene)
+        now = subject.now()
+        condition = now.condition(self.type) if now else None
+        if now is None or condition is None or not self._matches(condition, now) or not _anew(now, subject.before()):
+            return None
+        return f"{now}: {condition}"
+
+    def nearest(self, scene: Scene) -> str:
+        """The object's conditions as they are."""
+        subject = _about(self.kind, self.place, scene)
+        now = subject.now()
+        if now is None:
+            return f"{self.kind} {self.place} is not there"
+        stale = "" if _anew(now, subject.before()) else "\nits status is as it was before"
+        return ("\n".join(map(str, now.conditions())) or f"{now} has no conditions") + stale
+
+    def _matches(self, condition: Condition, subject: KubeObject) -> bool:
+        # Kubernetes' own kinds do not say which generation a condition speaks of.
+        current = condition.observed_generation in {0, subject.generation}
+        return (
+            current
+            and condition.status == self.status
+            and self.reason in {"", condition.reason}
+            and self.message in condition.message
+        )
+
+    def __str__(self) -> str:
+        told = " ".join(filter(None, [self.reason, self.message]))
+        return f"{self.kind} {self.place}: {self.type}={self.status}{f' ({told})' if told else ''}"
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line in the log of a component (`kustomize-controller`) that matches a pattern, written after the moment."""
+
+    component: str
+    pattern: str
+
+    def check(self, scene: Scene) -> None:
+        """The pattern must be one and match not just anything, and the log must be there."""
+        try:
+            anything = re.compile(self.pattern).match("") is not None
+        except re.error as error:
+            raise UsageError(f"{self}: no regular expression", facts=[str(error)]) from None
+        if anything:
+            raise UsageError(f"{self}: the pattern matches every line")
+        find_log(scene.logs, self.component)
+
+    def seen(self, scene: Scene) -> str | None:
+        """The first line that matches."""
+        return next((line for line in self._lines(scene) if re.search(self.pattern, line)), None)
+
+    def nearest(self, scene: Scene) -> str:
+        """The last lines since the moment."""
+        last = [
+            line if len(line) < QUOTED_CHARACTERS else f"{line[:QUOTED_CHARACTERS]}..." for line in self._lines(scene)
+        ]
+        return "\n".join(last[-5:]) or f"{self.component} has written nothing since then"
+
+    def _lines(self, scene: Scene) -> list[str]:
+        name = find_log(scene.logs, self.component)
+        file = scene.logs[name]
+        places = (file.with_name(f"{file.name}.1"), file)
+        return [
+            line.raw
+            for place in places
+            for line in read_log_lines(place, part=name)
+            if _rounded(line.entry.time) >= _rounded(scene.after.time)
+        ]
+
+    def __str__(self) -> str:
+        return f"a line in the log of {self.component} that matches {self.pattern!r}"
+
+
+def expect(signal: Signal, scene: Scene, *, within_seconds: float) -> str:
+    """Wait for a signal; returns what was said.
+
+    Raises ExpectationError with what came nearest when it does not come in time, and UsageError for a signal that
+    could never be seen.
+    """
+    signal.check(scene)
+    try:
+        return wait_until(
+            lambda: signal.seen(scene),
+            what=str(signal),
+            timeout_seconds=within_seconds,
+            interval_seconds=LOOK_SECONDS,
+        )
+    except WaitTimeoutError:
+        what = f"{scene.cluster}: not within {within_seconds:g} s: {signal}"
+        raise ExpectationError(what, facts=[signal.nearest(scene)]) from None
+
+
+def forbid(signal: Signal, scene: Scene, *, for_seconds: float) -> None:
+    """Watch that a signal does not come, from the scene's moment until `for_seconds` from now.
+
+    Raises ExpectationError as soon as it does, and UsageError for one that could not: an object that is not there.
+    """
+    signal.check(scene)
+    kind, place = getattr(signal, "kind", ""), getattr(signal, "place", "")
+    if kind and not _about(kind, place, scene).known():
+        raise UsageError(f"{kind} {place} is not there: that nothing is said of it proves nothing")
+    try:
+        said = wait_until(
+            lambda: signal.seen(scene),
+            what=str(signal),
+            timeout_seconds=for_seconds,
+            interval_seconds=LOOK_SECONDS,
+        )
+    except WaitTimeoutError:
+        return
+    raise ExpectationError(f"{scene.cluster}: there is {signal}", facts=[said])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """The object that a signal is about, at the moment and now."""
+
+    scene: Scene
+    resource: Resource
+    namespace: str
+    name: str
+
+    def now(self) -> KubeObject | None:
+        return self.scene.api.find(self.resource, self.name, namespace=self.namespace or None)
+
+    def before(self) -> KubeObject | None:
+        """The object as it was at the moment: etcd still knows, unless that was more than five minutes ago."""
+        query = {
+            "fieldSelector": f"metadata.name={self.name}",
+            "resourceVersion": str(self.scene.version),
+            "resourceVersionMatch": "Exact",
+        }
+        try:
+            found = self.scene.api.list(self.resource, namespace=self.namespace or None, query=query)
+        except ApiError as error:
+            if error.status in {HTTPStatus.GONE, HTTPStatus.NOT_FOUND}:
+                facts = ["the API server forgets what is older than five minutes"]
+                raise UnknownError(f"how {self.name} was at that moment is not known any more", facts=facts) from None
+            raise
+        return found[0] if found else None
+
+    def known(self) -> bool:
+        return bool(self.uids())
+
+    def uids(self) -> set[str]:
+        return {text_at(found.raw, "metadata", "uid") for found in (self.before(), self.now()) if found}
+
+
+def _about(kind: str, place: str, scene: Scene) -> _Subject:
+    """Raises UsageError for a kind that is not served, and a place that is none."""
+    resource = scene.kinds.find(kind)
+    namespace, name = place_of(resource, place)
+    return _Subject(scene=scene, resource=resource, namespace=namespace, name=name)
+
+
+def place_of(resource: Resource, place: str) -> tuple[str, str]:
+    """Namespace and name from `NAMESPACE/NAME`, or from `NAME` for what is in no namespace. Raises UsageError."""
+    namespace, _, name = place.rpartition("/")
+    if not name or bool(namespace) != resource.namespaced:
+        wanted = "NAMESPACE/NAME" if resource.namespaced else "NAME"
+        raise UsageError(f"{place!r} names no {resource.kind}", facts=[f"it has to be {wanted}"])
+    return namespace, name
+
+
+def _anew(now: KubeObject, before: KubeObject | None) -> bool:
+    """Whether its status was written after the moment, or it was made then."""
+    if before is None or text_at(before.raw, "metadata", "uid") != text_at(now.raw, "metadata", "uid"):
+        return True
+    return dig(now.raw, "status") != dig(before.raw, "status")
+
+
+def _rounded(time: datetime) -> datetime:
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)  # logs have milliseconds
+
+
+def _told(event: KubeObject) -> str:
+    return f"{text_at(event.raw, 'type')} {text_at(event.raw, 'reason')}: {text_at(event.raw, 'message')}"

@@ -1,0 +1,194 @@
+"""Labs that are ready before somebody asks for them, and that end after nobody waits for it any more."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from .errors import FluxlabError
+from .lab import Lab
+from .spec import LabSpec
+
+LAB_BYTES = 1_200_000_000
+"""What a lab takes, with the demo in it (docs/performance.md)."""
+KEPT_FREE_BYTES = 1_500_000_000
+CORES_PER_SPARE = 2
+MOST_ENDINGS = 3
+"""Labs that end at the same time before whoever gives back another one has to wait."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabRequest:
+    """What a lab should be like. Its name is the pool's to choose."""
+
+    spec: LabSpec
+    base: Path = Path()
+    """What paths in the spec are relative to."""
+    snapshot: Path | None = None
+    """The lab begins as this one was; of the spec only the name counts then."""
+
+    def same(self, other: "LabRequest") -> bool:
+        """Whether a lab for one serves the other."""
+        return self.essence == other.essence
+
+    @property
+    def essence(self) -> tuple[LabSpec, Path, Path | None]:
+        """All but the name."""
+        return self.spec.model_copy(update={"name": LabSpec().name}), self.base.absolute(), self.snapshot
+
+
+def default_spares(*, workers: int = 1) -> int:
+    """How many labs to have ready in all: what cores and free memory allow, when so many others run as well."""
+    free = psutil.virtual_memory().available - KEPT_FREE_BYTES - workers * LAB_BYTES
+    return max(0, min(max(1, (os.cpu_count() or 1) // CORES_PER_SPARE), int(free // LAB_BYTES)))
+
+
+class Pool:
+    """Starts labs on request and ahead of it. All of them end when this process does, whatever ends it."""
+
+    def __init__(self, *, prefix: str, spares: int, timeout_factor: float = 1.0) -> None:
+        """Labs are named by `prefix` and a number; at most `spares` are ready or starting before they are asked for."""
+        self._prefix = prefix
+        self._most = spares
+        self._timeout_factor = timeout_factor
+        self._number = 0
+        self._spares: list[_Spare] = []
+        self._endings: list[_Background] = []
+        self._ending = threading.BoundedSemaphore(MOST_ENDINGS)
+        self.troubles: list[str] = []
+        """What went wrong in the background: a lab that could not be ended."""
+
+    def prepare(self, *requests: LabRequest) -> None:
+        """Have spares for what will be asked for next, in this order; others end where there are too many."""
+        wanted = list(requests[: self._most])
+        kept: list[_Spare] = []
+        for spare in self._spares:
+            match = next((request for request in wanted if request.same(spare.request)), None)
+            if match:
+                wanted.remove(match)
+                kept.append(spare)
+        for spare in [spare for spare in self._spares if spare not in kept]:
+            if len(kept) + len(wanted) < self._most:
+                kept.append(spare)
+            else:
+                self._give_up(spare)
+        if psutil.virtual_memory().available < KEPT_FREE_BYTES + LAB_BYTES:
+            wanted = []
+        self._spares = [*kept, *(_Spare(request, self._starting(request)) for request in wanted)]
+
+    def take(self, request: LabRequest) -> Lab:
+        """A lab that nobody has used, with its scenarios arrived. Raises what `Lab.up` and `Lab.converge` raise."""
+        for spare in self._spares:
+            if spare.request.same(request):
+                self._spares.remove(spare)
+                if lab := self._sound(spare):
+                    return lab
+                break
+        return self._start(request, self._next_name())
+
+    def give_back(self, lab: Lab) -> None:
+        """End a lab in the background."""
+        self._ending.acquire()
+
+        def end() -> None:
+            try:
+                lab.down()
+            except Exception as error:  # noqa: BLE001 # told by `close`: nobody waits here
+                self.troubles.append(f"lab {lab.name} was not ended: {error}")
+            finally:
+                self._ending.release()
+
+        self._endings = [ending for ending in self._endings if ending.running]
+        self._endings.append(_Background(end, name=f"end {lab.name}"))
+
+    def close(self) -> None:
+        """End all spares, and wait until everything that was given back has ended."""
+        for spare in self._spares:
+            self._give_up(spare)
+        self._spares.clear()
+        for ending in self._endings:
+            ending.join()
+
+    # -- in the background ---------------------------------------------------------------------------------------
+
+    def _next_name(self) -> str:
+        self._number += 1
+        return f"{self._prefix}-{self._number}"
+
+    def _starting(self, request: LabRequest) -> "Future[Lab]":
+        name = self._next_name()
+        started: Future[Lab] = Future()
+
+        def start() -> None:
+            try:
+                started.set_result(self._start(request, name))
+            except BaseException as error:  # noqa: BLE001 # whoever takes it is told by a start of their own
+                log.info("spare %s: %s", name, error)
+                started.set_exception(error)
+
+        _Background(start, name=f"start {name}")
+        return started
+
+    def _start(self, request: LabRequest, name: str) -> Lab:
+        if request.snapshot:
+            lab = Lab.restore(request.snapshot, name=name, lifeline=True)
+        else:
+            spec = request.spec.model_copy(update={"name": name})
+            lab = Lab.up(spec, base=request.base, lifeline=True)
+        lab.timeout_factor = self._timeout_factor
+        if request.spec.scenarios and not request.snapshot:
+            try:
+                lab.converge(until_asked=True)
+            except BaseException:
+                lab.down()
+                raise
+        return lab
+
+    def _sound(self, spare: "_Spare") -> Lab | None:
+        """The spare, unless it did not start or died while it waited."""
+        try:
+            lab = spare.started.result()
+        except FluxlabError:
+            return None
+        if lab.status().well:
+            return lab
+        self.give_back(lab)
+        return None
+
+    def _give_up(self, spare: "_Spare") -> None:
+        def end() -> None:
+            try:
+                lab = spare.started.result()
+            except FluxlabError:
+                return  # it left nothing
+            lab.down()
+
+        self._endings.append(_Background(end, name="end a spare"))
+
+
+@dataclass(frozen=True)
+class _Spare:
+    request: LabRequest
+    started: "Future[Lab]"
+
+
+class _Background:
+    """A thread that does not keep the process from ending: the lifelines see to the labs."""
+
+    def __init__(self, act: Callable[[], None], *, name: str) -> None:
+        self._thread = threading.Thread(target=act, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def join(self) -> None:
+        self._thread.join()

@@ -1,0 +1,151 @@
+"""A private clone in which changes are prepared file by file, committed and pushed."""
+
+import shutil
+import tempfile
+import weakref
+from datetime import datetime
+from pathlib import Path
+
+from .errors import FluxlabError, UsageError
+from .git_client import GitClient
+
+
+class WorkingCopy:
+    """A clone of one branch. It begins each change at what the server has then; it goes with this object."""
+
+    def __init__(self, git: GitClient, *, clone_url: str, branch: str, scratch: Path) -> None:
+        """Cloned into a new folder below `scratch`."""
+        self._git_client = git
+        self._branch = branch
+        folder = Path(tempfile.mkdtemp(prefix="working-copy-", dir=scratch))
+        self._tree = folder / "tree"
+        self._finalizer = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._git_client("clone", "--quiet", f"--branch={branch}", clone_url, self._tree)
+        self._changing = False
+
+    def _git(self, *words: str) -> str:
+        return self._git_client(*words, cwd=self._tree)
+
+    def close(self) -> None:
+        """Remove the clone, and changes that were not committed with it."""
+        self._finalizer()
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start from what the server has now, unless a change is being prepared already."""
+        if not self._changing:
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Be as the branch is on the server. Changes that were not committed are lost."""
+        self._git("fetch", "--quiet", "--force", "--tags", "--prune", "origin", "+refs/heads/*:refs/remotes/origin/*")
+        self._git("reset", "--quiet", "--hard", f"refs/remotes/origin/{self._branch}")
+        self._git("clean", "--quiet", "-dffx")
+        self._changing = False
+
+    def read(self, name: str) -> str:
+        """The text of a file. Raises UsageError when there is no such file."""
+        target = self._existing(name)
+        if not target.is_file():
+            raise UsageError(f"{name} is a folder")
+        return target.read_text()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file."""
+        target = self._place(name)
+        if target.is_dir():
+            raise UsageError(f"{name} is a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        self._changing = True
+
+    def delete(self, name: str) -> None:
+        """Remove a file, or a folder with all in it."""
+        target = self._existing(name)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        else:
+            target.unlink()
+        self._changing = True
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a file or folder. Raises UsageError when something is at the new place."""
+        found, place = self._existing(source), self._place(target)
+        if place.exists():
+            raise UsageError(f"{target} is there already", hint="delete it first")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        found.rename(place)
+        self._changing = True
+
+    def _place(self, name: str) -> Path:
+        """The file of that name. Raises UsageError for a place outside of the repository, or git's own."""
+        parts = name.split("/")
+        if any(part in {"", ".", "..", ".git"} for part in parts):
+            raise UsageError(f"{name!r} is no path in a repository", hint="such as clusters/staging/app.yaml")
+        target = self._tree / name
+        if not target.resolve().is_relative_to(self._tree.resolve()):
+            raise UsageError(f"{name!r} leads out of the repository")
+        return target
+
+    def _existing(self, name: str) -> Path:
+        """As `_place`, for a file or folder that is there. Raises UsageError that names its neighbours."""
+        target = self._place(name)
+        if not target.exists():
+            beside = sorted(path.name for path in target.parent.glob("*")) if target.parent.is_dir() else []
+            raise UsageError(
+                f"{name}: there is no such file in the repository",
+                facts=[f"beside it: {', '.join(beside) or 'nothing'}"],
+            )
+        return target
+
+    # -- commits -------------------------------------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Whether there is something to commit."""
+        self._git("add", "--all")
+        return bool(self._git("status", "--porcelain"))
+
+    def commit(self, message: str, *, author: str = "", date: datetime | None = None) -> None:
+        """Commit what was prepared. `author` is `Ada <ada@example.org>`. Raises UsageError when nothing was."""
+        if not self.changed():
+            raise UsageError("there is nothing to commit", facts=["no file differs from the branch"])
+        words = ["commit", "--quiet", f"--message={message}"]
+        environment = {}
+        if author:
+            words.append(f"--author={author}")
+        if date:
+            environment = {"GIT_AUTHOR_DATE": date.isoformat(), "GIT_COMMITTER_DATE": date.isoformat()}
+        self._git_client(*words, cwd=self._tree, environment=environment)
+        self._changing = False
+
+    def revert(self, commit: str, message: str) -> None:
+        """Commit the opposite of a commit. Raises CommandError when later commits changed the same lines."""
+        try:
+            self._git("revert", "--no-commit", "--no-edit", commit)
+            self.commit(message)
+        except FluxlabError:
+            self.catch_up()
+            raise
+
+    def merge(self, commit: str, message: str) -> None:
+        """Commit a merge of another commit. Raises CommandError when the two changed the same lines."""
+        try:
+            self.catch_up()
+            self._git("merge", "--quiet", "--no-ff", f"--message={message}", commit)
+        except FluxlabError:
+            self.catch_up()
+            raise
+
+    def push(self) -> str:
+        """Push the branch; returns its commit. Raises CommandError when the server or somebody's push is against it."""
+        self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{self._branch}")
+        return self.head()
+
+    def head(self) -> str:
+        """The commit that it is at."""
+        return self._git("rev-parse", "HEAD")
+
+    def point(self, reference: str, commit: str, *, force: bool = False) -> None:
+        """Have a reference on the server (`refs/tags/v1`) point at a commit."""
+        self._git("push", "--quiet", *(["--force"] if force else []), "origin", f"{commit}:{reference}")
