@@ -1,6 +1,8 @@
 """A handle on a running lab: it finds the parts and puts them together, and does nothing itself."""
 
+import math
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -34,6 +36,8 @@ from .toolchain import find
 from .waiting import wait_until
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
+ASK_GIT_SECONDS = 1.0
+"""How often git is asked what else was pushed while a commit is waited for: each time costs two processes."""
 T = TypeVar("T")
 
 
@@ -309,8 +313,13 @@ class Lab:
         wanted = repository.resolve(str(commit)) if commit else repository.head()
         text = cache(partial(repository.text, wanted))
 
+        accepted: frozenset[str] = frozenset()
+        asked_at = -math.inf
+
         def look_again() -> Sequence[Convergence]:
-            accepted = repository.since(wanted)
+            nonlocal accepted, asked_at
+            if time.monotonic() - asked_at > ASK_GIT_SECONDS:
+                accepted, asked_at = repository.since(wanted), time.monotonic()
             if not accepted:
                 raise FluxlabError(
                     f"commit {wanted[:10]} is not on branch {repository.branch} (any more)",

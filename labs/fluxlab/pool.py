@@ -17,7 +17,6 @@ from .spec import LabSpec
 LAB_BYTES = 1_200_000_000
 """What a lab takes, with the demo in it (docs/performance.md)."""
 KEPT_FREE_BYTES = 1_500_000_000
-CORES_PER_SPARE = 2
 MOST_ENDINGS = 3
 """Labs that end at the same time before whoever gives back another one has to wait."""
 
@@ -45,9 +44,10 @@ class LabRequest:
 
 
 def default_spares(*, workers: int = 1) -> int:
-    """How many labs to have ready in all: what cores and free memory allow, when so many others run as well."""
+    """How many labs to have ready in all: what free memory allows, and the cores that so many workers leave."""
+    cores = os.cpu_count() or 1
     free = psutil.virtual_memory().available - KEPT_FREE_BYTES - workers * LAB_BYTES
-    return max(0, min(max(1, (os.cpu_count() or 1) // CORES_PER_SPARE), int(free // LAB_BYTES)))
+    return max(0, min(max(1, cores // 2), cores - workers, int(free // LAB_BYTES)))
 
 
 class Pool:

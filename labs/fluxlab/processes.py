@@ -197,9 +197,15 @@ class ManagedProcess:
 class ProcessGroup:
     """The processes of a lab by name: the one process supervisor. Start from the main thread; look from any."""
 
-    def __init__(self, *, changed: Callable[[ManagedProcess], None]) -> None:
-        """`changed` is called with the process after each start and each end, from whichever thread saw it."""
+    def __init__(
+        self, *, changed: Callable[[ManagedProcess], None], environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`changed` is called with the process after each start and each end, from whichever thread saw it.
+
+        `environment` is what each process has besides its own.
+        """
         self._changed = changed
+        self._environment = environment or {}
         self._processes: dict[str, ManagedProcess] = {}
 
     def start(
@@ -215,7 +221,8 @@ class ProcessGroup:
         before = self._processes.get(name)
         if before and before.running:
             raise ValueError(f"{name} runs already")
-        process = ManagedProcess(name, argv, log=log, environment=environment, cwd=cwd, on_exit=self._changed)
+        given = {**(os.environ if environment is None else environment), **self._environment}
+        process = ManagedProcess(name, argv, log=log, environment=given, cwd=cwd, on_exit=self._changed)
         self._processes[name] = process
         self._changed(process)
         return process

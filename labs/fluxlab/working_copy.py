@@ -21,6 +21,7 @@ class WorkingCopy:
         self._tree = folder / "tree"
         self._finalizer = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._git_client("clone", "--quiet", f"--branch={branch}", clone_url, self._tree)
+        self._fresh = True
         self._changing = False
 
     def _git(self, *words: str) -> str:
@@ -34,8 +35,9 @@ class WorkingCopy:
 
     def begin(self) -> None:
         """Start from what the server has now, unless a change is being prepared already."""
-        if not self._changing:
+        if not self._changing and not self._fresh:
             self.catch_up()
+        self._fresh = False
 
     def catch_up(self) -> None:
         """Be as the branch is on the server. Changes that were not committed are lost."""

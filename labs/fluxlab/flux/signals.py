@@ -23,7 +23,7 @@ from fluxlab.timeline.loglines import read_log_lines
 from fluxlab.waiting import wait_until
 
 LOOK_SECONDS = 0.1
-QUOTED_CHARACTERS = 300
+QUOTED_LINES, QUOTED_CHARACTERS = 5, 300
 
 
 class ExpectationError(FluxlabError):
@@ -191,10 +191,8 @@ class LogLine:
 
     def nearest(self, scene: Scene) -> str:
         """The last lines since the moment."""
-        last = [
-            line if len(line) < QUOTED_CHARACTERS else f"{line[:QUOTED_CHARACTERS]}..." for line in self._lines(scene)
-        ]
-        return "\n".join(last[-5:]) or f"{self.component} has written nothing since then"
+        last = [line[:QUOTED_CHARACTERS] for line in self._lines(scene)[-QUOTED_LINES:]]
+        return "\n".join(last) or f"{self.component} has written nothing since then"
 
     def _lines(self, scene: Scene) -> list[str]:
         name = find_log(scene.logs, self.component)

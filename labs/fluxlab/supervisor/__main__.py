@@ -28,7 +28,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("urllib3", "httpx", "httpcore", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    supervisor = Supervisor(folder, LabSpec.model_validate_json(folder.spec.read_text()))
+    spec = LabSpec.model_validate_json(folder.spec.read_text())
+    supervisor = Supervisor(folder, spec, brief=order.brief)
     code = supervisor.run(begun=lambda: starter.watch(sys.stdin.fileno(), supervisor.orphan))
     if supervisor.orphaned and order.remove_orphaned:
         _remove(folder)

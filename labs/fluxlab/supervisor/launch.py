@@ -160,7 +160,7 @@ def _start(
         with unbroken():
             if not folder.spec.exists():  # its time is that of the lab's beginning
                 write_private(folder.spec, spec.model_dump_json())
-            starter = _spawn(folder, remove_orphaned=not keep)
+            starter = _spawn(folder, remove_orphaned=not keep, brief=hold)
         _await_ready(folder, progress, serving=serving, running=lambda: starter.process.poll() is None)
         if not hold:
             starter.let_go()
@@ -180,12 +180,12 @@ def _is_full(folder: LabFolder) -> bool:
     return folder.root.exists() and shutil.disk_usage(folder.root).free < FULL_BYTES
 
 
-def _spawn(folder: LabFolder, *, remove_orphaned: bool) -> Starter:
+def _spawn(folder: LabFolder, *, remove_orphaned: bool, brief: bool) -> Starter:
     """Order a supervisor only when its record is on disk: none is at work that a later call cannot find."""
     starter = start()
     _ours[folder.root] = starter
     folder.write_record(Record(phase=Phase.STARTING, supervisor=Identity.of(starter.process.pid)))
-    starter.order(Order(folder=folder.root, remove_orphaned=remove_orphaned))
+    starter.order(Order(folder=folder.root, remove_orphaned=remove_orphaned, brief=brief))
     return starter
 
 

@@ -26,6 +26,8 @@ class Order:
     """The lab's folder."""
     remove_orphaned: bool
     """Whether the folder goes, too, when the starter ends without having let go of the lab."""
+    brief: bool
+    """Whether the lab is not expected to live long: its programs then spare the processor rather than memory."""
 
 
 class Starter:
@@ -50,7 +52,7 @@ class Starter:
 
     def order(self, order: Order) -> None:
         """Tell it which lab to own; it begins at once. Raises FluxlabError when it has ended already."""
-        words = {"folder": str(order.folder), "remove_orphaned": order.remove_orphaned}
+        words = {"folder": str(order.folder), "remove_orphaned": order.remove_orphaned, "brief": order.brief}
         try:
             os.write(self._pipe, json.dumps(words).encode() + b"\n")
         except BrokenPipeError:
@@ -113,7 +115,7 @@ def await_order(pipe: int) -> Order | None:
             return None
         line += byte
     words = json.loads(line)
-    return Order(folder=Path(words["folder"]), remove_orphaned=words["remove_orphaned"])
+    return Order(folder=Path(words["folder"]), remove_orphaned=words["remove_orphaned"], brief=words["brief"])
 
 
 def watch(pipe: int, orphaned: Callable[[], None]) -> None:

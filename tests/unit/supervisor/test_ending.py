@@ -88,7 +88,7 @@ def pipe() -> Iterator[tuple[int, int]]:
             continue  # the test closed it
 
 
-ORDER = b'{"folder": "/labs/one", "remove_orphaned": true}\n'
+ORDER = b'{"folder": "/labs/one", "remove_orphaned": true, "brief": true}\n'
 
 
 @pytest.mark.parametrize("said", [b"", ORDER[:20], ORDER[:-1]])
@@ -100,7 +100,7 @@ def test_a_supervisor_does_not_begin_without_a_whole_order(pipe: tuple[int, int]
 
 def test_what_follows_the_order_is_left_in_the_pipe(pipe: tuple[int, int]) -> None:
     os.write(pipe[1], ORDER + FREE)
-    assert await_order(pipe[0]) == Order(folder=Path("/labs/one"), remove_orphaned=True)
+    assert await_order(pipe[0]) == Order(folder=Path("/labs/one"), remove_orphaned=True, brief=True)
     assert os.read(pipe[0], 9) == FREE
 
 
@@ -124,7 +124,7 @@ def test_a_supervisor_that_is_gone_before_its_order_is_told_of() -> None:
     starter.process.kill()
     starter.process.wait()
     with pytest.raises(FluxlabError, match="the supervisor of lab one ended before it began"):
-        starter.order(Order(folder=Path("/labs/one"), remove_orphaned=True))
+        starter.order(Order(folder=Path("/labs/one"), remove_orphaned=True, brief=False))
     starter.close()
 
 
