@@ -112,9 +112,12 @@ class Cluster:
         namespace, name = place_of(resource, place)
         return self.api.get(resource, name, namespace=namespace or None)
 
-    def kubectl(self, *arguments: str) -> str:
-        """What the lab's kubectl prints, as administrator. Raises CommandError."""
-        return run([find().binary("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]).stdout
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """What the lab's kubectl prints, as administrator: `kubectl("apply", "-f", "-", stdin=text)`.
+
+        Raises CommandError.
+        """
+        return run([find().binary("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments], stdin=stdin).stdout
 
     def flux(self, *arguments: str) -> str:
         """What the flux command line prints, as administrator. Raises CommandError."""
