@@ -1,0 +1,370 @@
+"""The pytest plugin as its users run it: pytest in a child process, with real labs."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import platformdirs
+import pytest
+from tests.integration.conftest import CommandLine
+from tests.integration.traces import leftovers, processes
+
+pytestmark = pytest.mark.integration
+
+Eventually = Callable[..., object]
+CACHE = os.environ.get("FLUXLAB_CACHE_DIR") or str(platformdirs.user_cache_path("fluxlab"))
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A folder with tests, and pytest in a child process."""
+
+    folder: Path
+    fluxlab: CommandLine
+
+    def write(self, text: str, *, name: str = "test_suite.py") -> None:
+        (self.folder / name).write_text(dedent(text))
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-v", *options]
+        environment = {name: value for name, value in self.fluxlab.environment.items() if "XDIST" not in name}
+        return subprocess.Popen(
+            words,
+            cwd=self.folder,
+            env={**environment, "FLUXLAB_CACHE_DIR": CACHE},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *options: str) -> "Result":
+        process = self.start(*options)
+        said, _ = process.communicate(timeout=300)
+        return Result(text=said, code=process.returncode)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What pytest said."""
+
+    text: str
+    code: int
+
+    def outcome(self, test: str) -> set[str]:
+        """PASSED, FAILED or ERROR of a test."""
+        return set(re.findall(rf"::{re.escape(test)} (PASSED|FAILED|ERROR)", self.text))
+
+    def outcomes(self) -> dict[str, int]:
+        last = self.text.strip().splitlines()[-1]
+        return {name: int(count) for count, name in re.findall(r"(\d+) (passed|failed|errors?)", last)}
+
+
+@pytest.fixture
+def suite(fluxlab: CommandLine) -> Suite:
+    folder = fluxlab.folder / "suite"
+    folder.mkdir()
+    return Suite(folder=folder, fluxlab=fluxlab)
+
+
+PROBE = """
+    import json, os, signal, subprocess, sys, pathlib
+    import pytest
+    from fluxlab.errors import FluxlabError
+
+    PATH = "clusters/flux-playground/probe.yaml"
+
+    def probe(value):
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe", "namespace": "default"},
+                "data": {"value": value}}
+
+    def pid(lab, component):
+        status = json.loads(subprocess.run(
+            [sys.executable, "-m", "fluxlab", "status", "--lab", lab.name, "-o", "json"],
+            capture_output=True, text=True).stdout)
+        return next(part["pid"] for part in status["clusters"][0]["components"] if part["name"].endswith(component))
+"""
+
+
+def test_every_test_has_a_cluster_of_its_own_that_nobody_touched(suite: Suite) -> None:
+    suite.write(
+        PROBE
+        + """
+    def touched(lab):
+        assert "probe" not in lab.cluster.kubectl("get", "configmaps", "-A")
+        lab.repository.write(PATH, probe("x"))
+        lab.converge(lab.repository.commit("Touch it (#42)"))
+        assert "probe" in lab.cluster.kubectl("get", "configmaps", "-n", "default")
+        authority = lab.cluster.kubectl("config", "view", "--raw", "-o", "jsonpath={.clusters[0].cluster.*}")
+        with open("seen.jsonl", "a") as file:
+            print(json.dumps([lab.name, authority]), file=file)
+
+    def test_one(lab): touched(lab)
+    def test_two(lab): touched(lab)
+    def test_no_lab(): pass
+
+    @pytest.mark.fluxlab(nodes=3)
+    def test_nodes(lab):
+        assert len(lab.cluster.kubectl("get", "nodes", "-o", "name").split()) == 3
+        touched(lab)
+
+    def test_shared(module_lab): touched(module_lab)
+
+    def test_shared_with_what_is_left(module_lab, request):
+        assert "probe" in module_lab.cluster.kubectl("get", "configmaps", "-n", "default")
+        assert module_lab.cluster.config_map("default/probe").name == "probe"
+
+    @pytest.mark.fluxlab(node=3)
+    def test_wrong_marker(lab): pass
+    """
+    )
+    result = suite.run("--junitxml=junit.xml")
+    assert result.outcomes() == {"passed": 6, "error": 1}
+    assert "test_suite.py::test_wrong_marker: @pytest.mark.fluxlab: unknown argument 'node'" in result.text
+    seen = [json.loads(line) for line in (suite.folder / "seen.jsonl").read_text().splitlines()]
+    assert len(seen) == 4
+    assert len({name for name, _ in seen}) == 4
+    assert len({authority for _, authority in seen}) == 4
+    assert leftovers(suite.fluxlab) == []
+
+
+def test_a_failure_brings_its_evidence_without_secrets(suite: Suite) -> None:
+    canary = "c4nary-of-the-failing-test"
+    suite.write(
+        PROBE
+        + f'''
+    def test_fails(lab):
+        lab.cluster.set_secret("default/token", "TOKEN", "{canary}")
+        lab.repository.write(PATH, "kind: [ # {canary}")
+        lab.converge(lab.repository.commit("Break it (#7)"))
+    '''
+    )
+    result = suite.run("--fluxlab-artifacts=evidence", "--junitxml=junit.xml")
+    assert result.outcomes() == {"failed": 1}
+    section = result.text.partition("- fluxlab: lab pytest-")[2]
+    assert section.splitlines()[1].startswith("Kustomization flux-system/flux-system: BuildFailed")
+    [folder] = (suite.folder / "evidence" / "test_suite.py-test_fails").iterdir()
+    files = {path.name: path.read_text() for path in folder.iterdir()}
+    assert set(files) == {"audit.txt", "conditions.txt", "git.txt", "logs.txt", "summary.txt", "timeline.txt"}
+    assert "Ready=False BuildFailed" in files["conditions.txt"]
+    assert "Break it (#7)" in files["git.txt"]
+    assert "Break it (#7)" in files["timeline.txt"]
+    assert "Reconciliation failed" in files["logs.txt"]
+    assert f"evidence: {folder}" in section
+    assert canary not in "".join(files.values())
+    assert all(path.stat().st_mode & 0o77 == 0 for path in folder.iterdir())
+    told = dict(re.findall(r'<property name="(\w+)" value="([^"]*)"', (suite.folder / "junit.xml").read_text()))
+    assert told["fluxlab_lab"] == folder.name
+    assert told["fluxlab_artifacts"] == str(folder)
+    assert "BuildFailed" in told["fluxlab_pending"]
+    assert leftovers(suite.fluxlab) == []
+
+
+def test_a_lab_is_kept_for_a_look_only_if_its_test_failed(suite: Suite) -> None:
+    suite.write(
+        """
+        def test_passes(lab): pass
+        def test_fails(lab): assert lab.name == "nobody"
+        """
+    )
+    result = suite.run("--fluxlab-keep-on-failure")
+    assert result.outcomes() == {"passed": 1, "failed": 1}
+    [name] = [path.name for path in (suite.fluxlab.state / "labs").iterdir()]
+    told = result.text.partition("labs that were left up")[2]
+    assert f"{name}, of test_suite.py::test_fails" in told
+    commands = [line.partition("#")[0].split()[1:] for line in told.splitlines() if line.startswith("  fluxlab ")]
+    assert len(commands) == 5
+    for command in commands:
+        suite.fluxlab.ok(*command)
+    assert leftovers(suite.fluxlab) == []
+
+
+def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(suite: Suite) -> None:
+    suite.write(
+        PROBE
+        + """
+    def kill(lab):
+        number = pid(lab, "kube-scheduler")
+        os.kill(number, signal.SIGKILL)
+        lab.wait_until(lambda: not lab.status().well, what="the death is noticed")
+
+    def test_kills_its_own(lab): kill(lab)
+
+    def test_has_another(lab):
+        lab.cluster.kubectl("create", "deployment", "web", "--image=x")
+        lab.cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+
+    def test_kills_the_shared(module_lab): kill(module_lab)
+
+    def test_has_the_shared_repaired(module_lab):
+        module_lab.cluster.kubectl("create", "deployment", "web", "--image=x")
+        module_lab.cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+
+    def test_ends_it_by_itself(lab):
+        lab.down()
+
+    @pytest.fixture
+    def broken(lab):
+        yield
+        raise RuntimeError("a fixture of the user's")
+
+    def test_with_a_fixture_that_raises(broken): pass
+    """
+    )
+    result = suite.run()
+    for test in ("test_kills_its_own", "test_kills_the_shared"):
+        assert result.outcome(test) == {"PASSED", "ERROR"}
+    for test in ("test_has_another", "test_has_the_shared_repaired", "test_ends_it_by_itself"):
+        assert result.outcome(test) == {"PASSED"}
+    assert result.outcome("test_with_a_fixture_that_raises") == {"PASSED", "ERROR"}
+    assert result.text.count("LabDiedError: lab pytest-") >= 2
+    assert "flux-playground/kube-scheduler died: killed by SIGKILL" in result.text
+    assert leftovers(suite.fluxlab) == []
+
+
+def test_a_state_is_prepared_once_for_all_workers(suite: Suite) -> None:
+    suite.write(
+        PROBE
+        + """
+    @pytest.fixture(scope="session")
+    def fluxlab_snapshot(fluxlab_make_snapshot):
+        def prepare(lab):
+            pathlib.Path(f"prepared-{os.getpid()}").touch()
+            lab.repository.write(PATH, probe("from the snapshot"))
+            lab.converge(lab.repository.commit("Prepare it"))
+        return fluxlab_make_snapshot("probe", prepare)
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_begins_with_it(lab, number):
+        lab.converge()
+        assert lab.cluster.config_map("default/probe").raw["data"]["value"] == "from the snapshot"
+        lab.repository.write(PATH, probe("changed"))
+        lab.converge(lab.repository.commit("Change it"))
+    """
+    )
+    result = suite.run("-n", "2")
+    assert result.outcomes() == {"passed": 3}
+    assert len(list(suite.folder.glob("prepared-*"))) == 1
+    assert not list((suite.fluxlab.state / "pytest").iterdir())
+    (suite.fluxlab.state / "pytest").rmdir()
+    assert leftovers(suite.fluxlab) == []
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_nothing_is_left_when_pytest_is_killed(suite: Suite, eventually: Eventually, options: tuple[str, ...]) -> None:
+    suite.write(
+        """
+        import pathlib, threading
+
+        def test_waits(lab):
+            pathlib.Path("waits").touch()
+            threading.Event().wait()
+        """
+    )
+    process = suite.start(*options)
+    eventually((suite.folder / "waits").exists, within=90, what="the test runs")
+    assert processes(suite.fluxlab)
+    process.kill()
+    process.communicate()
+    eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
+
+
+def test_ctrl_c_ends_a_run_and_all_its_labs(suite: Suite, eventually: Eventually) -> None:
+    suite.write(
+        """
+        import pathlib, threading
+
+        def test_waits(lab):
+            pathlib.Path("waits").touch()
+            threading.Event().wait()
+
+        def test_never(lab): raise AssertionError
+        """
+    )
+    process = suite.start()
+    eventually((suite.folder / "waits").exists, within=90, what="the test runs")
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert "KeyboardInterrupt" in said
+    assert leftovers(suite.fluxlab) == []
+
+
+PLANTED = {
+    "test_a_commit_that_never_arrives": "commit [0-9a-f]{10} has not arrived within 2 s",
+    "test_an_event_that_never_fires": "not within 1 s: an event about ConfigMap default/probe",
+    "test_an_event_of_an_earlier_commit": "not within 1 s: an event about Kustomization flux-system/flux-system",
+    "test_a_leak": "ConfigMap default/leak is still there",
+    "test_nothing_to_converge_on": "an empty text is no commit",
+}
+
+
+def test_planted_mistakes_fail_for_the_right_reason(suite: Suite) -> None:
+    suite.write(
+        PROBE
+        + """
+    from fluxlab.flux.signals import Event
+
+    def test_a_commit_that_never_arrives(module_lab):
+        module_lab.cluster.kubectl("-n", "flux-system", "scale", "deployment/kustomize-controller", "--replicas=0")
+        try:
+            module_lab.repository.write(PATH, probe("never"))
+            module_lab.converge(module_lab.repository.commit("Never arrives"), timeout_seconds=2)
+        finally:
+            module_lab.cluster.kubectl("-n", "flux-system", "scale", "deployment/kustomize-controller", "--replicas=1")
+            module_lab.converge()
+
+    def test_an_event_that_never_fires(module_lab):
+        module_lab.repository.write(PATH, probe("quiet"))
+        commit = module_lab.repository.commit("Say nothing of it")
+        module_lab.converge(commit)
+        module_lab.cluster.expect(Event("ConfigMap", "default/probe", reason="Any"), after=commit, within_seconds=1)
+
+    def test_an_event_of_an_earlier_commit(module_lab):
+        root = ("Kustomization", "flux-system/flux-system")
+        module_lab.repository.write(PATH, "a: [")
+        commit = module_lab.repository.commit("Break it")
+        module_lab.cluster.expect(Event(*root, reason="BuildFailed"), after=commit)
+        module_lab.repository.write(PATH, probe("good"))
+        mended = module_lab.repository.commit("Mend it")
+        module_lab.converge(mended)
+        module_lab.cluster.expect(Event(*root, reason="BuildFailed"), after=mended, within_seconds=1)
+
+    def test_a_leak(module_lab):
+        module_lab.cluster.kubectl("create", "configmap", "leak", "-n", "default")
+        assert module_lab.cluster.find("ConfigMap", "default/leak") is None, "ConfigMap default/leak is still there"
+
+    def test_nothing_to_converge_on(module_lab):
+        module_lab.converge("")
+
+    def test_what_is_right_passes(module_lab):
+        module_lab.repository.write(PATH, probe("right"))
+        module_lab.converge(module_lab.repository.commit("Do it right"))
+        assert module_lab.cluster.config_map("default/probe").raw["data"]["value"] == "right"
+    """
+    )
+    result = suite.run()
+    assert result.outcomes() == {"failed": len(PLANTED), "passed": 1}
+    for test, reason in PLANTED.items():
+        assert result.outcome(test) == {"FAILED"}
+        failure = re.split(rf"_+ {test} _+", result.text)[1]
+        assert re.search(reason, failure), failure
+    assert leftovers(suite.fluxlab) == []
+
+
+def test_the_doctor_says_in_a_moment_what_is_missing(suite: Suite) -> None:
+    suite.write("def test_never(): raise AssertionError\n")
+    result = suite.run("--fluxlab-doctor")
+    assert result.code == 0
+    assert re.search(r"^ok +toolchain: \d+ programs$", result.text, re.MULTILINE)
+    assert "test_never" not in result.text
+    broken = Suite(suite.folder, suite.fluxlab.having(PATH=str(suite.folder)))
+    result = broken.run("--fluxlab-doctor")
+    assert result.code == 1
+    assert re.search(r"^bad +git: not found \(next: install git\)$", result.text, re.MULTILINE)

@@ -1,0 +1,160 @@
+"""Options, settings and markers are checked before any lab starts, and all of them are documented."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fluxlab.errors import UsageError
+from fluxlab.pool import LabRequest
+from fluxlab.spec import LabSpec
+from pytest_fluxlab.marks import asked_for
+from pytest_fluxlab.settings import ARGUMENTS, SETTINGS, Settings
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "pytest.md"
+FIXTURES = (
+    "lab",
+    "module_lab",
+    "session_lab",
+    "fluxlab_spec",
+    "fluxlab_snapshot",
+    "fluxlab_make_snapshot",
+    "fluxlab_toolchain",
+)
+
+
+def settings(pytester: pytest.Pytester, *options: str) -> Settings:
+    return Settings.of(pytester.parseconfig(*options))
+
+
+def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> None:
+    assert settings(pytester) == Settings(
+        backend="local", keep=False, keep_on_failure=False, artifacts=None, timeout_factor=1.0, spares=None
+    )
+    pytester.makeini(
+        "[pytest]\nfluxlab_keep_on_failure = true\nfluxlab_timeout_factor = 3\nfluxlab_spares = 2\n"
+        "fluxlab_artifacts = evidence\nfluxlab_backend = local\nfluxlab_keep = true\n"
+    )
+    assert settings(pytester) == Settings(
+        backend="local",
+        keep=True,
+        keep_on_failure=True,
+        artifacts=pytester.path / "evidence",
+        timeout_factor=3.0,
+        spares=2,
+    )
+    given = settings(pytester, "--fluxlab-timeout-factor=0.5", "--fluxlab-spares=0", "--fluxlab-artifacts=/elsewhere")
+    assert (given.timeout_factor, given.spares, given.artifacts) == (0.5, 0, Path("/elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--fluxlab-backend=kindd", "there is no backend 'kindd'"),
+        ("--fluxlab-timeout-factor=0", "'0' is no factor"),
+        ("--fluxlab-timeout-factor=much", "'much' is no factor"),
+        ("--fluxlab-timeout-factor=inf", "'inf' is no factor"),
+        ("--fluxlab-timeout-factor=nan", "'nan' is no factor"),
+        ("--fluxlab-spares=-1", "'-1' is no number of labs"),
+        ("--fluxlab-spares=some", "'some' is no number of labs"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_before_anything_runs(
+    pytester: pytest.Pytester, option: str, told: str
+) -> None:
+    pytester.makepyfile("def test_never(): raise AssertionError")
+    result = pytester.runpytest_inprocess(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{told}*"])
+
+
+def asked(pytester: pytest.Pytester, marker: str, *, base: LabRequest | None = None) -> LabRequest:
+    """What a test with a marker asks for."""
+    item = pytester.getitem(f"import pytest\n@pytest.mark.fluxlab({marker})\ndef test_it(): pass\n", "test_it")
+    return asked_for(item, base or LabRequest(spec=LabSpec()))
+
+
+def test_a_marker_changes_what_the_spec_says(pytester: pytest.Pytester) -> None:
+    found = asked(pytester, "nodes=3, scenario='otel-demo', links=True").spec
+    assert [cluster.nodes for cluster in found.clusters] == [3]
+    assert (found.scenarios, found.links) == (["otel-demo"], True)
+
+
+def test_a_marker_names_several_scenarios(pytester: pytest.Pytester) -> None:
+    found = asked(pytester, "scenario=['otel-demo', 'observability-agent']").spec
+    assert found.scenarios == ["otel-demo", "observability-agent"]
+
+
+def test_a_marker_names_a_lab_file_of_fluxlab(pytester: pytest.Pytester) -> None:
+    found = asked(pytester, "file='staging-production'").spec
+    assert [cluster.name for cluster in found.clusters] == ["staging", "production"]
+
+
+def test_a_marker_names_a_lab_file_beside_the_tests(pytester: pytest.Pytester) -> None:
+    (pytester.path / "labs").mkdir()
+    (pytester.path / "labs" / "mine.yaml").write_text("clusters: [{name: one}, {name: two}]\n")
+    mine = asked(pytester, "file='labs/mine.yaml', nodes=2")
+    assert [(cluster.name, cluster.nodes) for cluster in mine.spec.clusters] == [("one", 2), ("two", 2)]
+    assert mine.base == pytester.path / "labs"
+
+
+def test_without_a_marker_nothing_changes(pytester: pytest.Pytester) -> None:
+    item = pytester.getitem("def test_it(): pass\n", "test_it")
+    request = LabRequest(spec=LabSpec(links=True), base=Path("/x"), snapshot=Path("/y"))
+    assert asked_for(item, request) is request
+
+
+@pytest.mark.parametrize(
+    ("marker", "told"),
+    [
+        ("node=3", "unknown argument 'node'\n  there are: file, nodes, scenario, backend, links"),
+        ("'otel-demo'", "its arguments have names\n  there are: file, nodes"),
+        ("scenario='nope'", "there is no scenario 'nope'\n  there are: observability-agent"),
+        ("scenario=[]", r"scenario=\[\] names none"),
+        ("backend='docker'", "there is no backend 'docker'\n  there are: local"),
+        ("nodes=0", "no such lab can be\n  clusters.0.nodes: "),
+        ("nodes='many'", "no such lab can be"),
+        ("links='maybe'", "no such lab can be\n  links: "),
+        ("file='nope'", "no lab file 'nope' comes with fluxlab\n  there are: playground"),
+        ("file='nope.yaml'", "nope.yaml: cannot be read"),
+    ],
+)
+def test_a_wrong_marker_names_the_test_and_what_is_allowed(pytester: pytest.Pytester, marker: str, told: str) -> None:
+    with pytest.raises(UsageError, match=rf"::test_it: @pytest\.mark\.fluxlab: (.|\n)*{told}"):
+        asked(pytester, marker)
+
+
+# -- the documentation -------------------------------------------------------------------------------------------------
+
+
+def documented(heading: str) -> set[str]:
+    """The first column of the table below a heading of the documentation."""
+    section = DOCUMENT.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return {match[1] for match in re.finditer(r"^\| `([^`=( ]+)", section, re.MULTILINE)}
+
+
+def test_every_option_is_documented_and_every_documented_one_is_there(pytester: pytest.Pytester) -> None:
+    parser = pytester.parseconfig()._parser
+    group = next(group for group in parser._groups if group.name == "fluxlab")
+    registered = {name for option in group.options for name in option.names()}
+    assert documented("Options") == registered
+    assert {setting.option for setting in SETTINGS} < registered
+    told = pytester.runpytest_inprocess("--help").stdout.str()
+    for setting in SETTINGS:
+        assert f"{setting.name} (" in told
+
+
+def test_every_argument_of_the_marker_is_documented(pytester: pytest.Pytester) -> None:
+    assert documented("The marker") == set(ARGUMENTS)
+    told = pytester.runpytest_inprocess("--markers").stdout.str()
+    for name, meaning in ARGUMENTS.items():
+        assert f"{name}: {meaning}" in told
+
+
+def test_every_fixture_is_documented(pytester: pytest.Pytester) -> None:
+    assert documented("Fixtures") == set(FIXTURES)
+    told = pytester.runpytest_inprocess("--fixtures", "-v").stdout.str()
+    section = told.partition("fixtures defined from pytest_fluxlab.fixtures")[2].partition("fixtures defined from")[0]
+    listed = set(re.findall(r"^(\w+)(?: \[\w+ scope\])? -- ", section, re.MULTILINE))
+    assert listed == set(FIXTURES)
+    assert "no docstring available" not in section
