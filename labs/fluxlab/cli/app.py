@@ -1,7 +1,7 @@
 """The application: all commands, and how errors end the program."""
 
 import sys
-from typing import NoReturn, cast
+from typing import Annotated, NoReturn, cast
 
 import typer
 
@@ -31,6 +31,29 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(*, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("fluxlab"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print fluxlab's version.", callback=lambda value: _version(asked=value), is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Take what comes before a command."""
+
+
 for commands in (lab_commands, repository_commands, timeline_commands, tool_commands):
     commands.register(app)
 app.add_typer(chart_commands.app, name="charts")

@@ -64,6 +64,13 @@ def test_help_lists_the_commands_and_succeeds(run: Run) -> None:
     assert ended.err == ""
 
 
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    project = (Path(__file__).parents[3] / "pyproject.toml").read_text()
+    done = run("--version")
+    assert done.code == 0
+    assert f'\nversion = "{done.out.strip()}"\n' in project
+
+
 def test_every_command_has_help(run: Run) -> None:
     for command in (
         "up",

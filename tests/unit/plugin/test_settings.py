@@ -68,6 +68,20 @@ def test_a_value_that_cannot_be_is_refused_before_anything_runs(
     result.stderr.fnmatch_lines([f"*{told}*"])
 
 
+PYTEST_KIND = """
+def pytest_addoption(parser):
+    group = parser.getgroup("kind")
+    for name in ("--cluster-name", "--keep-cluster", "--kubeconfig", "--kind-image", "--kind-bin", "--kind-kubectl-bin"):
+        group.addoption(name)
+"""
+
+
+def test_the_options_of_pytest_kind_stay_its_own(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(PYTEST_KIND)
+    pytester.makepyfile("def test_it(pytestconfig): assert pytestconfig.getoption('kubeconfig') == 'mine'")
+    pytester.runpytest_inprocess("--kubeconfig=mine").assert_outcomes(passed=1)
+
+
 def asked(pytester: pytest.Pytester, marker: str, *, base: LabRequest | None = None) -> LabRequest:
     """What a test with a marker asks for."""
     item = pytester.getitem(f"import pytest\n@pytest.mark.fluxlab({marker})\ndef test_it(): pass\n", "test_it")
