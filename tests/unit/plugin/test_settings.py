@@ -70,9 +70,8 @@ def test_a_value_that_cannot_be_is_refused_before_anything_runs(
 
 PYTEST_KIND = """
 def pytest_addoption(parser):
-    group = parser.getgroup("kind")
-    for name in ("--cluster-name", "--keep-cluster", "--kubeconfig", "--kind-image", "--kind-bin", "--kind-kubectl-bin"):
-        group.addoption(name)
+    for name in ("cluster-name", "keep-cluster", "kubeconfig", "kind-image", "kind-bin", "kind-kubectl-bin"):
+        parser.getgroup("kind").addoption(f"--{name}")
 """
 
 
