@@ -33,7 +33,7 @@ from .supervisor.control import Control, SupervisorGoneError
 from .supervisor.launch import Progress, alive, end, launch, let_go
 from .supervisor.way_out import way_out
 from .toolchain import find
-from .waiting import wait_until
+from .waiting import never, wait_until
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
 ASK_GIT_SECONDS = 1.0
@@ -241,6 +241,13 @@ class Lab:
         Raises WaitTimeoutError with `what` after `timeout_seconds`, and whatever `probe` raises.
         """
         return wait_until(probe, what=what, timeout_seconds=self.patience(timeout_seconds), interval_seconds=0.1)
+
+    def never(self, probe: Callable[[], object], *, what: str, for_seconds: float) -> None:
+        """See to it for a while that `probe` never returns anything true.
+
+        Raises FluxlabError with `what` as soon as it does, and whatever `probe` raises.
+        """
+        never(probe, what=what, for_seconds=self.patience(for_seconds), interval_seconds=0.1)
 
     def close(self) -> None:
         """Close what this handle has opened; the lab goes on."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .errors import WaitTimeoutError
+from .errors import FluxlabError, WaitTimeoutError
 
 T = TypeVar("T")
 
@@ -33,3 +33,21 @@ def wait_until(
             facts = [text] if (text := state()) else []
             raise WaitTimeoutError(f"{what}: not within {timeout_seconds:g} s", facts=facts, hint=hint)
         time.sleep(interval_seconds)
+
+
+def never(
+    probe: Callable[[], object],
+    *,
+    what: str,
+    for_seconds: float,
+    interval_seconds: float = 0.02,
+) -> None:
+    """Call `probe` for a while and see to it that it never returns anything true.
+
+    Raises FluxlabError with `what` and what it returned as soon as it does, and whatever `probe` raises.
+    """
+    try:
+        seen = wait_until(probe, what=what, timeout_seconds=for_seconds, interval_seconds=interval_seconds)
+    except WaitTimeoutError:
+        return
+    raise FluxlabError(f"{what}: it should not have", facts=[] if seen is True else [str(seen)])

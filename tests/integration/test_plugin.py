@@ -1,5 +1,6 @@
 """The pytest plugin as its users run it: pytest in a child process, with real labs."""
 
+import base64
 import json
 import os
 import re
@@ -93,6 +94,7 @@ PROBE = """
 
 
 def test_every_test_has_a_cluster_of_its_own_that_nobody_touched(suite: Suite) -> None:
+    suite.write("clusters: [{name: one}, {name: two}]", name="two.yaml")
     suite.write(
         PROBE
         + """
@@ -114,6 +116,22 @@ def test_every_test_has_a_cluster_of_its_own_that_nobody_touched(suite: Suite) -
         assert len(lab.cluster.kubectl("get", "nodes", "-o", "name").split()) == 3
         touched(lab)
 
+    class TestOverriding:
+        @pytest.fixture
+        def fluxlab_spec(self):
+            from fluxlab.spec import LabSpec
+            return LabSpec.model_validate({"clusters": [{"name": "mine", "nodes": 2}]})
+
+        def test_the_spec(self, lab):
+            assert lab.cluster.name == "mine"
+            assert len(lab.cluster.kubectl("get", "nodes", "-o", "name").split()) == 2
+
+        @pytest.mark.fluxlab(file="two.yaml")
+        def test_the_marker_wins(self, lab):
+            assert set(lab.clusters) == {"one", "two"}
+            with pytest.raises(FluxlabError, match="several clusters(.|\\n)*one, two"):
+                lab.cluster
+
     def test_shared(module_lab): touched(module_lab)
 
     def test_shared_with_what_is_left(module_lab, request):
@@ -125,7 +143,7 @@ def test_every_test_has_a_cluster_of_its_own_that_nobody_touched(suite: Suite) -
     """
     )
     result = suite.run("--junitxml=junit.xml")
-    assert result.outcomes() == {"passed": 6, "error": 1}
+    assert result.outcomes() == {"passed": 8, "error": 1}
     assert "test_suite.py::test_wrong_marker: @pytest.mark.fluxlab: unknown argument 'node'" in result.text
     seen = [json.loads(line) for line in (suite.folder / "seen.jsonl").read_text().splitlines()]
     assert len(seen) == 4
@@ -136,16 +154,19 @@ def test_every_test_has_a_cluster_of_its_own_that_nobody_touched(suite: Suite) -
 
 def test_a_failure_brings_its_evidence_without_secrets(suite: Suite) -> None:
     canary = "c4nary-of-the-failing-test"
+    encoded = base64.b64encode(canary.encode()).decode()
     suite.write(
         PROBE
         + f'''
     def test_fails(lab):
         lab.cluster.set_secret("default/token", "TOKEN", "{canary}")
-        lab.repository.write(PATH, "kind: [ # {canary}")
-        lab.converge(lab.repository.commit("Break it (#7)"))
+        lab.repository.write(PATH, "kind: [")
+        lab.converge(lab.repository.commit("Break it (#7): {canary} or {encoded}"))
+
+    def test_never(lab): raise AssertionError
     '''
     )
-    result = suite.run("--fluxlab-artifacts=evidence", "--junitxml=junit.xml")
+    result = suite.run("-x", "--fluxlab-artifacts=evidence", "--junitxml=junit.xml")
     assert result.outcomes() == {"failed": 1}
     section = result.text.partition("- fluxlab: lab pytest-")[2]
     assert section.splitlines()[1].startswith("Kustomization flux-system/flux-system: BuildFailed")
@@ -157,7 +178,9 @@ def test_a_failure_brings_its_evidence_without_secrets(suite: Suite) -> None:
     assert "Break it (#7)" in files["timeline.txt"]
     assert "Reconciliation failed" in files["logs.txt"]
     assert f"evidence: {folder}" in section
+    assert "Break it (#7): [redacted] or [redacted]" in files["git.txt"]
     assert canary not in "".join(files.values())
+    assert encoded not in "".join(files.values())
     assert all(path.stat().st_mode & 0o77 == 0 for path in folder.iterdir())
     told = dict(re.findall(r'<property name="(\w+)" value="([^"]*)"', (suite.folder / "junit.xml").read_text()))
     assert told["fluxlab_lab"] == folder.name
@@ -179,7 +202,7 @@ def test_a_lab_is_kept_for_a_look_only_if_its_test_failed(suite: Suite) -> None:
     told = result.text.partition("labs that were left up")[2]
     assert f"{name}, of test_suite.py::test_fails" in told
     commands = [line.partition("#")[0].split()[1:] for line in told.splitlines() if line.startswith("  fluxlab ")]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         suite.fluxlab.ok(*command)
     assert leftovers(suite.fluxlab) == []
@@ -256,17 +279,21 @@ def test_a_state_is_prepared_once_for_all_workers(suite: Suite) -> None:
     assert leftovers(suite.fluxlab) == []
 
 
+WAITS = """
+    import os, pathlib, threading
+
+    def test_waits(lab):
+        pathlib.Path("begun").write_text(str(os.getpid()))
+        pathlib.Path("begun").rename("waits")
+        threading.Event().wait()
+
+    def test_other(lab): pass
+"""
+
+
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_nothing_is_left_when_pytest_is_killed(suite: Suite, eventually: Eventually, options: tuple[str, ...]) -> None:
-    suite.write(
-        """
-        import pathlib, threading
-
-        def test_waits(lab):
-            pathlib.Path("waits").touch()
-            threading.Event().wait()
-        """
-    )
+    suite.write(WAITS)
     process = suite.start(*options)
     eventually((suite.folder / "waits").exists, within=90, what="the test runs")
     assert processes(suite.fluxlab)
@@ -275,25 +302,30 @@ def test_nothing_is_left_when_pytest_is_killed(suite: Suite, eventually: Eventua
     eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
 
 
-def test_ctrl_c_ends_a_run_and_all_its_labs(suite: Suite, eventually: Eventually) -> None:
-    suite.write(
-        """
-        import pathlib, threading
+def test_nothing_is_left_when_a_worker_is_killed(suite: Suite, eventually: Eventually) -> None:
+    suite.write(WAITS)
+    process = suite.start("-n", "2")
+    eventually((suite.folder / "waits").exists, within=90, what="the test runs")
+    os.kill(int((suite.folder / "waits").read_text()), signal.SIGKILL)
+    said, _ = process.communicate(timeout=120)
+    assert "crashed while running 'test_suite.py::test_waits'" in said
+    assert "1 failed, 1 passed" in said
+    eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
 
-        def test_waits(lab):
-            pathlib.Path("waits").touch()
-            threading.Event().wait()
 
-        def test_never(lab): raise AssertionError
-        """
-    )
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_ends_a_run_and_all_its_labs(suite: Suite, eventually: Eventually, times: int) -> None:
+    suite.write(WAITS)
     process = suite.start()
     eventually((suite.folder / "waits").exists, within=90, what="the test runs")
-    process.send_signal(signal.SIGINT)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
-    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert process.returncode != 0
     assert "KeyboardInterrupt" in said
-    assert leftovers(suite.fluxlab) == []
+    if times == 1:
+        assert leftovers(suite.fluxlab) == []
+    eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
 
 
 PLANTED = {

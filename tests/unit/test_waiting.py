@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from fluxlab.errors import WaitTimeoutError
-from fluxlab.waiting import wait_until
+from fluxlab.errors import FluxlabError, WaitTimeoutError
+from fluxlab.waiting import never, wait_until
 
 
 def test_a_fact_that_is_there_is_returned_without_waiting() -> None:
@@ -71,3 +71,17 @@ def test_an_exception_ends_the_wait() -> None:
     with pytest.raises(KeyError):
         wait_until(probe, what="x", timeout_seconds=60)
     assert len(calls) == 1
+
+
+def test_what_should_never_be_is_told_as_soon_as_it_is() -> None:
+    answers = iter([None, "", "there it is"])
+    with pytest.raises(FluxlabError, match=r"a ghost: it should not have\n  there it is"):
+        never(lambda: next(answers), what="a ghost", for_seconds=60)
+
+
+def test_what_never_was_passes_after_its_time() -> None:
+    looks: list[float] = []
+    never(lambda: looks.append(time.monotonic()), what="a ghost", for_seconds=0.1)
+    assert looks[-1] - looks[0] >= 0.05
+    with pytest.raises(ZeroDivisionError):
+        never(lambda: 1 // 0, what="a ghost", for_seconds=60)
