@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,16 @@ import psutil
 from .errors import FluxlabError
 from .lab import Lab
 from .spec import LabSpec
+from .state import LabFolder
+from .supervisor.launch import end
 
 LAB_BYTES = 1_200_000_000
 """What a lab takes, with the demo in it (docs/performance.md)."""
 KEPT_FREE_BYTES = 1_500_000_000
 MOST_ENDINGS = 3
 """Labs that end at the same time before whoever gives back another one has to wait."""
+
+LOOK_SECONDS = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +85,7 @@ class Pool:
                 self._give_up(spare)
         if psutil.virtual_memory().available < KEPT_FREE_BYTES + LAB_BYTES:
             wanted = []
-        self._spares = [*kept, *(_Spare(request, self._starting(request)) for request in wanted)]
+        self._spares = [*kept, *map(self._begin, wanted)]
 
     def take(self, request: LabRequest) -> Lab:
         """A lab that nobody has used, with its scenarios arrived. Raises what `Lab.up` and `Lab.converge` raise."""
@@ -97,16 +101,13 @@ class Pool:
         """End a lab in the background."""
         self._ending.acquire()
 
-        def end() -> None:
+        def finish() -> None:
             try:
                 lab.down()
-            except Exception as error:  # noqa: BLE001 # told by `close`: nobody waits here
-                self.troubles.append(f"lab {lab.name} was not ended: {error}")
             finally:
                 self._ending.release()
 
-        self._endings = [ending for ending in self._endings if ending.running]
-        self._endings.append(_Background(end, name=f"end {lab.name}"))
+        self._end_in_background(lab.name, finish)
 
     def close(self) -> None:
         """End all spares, and wait until everything that was given back has ended."""
@@ -122,7 +123,7 @@ class Pool:
         self._number += 1
         return f"{self._prefix}-{self._number}"
 
-    def _starting(self, request: LabRequest) -> "Future[Lab]":
+    def _begin(self, request: LabRequest) -> "_Spare":
         name = self._next_name()
         started: Future[Lab] = Future()
 
@@ -134,7 +135,7 @@ class Pool:
                 started.set_exception(error)
 
         _Background(start, name=f"start {name}")
-        return started
+        return _Spare(request=request, name=name, started=started)
 
     def _start(self, request: LabRequest, name: str) -> Lab:
         if request.snapshot:
@@ -163,19 +164,31 @@ class Pool:
         return None
 
     def _give_up(self, spare: "_Spare") -> None:
-        def end() -> None:
+        def finish() -> None:
+            folder = LabFolder.named(spare.name)
+            while not spare.started.done():  # a start that is interrupted ends at once, and leaves nothing
+                end(folder)
+                wait([spare.started], timeout=LOOK_SECONDS)
+            if spare.started.exception() is None:
+                spare.started.result().down()
+
+        self._end_in_background(spare.name, finish)
+
+    def _end_in_background(self, name: str, finish: Callable[[], None]) -> None:
+        def noting_troubles() -> None:
             try:
-                lab = spare.started.result()
-            except FluxlabError:
-                return  # it left nothing
-            lab.down()
+                finish()
+            except Exception as error:  # noqa: BLE001 # told by `close`: nobody waits here
+                self.troubles.append(f"lab {name} was not ended: {error}")
 
-        self._endings.append(_Background(end, name="end a spare"))
+        self._endings = [ending for ending in self._endings if ending.running]
+        self._endings.append(_Background(noting_troubles, name=f"end {name}"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Spare:
     request: LabRequest
+    name: str
     started: "Future[Lab]"
 
 
