@@ -45,9 +45,10 @@ test: setup check ## Set up everything, then run all checks and tests on the rea
 verify: setup ## What is too long for `make test`: complete matrices; goes on where it was interrupted
 	$(BIN)/python tools/verify.py
 
-bench: setup ## Measure: start, convergence, memory, idle CPU
+bench: setup ## Measure: start, convergence, memory, idle CPU, isolation
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/convergence.py
+	$(BIN)/python benchmarks/isolation.py
 
 format: $(VENV)/installed ## Format the code
 	$(BIN)/ruff check --fix

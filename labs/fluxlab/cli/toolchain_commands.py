@@ -1,17 +1,13 @@
 """toolchain build, list, bundle, install, path: the pinned upstream programs."""
 
 import json
-import sys
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .build_progress import BuildProgress
 from .options import Output, OutputOption
 from .output import say, table, ticker
 
@@ -19,67 +15,6 @@ PlatformOption = Annotated[
     str | None, typer.Option("--platform", help="Another one than this machine's: linux/arm64, darwin/arm64, ...")
 ]
 app = typer.Typer(help="The pinned upstream programs: built once, cached, bundled.", no_args_is_help=True)
-TICK_SECONDS = 1.0
-
-
-class _BuildProgress:
-    """One line per component; on a terminal the running one shows its elapsed time."""
-
-    def __init__(self) -> None:
-        self._total = 0
-        self._done = 0
-        self._running: tuple[str, float] | None = None
-        self._over = threading.Event()
-
-    def planned(self, names: Sequence[str]) -> None:
-        """How many will be built."""
-        self._total = len(names)
-        if names:
-            say(f"building {len(names)} components: {', '.join(names)}")
-
-    def waiting(self, name: str) -> None:
-        """Another process builds."""
-        say(f"another process is building; waiting for it before {name}")
-
-    def started(self, name: str) -> None:
-        """One begins."""
-        self._running = (name, time.monotonic())
-        if not sys.stderr.isatty():
-            say(f"[{self._done + 1}/{self._total}] {name} ...")
-
-    def finished(self, name: str, *, seconds: float) -> None:
-        """One is in place."""
-        self._done += 1
-        self._end(f"[{self._done}/{self._total}] {name} built in {seconds:.0f} s")
-
-    def failed(self, name: str, *, seconds: float) -> None:
-        """One failed."""
-        self._end(f"[{self._done + 1}/{self._total}] {name} failed after {seconds:.0f} s")
-
-    def _end(self, text: str) -> None:
-        self._running = None
-        say(("\r\x1b[2K" if sys.stderr.isatty() else "") + text)
-
-    @contextmanager
-    def ticking(self) -> Iterator[None]:
-        """Rewrite the running line every second, on a terminal."""
-        thread = threading.Thread(target=self._tick, daemon=True)
-        if sys.stderr.isatty():
-            thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            if thread.is_alive():
-                thread.join()
-
-    def _tick(self) -> None:
-        while not self._over.wait(TICK_SECONDS):
-            if running := self._running:
-                name, began = running
-                seconds = time.monotonic() - began
-                sys.stderr.write(f"\r\x1b[2K[{self._done + 1}/{self._total}] {name} {seconds:.0f} s")
-                sys.stderr.flush()
 
 
 @app.command()
@@ -94,7 +29,7 @@ def build(
     from fluxlab.toolchain import build as make
 
     target = Platform.parse(platform) if platform else None
-    progress = _BuildProgress()
+    progress = BuildProgress()
     with progress.ticking():
         toolchain = make(progress=progress, keep_build_cache=keep_build_cache, jobs=jobs, platform=target)
     say(f"the toolchain is complete: {len(toolchain.versions)} programs")
