@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from .lab import Lab
 from .spec import LabSpec
 from .state import LabFolder
 from .supervisor.launch import end
+from .supervisor.starter import copying
 
 LAB_BYTES = 1_200_000_000
 """What a lab takes, with the demo in it (docs/performance.md)."""
@@ -66,6 +68,8 @@ class Pool:
         self._spares: list[_Spare] = []
         self._endings: list[_Background] = []
         self._ending = threading.BoundedSemaphore(MOST_ENDINGS)
+        self._copying = ExitStack()
+        self._copying.enter_context(copying())
         self.troubles: list[str] = []
         """What went wrong in the background: a lab that could not be ended."""
 
@@ -116,6 +120,7 @@ class Pool:
         self._spares.clear()
         for ending in self._endings:
             ending.join()
+        self._copying.close()
 
     # -- in the background ---------------------------------------------------------------------------------------
 

@@ -19,10 +19,16 @@ pytestmark = pytest.mark.integration
 REQUEST = LabRequest(spec=LabSpec())
 
 
-@pytest.fixture
-def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pool:
+@pytest.fixture(autouse=True)
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLUXLAB_STATE_DIR", str(tmp_path))
-    return Pool(prefix="leak", spares=1)
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    made = Pool(prefix="leak", spares=1)
+    yield made
+    made.close()
 
 
 def traces() -> dict[str, set[str]]:
@@ -50,11 +56,13 @@ def use(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.verify)])
-def test_many_labs_leave_nothing(pool: Pool, count: int) -> None:
-    use(first := pool.take(REQUEST))  # loads libraries, makes folders
-    pool.give_back(first)
-    pool.close()
+def test_many_labs_leave_nothing(count: int) -> None:
+    warm = Pool(prefix="warm", spares=0)
+    use(first := warm.take(REQUEST))  # loads libraries, makes folders
+    warm.give_back(first)
+    warm.close()
     before = traces()
+    pool = Pool(prefix="leak", spares=1)
     for number in range(count):
         lab = pool.take(REQUEST)
         pool.prepare(*([REQUEST] if number < count - 1 else []))

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from fluxlab.errors import FluxlabError
 
+from .template import Template
+
 MODULE = "fluxlab.supervisor"
 FREE = b"f"
 """The supervisor stays when its starter ends. Without this word the end of the pipe is the end of the lab."""
@@ -33,17 +35,11 @@ class Order:
 class Starter:
     """The starter's side: a supervisor that loads its libraries and does nothing before its order."""
 
-    def __init__(self) -> None:
+    def __init__(self, template: Template | None = None) -> None:
+        """A copy of `template`, if there is one."""
         theirs, self._pipe = os.pipe()
         try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", MODULE],
-                stdin=theirs,
-                stdout=subprocess.DEVNULL,
-                env=_environment(),
-                start_new_session=True,
-                cwd="/",
-            )
+            self.process = template.copy(_environment(), theirs) if template else _new_process(theirs)
         except BaseException:
             os.close(self._pipe)
             raise
@@ -74,7 +70,19 @@ class Starter:
         self._pipe = -1
 
 
+def _new_process(pipe: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", MODULE],
+        stdin=pipe,
+        stdout=subprocess.DEVNULL,
+        env=_environment(),
+        start_new_session=True,
+        cwd="/",
+    )
+
+
 _loading: list[Starter] = []
+_templates: list[Template] = []
 
 
 @contextmanager
@@ -91,9 +99,24 @@ def loading_early() -> Iterator[None]:
         _loading.clear()
 
 
+@contextmanager
+def copying() -> Iterator[None]:
+    """Within the context each supervisor is a copy of one template."""
+    template = Template(_environment())
+    _templates.append(template)
+    try:
+        yield
+    finally:
+        _templates.remove(template)
+        template.close()
+
+
 def start() -> Starter:
     """A supervisor without an order yet."""
-    return _loading.pop() if _loading else Starter()
+    if _loading:
+        return _loading.pop()
+    running = [template for template in _templates if template.running]
+    return Starter(running[-1] if running else None)
 
 
 def _environment() -> dict[str, str]:
