@@ -44,9 +44,8 @@ def gitlab() -> list[str]:
     return ["\n".join([*job["before_script"], *job["script"]])]
 
 
-@pytest.mark.parametrize(
-    "scripts", [github(), pytest.param(gitlab(), marks=pytest.mark.verify)], ids=["github", "gitlab"]
-)
+@pytest.mark.verify
+@pytest.mark.parametrize("scripts", [github(), gitlab()], ids=["github", "gitlab"])
 def test_a_recipe_builds_a_bundle_once_and_then_installs_it(fluxlab: CommandLine, scripts: list[str]) -> None:
     programs = find().binary("flux").parent.parent  # stands for a build, which takes its time
     cache = fluxlab.folder / "cache"

@@ -291,7 +291,7 @@ WAITS = """
 """
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("options", [pytest.param((), marks=pytest.mark.verify), ("-n", "2")], ids=["alone", "xdist"])
 def test_nothing_is_left_when_pytest_is_killed(suite: Suite, eventually: Eventually, options: tuple[str, ...]) -> None:
     suite.write(WAITS)
     process = suite.start(*options)
@@ -313,7 +313,7 @@ def test_nothing_is_left_when_a_worker_is_killed(suite: Suite, eventually: Event
     eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.verify), 2])
 def test_ctrl_c_ends_a_run_and_all_its_labs(suite: Suite, eventually: Eventually, times: int) -> None:
     suite.write(WAITS)
     process = suite.start()
