@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -39,14 +38,14 @@ def pytest_runtest_logreport(report):
 """
 
 
-def run(tests: int, *, fixture: str = "lab", flags: Sequence[str] = ()) -> tuple[float, float, list[dict[str, object]]]:
-    """Run the suite; returns seconds, CPU seconds, and the phases of all tests."""
+def run(tests: int, *, fixture: str = "lab", flags: Sequence[str] = ()) -> tuple[float, list[dict[str, object]]]:
+    """Run the suite; returns seconds, and the phases of all tests."""
     with tempfile.TemporaryDirectory(prefix="fluxlab-benchmark-") as folder:
         place = Path(folder)
         (place / "test_suite.py").write_text(SUITE.format(tests=tests, fixture=fixture))
         (place / "conftest.py").write_text(CONFTEST)
         environment = {**os.environ, "FLUXLAB_STATE_DIR": str(place / "state")}
-        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        began = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *flags, "."],
             cwd=place,
@@ -55,12 +54,11 @@ def run(tests: int, *, fixture: str = "lab", flags: Sequence[str] = ()) -> tuple
             text=True,
             check=False,
         )
-        seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = time.monotonic() - began
         if done.returncode != 0:
             sys.exit(f"the suite failed: {' '.join(flags)}\n{done.stdout}\n{done.stderr}")
         lines = (place / "durations.jsonl").read_text().splitlines()
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return seconds, cpu, [json.loads(line) for line in lines]
+        return seconds, [json.loads(line) for line in lines]
 
 
 def main() -> None:
@@ -74,9 +72,8 @@ def main() -> None:
         "one shared lab": ("module_lab", ()),
     }
     for title, (fixture, flags) in variants.items():
-        seconds, cpu, phases = run(options.runs, fixture=fixture, flags=flags)
+        seconds, phases = run(options.runs, fixture=fixture, flags=flags)
         samples[f"{title}: {options.runs} tests"].append(seconds)
-        samples[f"{title}: CPU of {options.runs} tests"].append(cpu)
         for phase in phases:
             samples[f"{title}: {phase['when']}"].append(float(str(phase["seconds"])))
     figures = [Figure(name=name, unit="s", samples=tuple(found)) for name, found in samples.items()]

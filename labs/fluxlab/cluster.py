@@ -33,12 +33,20 @@ EXPECT_SECONDS = 30.0
 class Cluster:
     """A handle on one cluster. Objects are named by kind and place: `cluster.get("HelmRelease", "demo/app")`."""
 
-    def __init__(self, folder: LabFolder, name: str, *, patience: Callable[[float], float] = lambda s: s) -> None:
-        """`patience` stretches what a test is ready to wait."""
+    def __init__(
+        self,
+        folder: LabFolder,
+        name: str,
+        *,
+        patience: Callable[[float], float] = lambda seconds: seconds,
+        earlier: Callable[[Commit], frozenset[str]] = lambda _: frozenset(),
+    ) -> None:
+        """`patience` stretches what a test is ready to wait; `earlier` names all commits from before one was pushed."""
         self.name = name
         self.kubeconfig: Path = folder.kubeconfig(name)
         self._folder = folder
         self._patience = patience
+        self._earlier = earlier
 
     @cached_property
     def api(self) -> KubeApi:
@@ -117,7 +125,9 @@ class Cluster:
 
         Raises CommandError.
         """
-        return run([find().binary("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments], stdin=stdin).stdout
+        # Ports are used again: what kubectl remembers of an address must not outlive the lab.
+        options = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.kubeconfig.parent / 'kubectl'}"]
+        return run([find().binary("kubectl"), *options, *arguments], stdin=stdin).stdout
 
     def flux(self, *arguments: str) -> str:
         """What the flux command line prints, as administrator. Raises CommandError."""
@@ -156,4 +166,5 @@ class Cluster:
             kinds=self._kinds,
             logs={name: file for name, file in log_files(self._folder).items() if name.startswith(prefix)},
             after=after.before if isinstance(after, Commit) else after,
+            earlier=self._earlier(after) if isinstance(after, Commit) else frozenset(),
         )

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from urllib3.exceptions import HTTPError
 
-from .clusters.api import ApiError
+from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.objects import KubeObject
 from .clusters.resources import FLUX_RESOURCES, SECRET, WORKLOADS
 from .errors import FluxlabError
@@ -16,9 +17,9 @@ from .flux.convergence import facts
 from .lab import Lab
 from .recorder.secret_values import values_of
 from .redaction import Redactor
-from .timeline.entries import Level, Source
+from .timeline.entries import Entry, Level, Source
 from .timeline.folder import TimelineFolder
-from .timeline.query import Query, ask, ask_logs
+from .timeline.query import OWN, Query, ask, ask_logs
 from .timeline.text import line_of
 
 QUOTED_ENTRIES = 8
@@ -49,11 +50,16 @@ def gather(lab: Lab, *, since: datetime) -> Evidence:
     several = len(lab.spec.clusters) > 1
 
     def trouble() -> Iterator[str]:
-        entries = [entry for entry in ask(timeline, Query(since=since)) if entry.level.rank >= Level.WARNING.rank]
+        entries = [entry for entry in happened() if entry.level.rank >= Level.WARNING.rank]
         yield from (line_of(entry, several=several) for entry in entries[-QUOTED_ENTRIES:])
 
     def told() -> Iterator[str]:
-        yield from (line_of(entry, several=several) for entry in ask(timeline, Query(since=since)))
+        yield from (line_of(entry, several=several) for entry in happened())
+
+    @cache
+    def happened() -> Sequence[Entry]:
+        # What programs log is not masked by a writer of ours: it is told only if all that it may hold is known.
+        return ask(timeline, Query(since=since, sources=OWN if unread else frozenset()))
 
     def audited() -> Iterator[str]:
         query = Query(since=since, sources=frozenset({Source.AUDIT}))
@@ -71,7 +77,7 @@ def gather(lab: Lab, *, since: datetime) -> Evidence:
         "timeline.txt": told,
         "audit.txt": audited,
         "logs.txt": logged,
-        "git.txt": lambda: [lab.repository.log()],
+        "git.txt": lambda: [f"left out, for the same reason as logs.txt: {unread}" if unread else lab.repository.log()],
     }
     summary = [*_read(lambda: _dead(lab)), *_read(lambda: facts(lab.look())), *_read(trouble)]
     return Evidence(
@@ -104,7 +110,7 @@ def _conditions(lab: Lab) -> Iterator[str]:
         for resource in (*FLUX_RESOURCES, *WORKLOADS):
             try:
                 found: Sequence[KubeObject] = cluster.api.list(resource)
-            except ApiError as error:
+            except (ApiError, ApiUnreachableError) as error:
                 yield str(error)
                 continue
             for subject in found:

@@ -210,7 +210,18 @@ class Lab:
     @cached_property
     def clusters(self) -> Mapping[str, Cluster]:
         """A handle on each cluster, by name."""
-        return {spec.name: Cluster(self.folder, spec.name, patience=self.patience) for spec in self.spec.clusters}
+        return {
+            spec.name: Cluster(
+                self.folder,
+                spec.name,
+                patience=self.patience,
+                earlier=self._earlier,
+            )
+            for spec in self.spec.clusters
+        }
+
+    def _earlier(self, commit: Commit) -> frozenset[str]:
+        return self.repository.earlier(commit)  # asked only when needed: a lab whose supervisor is gone has clusters
 
     @property
     def cluster(self) -> Cluster:

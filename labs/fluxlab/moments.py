@@ -24,6 +24,8 @@ class Commit:
     sha: str
     message: str
     before: Moment
+    follows: str = ""
+    """What the branch ended at before."""
 
     @property
     def short(self) -> str:

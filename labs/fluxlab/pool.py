@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 
-from .errors import FluxlabError
 from .lab import Lab
 from .spec import LabSpec
 from .state import LabFolder
@@ -159,14 +158,15 @@ class Pool:
 
     def _sound(self, spare: "_Spare") -> Lab | None:
         """The spare, unless it did not start or died while it waited."""
+        well = False
         try:
-            lab = spare.started.result()
-        except FluxlabError:
-            return None
-        if lab.status().well:
-            return lab
-        self.give_back(lab)
-        return None
+            well = spare.started.result().status().well
+        except Exception as error:  # noqa: BLE001 # whoever asks is told by a start of their own
+            log.info("spare %s: %s", spare.name, error)
+        finally:  # also when a person interrupts
+            if not well:
+                self._give_up(spare)
+        return spare.started.result() if well else None
 
     def _give_up(self, spare: "_Spare") -> None:
         def finish() -> None:

@@ -80,6 +80,11 @@ class Repository:
             return frozenset()
         return frozenset({commit, *self._bare_git("rev-list", f"{commit}..refs/heads/{self.branch}").split()})
 
+    def earlier(self, commit: Commit) -> frozenset[str]:
+        """All commits that a cluster may have been at before this one was pushed."""
+        known = [commit.sha, *([commit.follows] if commit.follows else [])]
+        return frozenset(self._bare_git("rev-list", *known).split()) - {commit.sha}
+
     def text(self, commit: str, path: str) -> str:
         """All lines of the text files below a path at a commit; empty where there are none."""
         try:
@@ -148,7 +153,8 @@ class Repository:
     def apply(self, scenario: Scenario | str, *, message: str = "") -> Commit:
         """Serve a scenario's charts and push its manifests; where they are there already, the newest commit."""
         found = load_scenario(scenario) if isinstance(scenario, str) else scenario
-        self._serve_charts(found)
+        with self._changing(unchanged=True):
+            self._serve_charts(found)
         for path, content in found.files().items():
             self.write(path, content)
         said = message or f"Add {found.name}"
@@ -171,6 +177,8 @@ class Repository:
         sha = self.resolve(f"refs/heads/{branch}")
         with self._changing(unchanged=True) as copy:
             said = message or f"Merge {branch}"
+            if sha in self._bare_git("rev-list", f"refs/heads/{self.branch}").split():
+                raise UsageError(f"{branch} has nothing that {self.branch} has not")
             copy.merge(sha, said)
             return self._push(copy, said)
 
@@ -178,14 +186,15 @@ class Repository:
         """Have the branch end at a commit, whatever it ended at: what came after it is gone from the branch."""
         sha = self.resolve(str(commit))
         with self._changing(unchanged=True) as copy:
-            before = self._moment()
+            before, follows = self._moment(), copy.upstream()
             copy.point(f"refs/heads/{self.branch}", sha, force=True)
             copy.catch_up()
-        return Commit(sha=sha, message=self._bare_git("log", "-1", "--format=%s", sha), before=before)
+        message = self._bare_git("log", "-1", "--format=%s", sha)
+        return Commit(sha=sha, message=message, before=before, follows=follows)
 
     def tag(self, name: str, commit: Commit | str | None = None) -> None:
         """Push a tag on a commit (default: the branch's head). Raises CommandError when the tag is there already."""
-        sha = self.resolve(str(commit)) if commit else self.head()
+        sha = self.head() if commit is None else self.resolve(str(commit))
         with self._changing() as copy:
             copy.point(f"refs/tags/{name}", sha)
 
@@ -216,9 +225,9 @@ class Repository:
         yield self._copy
 
     def _push(self, copy: WorkingCopy, message: str) -> Commit:
-        before = self._moment()
+        before, follows = self._moment(), copy.upstream()
         try:
-            return Commit(sha=copy.push(), message=message, before=before)
+            return Commit(sha=copy.push(), message=message, before=before, follows=follows)
         except CommandError:
             copy.catch_up()  # a commit that nobody has must not be under the next one
             raise

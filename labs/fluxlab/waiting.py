@@ -46,8 +46,10 @@ def never(
 
     Raises FluxlabError with `what` and what it returned as soon as it does, and whatever `probe` raises.
     """
-    try:
-        seen = wait_until(probe, what=what, timeout_seconds=for_seconds, interval_seconds=interval_seconds)
-    except WaitTimeoutError:
-        return
-    raise FluxlabError(f"{what}: it should not have", facts=[] if seen is True else [str(seen)])
+    deadline = time.monotonic() + for_seconds
+    while True:
+        if seen := probe():
+            raise FluxlabError(f"{what}: it should not have", facts=[] if seen is True else [str(seen)])
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(interval_seconds)

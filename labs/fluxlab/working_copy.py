@@ -105,7 +105,7 @@ class WorkingCopy:
 
     def changed(self) -> bool:
         """Whether there is something to commit."""
-        self._git("add", "--all")
+        self._git("add", "--all", "--force")  # what is written is meant, whatever .gitignore says
         return bool(self._git("status", "--porcelain"))
 
     def commit(self, message: str, *, author: str = "", date: datetime | None = None) -> None:
@@ -143,6 +143,10 @@ class WorkingCopy:
         """Push the branch; returns its commit. Raises CommandError when the server or somebody's push is against it."""
         self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{self._branch}")
         return self.head()
+
+    def upstream(self) -> str:
+        """The commit at which the branch was on the server when it was last looked at."""
+        return self._git("rev-parse", f"refs/remotes/origin/{self._branch}")
 
     def head(self) -> str:
         """The commit that it is at."""

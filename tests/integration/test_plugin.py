@@ -232,6 +232,10 @@ def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(su
     def test_ends_it_by_itself(lab):
         lab.down()
 
+    def test_ends_it_and_fails(lab):
+        lab.down()
+        raise AssertionError("of the test itself")
+
     @pytest.fixture
     def broken(lab):
         yield
@@ -245,6 +249,8 @@ def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(su
         assert result.outcome(test) == {"PASSED", "ERROR"}
     for test in ("test_has_another", "test_has_the_shared_repaired", "test_ends_it_by_itself"):
         assert result.outcome(test) == {"PASSED"}
+    assert result.outcome("test_ends_it_and_fails") == {"FAILED"}
+    assert "of the test itself" in result.text
     assert result.outcome("test_with_a_fixture_that_raises") == {"PASSED", "ERROR"}
     assert result.text.count("LabDiedError: lab pytest-") >= 2
     assert "flux-playground/kube-scheduler died: killed by SIGKILL" in result.text

@@ -92,7 +92,24 @@ def test_two_commits_that_fail_alike_are_told_apart(lab: Lab) -> None:
     second = lab.repository.commit("Change something else")
     said = lab.cluster.expect(ConditionIs(*ROOT, "Ready", status="False", reason="BuildFailed"), after=second)
     assert "BuildFailed" in said
-    assert second.sha in status(lab, "lastAttemptedRevision", "False")
+    lab.wait_until(lambda: second.sha in status(lab, "lastAttemptedRevision", "False"), what="kubectl sees it, too")
+
+
+def test_what_is_said_late_of_an_earlier_commit_is_not_said_of_this(lab: Lab) -> None:
+    lab.repository.write(PROBE, "late: [")
+    bad = lab.repository.commit("Break it")
+    lab.repository.write(PROBE, config_map("at once"))
+    good = lab.repository.commit("Mend it at once")  # before anybody has tried the other one
+    lab.converge(good)
+    signals = (
+        Event(*ROOT, reason="BuildFailed"),
+        ConditionIs(*ROOT, "Ready", status="False"),
+        LogLine("kustomize-controller", "Reconciliation failed"),
+    )
+    for signal in signals:
+        lab.cluster.forbid(signal, after=good, for_seconds=0.3)
+    assert bad.sha in lab.repository.earlier(good)
+    assert good.sha not in lab.repository.earlier(good)
 
 
 def say(lab: Lab, uid: str, reason: str) -> None:

@@ -149,6 +149,13 @@ def test_a_commit_of_nothing_is_refused(repository: Repository) -> None:
     assert repository.head() == before
 
 
+def test_what_is_written_is_committed_whatever_gitignore_says(repository: Repository, bare: Path) -> None:
+    repository.write(".gitignore", "*.tgz\n")
+    repository.write("charts/app.tgz", b"an archive")
+    commit = repository.commit("Add a chart")
+    assert git(bare, "show", f"{commit}:charts/app.tgz") == "an archive"
+
+
 def test_a_commit_has_the_author_and_date_that_are_asked_for(repository: Repository, bare: Path) -> None:
     repository.write("a", "a")
     date = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -289,6 +296,9 @@ def test_branches_are_made_changed_and_merged(repository: Repository, bare: Path
     assert "x" not in git(bare, "ls-tree", "--name-only", "main").split()
     merged = repository.merge("feature/x")
     assert git(bare, "show", f"{merged}:x") == "x"
+    assert there.sha in repository.earlier(merged)
+    with pytest.raises(UsageError, match="has nothing that main has not"):
+        repository.merge("feature/x")
     assert repository.on("feature/x").head() == there.sha
 
 

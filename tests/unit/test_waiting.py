@@ -83,5 +83,7 @@ def test_what_never_was_passes_after_its_time() -> None:
     looks: list[float] = []
     never(lambda: looks.append(time.monotonic()), what="a ghost", for_seconds=0.1)
     assert looks[-1] - looks[0] >= 0.05
+    with pytest.raises(WaitTimeoutError, match="an inner wait"):
+        never(lambda: wait_until(lambda: None, what="an inner wait", timeout_seconds=0), what="x", for_seconds=60)
     with pytest.raises(ZeroDivisionError):
         never(lambda: 1 // 0, what="a ghost", for_seconds=60)

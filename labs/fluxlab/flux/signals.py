@@ -5,7 +5,7 @@ object of the same name that is gone, is never taken for it. Rehearsals and test
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -15,14 +15,17 @@ from typing import Protocol
 from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.kinds import Kinds
 from fluxlab.clusters.objects import Condition, KubeObject, dig, text_at
-from fluxlab.clusters.resources import EVENT, Resource
+from fluxlab.clusters.resources import EVENT, KUSTOMIZATION, Resource
 from fluxlab.errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
 from fluxlab.logs import find_log
 from fluxlab.moments import Moment
 from fluxlab.timeline.loglines import read_log_lines
 from fluxlab.waiting import wait_until
 
+from .ownership import tried_revision
+
 LOOK_SECONDS = 0.1
+_REVISION = re.compile(r"sha1:([0-9a-f]{40})")
 QUOTED_LINES, QUOTED_CHARACTERS = 5, 300
 
 
@@ -40,6 +43,13 @@ class Scene:
     logs: Mapping[str, Path]
     """Log files by component."""
     after: Moment
+    earlier: frozenset[str] = frozenset()
+    """Commits from before that moment: what is said of one of them, however late, does not count."""
+
+    def is_of_earlier(self, text: str) -> bool:
+        """Whether a text tells revisions, and all of them are earlier ones."""
+        told = set(_REVISION.findall(text))
+        return bool(told) and told <= self.earlier
 
     @property
     def version(self) -> int:
@@ -99,7 +109,9 @@ class Event:
         found = [
             event
             for event in scene.api.list(EVENT, namespace=namespace, query=query)
-            if int(event.resource_version) > scene.version and text_at(event.raw, "involvedObject", "uid") in uids
+            if int(event.resource_version) > scene.version
+            and text_at(event.raw, "involvedObject", "uid") in uids
+            and not scene.is_of_earlier(" ".join(map(str, _annotations(event))))
         ]
         return sorted(found, key=lambda event: int(event.resource_version))
 
@@ -142,6 +154,8 @@ class ConditionIs:
         condition = now.condition(self.type) if now else None
         if now is None or condition is None or not self._matches(condition, now) or not _anew(now, subject.before()):
             return None
+        if now.kind == KUSTOMIZATION.kind and scene.is_of_earlier(tried_revision(now)):
+            return None  # the attempt that failed, or succeeded, was at a commit from before
         return f"{now}: {condition}"
 
     def nearest(self, scene: Scene) -> str:
@@ -154,8 +168,8 @@ class ConditionIs:
         return ("\n".join(map(str, now.conditions())) or f"{now} has no conditions") + stale
 
     def _matches(self, condition: Condition, subject: KubeObject) -> bool:
-        # Kubernetes' own kinds do not say which generation a condition speaks of.
-        current = condition.observed_generation in {0, subject.generation}
+        # Kubernetes' own kinds say only once for all conditions which generation they speak of, or never.
+        current = (condition.observed_generation or subject.observed_generation) in {0, subject.generation}
         return (
             current
             and condition.status == self.status
@@ -202,7 +216,7 @@ class LogLine:
             line.raw
             for place in places
             for line in read_log_lines(place, part=name)
-            if _rounded(line.entry.time) >= _rounded(scene.after.time)
+            if _rounded(line.entry.time) >= _rounded(scene.after.time) and not scene.is_of_earlier(line.raw)
         ]
 
     def __str__(self) -> str:
@@ -305,6 +319,12 @@ def _anew(now: KubeObject, before: KubeObject | None) -> bool:
     if before is None or text_at(before.raw, "metadata", "uid") != text_at(now.raw, "metadata", "uid"):
         return True
     return dig(now.raw, "status") != dig(before.raw, "status")
+
+
+def _annotations(event: KubeObject) -> Collection[object]:
+    """What Flux notes of an Event: which revision it speaks of."""
+    found = dig(event.raw, "metadata", "annotations")
+    return found.values() if isinstance(found, Mapping) else ()
 
 
 def _rounded(time: datetime) -> datetime:

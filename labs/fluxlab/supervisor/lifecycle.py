@@ -40,7 +40,7 @@ ACTING_TIMEOUT_SECONDS = 60
 LOOK_SECONDS = 1.0
 CAUSE_TIMEOUT_SECONDS = 0.5
 RECONNECT_SECONDS = 0.5
-# Of the 9 s of processor time that a test with a lab of its own takes, garbage collection is a sixth, and threads that
+# Of the 8 s of processor time that a test with a lab of its own takes, garbage collection is a sixth, and threads that
 # look for work another sixth (docs/performance.md).
 BRIEF_LIFE = {"GOGC": "400", "GOMAXPROCS": "1"}
 log = logging.getLogger(__name__)

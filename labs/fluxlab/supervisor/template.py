@@ -78,6 +78,9 @@ class Template:
                 answer = self._socket.recv(PIECE_BYTES)
             except OSError as error:
                 raise FluxlabError("the template of supervisors has ended", facts=[str(error)]) from error
+            except BaseException:  # Ctrl-C: an answer that nobody took would be the next one's
+                self._process.kill()
+                raise
             if not answer:
                 raise FluxlabError("the template of supervisors has ended")
             return Copy(int(answer))
