@@ -134,6 +134,11 @@ def peer(connected: socket.socket) -> int:
     return int(pid)
 
 
+def usable_cores() -> int:
+    """The cores that this process may use, which in a container may be fewer; elsewhere os.cpu_count tells them."""
+    return len(os.sched_getaffinity(0))
+
+
 def raise_open_files() -> None:
     """Let this process open as many files as the system allows: many systems begin with 1024, some with 256."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,7 +1,6 @@
 """Labs that are ready before somebody asks for them, and that end after nobody waits for it any more."""
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from .host import usable_cores
 from .lab import Lab
 from .spec import LabSpec
 from .state import LabFolder
@@ -20,6 +20,8 @@ from .supervisor.starter import copying
 LAB_BYTES = 1_200_000_000
 """What a lab takes, with the demo in it (docs/performance.md)."""
 KEPT_FREE_BYTES = 1_500_000_000
+MOST_SPARES = 4
+"""No test waits for more than the next lab or two."""
 MOST_ENDINGS = 3
 """Labs that end at the same time before whoever gives back another one has to wait."""
 
@@ -50,9 +52,9 @@ class LabRequest:
 
 def default_spares(*, workers: int = 1) -> int:
     """How many labs to have ready in all: what free memory allows, and the cores that so many workers leave."""
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     free = psutil.virtual_memory().available - KEPT_FREE_BYTES - workers * LAB_BYTES
-    return max(0, min(max(1, cores // 2), cores - workers, int(free // LAB_BYTES)))
+    return max(0, min(max(1, cores // 2), MOST_SPARES, cores - workers, int(free // LAB_BYTES)))
 
 
 class Pool:

@@ -17,6 +17,7 @@ import psutil
 
 from fluxlab.errors import FluxlabError
 from fluxlab.processes import Identity
+from fluxlab.runs import remove_runs
 from fluxlab.waiting import wait_until
 
 MODULE = "fluxlab.supervisor.template"
@@ -116,6 +117,7 @@ def main(number: int) -> None:
             sys.exit(supervise())
         os.close(lifeline)
         asking.sendall(str(pid).encode())
+    remove_runs()  # who asked may have been killed, and with it the run whose files hold Secrets
 
 
 def _request(asking: socket.socket) -> tuple[Mapping[str, str], int] | None:

@@ -137,6 +137,11 @@ def test_a_wrong_marker_names_the_test_and_what_is_allowed(pytester: pytest.Pyte
         asked(pytester, marker)
 
 
+def test_a_marker_cannot_change_a_snapshot(pytester: pytest.Pytester) -> None:
+    with pytest.raises(UsageError, match=r"::test_it: (.|\n)*begins with a snapshot"):
+        asked(pytester, "nodes=2", base=LabRequest(spec=LabSpec(), snapshot=Path("/demo.snapshot")))
+
+
 # -- the documentation -------------------------------------------------------------------------------------------------
 
 

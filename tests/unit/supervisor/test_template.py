@@ -1,6 +1,7 @@
 """Supervisors that are copies of one process begin, end and are asked about like any other."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,3 +80,20 @@ def test_a_template_that_dies_at_the_moment_of_asking_is_told_of(template: Templ
     template.close()
     with pytest.raises(FluxlabError, match="the template of supervisors has ended"):
         Starter(template)
+
+
+def test_what_a_killed_run_left_goes_with_the_template_and_that_of_others_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUXLAB_STATE_DIR", str(tmp_path))
+    killed = subprocess.Popen(["sleep", "600"])
+    killed.kill()  # and not yet waited for: a zombie has ended, too
+    template = Template(os.environ)
+    left, others = (tmp_path / "pytest" / f"run-{pid}" for pid in (killed.pid, os.getpid()))
+    for folder in (left, others):
+        folder.mkdir(parents=True)
+        (folder / "demo.snapshot").touch()
+    template.close()
+    assert not left.exists()
+    assert (others / "demo.snapshot").exists()
+    killed.wait()
