@@ -1,4 +1,4 @@
-"""The files of a test run that hold Secrets: for their owner only, and removed when the run has ended, however it did."""
+"""The files of a test run that hold Secrets: for their owner only, and removed when the run has ended."""
 
 import shutil
 from pathlib import Path
