@@ -86,8 +86,9 @@ class WorkingCopy:
         if any(part in {"", ".", "..", ".git"} for part in parts):
             raise UsageError(f"{name!r} is no path in a repository", hint="such as clusters/staging/app.yaml")
         target = self._tree / name
-        if not target.resolve().is_relative_to(self._tree.resolve()):
-            raise UsageError(f"{name!r} leads out of the repository")
+        resolved, tree = target.resolve(), self._tree.resolve()
+        if not resolved.is_relative_to(tree) or ".git" in resolved.relative_to(tree).parts:
+            raise UsageError(f"{name!r} leads out of the repository")  # through a link in it
         return target
 
     def _existing(self, name: str) -> Path:

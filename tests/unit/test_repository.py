@@ -204,9 +204,11 @@ def test_a_link_that_leads_out_of_the_repository_is_not_followed(
     repository: Repository, mine: Path, tmp_path: Path
 ) -> None:
     (mine / "out").symlink_to(tmp_path)
+    (mine / "inner").symlink_to(".git")
     change(mine, "with-link", push=True)
-    with pytest.raises(UsageError, match="leads out"):
-        repository.write("out/x", "x")
+    for path in ("out/x", "inner/hooks/pre-commit"):
+        with pytest.raises(UsageError, match="leads out"):
+            repository.write(path, "x")
     assert not (tmp_path / "x").exists()
 
 
