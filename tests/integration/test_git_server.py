@@ -95,13 +95,14 @@ def fleet(served: Served) -> GitRepository:
 def git_children() -> list[psutil.Process]:
     """The server's CGI processes: those of this process that run in sessions of their own."""
     found = psutil.Process().children(recursive=True)
-    return [process for process in found if process.is_running() and _own_session(process.pid)]
+    return [process for process in found if process.is_running() and _of_the_server(process)]
 
 
-def _own_session(pid: int) -> bool:
+def _of_the_server(process: psutil.Process) -> bool:
     try:
-        return os.getsid(pid) != os.getsid(0)
-    except ProcessLookupError:
+        # The plugin keeps a template of supervisors once a test in this process has had a lab.
+        return os.getsid(process.pid) != os.getsid(0) and "fluxlab.supervisor.template" not in process.cmdline()
+    except (ProcessLookupError, psutil.NoSuchProcess):
         return False
 
 
