@@ -65,13 +65,16 @@ def test_the_agent_waits_for_its_token_goes_on_by_itself_and_takes_a_new_one(
     lab: CommandLine, eventually: Eventually
 ) -> None:
     lab.ok("apply", "observability-agent")
-    waiting = lab.run("wait", "--timeout=8")
+    asking = lab.run("wait", "--until-asked")
+    assert asking.returncode == 0, asking.stderr
+    assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in asking.stderr
+    waiting = lab.run("wait", "--timeout=1")
     assert waiting.returncode == 1
     assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in waiting.stderr
     assert "fluxlab secret set causely/causely-secrets CAUSELY_TOKEN" in waiting.stderr
 
     lab.ok("kubectl", "-n", "causely", "create", "secret", "generic", "causely-secrets", "--from-literal=OTHER=x")
-    other = lab.run("wait", "--timeout=10")
+    other = lab.run("wait", "--timeout=1")
     assert other.returncode == 1
     assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in other.stderr
 
@@ -124,7 +127,8 @@ def test_the_published_shape_is_explained(lab: CommandLine) -> None:
 def test_a_secret_in_another_namespace_is_pointed_out(lab: CommandLine) -> None:
     lab.ok(*SECRET[:2], "elsewhere/causely-secrets", "CAUSELY_TOKEN", "--create-namespace", stdin="some-token\n")
     lab.ok("apply", "observability-agent")
-    done = lab.run("wait", "--timeout=8")
+    lab.ok("wait", "--until-asked")
+    done = lab.run("wait", "--timeout=1")
     assert done.returncode == 1
     assert "there is one in namespace elsewhere" in done.stderr
 

@@ -53,6 +53,10 @@ def wait(
     lab: LabOption = None,
     timeout: TimeoutOption = 120.0,
     output: OutputOption = Output.TEXT,
+    *,
+    until_asked: Annotated[
+        bool, typer.Option("--until-asked", help="Be content when all that is missing is what a person must give.")
+    ] = False,
 ) -> None:
     """Wait until a commit has arrived in every cluster, or say why it has not (exit code 1)."""
     chosen = find_lab(lab)
@@ -61,9 +65,12 @@ def wait(
         def progress(looks: Sequence["Convergence"]) -> None:
             tick(summary(looks))
 
-        looks = chosen.converge(commit, timeout_seconds=timeout, progress=progress)
+        looks = chosen.converge(commit, timeout_seconds=timeout, progress=progress, until_asked=until_asked)
     if output is Output.JSON:
         print(json.dumps([{**asdict(seen), "converged": seen.converged} for seen in looks], indent=2))
         return
     for seen in looks:
-        say(f"commit {seen.commit[:10]} has arrived in {seen.cluster}: {len(seen.arrived)} objects")
+        how_much = f", all but {len(seen.pending)}:" if seen.pending else f": {len(seen.arrived)} objects"
+        say(f"commit {seen.commit[:10]} has arrived in {seen.cluster}{how_much}")
+        for pending in seen.pending:
+            say(f"  {pending}")
