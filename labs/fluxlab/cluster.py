@@ -21,13 +21,15 @@ from .clusters.secret import set_secret
 from .clusters.workloads import Workload
 from .commands import run
 from .errors import UsageError
-from .flux.signals import Scene, Signal, expect, forbid, place_of
+from .flux.signals import Scene, Signal, expect, forbid
+from .flux.subjects import place_of
 from .logs import log_files
 from .moments import Commit, Moment
 from .state import LabFolder
 from .toolchain import find
 
 EXPECT_SECONDS = 30.0
+COMMAND_SECONDS = 60.0
 
 
 class Cluster:
@@ -127,11 +129,15 @@ class Cluster:
         """
         # Ports are used again: what kubectl remembers of an address must not outlive the lab.
         options = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.kubeconfig.parent / 'kubectl'}"]
-        return run([find().binary("kubectl"), *options, *arguments], stdin=stdin).stdout
+        return self._run("kubectl", *options, *arguments, stdin=stdin)
 
     def flux(self, *arguments: str) -> str:
         """What the flux command line prints, as administrator. Raises CommandError."""
-        return run([find().binary("flux"), f"--kubeconfig={self.kubeconfig}", *arguments]).stdout
+        return self._run("flux", f"--kubeconfig={self.kubeconfig}", *arguments)
+
+    def _run(self, program: str, *arguments: str, stdin: str | None = None) -> str:
+        patience = self._patience(COMMAND_SECONDS)
+        return run([find().binary(program), *arguments], stdin=stdin, timeout_seconds=patience).stdout
 
     # -- change --------------------------------------------------------------------------------------------------
 

@@ -6,16 +6,15 @@ object of the same name that is gone, is never taken for it. Rehearsals and test
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 
-from fluxlab.clusters.api import ApiError, KubeApi
+from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.kinds import Kinds
 from fluxlab.clusters.objects import Condition, KubeObject, dig, text_at
-from fluxlab.clusters.resources import EVENT, KUSTOMIZATION, Resource
+from fluxlab.clusters.resources import EVENT, KUSTOMIZATION
 from fluxlab.errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
 from fluxlab.logs import find_log
 from fluxlab.moments import Moment
@@ -23,6 +22,7 @@ from fluxlab.timeline.loglines import read_log_lines
 from fluxlab.waiting import wait_until
 
 from .ownership import tried_revision
+from .subjects import Subject, place_of
 
 LOOK_SECONDS = 0.1
 _REVISION = re.compile(r"sha1:([0-9a-f]{40})")
@@ -45,11 +45,22 @@ class Scene:
     after: Moment
     earlier: frozenset[str] = frozenset()
     """Commits from before that moment: what is said of one of them, however late, does not count."""
+    _subjects: dict[tuple[str, str], Subject] = field(default_factory=dict, compare=False)
 
     def is_of_earlier(self, text: str) -> bool:
         """Whether a text tells revisions, and all of them are earlier ones."""
         told = set(_REVISION.findall(text))
         return bool(told) and told <= self.earlier
+
+    def about(self, kind: str, place: str) -> Subject:
+        """The object at a place. Raises UsageError for a kind that is not served, and a place that is none."""
+        if (kind, place) not in self._subjects:
+            resource = self.kinds.find(kind)
+            namespace, name = place_of(resource, place)
+            self._subjects[kind, place] = Subject(
+                api=self.api, resource=resource, namespace=namespace, name=name, version=self.version
+            )
+        return self._subjects[kind, place]
 
     @property
     def version(self) -> int:
@@ -90,7 +101,7 @@ class Event:
         """Some part of the event must be told, and the kind must be served."""
         if not (self.reason or self.message or self.type):
             raise UsageError(f"{self}: say which event: its reason, message or type")
-        _about(self.kind, self.place, scene)
+        scene.about(self.kind, self.place)
 
     def seen(self, scene: Scene) -> str | None:
         """The newest event that matches."""
@@ -103,7 +114,7 @@ class Event:
         return "\n".join(map(_told, events)) or f"no event about {self.kind} {self.place} since then"
 
     def _events(self, scene: Scene) -> list[KubeObject]:
-        subject = _about(self.kind, self.place, scene)
+        subject = scene.about(self.kind, self.place)
         uids = subject.uids()
         namespace, query = subject.namespace or None, {"fieldSelector": f"involvedObject.name={subject.name}"}
         found = [
@@ -145,14 +156,14 @@ class ConditionIs:
         """The condition must have a name, and its kind must be served."""
         if not self.type:
             raise UsageError(f"{self}: say which condition")
-        _about(self.kind, self.place, scene)
+        scene.about(self.kind, self.place)
 
     def seen(self, scene: Scene) -> str | None:
         """The condition, once it is so."""
-        subject = _about(self.kind, self.place, scene)
+        subject = scene.about(self.kind, self.place)
         now = subject.now()
         condition = now.condition(self.type) if now else None
-        if now is None or condition is None or not self._matches(condition, now) or not _anew(now, subject.before()):
+        if now is None or condition is None or not self._matches(condition, now) or not subject.said_anew(now):
             return None
         if now.kind == KUSTOMIZATION.kind and scene.is_of_earlier(tried_revision(now)):
             return None  # the attempt that failed, or succeeded, was at a commit from before
@@ -160,11 +171,11 @@ class ConditionIs:
 
     def nearest(self, scene: Scene) -> str:
         """The object's conditions as they are."""
-        subject = _about(self.kind, self.place, scene)
+        subject = scene.about(self.kind, self.place)
         now = subject.now()
         if now is None:
             return f"{self.kind} {self.place} is not there"
-        stale = "" if _anew(now, subject.before()) else "\nits status is as it was before"
+        stale = "" if subject.said_anew(now) else "\nits status is as it was before"
         return ("\n".join(map(str, now.conditions())) or f"{now} has no conditions") + stale
 
     def _matches(self, condition: Condition, subject: KubeObject) -> bool:
@@ -249,7 +260,7 @@ def forbid(signal: Signal, scene: Scene, *, for_seconds: float) -> None:
     """
     signal.check(scene)
     kind, place = getattr(signal, "kind", ""), getattr(signal, "place", "")
-    if kind and not _about(kind, place, scene).known():
+    if kind and not scene.about(kind, place).known():
         raise UsageError(f"{kind} {place} is not there: that nothing is said of it proves nothing")
     try:
         said = wait_until(
@@ -261,64 +272,6 @@ def forbid(signal: Signal, scene: Scene, *, for_seconds: float) -> None:
     except WaitTimeoutError:
         return
     raise ExpectationError(f"{scene.cluster}: there is {signal}", facts=[said])
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Subject:
-    """The object that a signal is about, at the moment and now."""
-
-    scene: Scene
-    resource: Resource
-    namespace: str
-    name: str
-
-    def now(self) -> KubeObject | None:
-        return self.scene.api.find(self.resource, self.name, namespace=self.namespace or None)
-
-    def before(self) -> KubeObject | None:
-        """The object as it was at the moment: etcd still knows, unless that was more than five minutes ago."""
-        query = {
-            "fieldSelector": f"metadata.name={self.name}",
-            "resourceVersion": str(self.scene.version),
-            "resourceVersionMatch": "Exact",
-        }
-        try:
-            found = self.scene.api.list(self.resource, namespace=self.namespace or None, query=query)
-        except ApiError as error:
-            if error.status in {HTTPStatus.GONE, HTTPStatus.NOT_FOUND}:
-                facts = ["the API server forgets what is older than five minutes"]
-                raise UnknownError(f"how {self.name} was at that moment is not known any more", facts=facts) from None
-            raise
-        return found[0] if found else None
-
-    def known(self) -> bool:
-        return bool(self.uids())
-
-    def uids(self) -> set[str]:
-        return {text_at(found.raw, "metadata", "uid") for found in (self.before(), self.now()) if found}
-
-
-def _about(kind: str, place: str, scene: Scene) -> _Subject:
-    """Raises UsageError for a kind that is not served, and a place that is none."""
-    resource = scene.kinds.find(kind)
-    namespace, name = place_of(resource, place)
-    return _Subject(scene=scene, resource=resource, namespace=namespace, name=name)
-
-
-def place_of(resource: Resource, place: str) -> tuple[str, str]:
-    """Namespace and name from `NAMESPACE/NAME`, or from `NAME` for what is in no namespace. Raises UsageError."""
-    namespace, _, name = place.rpartition("/")
-    if not name or bool(namespace) != resource.namespaced:
-        wanted = "NAMESPACE/NAME" if resource.namespaced else "NAME"
-        raise UsageError(f"{place!r} names no {resource.kind}", facts=[f"it has to be {wanted}"])
-    return namespace, name
-
-
-def _anew(now: KubeObject, before: KubeObject | None) -> bool:
-    """Whether its status was written after the moment, or it was made then."""
-    if before is None or text_at(before.raw, "metadata", "uid") != text_at(now.raw, "metadata", "uid"):
-        return True
-    return dig(now.raw, "status") != dig(before.raw, "status")
 
 
 def _annotations(event: KubeObject) -> Collection[object]:
