@@ -1,12 +1,9 @@
 """A handle on a running lab: it finds the parts and puts them together, and does nothing itself."""
 
-import math
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,10 +11,11 @@ from . import snapshots
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.resources import NAMESPACE
-from .errors import FluxlabError, UsageError
+from .errors import UsageError
 from .flux.convergence import converge, stopped_controllers
-from .flux.look import Convergence, Target, look
+from .flux.look import Convergence
 from .host import ended_by_exception
+from .looks import Looks
 from .moments import Commit, Moment
 from .repository import Repository
 from .scenarios import Scenario, load_scenario
@@ -26,18 +24,17 @@ from .servers.charts import ChartRepository, ChartVersion
 from .servers.oci import push_chart, registry_host
 from .snapshots import Snapshot
 from .spec import LabSpec
-from .state import LabFolder, Phase, checked_name, lab_folders
-from .status import LabStatus, StepState
+from .state import LabFolder, checked_name, lab_folders
+from .status import LabStatus
 from .supervisor.charts import chart_folder
-from .supervisor.control import Control, SupervisorGoneError
-from .supervisor.launch import Progress, alive, end, launch, let_go
+from .supervisor.control import Control
+from .supervisor.inspect import status_of
+from .supervisor.launch import Progress, end, launch, let_go
 from .supervisor.way_out import way_out
 from .toolchain import find
 from .waiting import never, wait_until
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
-ASK_GIT_SECONDS = 1.0
-"""How often git is asked what else was pushed while a commit is waited for: each time costs two processes."""
 T = TypeVar("T")
 
 
@@ -170,25 +167,7 @@ class Lab:
 
     def status(self) -> LabStatus:
         """How the lab is; told from its record when its supervisor is dead."""
-        record = self.folder.read_record()
-        phase, error = "dead", f"its supervisor is gone; see {self.folder.supervisor_log}"
-        if record and alive(record):
-            try:
-                return self.control.status()
-            except SupervisorGoneError as gone:
-                if record.phase is Phase.READY:  # it would answer, or it ended just now
-                    phase, error = ("hung", gone.what) if alive(record) else (phase, error)
-                else:
-                    phase, error = record.phase, ""
-        return LabStatus(
-            name=self.name,
-            phase="failed" if record and record.phase == Phase.FAILED else phase,
-            error=(record and record.error) or error,
-            folder=str(self.folder.root),
-            steps=tuple(StepState(name=step.name, at_seconds=step.at_seconds) for step in record.steps)
-            if record
-            else (),
-        )
+        return status_of(self.folder)
 
     @cached_property
     def repository(self) -> Repository:
@@ -308,9 +287,8 @@ class Lab:
         Returns the last look at each cluster. Raises ConvergenceError with all that has not arrived and why: at once
         for a terminal failure, else after the timeout.
         """
-        look_again = self._looks(commit)
         return converge(
-            look_again,
+            self._looks(commit),
             timeout_seconds=self.patience(timeout_seconds),
             progress=progress,
             until_asked=until_asked,
@@ -324,39 +302,5 @@ class Lab:
         """
         return self._looks(commit)()
 
-    def _looks(self, commit: Commit | str | None) -> Callable[[], Sequence[Convergence]]:
-        repository = self.repository
-        if commit == "":
-            raise UsageError("an empty text is no commit", hint="leave it out for the branch's head")
-        wanted = repository.resolve(str(commit)) if commit else repository.head()
-        text = cache(partial(repository.text, wanted))
-
-        accepted: frozenset[str] = frozenset()
-        asked_at = -math.inf
-
-        def look_again() -> Sequence[Convergence]:
-            nonlocal accepted, asked_at
-            if time.monotonic() - asked_at > ASK_GIT_SECONDS:
-                accepted, asked_at = repository.since(wanted), time.monotonic()
-            if not accepted:
-                raise FluxlabError(
-                    f"commit {wanted[:10]} is not on branch {repository.branch} (any more)",
-                    facts=[f"the branch is at {repository.head()[:10]}"],
-                )
-            target = Target(
-                url=repository.url,
-                branch=repository.branch,
-                commit=wanted,
-                accepted=accepted,
-                text=text,
-            )
-            return [self._addressed(look(one.api, target, cluster=name)) for name, one in self.clusters.items()]
-
-        return look_again
-
-    def _addressed(self, seen: Convergence) -> Convergence:
-        """With commands that say which lab and which cluster they are for, where that is not plain."""
-        lab = f" --lab {self.name}" if self.name != LabSpec().name else ""
-        cluster = f" --cluster {seen.cluster}" if len(self.spec.clusters) > 1 else ""
-        pending = (replace(each, next=f"{each.next}{lab}{cluster}") if each.next else each for each in seen.pending)
-        return replace(seen, pending=tuple(pending))
+    def _looks(self, commit: Commit | str | None) -> Looks:
+        return Looks(lab=self.name, repository=self.repository, clusters=self.clusters, commit=commit)

@@ -1,0 +1,64 @@
+"""Look at all clusters of a lab for one commit, again and again, while others may push more."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+
+from .cluster import Cluster
+from .errors import FluxlabError, UsageError
+from .flux.look import Convergence, Target, look
+from .moments import Commit
+from .repository import Repository
+from .spec import LabSpec
+
+ASK_GIT_SECONDS = 1.0
+"""How often git is asked what else was pushed while a commit is waited for: each time costs two processes."""
+
+
+class Looks:
+    """Called, it looks at each cluster once."""
+
+    def __init__(
+        self, *, lab: str, repository: Repository, clusters: Mapping[str, Cluster], commit: Commit | str | None
+    ) -> None:
+        """`commit` None is the branch's head as it is now. Raises UsageError for one that was not pushed."""
+        if commit == "":
+            raise UsageError("an empty text is no commit", hint="leave it out for the branch's head")
+        self._lab = lab
+        self._repository = repository
+        self._clusters = clusters
+        self._commit = repository.resolve(str(commit)) if commit else repository.head()
+        self._text = cache(partial(repository.text, self._commit))
+        self._accepted: frozenset[str] = frozenset()
+        self._asked_at = -math.inf
+
+    def __call__(self) -> Sequence[Convergence]:
+        """One look at each cluster. Raises FluxlabError when the branch lost the commit, or one cannot be read."""
+        target = self._target()
+        return [self._addressed(look(one.api, target, cluster=name)) for name, one in self._clusters.items()]
+
+    def _target(self) -> Target:
+        repository = self._repository
+        if time.monotonic() - self._asked_at > ASK_GIT_SECONDS:
+            self._accepted, self._asked_at = repository.since(self._commit), time.monotonic()
+        if not self._accepted:
+            raise FluxlabError(
+                f"commit {self._commit[:10]} is not on branch {repository.branch} (any more)",
+                facts=[f"the branch is at {repository.head()[:10]}"],
+            )
+        return Target(
+            url=repository.url,
+            branch=repository.branch,
+            commit=self._commit,
+            accepted=self._accepted,
+            text=self._text,
+        )
+
+    def _addressed(self, seen: Convergence) -> Convergence:
+        """With commands that say which lab and which cluster they are for, where that is not plain."""
+        lab = f" --lab {self._lab}" if self._lab != LabSpec().name else ""
+        cluster = f" --cluster {seen.cluster}" if len(self._clusters) > 1 else ""
+        pending = (replace(each, next=f"{each.next}{lab}{cluster}") if each.next else each for each in seen.pending)
+        return replace(seen, pending=tuple(pending))
