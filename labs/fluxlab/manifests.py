@@ -1,6 +1,7 @@
 """Change manifests in YAML files as a person would: what is not changed stays, with its comments and its order."""
 
 import io
+import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ from .errors import UsageError
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
+
+_LIST = re.compile(r"^(?P<key> *)[^\s#-][^\n]*: *\n(?P<item> *)- ", re.MULTILINE)
+"""A key whose value is a list, and the list's first item."""
 
 
 def dump(*manifests: JsonObject) -> str:
@@ -26,8 +30,11 @@ def merge(text: str, change: JsonObject, *, path: str, kind: str = "", name: str
     """
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415 # as below
 
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    text = text.replace("\r\n", "\n")
+    yaml = _yaml_as(text)
     try:
-        documents = list(_yaml().load_all(text))
+        documents = list(yaml.load_all(text))
     except YAMLError as error:
         raise UsageError(f"{path} is no valid YAML", facts=[str(error)]) from None
     there = [found for found in documents if isinstance(found, MutableMapping)]
@@ -38,8 +45,8 @@ def merge(text: str, change: JsonObject, *, path: str, kind: str = "", name: str
         raise UsageError(f"{path}: {len(meant)} manifests are a {wanted}, not one", facts=facts)
     _merge(meant[0], change)
     changed = io.StringIO()
-    _yaml().dump_all(documents, changed)
-    return changed.getvalue()
+    yaml.dump_all([found for found in documents if found is not None], changed)
+    return changed.getvalue().replace("\n", line_end)
 
 
 def _merge(target: MutableMapping[str, Json], change: JsonObject) -> None:
@@ -81,4 +88,14 @@ def _yaml() -> "YAML":
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _yaml_as(text: str) -> "YAML":
+    """A writer that lays out a file as it is: its first `---`, and how far lists are indented."""
+    yaml = _yaml()
+    yaml.explicit_start = text.lstrip().startswith("---") or None
+    first = _LIST.search(text)
+    if first and len(first["item"]) == len(first["key"]):
+        yaml.indent(mapping=2, sequence=2, offset=0)
     return yaml

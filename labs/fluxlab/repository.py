@@ -111,8 +111,10 @@ class Repository:
     def edit(self, path: str, *, values: JsonObject, name: str = "") -> None:
         """Merge `values` into those of the HelmRelease in a file; `name` tells several apart, None removes a value.
 
-        Comments stay. Raises UsageError unless exactly one HelmRelease is meant.
+        Comments stay. Raises UsageError unless exactly one HelmRelease is meant, and when nothing is to be changed.
         """
+        if not values:
+            raise UsageError(f"{path}: no values to edit")
         self.patch(path, {"spec": {"values": values}}, kind="HelmRelease", name=name)
 
     def patch(self, path: str, change: JsonObject, *, kind: str = "", name: str = "") -> None:
@@ -153,6 +155,7 @@ class Repository:
     def apply(self, scenario: Scenario | str, *, message: str = "") -> Commit:
         """Serve a scenario's charts and push its manifests; where they are there already, the newest commit."""
         found = load_scenario(scenario) if isinstance(scenario, str) else scenario
+        before = self._moment()
         with self._changing(unchanged=True):
             self._serve_charts(found)
         for path, content in found.files().items():
@@ -162,7 +165,7 @@ class Repository:
             if copy.changed():
                 return self.commit(said)
             copy.catch_up()
-            return Commit(sha=copy.head(), message=said, before=self._moment())
+            return Commit(sha=copy.head(), message=said, before=before)
 
     def revert(self, commit: Commit | str, *, message: str = "") -> Commit:
         """Push the opposite of a commit. Raises CommandError when later commits changed the same lines."""
@@ -228,8 +231,9 @@ class Repository:
         before, follows = self._moment(), copy.upstream()
         try:
             return Commit(sha=copy.push(), message=message, before=before, follows=follows)
-        except CommandError:
+        except CommandError as error:
             copy.catch_up()  # a commit that nobody has must not be under the next one
+            error.facts += (f"what was prepared is gone: the next change begins at {copy.head()[:10]}",)
             raise
 
     # -- for people ----------------------------------------------------------------------------------------------

@@ -51,7 +51,10 @@ class WorkingCopy:
         target = self._existing(name)
         if not target.is_file():
             raise UsageError(f"{name} is a folder")
-        return target.read_text()
+        try:
+            return target.read_bytes().decode()
+        except UnicodeDecodeError:
+            raise UsageError(f"{name} is no text") from None
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file."""
@@ -87,6 +90,8 @@ class WorkingCopy:
             raise UsageError(f"{name!r} is no path in a repository", hint="such as clusters/staging/app.yaml")
         target = self._tree / name
         resolved, tree = target.resolve(), self._tree.resolve()
+        if blocking := next((above for above in target.parents if above.is_file()), None):
+            raise UsageError(f"{name!r} is no path in the repository: {blocking.relative_to(self._tree)} is a file")
         if not resolved.is_relative_to(tree) or ".git" in resolved.relative_to(tree).parts:
             raise UsageError(f"{name!r} leads out of the repository")  # through a link in it
         return target
