@@ -245,7 +245,8 @@ def held(
 
     def acquired() -> bool:
         try:
-            lock.acquire(blocking=False)
+            with _gate(lock):
+                lock.acquire(blocking=False)
         except Timeout:
             waiting()
             return False
@@ -259,3 +260,14 @@ def held(
         yield
     finally:
         lock.release()
+
+
+def forget(lock: FileLock) -> None:
+    """Remove the file of a lock, as the last thing that its holder does: labs come and go, and so do their names."""
+    with _gate(lock):
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _gate(lock: FileLock) -> FileLock:
+    """Held while a lock is taken, and while its file is removed: nobody must wait at a file that is not there."""
+    return FileLock(Path(lock.lock_file).with_name(".gate"))

@@ -38,7 +38,7 @@ def traces() -> dict[str, set[str]]:
         "children": {f"{child.pid} {child.name()}" for child in psutil.Process().children(recursive=True)},
         "threads": {thread.name for thread in threading.enumerate()},
         "descriptors": set(descriptors()),
-        "files": {str(path) for path in state_folder().rglob("*") if path.parent.name != "locks"},
+        "files": {str(path) for path in state_folder().rglob("*")},
     }
 
 

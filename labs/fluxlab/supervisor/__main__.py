@@ -8,7 +8,7 @@ from pathlib import Path
 from fluxlab.errors import FluxlabError
 from fluxlab.host import raise_open_files
 from fluxlab.spec import LabSpec
-from fluxlab.state import LabFolder, held
+from fluxlab.state import LabFolder, forget, held
 
 from . import starter
 from .lifecycle import Supervisor
@@ -47,8 +47,10 @@ def _write_to(log: Path) -> None:
 def _remove(folder: LabFolder) -> None:
     """Remove what nobody else will: the starter is gone. Whoever holds the lock has taken over."""
     try:
-        with held(folder.lock(), what=f"lab {folder.name}", timeout_seconds=0):
+        lock = folder.lock()
+        with held(lock, what=f"lab {folder.name}", timeout_seconds=0):
             folder.remove()
+            forget(lock)
     except FluxlabError as error:
         logger.info("not removed: %s", error)
 

@@ -12,7 +12,8 @@ from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
 from fluxlab.unix_http import Answer, ask
 
-STATUS_TIMEOUT_SECONDS = 5
+STATUS_TIMEOUT_SECONDS = 10
+"""It answers in milliseconds; on a machine that does ten things at once it was seen to take seconds."""
 CHANGE_TIMEOUT_SECONDS = 60
 
 

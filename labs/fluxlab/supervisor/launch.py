@@ -13,7 +13,7 @@ from fluxlab.files import write_private
 from fluxlab.host import ended_by_exception, unbroken
 from fluxlab.processes import Identity, reap, tail
 from fluxlab.spec import LabSpec
-from fluxlab.state import SERVING, LabFolder, Phase, Record, held
+from fluxlab.state import SERVING, LabFolder, Phase, Record, forget, held
 from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
@@ -69,6 +69,7 @@ def launch(
             raise UsageError(f"lab {spec.name} is there already", hint=hint)
         if _joined(folder, progress):
             return
+        mortal = lifeline and (not resumed or _holds(folder))
         if resumed:
             progress("reaping what an earlier run left")
             _reap(folder)
@@ -78,7 +79,14 @@ def launch(
         fill = prepare or _leave_as_it_is
         filled = resumed or prepare is not None
         serve = _nothing if filled else serving
-        _start(folder, spec, progress, prepare=fill, serving=serve, keep=retain or resumed, hold=lifeline)
+        keep = retain or (resumed and not mortal)
+        _start(folder, spec, progress, prepare=fill, serving=serve, keep=keep, hold=lifeline)
+
+
+def _holds(folder: LabFolder) -> bool:
+    """Whether the lab is to end, and its folder to go, with this process, which started it."""
+    starter = _ours.get(folder.root)
+    return starter is not None and starter.holds
 
 
 def _nothing() -> None:
@@ -253,11 +261,13 @@ def end(folder: LabFolder) -> None:
             with suppress(psutil.NoSuchProcess):
                 process.terminate()
 
-    with held(folder.lock(), what=f"lab {folder.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS, waiting=hurry):
+    lock = folder.lock()
+    with held(lock, what=f"lab {folder.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS, waiting=hurry):
         if folder.root.exists():
             with unbroken():
                 _reap(folder)
                 folder.remove()
+        forget(lock)
 
 
 def let_go(folder: LabFolder) -> None:

@@ -57,6 +57,11 @@ class Starter:
                 f"the supervisor of lab {order.folder.name} ended before it began", facts=[f"exit code {code}"]
             ) from None
 
+    @property
+    def holds(self) -> bool:
+        """Whether it ends with this process."""
+        return self._pipe >= 0
+
     def let_go(self) -> None:
         """Have it stay when this process ends."""
         with suppress(BrokenPipeError):  # it just ended: `status` says so
