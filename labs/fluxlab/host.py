@@ -134,8 +134,8 @@ def peer(connected: socket.socket) -> int:
     return int(pid)
 
 
-def usable_cores() -> int:
-    """The cores that this process may use, which in a container may be fewer; elsewhere os.cpu_count tells them."""
+def allowed_cores() -> int:
+    """The cores that this process may run on; elsewhere os.cpu_count tells them."""
     return len(os.sched_getaffinity(0))
 
 

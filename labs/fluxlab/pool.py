@@ -8,10 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
-from .host import usable_cores
 from .lab import Lab
+from .limits import usable_cores, usable_memory
 from .spec import LabSpec
 from .state import LabFolder
 from .supervisor.launch import end
@@ -53,7 +51,7 @@ class LabRequest:
 def default_spares(*, workers: int = 1) -> int:
     """How many labs to have ready in all: what free memory allows, and the cores that so many workers leave."""
     cores = usable_cores()
-    free = psutil.virtual_memory().available - KEPT_FREE_BYTES - workers * LAB_BYTES
+    free = usable_memory() - KEPT_FREE_BYTES - workers * LAB_BYTES
     return max(0, min(max(1, cores // 2), MOST_SPARES, cores - workers, int(free // LAB_BYTES)))
 
 
@@ -88,7 +86,7 @@ class Pool:
                 kept.append(spare)
             else:
                 self._give_up(spare)
-        if psutil.virtual_memory().available < KEPT_FREE_BYTES + LAB_BYTES:
+        if usable_memory() < KEPT_FREE_BYTES + LAB_BYTES:
             wanted = []
         self._spares = [*kept, *map(self._begin, wanted)]
 
