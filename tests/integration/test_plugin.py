@@ -275,13 +275,42 @@ def test_a_state_is_prepared_once_for_all_workers(suite: Suite) -> None:
         assert lab.cluster.config_map("default/probe").raw["data"]["value"] == "from the snapshot"
         lab.repository.write(PATH, probe("changed"))
         lab.converge(lab.repository.commit("Change it"))
+
+    def test_its_name_stands_for_nothing_else(fluxlab_snapshot, fluxlab_make_snapshot):
+        with pytest.raises(FluxlabError, match="there is another snapshot 'probe'"):
+            fluxlab_make_snapshot("probe", print)
     """
     )
     result = suite.run("-n", "2")
-    assert result.outcomes() == {"passed": 3}
+    assert result.outcomes() == {"passed": 4}
     assert len(list(suite.folder.glob("prepared-*"))) == 1
     assert not list((suite.fluxlab.state / "pytest").iterdir())
-    (suite.fluxlab.state / "pytest").rmdir()
+    assert leftovers(suite.fluxlab) == []
+
+
+def test_a_state_that_cannot_be_prepared_is_shown_and_kept(suite: Suite) -> None:
+    suite.write(
+        PROBE
+        + """
+    @pytest.fixture(scope="session")
+    def fluxlab_snapshot(fluxlab_make_snapshot):
+        def prepare(lab):
+            lab.repository.write(PATH, "kind: [")
+            lab.converge(lab.repository.commit("A typo"))
+        return fluxlab_make_snapshot("broken", prepare)
+
+    def test_begins_with_it(lab): pass
+    """
+    )
+    result = suite.run("-n", "2", "--fluxlab-keep-on-failure")
+    assert result.outcomes() == {"error": 1}
+    [name] = [path.name for path in (suite.fluxlab.state / "labs").iterdir()]
+    evidence, _, kept = result.text.partition("labs that were left up")
+    assert f"fluxlab: lab {name}" in evidence
+    assert "Kustomization flux-system/flux-system: BuildFailed" in evidence
+    assert f"kubeconfig: {suite.fluxlab.state / 'labs' / name}" in evidence
+    assert f"fluxlab down {name}" in kept
+    suite.fluxlab.ok("down", name)
     assert leftovers(suite.fluxlab) == []
 
 
@@ -291,7 +320,10 @@ WAITS = """
     def test_waits(lab):
         pathlib.Path("begun").write_text(str(os.getpid()))
         pathlib.Path("begun").rename("waits")
-        threading.Event().wait()
+        try:
+            threading.Event().wait()
+        finally:
+            pathlib.Path("interrupted").touch()
 
     def test_other(lab): pass
 """
@@ -324,7 +356,9 @@ def test_ctrl_c_ends_a_run_and_all_its_labs(suite: Suite, eventually: Eventually
     suite.write(WAITS)
     process = suite.start()
     eventually((suite.folder / "waits").exists, within=90, what="the test runs")
-    for _ in range(times):
+    process.send_signal(signal.SIGINT)
+    eventually((suite.folder / "interrupted").exists, within=30, what="the test is interrupted")
+    if times == 2:
         process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert process.returncode != 0
@@ -332,6 +366,19 @@ def test_ctrl_c_ends_a_run_and_all_its_labs(suite: Suite, eventually: Eventually
     if times == 1:
         assert leftovers(suite.fluxlab) == []
     eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
+
+
+def test_a_lab_that_is_to_be_kept_stays_after_ctrl_c_and_is_named(suite: Suite, eventually: Eventually) -> None:
+    suite.write(WAITS)
+    process = suite.start("--fluxlab-keep", "--fluxlab-spares=0")
+    eventually((suite.folder / "waits").exists, within=90, what="the test runs")
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    [name] = [path.name for path in (suite.fluxlab.state / "labs").iterdir()]
+    assert f"{name}, of test_suite.py::test_waits" in said.partition("labs that were left up")[2]
+    suite.fluxlab.ok("status", "--lab", name)
+    suite.fluxlab.ok("down", name)
+    assert leftovers(suite.fluxlab) == []
 
 
 PLANTED = {

@@ -43,9 +43,10 @@ def processes(fluxlab: CommandLine) -> dict[int, str]:
 def leftovers(fluxlab: CommandLine) -> list[str]:
     """All that is still there of the labs of a command line: nothing, once they have ended."""
     running = [f"process {pid}: {command}" for pid, command in processes(fluxlab).items()]
-    allowed = {fluxlab.state / name for name in ("labs", "trash", "locks")}
-    empty_locks = (fluxlab.state / "locks").glob("*.lock")
-    allowed |= {path for path in empty_locks if not path.read_bytes()}
+    allowed = {fluxlab.state / name for name in ("labs", "trash", "locks", "pytest")}
+    # A start that is killed leaves its lock, and all of them share a gate.
+    locks = [*(fluxlab.state / "locks").glob("*.lock"), fluxlab.state / "locks" / ".gate"]
+    allowed |= {path for path in locks if path.exists() and not path.read_bytes()}
     kept = [f"file {path}" for path in _below(fluxlab.state) if path not in allowed]
     places = [Path(fluxlab.environment.get(name, "/nowhere")) for name in ("HOME", "TMPDIR")]
     own = [place for place in places if place.is_relative_to(fluxlab.folder)]

@@ -1,6 +1,7 @@
 """Options, settings and markers are checked before any lab starts, and all of them are documented."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from fluxlab.errors import UsageError
 from fluxlab.pool import LabRequest
 from fluxlab.spec import LabSpec
-from pytest_fluxlab.marks import asked_for
+from pytest_fluxlab.marks import asked_for, check_reach
 from pytest_fluxlab.settings import ARGUMENTS, SETTINGS, Settings
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "pytest.md"
@@ -140,6 +141,36 @@ def test_a_wrong_marker_names_the_test_and_what_is_allowed(pytester: pytest.Pyte
 def test_a_marker_cannot_change_a_snapshot(pytester: pytest.Pytester) -> None:
     with pytest.raises(UsageError, match=r"::test_it: (.|\n)*begins with a snapshot"):
         asked(pytester, "nodes=2", base=LabRequest(spec=LabSpec(), snapshot=Path("/demo.snapshot")))
+
+
+@pytest.mark.parametrize(
+    ("fixtures", "where", "refused"),
+    [
+        ("module_lab", "test", True),
+        ("session_lab", "class", True),
+        ("lab, module_lab", "test", False),  # it speaks for the first
+        ("module_lab", "module", False),
+        ("lab", "class", False),
+        ("tmp_path", "test", False),
+    ],
+)
+def test_a_marker_that_would_change_nothing_is_refused(
+    pytester: pytest.Pytester, fixtures: str, where: str, *, refused: bool
+) -> None:
+    marks = {"module": "", "class": "", "test": "", where: "pytest.mark.fluxlab(nodes=2)"}
+    item = pytester.getitem(
+        f"""
+        import pytest
+        pytestmark = [{marks["module"]}]
+        class TestIt:
+            pytestmark = [{marks["class"]}]
+            {"@" if marks["test"] else ""}{marks["test"]}
+            def test_it(self, {fixtures}): pass
+        """,
+        "test_it",
+    )
+    with pytest.raises(UsageError, match="shared with tests that are not marked") if refused else nullcontext():
+        check_reach(item)
 
 
 # -- the documentation -------------------------------------------------------------------------------------------------
