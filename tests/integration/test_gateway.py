@@ -400,7 +400,7 @@ class Echo:
                 while chunk := connection.recv(65536):
                     connection.sendall(chunk)
             except ConnectionResetError:
-                pass
+                pass  # an end, too: it is told the same way
         self.over = True
 
     def __exit__(self, *_: object) -> None:

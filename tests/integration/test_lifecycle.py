@@ -291,3 +291,21 @@ def test_a_lab_on_a_lifeline_ends_with_the_process_that_started_it(
         program.kill()
     eventually(lambda: leftovers(alone) == [], within=30)
     assert json.loads(alone.ok("ls", "-o", "json")) == []
+
+
+REPAIRED = f"""{LIFELINE.rpartition("print")[0]}
+import psutil
+psutil.Process(lab.status().supervisor_pid).kill()
+lab = Lab.up(lab.spec, lifeline=True)
+print{LIFELINE.rpartition("print")[2]}"""
+
+
+def test_a_lab_that_its_starter_repaired_still_ends_with_it(fluxlab: CommandLine, eventually: Eventually) -> None:
+    alone = private(fluxlab)
+    with subprocess.Popen(
+        [sys.executable, "-c", REPAIRED], env=alone.environment, cwd=alone.folder, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+        program.kill()
+    eventually(lambda: leftovers(alone) == [], within=30)

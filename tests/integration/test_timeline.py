@@ -199,6 +199,7 @@ def test_secret_values_are_nowhere_in_the_timeline(person: Person, eventually: E
 
 def storm(person: Person, prefix: str, *, objects: int, writes: int, threads: int = 16) -> None:
     """Create and change ConfigMaps with the official client."""
+    # The official client has no types.
     api = client.CoreV1Api(config.new_client_from_config(str(person.observer.kubeconfig)))  # type: ignore[no-untyped-call]
 
     def one(number: int) -> None:

@@ -59,28 +59,47 @@ def launch(
     _check_machine()
     folder = LabFolder.named(spec.name)
     waiting = _once(progress, f"waiting for another fluxlab that is at lab {spec.name}")
+    lock = folder.lock()
     with (
         ended_by_exception(),
-        held(folder.lock(), what=f"lab {spec.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS, waiting=waiting),
+        held(lock, what=f"lab {spec.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS, waiting=waiting),
     ):
-        resumed = _check_spec(folder, spec)
-        if resumed and prepare:
-            hint = f"fluxlab down {spec.name}, or choose another name"
-            raise UsageError(f"lab {spec.name} is there already", hint=hint)
-        if _joined(folder, progress):
-            return
-        mortal = lifeline and (not resumed or _holds(folder))
-        if resumed:
-            progress("reaping what an earlier run left")
-            _reap(folder)
-        elif folder.root.exists():  # half-made by one that was killed before the lab was described
-            _reap(folder)
-            folder.remove()
-        fill = prepare or _leave_as_it_is
-        filled = resumed or prepare is not None
-        serve = _nothing if filled else serving
-        keep = retain or (resumed and not mortal)
-        _start(folder, spec, progress, prepare=fill, serving=serve, keep=keep, hold=lifeline)
+        try:
+            _launch_alone(folder, spec, progress, serving, prepare, retain=retain, lifeline=lifeline)
+        finally:
+            if not folder.root.exists():
+                forget(lock)
+
+
+def _launch_alone(
+    folder: LabFolder,
+    spec: LabSpec,
+    progress: Progress,
+    serving: Callable[[], None],
+    prepare: Callable[[LabFolder], None] | None,
+    *,
+    retain: bool,
+    lifeline: bool,
+) -> None:
+    """As `launch`, while nobody else is at the lab."""
+    resumed = _check_spec(folder, spec)
+    if resumed and prepare:
+        hint = f"fluxlab down {spec.name}, or choose another name"
+        raise UsageError(f"lab {spec.name} is there already", hint=hint)
+    if _joined(folder, progress):
+        return
+    mortal = lifeline and (not resumed or _holds(folder))
+    if resumed:
+        progress("reaping what an earlier run left")
+        _reap(folder)
+    elif folder.root.exists():  # half-made by one that was killed before the lab was described
+        _reap(folder)
+        folder.remove()
+    fill = prepare or _leave_as_it_is
+    filled = resumed or prepare is not None
+    serve = _nothing if filled else serving
+    keep = retain or (resumed and not mortal)
+    _start(folder, spec, progress, prepare=fill, serving=serve, keep=keep, hold=lifeline)
 
 
 def _holds(folder: LabFolder) -> bool:
