@@ -187,8 +187,15 @@ def _fits(entry: Entry, request: Entry) -> bool:
     if verb == "created":
         return asked in {"create", "patch", "update"}  # a server-side apply creates, too
     managers = entry.actor.split(", ") if entry.actor else []
-    status = all(manager.endswith("(status)") for manager in managers)
-    return not managers or status == (request.details.get(Detail.SUBRESOURCE) == "status")
+    if not managers and not entry.changes:
+        return True
+    # Where nobody manages what changed (kubectl scale past a default), the fields tell whether it is the status.
+    status = (
+        all(manager.endswith("(status)") for manager in managers)
+        if managers
+        else all(change.field.startswith(".status") for change in entry.changes)
+    )
+    return status == (request.details.get(Detail.SUBRESOURCE) == "status")
 
 
 def _same_program(actor: str, request: Entry) -> bool:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fluxlab.timeline.attribution import attribute, commit_of, with_actors
-from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source, format_time
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, format_time
 
 START = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 A, B = "a" * 40, "b" * 40
@@ -164,6 +164,18 @@ def test_a_status_is_not_explained_by_a_write_of_the_spec() -> None:
     [found], used = with_actors([seen("cart", 0.2, "kube-controller-manager (status)")], writes)
     assert used == {"1"}
     assert "ada" not in found.actor
+
+
+def test_what_nobody_manages_is_not_explained_by_a_status_that_came_after_it() -> None:
+    # kubectl scale leaves no entry in the managed fields; the controller's answer is received before it is heard of.
+    field = FieldChange(field=".spec.replicas", before="1", after="4")
+    scaled = replace(seen("cart", 0.3, ""), changes=(field,))
+    writes = [
+        request("cart", 1, 0.1, user="alice", agent="kubectl/1", subresource="scale"),
+        request("cart", 2, 0.2, user="system:kube-controller-manager", agent="kcm/1", subresource="status"),
+    ]
+    [found], _ = with_actors([scaled], writes)
+    assert found.actor == "alice"
 
 
 def test_a_deletion_is_told_with_its_user_and_other_objects_are_left_alone() -> None:
