@@ -11,11 +11,11 @@ from urllib3.exceptions import HTTPError
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.objects import KubeObject
 from .clusters.resources import FLUX_RESOURCES, SECRET, WORKLOADS
+from .clusters.secret_values import values_of
 from .errors import FluxlabError
 from .files import make_private, write_private
 from .flux.convergence import facts
 from .lab import Lab
-from .recorder.secret_values import values_of
 from .redaction import Redactor
 from .timeline.entries import Entry, Level, Source
 from .timeline.folder import TimelineFolder

@@ -188,9 +188,11 @@ class KubeApi:
         """Create an object. Raises ApiError with status 409 when it exists."""
         return KubeObject(self.request("POST", resource.path(namespace=namespace), body=manifest))
 
-    def apply(self, path: str, manifest: JsonObject, *, field_manager: str = FIELD_MANAGER) -> KubeObject:
-        """Server-side apply of one manifest at its path, taking over fields that others own."""
-        query = {"fieldManager": field_manager, "force": "true"}
+    def apply(
+        self, path: str, manifest: JsonObject, *, field_manager: str = FIELD_MANAGER, dry_run: bool = False
+    ) -> KubeObject:
+        """Server-side apply of one manifest at its path, taking over fields that others own; returns what it makes."""
+        query = {"fieldManager": field_manager, "force": "true", **({"dryRun": "All"} if dry_run else {})}
         content_type = "application/apply-patch+yaml"
         return KubeObject(self.request("PATCH", path, body=manifest, query=query, content_type=content_type))
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fluxlab.documents import Json, JsonObject
+from fluxlab.timeline.entries import ObjectRef
 
 
 def dig(value: Json, *path: str) -> Json:
@@ -31,6 +32,11 @@ def items_at(value: Json, *path: str) -> Sequence[Json]:
     """As `dig`, for a list; anything else is the empty list."""
     found = dig(value, *path)
     return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+
+
+def is_list(value: Json) -> bool:
+    """Whether a value is a list: a string is a sequence, too."""
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +78,11 @@ class KubeObject:
     def namespace(self) -> str:
         """Its namespace; empty for cluster-scoped objects."""
         return text_at(self.raw, "metadata", "namespace")
+
+    @property
+    def reference(self) -> ObjectRef:
+        """How the timeline and reports name it."""
+        return ObjectRef(kind=self.kind, namespace=self.namespace, name=self.name)
 
     @property
     def labels(self) -> dict[str, str]:

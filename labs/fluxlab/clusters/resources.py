@@ -55,3 +55,5 @@ ALERT = Resource(kind="Alert", plural="alerts", group="notification.toolkit.flux
 SOURCES = (GIT_REPOSITORY, OCI_REPOSITORY, BUCKET, HELM_REPOSITORY, HELM_CHART, EXTERNAL_ARTIFACT)
 FLUX_RESOURCES = (*SOURCES, KUSTOMIZATION, HELM_RELEASE, RECEIVER, PROVIDER, ALERT)
 WORKLOADS = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET)
+HELM_STORAGE = "helm.sh/release.v1"
+"""The type of the Secrets in which Helm keeps its releases."""

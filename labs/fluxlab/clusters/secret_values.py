@@ -4,9 +4,8 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 
-from fluxlab.clusters.objects import KubeObject
-
-from .changes import HELM_STORAGE
+from .objects import KubeObject
+from .resources import HELM_STORAGE
 
 PUBLIC_KEYS = frozenset({"ca.crt", "tls.crt", "namespace", "type"})
 """What is no secret wherever it stands, and would mask ordinary words."""

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from fluxlab.clusters.differences import differences, without_values
+from fluxlab.clusters.managed_fields import creators, setters
 from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
+from fluxlab.clusters.resources import HELM_STORAGE
 from fluxlab.documents import Json, JsonObject
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner, tried_revision
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source
 from fluxlab.timeline.journal import masked_change
-
-from .differences import creators, differences, setters, without_values
 
 FLUX_GROUP = ".toolkit.fluxcd.io"
 SHOWN_FIELDS = 3
@@ -20,7 +21,6 @@ TELLING = ("Ready", "Available", "Stalled", "Failed", "Complete")
 """Conditions whose change is news, and not a step on the way."""
 CONSEQUENCES = ("kube-controller-manager", "kube-scheduler", "kwok")
 """The field managers that only carry out what another change asked for."""
-HELM_STORAGE = "helm.sh/release.v1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def entry_of(change: Change, *, cluster: str, redactor: Redactor) -> Entry | Non
         source=Source.OBJECT,
         level=level,
         cluster=cluster,
-        object=reference(subject),
+        object=subject.reference,
         text=text,
         changes=tuple(fields),
         actor=_actor(change),
@@ -77,11 +77,6 @@ def entry_of(change: Change, *, cluster: str, redactor: Redactor) -> Entry | Non
 
 def _comparable(subject: KubeObject) -> JsonObject:
     return without_values(subject.raw) if subject.kind == "Secret" else subject.raw
-
-
-def reference(subject: KubeObject) -> ObjectRef:
-    """How the timeline names an object."""
-    return ObjectRef(kind=subject.kind, namespace=subject.namespace, name=subject.name)
 
 
 def revision_of(subject: KubeObject) -> str:

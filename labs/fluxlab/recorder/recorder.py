@@ -9,16 +9,15 @@ from queue import Empty
 
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.clusters.resources import SECRET
+from fluxlab.clusters.resources import HELM_STORAGE, SECRET
+from fluxlab.clusters.secret_values import values_of
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Entry, Level, Source
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.journal import Journal
 
-from .changes import HELM_STORAGE
 from .clusters import ClusterRecord
 from .resume import Resume
-from .secret_values import values_of
 from .watching import WAITING_CHANGES, Listed, News, Seen, Watching
 
 BATCH_SECONDS = 0.1

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fluxlab.clusters.differences import differences, without_values
+from fluxlab.clusters.managed_fields import creators, setters
 from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.secret_values import values_of
 from fluxlab.documents import JsonObject
 from fluxlab.recorder.changes import Change, entry_of, event_entry, owner_of
-from fluxlab.recorder.differences import creators, differences, setters, without_values
-from fluxlab.recorder.secret_values import values_of
 from fluxlab.redaction import MASK, Redactor
 from fluxlab.timeline.entries import Detail, Entry, Level
 
@@ -86,11 +87,31 @@ def test_the_setter_is_whose_entry_is_new_or_has_another_time() -> None:
     assert setters(before, managed(("helm", "12:00", ""), ("kcm", "12:09", "status"))) == ["kcm (status)"]
 
 
-def test_within_one_second_the_setter_is_who_wrote_last_if_that_is_one() -> None:
-    both = managed(("helm", "12:00", ""), ("kubectl", "12:05", ""))
-    assert setters(both, both) == ["kubectl"]
-    unclear = managed(("helm", "12:05", ""), ("kubectl", "12:05", ""))
-    assert setters(unclear, unclear) == []
+def written(value: int | None, *entries: tuple[str, str, str, str]) -> JsonObject:
+    """An object with one field, and who owns which: manager, time, subresource and the field set as JSON."""
+    told = [
+        {"manager": manager, "time": time, "subresource": sub, "fieldsV1": json.loads(owned)}
+        for manager, time, sub, owned in entries
+    ]
+    data = {} if value is None else {"spec": {"replicas": value}}
+    return {"metadata": {"managedFields": told}, **data}
+
+
+REPLICAS, NOTHING = '{"f:spec": {"f:replicas": {}}}', "{}"
+
+
+def test_within_one_second_the_setter_is_who_wrote_last_if_that_is_one_and_owns_it() -> None:
+    both = (("helm", "12:00", "", NOTHING), ("kubectl", "12:05", "", REPLICAS))
+    assert setters(written(1, *both), written(2, *both)) == ["kubectl"]
+    unclear = (("helm", "12:05", "", REPLICAS), ("kubectl", "12:05", "", REPLICAS))
+    assert setters(written(1, *unclear), written(2, *unclear)) == []
+
+
+def test_who_takes_away_or_scales_past_a_default_is_nobody_that_the_object_names() -> None:
+    cut = (("kustomize", "12:05", "", REPLICAS), ("kustomize", "12:05", "", NOTHING))
+    assert setters(written(1, cut[0]), written(None, cut[1])) == []
+    scaled = (("kustomize", "12:00", "", NOTHING), ("kcm", "12:05", "status", '{"f:status": {}}'))
+    assert setters(written(1, *scaled), written(4, *scaled)) == []
 
 
 def test_the_creator_is_who_was_there_first() -> None:

@@ -1,0 +1,89 @@
+"""Managed fields: who set what of an object, as `metadata.managedFields` says. Anybody may write them. Pure.
+
+The format of their field sets is that of sigs.k8s.io/structured-merge-diff, `fieldpath/serialize.go`: `f:` a key, `k:`
+the keys of an entry of a list, `v:` an entry by its value, and `.` the thing itself.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from fluxlab.documents import Json, JsonObject
+
+from .differences import differences
+from .objects import dig, items_at, text_at
+from .paths import overlap, step_to_entry, step_to_key
+
+
+def child(name: str, live: Json, wanted: Json) -> tuple[str, Json, Json] | None:
+    """The step that one key of a field set stands for, and what is there and should be; None for none, such as `.`."""
+    kind, _, rest = name.partition(":")
+    if kind == "f":
+        return step_to_key(rest), dig(live, rest), dig(wanted, rest)
+    told = _decoded(rest) if kind in {"k", "v"} else None
+    if kind == "k" and isinstance(told, Mapping):
+        entry = _entry_of(told, live)
+        return None if entry is None else (step_to_entry(entry, items_at(live)), entry, _entry_of(told, wanted))
+    if kind == "v" and told is not None:
+        return f"[{rest}]", told, (told if told in items_at(wanted) else None)
+    return None
+
+
+def _decoded(text: str) -> Json:
+    try:
+        decoded: Json = json.loads(text)
+    except ValueError:
+        return None  # forged
+    return decoded
+
+
+def _entry_of(keys: JsonObject, entries: Json) -> Json:
+    """The entry of a list with these keys; one that leaves a key out has its default, as ports have their protocol."""
+    for entry in items_at(entries):
+        if isinstance(entry, Mapping) and all(entry.get(key, value) == value for key, value in keys.items()):
+            return entry
+    return None
+
+
+def owned_paths(fields: Json, document: Json, path: str = "") -> Iterator[str]:
+    """The paths, as Kubernetes writes them, of all that a field set names and the document has, parents first."""
+    for name, inner in fields.items() if isinstance(fields, Mapping) else ():
+        if found := child(name, document, None):
+            step, is_, _ = found
+            yield path + step
+            yield from owned_paths(inner, is_, path + step)
+
+
+def setters(before: JsonObject, after: JsonObject) -> list[str]:
+    """The field managers that made a change: those whose entry is new, or has another time.
+
+    An entry that only lost fields to another manager keeps its time. Times are whole seconds: of several writes within
+    one, the later ones are told by who wrote last, if that one owns what changed. Who only takes something away, or
+    scales past a default, leaves no trace here.
+    """
+    entries = items_at(after, "metadata", "managedFields")
+    known = {_manager(entry): text_at(entry, "time") for entry in items_at(before, "metadata", "managedFields")}
+    changed = [_manager(entry) for entry in entries if known.get(_manager(entry)) != text_at(entry, "time")]
+    if changed or not entries:
+        return changed
+    last = max(text_at(entry, "time") for entry in entries)
+    newest = [entry for entry in entries if text_at(entry, "time") == last]
+    return [_manager(newest[0])] if len(newest) == 1 and _owns_a_change(newest[0], before, after) else []
+
+
+def _owns_a_change(entry: Json, before: JsonObject, after: JsonObject) -> bool:
+    changed = [change.field for change in differences(before, after) if change.after is not None]
+    owned = list(owned_paths(dig(entry, "fieldsV1"), after))
+    return any(overlap(path, field) for path in owned for field in changed)
+
+
+def creators(made: JsonObject) -> list[str]:
+    """The field managers of an object that were there first."""
+    entries = [entry for entry in items_at(made, "metadata", "managedFields") if not text_at(entry, "subresource")]
+    first = min((text_at(entry, "time") for entry in entries), default="")
+    return [_manager(entry) for entry in entries if text_at(entry, "time") == first]
+
+
+def _manager(entry: Json) -> str:
+    """`kubectl-edit`, or `kube-controller-manager (status)`."""
+    subresource = text_at(entry, "subresource")
+    return f"{text_at(entry, 'manager')} ({subresource})" if subresource else text_at(entry, "manager")
