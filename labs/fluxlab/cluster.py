@@ -131,13 +131,13 @@ class Cluster:
         options = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.kubeconfig.parent / 'kubectl'}"]
         return self._run("kubectl", *options, *arguments, stdin=stdin)
 
-    def flux(self, *arguments: str) -> str:
+    def flux(self, *arguments: str, cwd: Path | None = None) -> str:
         """What the flux command line prints, as administrator. Raises CommandError."""
-        return self._run("flux", f"--kubeconfig={self.kubeconfig}", *arguments)
+        return self._run("flux", f"--kubeconfig={self.kubeconfig}", *arguments, cwd=cwd)
 
-    def _run(self, program: str, *arguments: str, stdin: str | None = None) -> str:
+    def _run(self, program: str, *arguments: str, stdin: str | None = None, cwd: Path | None = None) -> str:
         patience = self._patience(COMMAND_SECONDS)
-        return run([find().binary(program), *arguments], stdin=stdin, timeout_seconds=patience).stdout
+        return run([find().binary(program), *arguments], stdin=stdin, cwd=cwd, timeout_seconds=patience).stdout
 
     # -- change --------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from . import snapshots
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.resources import NAMESPACE
+from .drift.examine import examine
+from .drift.records import DriftReport, together
 from .errors import UsageError
 from .flux.convergence import converge, stopped_controllers
 from .flux.look import Convergence
@@ -31,6 +33,7 @@ from .supervisor.control import Control
 from .supervisor.inspect import status_of
 from .supervisor.launch import Progress, end, launch, let_go
 from .supervisor.way_out import way_out
+from .timeline.folder import TimelineFolder
 from .toolchain import find
 from .waiting import never, wait_until
 
@@ -304,3 +307,14 @@ class Lab:
 
     def _looks(self, commit: Commit | str | None) -> Looks:
         return Looks(lab=self.name, repository=self.repository, clusters=self.clusters, commit=commit)
+
+    # -- drift ---------------------------------------------------------------------------------------------------
+
+    def drift(self, cluster: str | None = None) -> DriftReport:
+        """What differs from git in one cluster, or in all: which field, who did it, and what will become of it.
+
+        Nothing is written to a cluster. Raises ApiError or ApiUnreachableError when one cannot be read.
+        """
+        chosen = [self.clusters[self.spec.cluster(cluster).name]] if cluster else self.clusters.values()
+        timeline = TimelineFolder(self.folder)
+        return together(examine(one, repository=self.repository, timeline=timeline) for one in chosen)

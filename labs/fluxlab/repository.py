@@ -1,5 +1,6 @@
 """A repository of a lab, from the side of whoever works with it: change, commit and push, and ask what is served."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -47,8 +48,9 @@ class Repository:
         self._serve_charts = serve_charts
         self._copy: WorkingCopy | None = None
 
-    def _bare_git(self, *arguments: str) -> str:
-        return self._git("-c", f"safe.directory={self._bare}", f"--git-dir={self._bare}", *arguments)
+    def _bare_git(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+        words = ("-c", f"safe.directory={self._bare}", f"--git-dir={self._bare}")
+        return self._git(*words, *arguments, environment=environment)
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -91,6 +93,14 @@ class Repository:
             return self._bare_git("grep", "-h", "-I", "-e", "", commit, "--", path.strip("/") or ".")
         except CommandError:
             return ""
+
+    def check_out(self, commit: str, target: Path) -> None:
+        """Write the files of a commit, without any history, into a new folder."""
+        with tempfile.TemporaryDirectory(dir=self._folder.scratch) as scratch:
+            index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+            target.mkdir(parents=True)
+            self._bare_git("read-tree", commit, environment=index)
+            self._bare_git(f"--work-tree={target}", "checkout-index", "--all", environment=index)
 
     def log(self) -> str:
         """The branch's commits, newest first, with author, date and the files that each changed."""

@@ -9,6 +9,7 @@ from fluxlab.errors import FluxlabError
 
 from . import (
     chart_commands,
+    drift_commands,
     lab_commands,
     repository_commands,
     secret_commands,
@@ -54,7 +55,7 @@ def _options(
     """Take what comes before a command."""
 
 
-for commands in (lab_commands, repository_commands, timeline_commands, tool_commands):
+for commands in (lab_commands, repository_commands, timeline_commands, drift_commands, tool_commands):
     commands.register(app)
 app.add_typer(chart_commands.app, name="charts")
 app.add_typer(secret_commands.app, name="secret")

@@ -1,0 +1,130 @@
+"""Who made a difference: from the timeline, which knows the audit log, else from the object itself."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.paths import overlap, value_at
+from fluxlab.errors import WaitTimeoutError
+from fluxlab.timeline.audit import is_person
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, parse_time
+from fluxlab.timeline.folder import TimelineFolder
+from fluxlab.timeline.query import Query, ask
+from fluxlab.waiting import wait_until
+
+from .fields import FieldDrift, Setter, is_state
+from .records import Actor, Confidence, DriftClass
+
+_VERBS = {DriftClass.DELETED: "deleted", DriftClass.ORPHAN: "created"}
+_NOBODY = Actor(
+    who="", time=None, confidence=Confidence.NONE, reason="neither the timeline nor the object says who it was"
+)
+TIMELINE_SECONDS = 2.0
+LOOK_SECONDS = 0.1
+
+
+def up_to_date(folder: TimelineFolder, *, cluster: str, subjects: Sequence[KubeObject]) -> "Actors":
+    """As the timeline is once the recorder has seen what was just read; as it is when that takes too long."""
+    last = Actors(folder, cluster=cluster)
+
+    def caught_up() -> bool:
+        nonlocal last
+        if all(last.newest_version(one.reference) >= int(one.resource_version or 0) for one in subjects):
+            return True
+        last = Actors(folder, cluster=cluster)
+        return False
+
+    # A recorder that is dead, or began after the change, never will: the confidence in each actor says so.
+    with suppress(WaitTimeoutError):
+        wait_until(caught_up, what="the recorder", timeout_seconds=TIMELINE_SECONDS, interval_seconds=LOOK_SECONDS)
+    return last
+
+
+class Actors:
+    """The changes of one cluster's objects, as the timeline has them now."""
+
+    def __init__(self, folder: TimelineFolder, *, cluster: str) -> None:
+        self._changes: dict[ObjectRef, list[Entry]] = defaultdict(list)
+        for entry in ask(folder, Query(sources=frozenset({Source.OBJECT}), cluster=cluster)):
+            if entry.object:
+                self._changes[entry.object].append(entry)
+
+    def newest_version(self, subject: ObjectRef) -> int:
+        """The resource version of the newest change that the timeline has of an object; 0 without any."""
+        versions = [entry.details.get(Detail.VERSION, "") for entry in self._changes.get(subject, ())]
+        return max((int(version) for version in versions if version.isdigit()), default=0)
+
+    def behind(self, subject: ObjectRef, class_: DriftClass) -> Actor:
+        """Who deleted or made an object."""
+        return self._newest(subject, lambda entry: entry.details.get(Detail.VERB) == _VERBS[class_]) or _NOBODY
+
+    def of_field(self, subject: ObjectRef, field: FieldDrift) -> Actor:
+        """Who changed a field."""
+
+        def changed(entry: Entry) -> bool:
+            return any(overlap(change.field, field.change.field) for change in entry.changes)
+
+        if seen := self._newest(subject, changed):
+            return seen
+        if not field.setter.manager:
+            return _NOBODY
+        reason = "the object's managed fields name the program; the timeline has no such change"
+        return Actor(
+            who=field.setter.manager, time=_parsed(field.setter.time), confidence=Confidence.LOW, reason=reason
+        )
+
+    def by_hand(self, wanted: KubeObject, live: KubeObject, *, reported: Sequence[FieldDrift]) -> Iterator[FieldDrift]:
+        """The fields that a person set last, that git does not name, and that differ from what they were at first.
+
+        Managed fields do not show all of them: what was scaled past a default, for example, belongs to nobody.
+        """
+        first: dict[str, str | None] = {}
+        last: dict[str, tuple[Entry, FieldChange]] = {}
+        for entry in self._changes.get(live.reference, ()):
+            for change in entry.changes:
+                first.setdefault(change.field, change.before)
+                last[change.field] = entry, change
+        known = [field.change.field for field in reported]
+        for path, (entry, change) in last.items():
+            set_ = change.after is not None and change.after != first[path] and _is(change.after, path, live)
+            new = is_state(path) and value_at(path, wanted.raw) is None and not any(overlap(path, one) for one in known)
+            if set_ and new and is_person(entry.details.get(Detail.USER, "")):
+                setter = Setter(subresource=entry.details.get(Detail.SUBRESOURCE, ""))
+                added = replace(change, before=change.after, after=None)
+                yield FieldDrift(class_=DriftClass.ADDED, change=added, setter=setter)
+
+    def _newest(self, subject: ObjectRef, made: Callable[[Entry], bool]) -> Actor | None:
+        return next((_told(entry) for entry in reversed(self._changes.get(subject, [])) if made(entry)), None)
+
+
+def _parsed(time: str) -> datetime | None:
+    try:
+        return parse_time(time) if time else None
+    except ValueError:
+        return None  # managed fields can be written by anybody
+
+
+def _is(text: str, path: str, live: KubeObject) -> bool:
+    """Whether a field still has a value that was told as JSON; one that was masked or cut off may be none."""
+    try:
+        return bool(json.loads(text) == value_at(path, live.raw))
+    except ValueError:
+        return False
+
+
+def _told(entry: Entry) -> Actor:
+    details = entry.details
+    audit_id = details.get(Detail.AUDIT_ID, "")
+    return Actor(
+        who=entry.actor,
+        time=entry.time,
+        user=details.get(Detail.USER, ""),
+        user_agent=details.get(Detail.USER_AGENT, ""),
+        audit_id=audit_id,
+        confidence=Confidence.HIGH if audit_id else Confidence.MEDIUM if entry.actor else Confidence.NONE,
+        reason="the audit log" if audit_id else "the watch saw the change, no request of the audit log fits it",
+    )

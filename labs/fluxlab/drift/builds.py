@@ -1,0 +1,74 @@
+"""What a Kustomization wants: built by the flux command line from the commit that was applied."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+
+import yaml
+
+from fluxlab.cluster import Cluster
+from fluxlab.clusters.objects import KubeObject, text_at
+from fluxlab.clusters.resources import GIT_REPOSITORY
+from fluxlab.commands import CommandError
+from fluxlab.errors import UnknownError
+from fluxlab.repository import Repository
+
+from .manifests import manifests_in
+
+
+class Trees:
+    """The files of a repository's commits, each checked out once. Thread-safe."""
+
+    def __init__(self, repository: Repository, folder: Path) -> None:
+        self._repository = repository
+        self._folder = folder
+        self._lock = Lock()
+
+    def applied(self, kustomization: KubeObject, *, cluster: Cluster) -> str:
+        """The commit that a Kustomization has applied. Raises UnknownError when it is none of the repository's."""
+        kind, name, namespace = (
+            text_at(kustomization.raw, "spec", "sourceRef", key) for key in ("kind", "name", "namespace")
+        )
+        place = f"{namespace or kustomization.namespace}/{name}"
+        source = cluster.find(kind, place) if kind == GIT_REPOSITORY.kind else None
+        url = text_at(source.raw, "spec", "url") if source else ""
+        if url.removesuffix(".git") != self._repository.url.removesuffix(".git"):
+            raise UnknownError(f"{kustomization} is built from {kind} {place}, which is not the lab's repository")
+        revision = text_at(kustomization.raw, "status", "lastAppliedRevision")
+        if not revision:
+            raise UnknownError(f"{kustomization} has applied nothing yet")
+        return self._repository.resolve(revision.rpartition(":")[2])
+
+    def at(self, commit: str) -> Path:
+        """The folder with a commit's files."""
+        tree = self._folder / commit
+        with self._lock:
+            if not tree.exists():
+                self._repository.check_out(commit, tree)
+        return tree
+
+
+def path_of(kustomization: KubeObject) -> str:
+    """The folder that a Kustomization builds, below the repository's root."""
+    return text_at(kustomization.raw, "spec", "path").removeprefix("./").strip("/")
+
+
+def built(kustomization: KubeObject, *, cluster: Cluster, tree: Path) -> Sequence[KubeObject]:
+    """What a Kustomization builds from a commit's files, with the variables that the cluster holds.
+
+    Raises UnknownError when it cannot be built.
+    """
+    words = ("build", "kustomization", kustomization.name, f"--namespace={kustomization.namespace}")
+    try:
+        # Strict, as the controller is; in memory, which it allows below its working directory only, because it
+        # otherwise writes into the tree.
+        text = cluster.flux(
+            *words, f"--path={path_of(kustomization) or '.'}", "--strict-substitute", "--in-memory-build", cwd=tree
+        )
+    except CommandError as error:
+        said = [line for line in error.stderr.splitlines() if line.strip()]
+        raise UnknownError(f"{kustomization} cannot be built: {said[-1] if said else error.what}") from None
+    try:
+        return list(manifests_in(text))
+    except yaml.YAMLError as error:
+        raise UnknownError(f"{kustomization}: what flux built of it is no YAML", facts=[str(error)]) from None

@@ -1,0 +1,69 @@
+"""What git wants to be in a cluster: what each Kustomization and each HelmRelease wants, and where git says so."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fluxlab.cluster import Cluster
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
+from fluxlab.errors import FluxlabError
+
+from .builds import Trees, built, path_of
+from .places import Places
+from .releases import rendered
+
+APPLIERS: Mapping[str, str] = {"Kustomization": "kustomize-controller", "HelmRelease": "helm-controller"}
+"""The field managers under which Flux's controllers apply what their objects want."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desired:
+    """What one Kustomization or HelmRelease wants."""
+
+    owner: KubeObject
+    manifests: Sequence[KubeObject]
+    commit: str = ""
+    """The commit that a Kustomization has applied."""
+    places: Places | None = None
+    """Where its manifests stand in git; a HelmRelease's stand in a chart."""
+
+    @property
+    def applier(self) -> str:
+        """The field manager under which it is applied."""
+        return APPLIERS[self.owner.kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Untold:
+    """A Kustomization or HelmRelease of which it cannot be said what it wants."""
+
+    owner: KubeObject
+    why: str
+
+
+def all_desired(
+    cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor
+) -> tuple[Sequence[Desired], Sequence[Untold]]:
+    """What all of a cluster's Kustomizations and HelmReleases want, and those of which it cannot be told."""
+
+    def of(owner: KubeObject) -> Desired:
+        if owner.kind == HELM_RELEASE.kind:
+            return Desired(owner=owner, manifests=rendered(owner, api=cluster.api))
+        commit = trees.applied(owner, cluster=cluster)
+        tree = trees.at(commit)
+        manifests = built(owner, cluster=cluster, tree=tree)
+        return Desired(owner=owner, manifests=manifests, commit=commit, places=Places(tree, path_of(owner)))
+
+    def told(owner: KubeObject) -> Desired | Untold:
+        try:
+            return of(owner)
+        except FluxlabError as error:
+            return Untold(owner=owner, why=error.what)
+
+    owners = [*cluster.api.list(KUSTOMIZATION), *cluster.api.list(HELM_RELEASE)]
+    answers = list(threads.map(told, owners))
+    return (
+        [one for one in answers if isinstance(one, Desired)],
+        [one for one in answers if isinstance(one, Untold)],
+    )

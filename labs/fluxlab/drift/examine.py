@@ -1,0 +1,154 @@
+"""Compare a cluster with what git wants: every object of every Kustomization and HelmRelease, and what nobody owns.
+
+Nothing is written: what the API server would make of a manifest is asked with dry runs.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fluxlab.cluster import Cluster
+from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
+from fluxlab.clusters.differences import without_values
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.paths import pointer_to
+from fluxlab.clusters.resources import SECRET, Resource
+from fluxlab.clusters.secret_values import values_of
+from fluxlab.redaction import Redactor
+from fluxlab.repository import Repository
+from fluxlab.timeline.folder import TimelineFolder
+from fluxlab.timeline.journal import masked_change
+
+from .actors import Actors, up_to_date
+from .builds import Trees
+from .desired import Desired, all_desired
+from .fate import NOBODY, fate_of
+from .fields import FieldDrift, compare
+from .orphans import orphans
+from .records import Drift, DriftClass, DriftReport
+
+REQUESTS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compared:
+    """One object that git wants, and how what is there differs."""
+
+    desired: Desired
+    wanted: KubeObject
+    live: KubeObject | None = None
+    fields: Sequence[FieldDrift] = ()
+    unknown: str = ""
+
+    @property
+    def differs(self) -> bool:
+        return not self.unknown and (self.live is None or bool(self.fields))
+
+
+def examine(cluster: Cluster, *, repository: Repository, timeline: TimelineFolder) -> DriftReport:
+    """All drift of one cluster. Raises ApiError or ApiUnreachableError when it cannot be read at all."""
+    served = {(found.api_version, found.kind): found for found in cluster.api.resources(verb="list")}
+    with tempfile.TemporaryDirectory(prefix="drift-") as folder, ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
+        wants, untold = all_desired(cluster, Trees(repository, Path(folder)), threads)
+        pairs = [(desired, wanted) for desired in wants for wanted in desired.manifests]
+        compared = list(threads.map(lambda pair: _compare(cluster.api, served, *pair), pairs))
+    owners_untold = [one.owner for one in untold]
+    stray = orphans(cluster.api, served.values(), [wanted for _, wanted in pairs], untold=owners_untold)
+    differing = [one.live or one.wanted for one in compared if one.differs]
+    actors = up_to_date(timeline, cluster=cluster.name, subjects=[*differing, *stray])
+    compared = [_with_what_nobody_owns(one, actors) for one in compared]
+    tell = _Teller(cluster.name, actors, _redactor(cluster, timeline))
+    return DriftReport(
+        drifts=(*(drift for one in compared if one.differs for drift in tell.of(one)), *map(tell.of_orphan, stray)),
+        unknown=(*(one.why for one in untold), *(one.unknown for one in compared if one.unknown)),
+        examined=sum(not one.unknown for one in compared),
+    )
+
+
+def _with_what_nobody_owns(one: _Compared, actors: Actors) -> _Compared:
+    if one.live is None:
+        return one
+    return replace(one, fields=[*one.fields, *actors.by_hand(one.wanted, one.live, reported=one.fields)])
+
+
+def _compare(
+    api: KubeApi, served: Mapping[tuple[str, str], Resource], desired: Desired, wanted: KubeObject
+) -> _Compared:
+    resource = served.get((wanted.api_version, wanted.kind))
+    if resource is None:
+        unknown = f"{wanted} cannot be compared: the cluster serves no {wanted.kind} in {wanted.api_version}"
+        return _Compared(desired=desired, wanted=wanted, unknown=unknown)
+    namespace = (wanted.namespace or "default") if resource.namespaced else None
+    try:
+        live = api.find(resource, wanted.name, namespace=namespace)
+        if live is None:
+            return _Compared(desired=desired, wanted=wanted)
+        path = resource.path(namespace=namespace, name=wanted.name)
+        merged = api.apply(path, wanted.raw, field_manager=desired.applier, dry_run=True)
+    except (ApiError, ApiUnreachableError) as error:
+        return _Compared(desired=desired, wanted=wanted, unknown=f"{wanted} cannot be compared: {error.what}")
+    if resource == SECRET:  # only by digest from here on
+        live, wanted, merged = (KubeObject(without_values(found.raw)) for found in (live, wanted, merged))
+    return _Compared(desired=desired, wanted=wanted, live=live, fields=compare(live, wanted, merged))
+
+
+def _redactor(cluster: Cluster, timeline: TimelineFolder) -> Redactor:
+    redactor = Redactor(timeline.known_secrets())
+    for secret in cluster.api.list(SECRET):
+        for value in values_of(secret):
+            redactor.add(value)
+    return redactor
+
+
+@dataclass(frozen=True)
+class _Teller:
+    """From what differs to what is told of it."""
+
+    cluster: str
+    actors: Actors
+    redactor: Redactor
+
+    def of(self, one: _Compared) -> Iterator[Drift]:
+        """The drift of one object."""
+        subject = (one.live or one.wanted).reference
+        deleted = Drift(
+            cluster=self.cluster,
+            object=subject,
+            class_=DriftClass.DELETED,
+            owner=str(one.desired.owner),
+            commit=one.desired.commit,
+            source=one.desired.places.of(one.wanted) if one.desired.places else "",
+            actor=self.actors.behind(subject, DriftClass.DELETED),
+            fate=fate_of(DriftClass.DELETED, owner=one.desired.owner, wanted=one.wanted, live=None),
+        )
+        if one.live is None:
+            yield deleted
+            return
+        for field in one.fields:
+            change = masked_change(field.change, self.redactor)
+            yield replace(
+                deleted,
+                class_=field.class_,
+                field=change.field,
+                pointer=pointer_to(field.change.field, one.live.raw),
+                live=change.before,
+                desired=change.after,
+                actor=self.actors.of_field(subject, field),
+                fate=fate_of(
+                    field.class_, owner=one.desired.owner, wanted=one.wanted, live=one.live, setter=field.setter
+                ),
+            )
+
+    def of_orphan(self, subject: KubeObject) -> Drift:
+        """An object that nobody owns."""
+        reference = subject.reference
+        return Drift(
+            cluster=self.cluster,
+            object=reference,
+            class_=DriftClass.ORPHAN,
+            owner="",
+            actor=self.actors.behind(reference, DriftClass.ORPHAN),
+            fate=NOBODY,
+        )

@@ -1,0 +1,90 @@
+"""Whether a difference will be reverted: what Flux's controllers do, as it was seen of these versions. Pure."""
+
+from fluxlab.clusters.objects import KubeObject, items_at, text_at
+
+from .fields import NO_SETTER, Setter
+from .records import DriftClass, Fate
+
+SSA = "kustomize.toolkit.fluxcd.io/ssa"
+RECONCILE = "kustomize.toolkit.fluxcd.io/reconcile"
+DRIFT_DETECTION = "helm.toolkit.fluxcd.io/driftDetection"
+NOBODY = Fate(reverted=False, why="no Kustomization or HelmRelease knows of it, so none removes it")
+"""The fate of what nobody owns."""
+REMOVED_MANAGERS = "kubectl"
+"""How the managers begin whose fields kustomize-controller takes away."""
+
+
+def fate_of(
+    class_: DriftClass, *, owner: KubeObject, wanted: KubeObject, live: KubeObject | None, setter: Setter = NO_SETTER
+) -> Fate:
+    """What becomes of a difference of an object that `owner` wants."""
+    if owner.suspended:
+        return Fate(reverted=False, why=f"{owner} is suspended")
+    exempt = _exempt(owner, wanted, live)
+    if exempt:
+        return Fate(reverted=False, why=exempt)
+    if _rules(owner):
+        return Fate(reverted=None, why=f"{owner} has rules for what to ignore, which are not looked into")
+    if owner.kind == "HelmRelease":
+        return _by_helm(class_, owner)
+    return _by_kustomize(class_, owner, wanted, setter)
+
+
+def _exempt(owner: KubeObject, wanted: KubeObject, live: KubeObject | None) -> str:
+    """By which annotation an object is exempt from correction: Flux reads them from git and from the live object."""
+    exempting = (
+        {DRIFT_DETECTION: {"disabled"}}
+        if owner.kind == "HelmRelease"
+        else {SSA: {"ignore", "ifnotpresent"}, RECONCILE: {"disabled"}}
+    )
+    for where, subject in (("in git", wanted), ("only on the live object", live)):
+        for name, values in exempting.items():
+            said = text_at(subject.raw, "metadata", "annotations", name) if subject else ""
+            if said.lower() in values and not (subject is wanted and live is None and said.lower() == "ifnotpresent"):
+                return f"annotation {name}: {said} {where} exempts it"
+    return ""
+
+
+def _rules(owner: KubeObject) -> bool:
+    place = ("driftDetection", "ignore") if owner.kind == "HelmRelease" else ("ignore",)
+    return bool(items_at(owner.raw, "spec", *place))
+
+
+def _by_helm(class_: DriftClass, release: KubeObject) -> Fate:
+    mode = text_at(release.raw, "spec", "driftDetection", "mode") or "disabled"
+    if class_ is DriftClass.ADDED:
+        return Fate(
+            reverted=False, why="helm-controller leaves fields alone that a chart does not name, and says nothing"
+        )
+    if mode == "enabled":
+        return Fate(
+            reverted=True, why=f"helm-controller corrects it at its next reconcile of {release}{_every(release)}"
+        )
+    said = "it only warns" if mode == "warn" else "it says nothing"
+    return Fate(reverted=False, why=f"driftDetection of {release} is {mode}: {said}")
+
+
+def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObject, setter: Setter) -> Fate:
+    if class_ is DriftClass.ADDED and (kept := _kept(wanted, setter)):
+        return Fate(reverted=False, why=kept)
+    ready = kustomization.condition("Ready")
+    if ready and ready.status == "False":
+        return Fate(reverted=False, why=f"{kustomization} corrects nothing while it fails: {ready.message}")
+    why = f"kustomize-controller reverts it at its next reconcile of {kustomization}{_every(kustomization)}"
+    return Fate(reverted=True, why=why)
+
+
+def _kept(wanted: KubeObject, setter: Setter) -> str:
+    """Why kustomize-controller does not take away a field that git does not name; empty when it does."""
+    if setter.subresource:
+        return f"kustomize-controller leaves alone what was set through {setter.subresource}, and says nothing"
+    if not setter.manager.startswith(REMOVED_MANAGERS):
+        return f"kustomize-controller leaves alone what {setter.manager or 'others'} added, and says nothing"
+    if text_at(wanted.raw, "metadata", "annotations", SSA).lower() == "merge":
+        return f"annotation {SSA}: Merge in git keeps what kubectl added"
+    return ""
+
+
+def _every(owner: KubeObject) -> str:
+    interval = text_at(owner.raw, "spec", "interval")
+    return f", within {interval}" if interval else ""

@@ -1,0 +1,51 @@
+"""Where in a repository an object stands: the file and the line at which its manifest begins."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from fluxlab.clusters.objects import KubeObject, text_at
+from fluxlab.documents import JsonObject
+
+_LARGEST_BYTES = 300_000
+"""Larger files are generated: nobody reads them by lines, and parsing them takes seconds."""
+
+
+class Places:
+    """The manifests below a folder of a repository."""
+
+    def __init__(self, tree: Path, below: str) -> None:
+        self._tree = tree
+        self._known: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        """By kind and name: the namespace that the manifest names, and its place."""
+        for file in sorted((tree / below).rglob("*.y*ml")):
+            if file.is_file() and file.stat().st_size < _LARGEST_BYTES:
+                self._read(file)
+
+    def _read(self, file: Path) -> None:
+        try:
+            for line, manifest in _documents(file.read_text()):
+                key = text_at(manifest, "kind"), text_at(manifest, "metadata", "name")
+                place = f"{file.relative_to(self._tree)}:{line}"
+                self._known.setdefault(key, []).append((text_at(manifest, "metadata", "namespace"), place))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            return  # it is no manifest: what Flux builds does not need it, or the build has failed
+
+    def of(self, subject: KubeObject) -> str:
+        """`clusters/staging/cart.yaml:12`; empty where no single file says so."""
+        found = self._known.get((subject.kind, subject.name), [])
+        fitting = {place for namespace, place in found if namespace in {"", subject.namespace}}
+        return fitting.pop() if len(fitting) == 1 else ""
+
+
+def _documents(text: str) -> Iterator[tuple[int, JsonObject]]:
+    """The line at which each mapping of a YAML file begins, and the mapping."""
+    loader = yaml.CSafeLoader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if isinstance(node, yaml.MappingNode):
+                yield node.start_mark.line + 1, loader.construct_document(node)
+    finally:
+        loader.dispose()

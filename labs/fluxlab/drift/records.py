@@ -1,0 +1,148 @@
+"""One difference between what git wants and what is there, and all of them together."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from fluxlab.errors import FluxlabError, UnknownError
+from fluxlab.timeline.entries import ObjectRef
+
+
+class DriftClass(StrEnum):
+    """What kind of difference it is."""
+
+    MODIFIED = "modified"
+    """A field has another value than git wants."""
+    ADDED = "added field"
+    """A field that git does not name was set by somebody else."""
+    REMOVED = "removed field"
+    """A field that git names is gone."""
+    DELETED = "deleted"
+    """An object that git wants is gone."""
+    ORPHAN = "orphan"
+    """An object that nobody owns, in a namespace that git fills."""
+
+
+class Confidence(StrEnum):
+    """How sure it is who did it."""
+
+    HIGH = "high"
+    """The API server's audit log names the user."""
+    MEDIUM = "medium"
+    """The change was seen, and the object names the program that made it; the user is not known."""
+    LOW = "low"
+    """Only the object itself says so, in fields that anybody may write."""
+    NONE = "none"
+    """Nothing says who."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Who made a change."""
+
+    who: str
+    """`alice with kubectl-edit`; empty where nothing says who."""
+    time: datetime | None
+    user: str = ""
+    """The user of the API, impersonated ones as `ada as system:admin`."""
+    user_agent: str = ""
+    audit_id: str = ""
+    confidence: Confidence
+    reason: str
+    """Where that is known from."""
+
+    def __str__(self) -> str:
+        return f"by {self.who or 'somebody'} ({self.confidence} confidence: {self.reason})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What will become of a difference, if nobody does anything."""
+
+    reverted: bool | None
+    """None: it could not be told."""
+    why: str
+
+    def __str__(self) -> str:
+        verdict = {True: "will be reverted", False: "stays", None: "may stay"}[self.reverted]
+        return f"{verdict}: {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """One difference. Values stand as JSON; those of Secrets as digests, and None where there is none."""
+
+    cluster: str
+    object: ObjectRef
+    class_: DriftClass
+    field: str = ""
+    """As Kubernetes writes paths: `.spec.containers[name="app"].image`; empty for a whole object."""
+    pointer: str = ""
+    """The same as a JSON pointer (RFC 6901), into the live object where the field is there."""
+    desired: str | None = None
+    live: str | None = None
+    owner: str
+    """`Kustomization flux-system/apps` or `HelmRelease shop/cart`; empty for an orphan."""
+    commit: str = ""
+    """The commit that the owner has applied."""
+    source: str = ""
+    """Where git says so: `clusters/staging/cart.yaml:12`; empty where a build or a chart made it."""
+    actor: Actor
+    fate: Fate
+
+    def __str__(self) -> str:
+        lines = [f"{self.object}: {self.class_}"]
+        if self.field:
+            wanted = "nothing" if self.desired is None else self.desired
+            there = "nothing" if self.live is None else self.live
+            lines = [f"{lines[0]} {self.field}: git wants {wanted}, there is {there}"]
+        at = f" at {self.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if self.actor.time else ""
+        lines += [f"  {self.actor}{at}", f"  {self.fate}"]
+        if self.source:
+            lines.append(f"  in git: {self.source}")
+        return "\n".join(lines)
+
+
+class DriftError(FluxlabError):
+    """A lab that should be as git wants it, and is not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftReport:
+    """All differences that were found, and what could not be told."""
+
+    drifts: Sequence[Drift]
+    unknown: Sequence[str]
+    """What could not be compared, and why: a report with such lines is never clean."""
+    examined: int
+    """How many objects were compared."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything was compared, and nothing differs."""
+        return bool(self.examined) and not self.drifts and not self.unknown
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean, 1 drift, 2 could not tell."""
+        if self.drifts:
+            return DriftError.exit_code
+        return 0 if self.clean else UnknownError.exit_code
+
+    def assert_clean(self) -> None:
+        """Raise DriftError that quotes each difference, or UnknownError when it could not be told."""
+        if self.drifts:
+            raise DriftError(f"{len(self.drifts)} differences from git", facts=[str(drift) for drift in self.drifts])
+        if not self.clean:
+            raise UnknownError("whether there is drift could not be told", facts=self.unknown or ["nothing to compare"])
+
+
+def together(reports: Iterable[DriftReport]) -> DriftReport:
+    """Several reports as one."""
+    told = list(reports)
+    return DriftReport(
+        drifts=tuple(drift for report in told for drift in report.drifts),
+        unknown=tuple(line for report in told for line in report.unknown),
+        examined=sum(report.examined for report in told),
+    )

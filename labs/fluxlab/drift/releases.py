@@ -1,0 +1,81 @@
+"""What a HelmRelease wants: the manifest that Helm stored with its newest release, which is post-rendered already."""
+
+import base64
+import binascii
+import gzip
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+
+import yaml
+
+from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
+from fluxlab.clusters.resources import SECRET
+from fluxlab.documents import Json
+from fluxlab.errors import UnknownError
+
+from .manifests import manifests_in
+
+
+def rendered(release: KubeObject, *, api: KubeApi) -> Sequence[KubeObject]:
+    """What the newest release of a HelmRelease holds, as helm-controller applies it.
+
+    Raises UnknownError when Helm's storage does not tell.
+    """
+    namespace, name = storage_of(release)
+    return contents(release, api.find(SECRET, name, namespace=namespace))
+
+
+def storage_of(release: KubeObject) -> tuple[str, str]:
+    """Namespace and name of the Secret in which Helm keeps the newest release. Raises UnknownError without any."""
+    newest = _newest(release)
+    if newest is None:
+        raise UnknownError(f"{release} has released nothing yet")
+    namespace = text_at(release.raw, "status", "storageNamespace") or release.namespace
+    return namespace, f"sh.helm.release.v1.{text_at(newest, 'name')}.v{number_at(newest, 'version')}"
+
+
+def contents(release: KubeObject, stored: KubeObject | None) -> Sequence[KubeObject]:
+    """As `rendered`, from the Secret in which Helm keeps the release."""
+    name, namespace = (text_at(_newest(release), key) for key in ("name", "namespace"))
+    if stored is None:
+        raise UnknownError(f"{release}: Secret {'/'.join(storage_of(release))}, in which Helm keeps it, is not there")
+    try:
+        found = list(manifests_in(text_at(_unpacked(text_at(stored.raw, "data", "release")), "manifest")))
+    except (binascii.Error, OSError, EOFError, zlib.error, ValueError, yaml.YAMLError) as error:
+        what = f"{release}: Secret {'/'.join(storage_of(release))}, in which Helm keeps it, cannot be read"
+        raise UnknownError(what, facts=[str(error)]) from None
+    return [_as_applied(one, name, namespace) for one in found]
+
+
+def _newest(release: KubeObject) -> Json:
+    return next(iter(items_at(release.raw, "status", "history")), None)
+
+
+def _unpacked(release: str) -> Json:
+    """Helm packs it once, and Kubernetes encodes it once more, as it does all that a Secret holds."""
+    unpacked: Json = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(release))))
+    return unpacked
+
+
+def _as_applied(subject: KubeObject, name: str, namespace: str) -> KubeObject:
+    """With the marks that Helm puts on all that a release holds, in the release's namespace if it names none."""
+    metadata = dig(subject.raw, "metadata")
+    known = metadata if isinstance(metadata, Mapping) else {}
+    marked = {
+        **known,
+        "namespace": subject.namespace or namespace,
+        "labels": {**_mapping(known, "labels"), "app.kubernetes.io/managed-by": "Helm"},
+        "annotations": {
+            **_mapping(known, "annotations"),
+            "meta.helm.sh/release-name": name,
+            "meta.helm.sh/release-namespace": namespace,
+        },
+    }
+    return KubeObject({**subject.raw, "metadata": marked})
+
+
+def _mapping(value: Json, key: str) -> Mapping[str, Json]:
+    found = dig(value, key)
+    return found if isinstance(found, Mapping) else {}

@@ -1,0 +1,87 @@
+"""Whether a difference will be reverted: the cells that were tried on these controllers."""
+
+import pytest
+
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.documents import Json
+from fluxlab.drift.fate import DRIFT_DETECTION, RECONCILE, SSA, fate_of
+from fluxlab.drift.fields import Setter
+from fluxlab.drift.records import DriftClass
+
+KUBECTL, OTHERS, SCALED = (
+    Setter(manager="kubectl-patch"),
+    Setter(manager="node-fetch"),
+    Setter(manager="kubectl", subresource="scale"),
+)
+
+
+def subject(**annotations: str) -> KubeObject:
+    return KubeObject({"kind": "ConfigMap", "metadata": {"name": "x", "annotations": annotations}})
+
+
+def owner(kind: str, *, ready: str = "True", **spec: Json) -> KubeObject:
+    conditions = [{"type": "Ready", "status": ready, "reason": "R", "message": "why"}]
+    raw: dict[str, Json] = {"kind": kind, "metadata": {"name": "o", "namespace": "n"}, "spec": spec}
+    return KubeObject({**raw, "status": {"conditions": conditions}})
+
+
+def release(mode: str, *, suspend: bool = False) -> KubeObject:
+    return owner("HelmRelease", driftDetection={"mode": mode}, suspend=suspend)
+
+
+M, A, R, D = DriftClass.MODIFIED, DriftClass.ADDED, DriftClass.REMOVED, DriftClass.DELETED
+
+
+@pytest.mark.parametrize(
+    ("kustomization", "git", "setter", "reverted"),
+    [
+        (owner("Kustomization"), subject(), KUBECTL, {M: True, A: True, R: True, D: True}),
+        (owner("Kustomization"), subject(), OTHERS, {M: True, A: False, R: True, D: True}),
+        (owner("Kustomization"), subject(), SCALED, {M: True, A: False, R: True, D: True}),
+        (owner("Kustomization"), subject(**{SSA: "Merge"}), KUBECTL, {M: True, A: False, R: True, D: True}),
+        (owner("Kustomization"), subject(**{SSA: "IfNotPresent"}), KUBECTL, {M: False, A: False, R: False, D: True}),
+        (owner("Kustomization"), subject(**{SSA: "Ignore"}), KUBECTL, {M: False, A: False, R: False, D: False}),
+        (owner("Kustomization"), subject(**{RECONCILE: "disabled"}), KUBECTL, {M: False, A: False, R: False, D: False}),
+        (owner("Kustomization", suspend=True), subject(), KUBECTL, {M: False, A: False, R: False, D: False}),
+        (owner("Kustomization", ready="False"), subject(), KUBECTL, {M: False, A: False, R: False, D: False}),
+        (owner("HelmRelease"), subject(), KUBECTL, {M: False, A: False, R: False, D: False}),
+        (
+            release("warn"),
+            subject(),
+            KUBECTL,
+            {M: False, A: False, R: False, D: False},
+        ),
+        (
+            release("enabled"),
+            subject(),
+            KUBECTL,
+            {M: True, A: False, R: True, D: True},
+        ),
+        (
+            release("enabled", suspend=True),
+            subject(),
+            KUBECTL,
+            {M: False, D: False},
+        ),
+        (
+            release("enabled"),
+            subject(**{DRIFT_DETECTION: "disabled"}),
+            KUBECTL,
+            {M: False, A: False, R: False, D: False},
+        ),
+    ],
+)
+def test_what_becomes_of_it(
+    kustomization: KubeObject, git: KubeObject, setter: Setter, reverted: dict[DriftClass, bool]
+) -> None:
+    for class_, expected in reverted.items():
+        live = None if class_ is D else subject()
+        fate = fate_of(class_, owner=kustomization, wanted=git, live=live, setter=setter)
+        assert fate.reverted is expected, (class_, fate)
+        assert fate.why
+
+
+def test_a_live_object_may_exempt_itself_and_that_is_said() -> None:
+    fate = fate_of(M, owner=owner("Kustomization"), wanted=subject(), live=subject(**{SSA: "Ignore"}), setter=KUBECTL)
+    assert fate.reverted is False
+    assert "only on the live object" in fate.why
