@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fluxlab.cluster import Cluster
-from fluxlab.documents import JsonObject
+from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.records import Confidence, Drift, DriftClass, DriftError
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
@@ -36,12 +36,13 @@ def deployment(name: str, **spec: int) -> JsonObject:
     }
 
 
-def kustomization(name: str) -> JsonObject:
+def kustomization(name: str, **more: Json) -> JsonObject:
     spec: JsonObject = {
         "interval": "1h",
         "path": f"./{name}",
         "prune": True,
         "sourceRef": {"kind": "GitRepository", "name": "flux-system"},
+        **more,
     }
     return {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
@@ -66,7 +67,7 @@ def release(name: str, mode: str) -> JsonObject:
 
 
 OBJECTS: tuple[JsonObject, ...] = (
-    *(config_map(name) for name in ("patched", "added", "by-ssa", "cut", "gone", "labelled", "shielded")),
+    *(config_map(name) for name in ("patched", "added", "by-ssa", "cut", "gone", "labelled", "shielded", "ruled")),
     config_map("merged", **{SSA: "Merge"}),
     config_map("once", **{SSA: "IfNotPresent"}),
     deployment("declared", replicas=1),
@@ -78,6 +79,9 @@ OBJECTS: tuple[JsonObject, ...] = (
         "data": {"key": "b3JpZ2luYWwtdmFsdWU="},
     },
 )
+
+
+RULES: Json = [{"paths": ["/data/size"], "target": {"kind": "ConfigMap", "name": "rul.*"}}]
 
 
 def chart(folder: Path) -> Path:
@@ -107,7 +111,9 @@ def drifted_lab(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> La
     }
     repository.write("apps/all.yaml", [namespace, *OBJECTS, *(release(*each) for each in MODES.items())])
     repository.write("frozen/all.yaml", config_map("frozen"))
-    repository.write("clusters/flux-playground/all.yaml", [source, kustomization("apps"), kustomization("frozen")])
+    repository.write(
+        "clusters/flux-playground/all.yaml", [source, kustomization("apps", ignore=RULES), kustomization("frozen")]
+    )
     module_lab.converge(repository.commit("Open the shop"))
     return module_lab
 
@@ -288,12 +294,15 @@ def test_drift_from_the_first_to_the_last(drifted_lab: Lab) -> None:
         stdin = json.dumps(edit.stdin) if edit.stdin else None
         cluster.kubectl(*edit.command, ALICE, "--as-group=system:masters", stdin=stdin)
 
+    cluster.kubectl(*patch("ruled", {"data": {"size": "9"}}), ALICE, "--as-group=system:masters")
+
     report = lab.drift()
     suspended = ("Kustomization flux-system/frozen", "added field", "/spec/suspend", "true")
     assert records(tuple(report.drifts)) == expected() | {suspended}
     assert report.exit_code == 1
     with pytest.raises(DriftError, match=r"ConfigMap shop/patched: modified \.data\.colour"):
         report.assert_clean()
+    assert [(str(one.object), one.pointer) for one in report.ignored] == [("ConfigMap shop/ruled", "/data/size")]
     told = {(str(one.object), one.pointer): one for one in report.drifts}
     for edit in EDITS:
         one = told[edit.subject, edit.pointer]
@@ -306,7 +315,13 @@ def test_drift_from_the_first_to_the_last(drifted_lab: Lab) -> None:
     assert "suspended" in told["ConfigMap shop/frozen", "/data/size"].fate.why
 
     reconcile(cluster)
-    left = {(one[0], one[2]) for one in records(tuple(lab.drift().drifts))}
+    rest = lab.drift()
+    left = {(one[0], one[2]) for one in records(tuple(rest.drifts))}
+    assert cluster.kubectl("get", "configmap", "ruled", "-n", "shop", "-o", "jsonpath={.data.size}") == "9"
+    assert [(str(one.object), one.pointer) for one in rest.ignored] == [("ConfigMap shop/ruled", "/data/size")]
+    said = {str(one.object): one.flux_said for one in rest.drifts}
+    assert "DriftDetected" in said["ConfigMap shop/warns-patched"]
+    assert said["ConfigMap shop/off-patched"] == ""
     for edit in EDITS:
         assert ((edit.subject, edit.pointer) in left) is still_there(cluster, edit), edit
         assert still_there(cluster, edit) is not edit.reverted, edit

@@ -38,17 +38,20 @@ def _show(report: "DriftReport") -> None:
         print(one)
     for line in report.unknown:
         print(f"could not tell: {line}")
+    if report.ignored:
+        say(f"{len(report.ignored)} differences are in fields that a rule in git leaves to others")
     differing = len({(one.cluster, one.object) for one in report.drifts})
     say(f"{differing} of {report.examined} objects drifted" if differing else f"{report.examined} objects compared")
 
 
 def as_json(report: "DriftReport") -> dict[str, object]:
-    """A report as JSON: `clean`, `examined`, `unknown` and the `drifts`."""
+    """A report as JSON: `clean`, `examined`, `unknown`, the `drifts`, and what rules in git have `ignored`."""
     return {
         "clean": report.clean,
         "examined": report.examined,
         "unknown": list(report.unknown),
         "drifts": [_drift_json(one) for one in report.drifts],
+        "ignored": [_drift_json(one) for one in report.ignored],
     }
 
 

@@ -49,9 +49,11 @@ class Actors:
 
     def __init__(self, folder: TimelineFolder, *, cluster: str) -> None:
         self._changes: dict[ObjectRef, list[Entry]] = defaultdict(list)
-        for entry in ask(folder, Query(sources=frozenset({Source.OBJECT}), cluster=cluster)):
+        self._events: dict[ObjectRef, list[Entry]] = defaultdict(list)
+        for entry in ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT}), cluster=cluster)):
             if entry.object:
-                self._changes[entry.object].append(entry)
+                of = self._changes if entry.source is Source.OBJECT else self._events
+                of[entry.object].append(entry)
 
     def newest_version(self, subject: ObjectRef) -> int:
         """The resource version of the newest change that the timeline has of an object; 0 without any."""
@@ -76,6 +78,12 @@ class Actors:
         return Actor(
             who=field.setter.manager, time=_parsed(field.setter.time), confidence=Confidence.LOW, reason=reason
         )
+
+    def flux_said(self, subject: ObjectRef, owner: ObjectRef, *, since: datetime | None) -> str:
+        """The newest event of a Flux object that names one of its objects, if there was one since a moment."""
+        name = f"{subject.kind}/{subject.namespace}/{subject.name}" if subject.namespace else str(subject)
+        events = [entry.text for entry in self._events.get(owner, ()) if since is None or entry.time >= since]
+        return next((text for text in reversed(events) if name in text.split()), "")
 
     def by_hand(self, wanted: KubeObject, live: KubeObject, *, reported: Sequence[FieldDrift]) -> Iterator[FieldDrift]:
         """The fields that a person set last, that git does not name, and that differ from what they were at first.

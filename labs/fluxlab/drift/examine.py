@@ -60,8 +60,10 @@ def examine(cluster: Cluster, *, repository: Repository, timeline: TimelineFolde
     actors = up_to_date(timeline, cluster=cluster.name, subjects=[*differing, *stray])
     compared = [_with_what_nobody_owns(one, actors) for one in compared]
     tell = _Teller(cluster.name, actors, _redactor(cluster, timeline))
+    found = [drift for one in compared if one.differs for drift in tell.of(one)]
     return DriftReport(
-        drifts=(*(drift for one in compared if one.differs for drift in tell.of(one)), *map(tell.of_orphan, stray)),
+        drifts=(*(drift for drift in found if not drift.fate.ignored), *map(tell.of_orphan, stray)),
+        ignored=tuple(drift for drift in found if drift.fate.ignored),
         unknown=(*(one.why for one in untold), *(one.unknown for one in compared if one.unknown)),
         examined=sum(not one.unknown for one in compared),
     )
@@ -124,22 +126,33 @@ class _Teller:
             fate=fate_of(DriftClass.DELETED, owner=one.desired.owner, wanted=one.wanted, live=None),
         )
         if one.live is None:
-            yield deleted
+            yield self._with_what_flux_said(deleted, one)
             return
         for field in one.fields:
             change = masked_change(field.change, self.redactor)
-            yield replace(
+            pointer = pointer_to(field.change.field, one.live.raw)
+            found = replace(
                 deleted,
                 class_=field.class_,
                 field=change.field,
-                pointer=pointer_to(field.change.field, one.live.raw),
+                pointer=pointer,
                 live=change.before,
                 desired=change.after,
                 actor=self.actors.of_field(subject, field),
                 fate=fate_of(
-                    field.class_, owner=one.desired.owner, wanted=one.wanted, live=one.live, setter=field.setter
+                    field.class_,
+                    owner=one.desired.owner,
+                    wanted=one.wanted,
+                    live=one.live,
+                    pointer=pointer,
+                    setter=field.setter,
                 ),
             )
+            yield self._with_what_flux_said(found, one)
+
+    def _with_what_flux_said(self, drift: Drift, one: _Compared) -> Drift:
+        said = self.actors.flux_said(drift.object, one.desired.owner.reference, since=drift.actor.time)
+        return replace(drift, flux_said=said)
 
     def of_orphan(self, subject: KubeObject) -> Drift:
         """An object that nobody owns."""

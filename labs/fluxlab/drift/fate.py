@@ -1,9 +1,10 @@
 """Whether a difference will be reverted: what Flux's controllers do, as it was seen of these versions. Pure."""
 
-from fluxlab.clusters.objects import KubeObject, items_at, text_at
+from fluxlab.clusters.objects import KubeObject, text_at
 
 from .fields import NO_SETTER, Setter
 from .records import DriftClass, Fate
+from .rules import ignoring
 
 SSA = "kustomize.toolkit.fluxcd.io/ssa"
 RECONCILE = "kustomize.toolkit.fluxcd.io/reconcile"
@@ -15,16 +16,24 @@ REMOVED_MANAGERS = "kubectl"
 
 
 def fate_of(
-    class_: DriftClass, *, owner: KubeObject, wanted: KubeObject, live: KubeObject | None, setter: Setter = NO_SETTER
+    class_: DriftClass,
+    *,
+    owner: KubeObject,
+    wanted: KubeObject,
+    live: KubeObject | None,
+    pointer: str = "",
+    setter: Setter = NO_SETTER,
 ) -> Fate:
     """What becomes of a difference of an object that `owner` wants."""
+    ignored, rule = ignoring(owner, wanted, pointer) if pointer else (False, "")
+    if ignored:
+        return Fate(reverted=False, why=rule, ignored=True)
     if owner.suspended:
         return Fate(reverted=False, why=f"{owner} is suspended")
-    exempt = _exempt(owner, wanted, live)
-    if exempt:
+    if exempt := _exempt(owner, wanted, live):
         return Fate(reverted=False, why=exempt)
-    if _rules(owner):
-        return Fate(reverted=None, why=f"{owner} has rules for what to ignore, which are not looked into")
+    if ignored is None:
+        return Fate(reverted=None, why=rule)
     if owner.kind == "HelmRelease":
         return _by_helm(class_, owner)
     return _by_kustomize(class_, owner, wanted, setter)
@@ -43,11 +52,6 @@ def _exempt(owner: KubeObject, wanted: KubeObject, live: KubeObject | None) -> s
             if said.lower() in values and not (subject is wanted and live is None and said.lower() == "ifnotpresent"):
                 return f"annotation {name}: {said} {where} exempts it"
     return ""
-
-
-def _rules(owner: KubeObject) -> bool:
-    place = ("driftDetection", "ignore") if owner.kind == "HelmRelease" else ("ignore",)
-    return bool(items_at(owner.raw, "spec", *place))
 
 
 def _by_helm(class_: DriftClass, release: KubeObject) -> Fate:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from fluxlab.errors import FluxlabError, UnknownError
+from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.timeline.entries import ObjectRef
 
 
@@ -63,6 +63,8 @@ class Fate:
     reverted: bool | None
     """None: it could not be told."""
     why: str
+    ignored: bool = False
+    """Whether git itself says that the field is not its to say."""
 
     def __str__(self) -> str:
         verdict = {True: "will be reverted", False: "stays", None: "may stay"}[self.reverted]
@@ -90,6 +92,8 @@ class Drift:
     """Where git says so: `clusters/staging/cart.yaml:12`; empty where a build or a chart made it."""
     actor: Actor
     fate: Fate
+    flux_said: str = ""
+    """What Flux said of it since, in an event of the owner; empty when it was silent."""
 
     def __str__(self) -> str:
         lines = [f"{self.object}: {self.class_}"]
@@ -98,10 +102,35 @@ class Drift:
             there = "nothing" if self.live is None else self.live
             lines = [f"{lines[0]} {self.field}: git wants {wanted}, there is {there}"]
         at = f" at {self.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if self.actor.time else ""
-        lines += [f"  {self.actor}{at}", f"  {self.fate}"]
+        lines += [f"  {self.actor}{at}", f"  {self.fate}", f"  Flux: {self.flux_said or 'silent'}"]
         if self.source:
             lines.append(f"  in git: {self.source}")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A difference that a test expects. What is left out may be anything."""
+
+    object: str
+    """`ConfigMap shop/settings`."""
+    pointer: str = ""
+    """`/data/colour`; empty for a whole object."""
+    class_: DriftClass | None = None
+    by: str = ""
+    """A part of who did it."""
+
+    def matches(self, drift: Drift) -> bool:
+        """Whether a difference is this one."""
+        return (
+            (str(drift.object), drift.pointer) == (self.object, self.pointer)
+            and self.class_ in {None, drift.class_}
+            and self.by in drift.actor.who
+        )
+
+    def __str__(self) -> str:
+        by = f" by {self.by}" if self.by else ""
+        return f"{self.object}{self.pointer}: {self.class_ or 'any difference'}{by}"
 
 
 class DriftError(FluxlabError):
@@ -117,6 +146,8 @@ class DriftReport:
     """What could not be compared, and why: a report with such lines is never clean."""
     examined: int
     """How many objects were compared."""
+    ignored: Sequence[Drift] = ()
+    """Differences in fields that a rule in git leaves to others: no drift."""
 
     @property
     def clean(self) -> bool:
@@ -137,6 +168,18 @@ class DriftReport:
         if not self.clean:
             raise UnknownError("whether there is drift could not be told", facts=self.unknown or ["nothing to compare"])
 
+    def expect(self, *expected: Expected) -> None:
+        """Raise DriftError unless exactly these differences were found, and UnknownError when it could not be told."""
+        if not expected:
+            raise UsageError("no difference is expected", hint="assert_clean() is for none")
+        missing = [one for one in expected if not any(one.matches(drift) for drift in self.drifts)]
+        others = [drift for drift in self.drifts if not any(one.matches(drift) for one in expected)]
+        if missing or others:
+            facts = [*(f"missing: {one}" for one in missing), *(f"not expected: {drift}" for drift in others)]
+            raise DriftError("the drift is not the one that was expected", facts=facts)
+        if self.unknown:
+            raise UnknownError("whether there is more drift could not be told", facts=self.unknown)
+
 
 def together(reports: Iterable[DriftReport]) -> DriftReport:
     """Several reports as one."""
@@ -145,4 +188,5 @@ def together(reports: Iterable[DriftReport]) -> DriftReport:
         drifts=tuple(drift for report in told for drift in report.drifts),
         unknown=tuple(line for report in told for line in report.unknown),
         examined=sum(report.examined for report in told),
+        ignored=tuple(drift for report in told for drift in report.ignored),
     )

@@ -1,0 +1,106 @@
+"""Reports: clean is a claim, and what a test expects is exactly what is there."""
+
+from dataclasses import replace
+
+import pytest
+
+from fluxlab.drift.records import (
+    Actor,
+    Confidence,
+    Drift,
+    DriftClass,
+    DriftError,
+    DriftReport,
+    Expected,
+    Fate,
+    together,
+)
+from fluxlab.errors import FluxlabError, UnknownError, UsageError
+from fluxlab.timeline.entries import ObjectRef
+
+ONE = Drift(
+    cluster="c",
+    object=ObjectRef(kind="ConfigMap", namespace="shop", name="settings"),
+    class_=DriftClass.MODIFIED,
+    field=".data.colour",
+    pointer="/data/colour",
+    desired='"red"',
+    live='"blue"',
+    owner="Kustomization flux-system/apps",
+    actor=Actor(who="admin as alice with kubectl-edit", time=None, confidence=Confidence.HIGH, reason="the audit log"),
+    fate=Fate(reverted=True, why="because"),
+)
+OTHER = replace(ONE, object=ObjectRef(kind="ConfigMap", namespace="shop", name="other"))
+CLEAN = DriftReport(drifts=(), unknown=(), examined=3)
+
+
+def report(*drifts: Drift, unknown: tuple[str, ...] = (), examined: int = 3) -> DriftReport:
+    return DriftReport(drifts=drifts, unknown=unknown, examined=examined)
+
+
+@pytest.mark.parametrize(
+    ("told", "clean", "code", "error"),
+    [
+        (CLEAN, True, 0, None),
+        (report(ONE), False, 1, DriftError),
+        (report(ONE, unknown=("x",)), False, 1, DriftError),
+        (report(unknown=("x",)), False, 2, UnknownError),
+        (report(examined=0), False, 2, UnknownError),  # nothing was compared
+        (replace(CLEAN, ignored=(ONE,)), True, 0, None),
+    ],
+)
+def test_only_what_was_compared_and_does_not_differ_is_clean(
+    told: DriftReport, error: type[FluxlabError] | None, code: int, *, clean: bool
+) -> None:
+    assert (told.clean, told.exit_code) == (clean, code)
+    if error:
+        with pytest.raises(error):
+            told.assert_clean()
+    else:
+        told.assert_clean()
+
+
+def test_what_is_expected_is_exactly_what_is_there() -> None:
+    settings, other = (
+        Expected("ConfigMap shop/settings", "/data/colour"),
+        Expected("ConfigMap shop/other", "/data/colour"),
+    )
+    report(ONE, OTHER).expect(settings, other)
+    with pytest.raises(DriftError, match=r"missing: ConfigMap shop/other/data/colour"):
+        report(ONE).expect(settings, other)
+    with pytest.raises(DriftError, match=r"not expected: ConfigMap shop/other: modified \.data\.colour"):
+        report(ONE, OTHER).expect(settings)
+    with pytest.raises(UnknownError):
+        report(ONE, unknown=("x",)).expect(settings)
+    with pytest.raises(UsageError):
+        report(ONE).expect()
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        Expected("ConfigMap shop/settings"),
+        Expected("ConfigMap shop/settings", "/data"),
+        Expected("ConfigMap shop/settings", "/data/colour", class_=DriftClass.ADDED),
+        Expected("ConfigMap shop/settings", "/data/colour", by="bob"),
+    ],
+)
+def test_what_differs_in_part_is_not_what_was_expected(expected: Expected) -> None:
+    with pytest.raises(DriftError):
+        report(ONE).expect(expected)
+
+
+def test_a_difference_reads_as_what_happened_by_whom_and_what_will_become_of_it() -> None:
+    assert str(ONE).splitlines() == [
+        'ConfigMap shop/settings: modified .data.colour: git wants "red", there is "blue"',
+        "  by admin as alice with kubectl-edit (high confidence: the audit log)",
+        "  will be reverted: because",
+        "  Flux: silent",
+    ]
+
+
+def test_reports_of_several_clusters_are_clean_together_or_not_at_all() -> None:
+    assert together([CLEAN, CLEAN]).clean
+    assert together([CLEAN, CLEAN]).examined == 6
+    assert not together([CLEAN, report(unknown=("x",))]).clean
+    assert not together([]).clean
