@@ -45,10 +45,11 @@ test: setup check ## Set up everything, then run all checks and tests on the rea
 verify: setup ## What is too long for `make test`: complete matrices; goes on where it was interrupted
 	$(BIN)/python tools/verify.py
 
-bench: setup ## Measure: start, convergence, memory, idle CPU, isolation
+bench: setup ## Measure: start, convergence, memory, idle CPU, isolation, drift
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/convergence.py
 	$(BIN)/python benchmarks/isolation.py
+	$(BIN)/python benchmarks/drift.py
 
 format: $(VENV)/installed ## Format the code
 	$(BIN)/ruff check --fix

@@ -310,11 +310,11 @@ class Lab:
 
     # -- drift ---------------------------------------------------------------------------------------------------
 
-    def drift(self, cluster: str | None = None) -> DriftReport:
+    def drift(self, cluster: str | None = None, *, progress: Progress = lambda _: None) -> DriftReport:
         """What differs from git in one cluster, or in all: which field, who did it, and what will become of it.
 
-        Nothing is written to a cluster. Raises ApiError or ApiUnreachableError when one cannot be read.
+        Nothing is written to a cluster; what could not be compared is told as unknown.
         """
         chosen = [self.clusters[self.spec.cluster(cluster).name]] if cluster else self.clusters.values()
-        timeline = TimelineFolder(self.folder)
-        return together(examine(one, repository=self.repository, timeline=timeline) for one in chosen)
+        repository, timeline = self.repository, TimelineFolder(self.folder)
+        return together(examine(one, repository=repository, timeline=timeline, progress=progress) for one in chosen)

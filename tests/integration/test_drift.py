@@ -363,7 +363,7 @@ def test_the_report_holds_no_secret_and_writes_nothing(drifted_lab: Lab) -> None
         requests = [json.loads(line) for line in lines]
     own = [request for request in requests if request["userAgent"].startswith(("fluxlab", "flux/"))]
     wrote = [request for request in own if request["verb"] not in {"get", "list", "watch"}]
-    assert len(wrote) > 50
+    assert wrote
     assert [request for request in wrote if "dryRun=All" not in request["requestURI"]] == []
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
-from .output import say
+from .output import say, ticker
 
 if TYPE_CHECKING:
     from fluxlab.drift.records import Drift, DriftReport
@@ -24,7 +24,8 @@ def drift(lab: LabOption = None, cluster: ClusterOption = None, output: OutputOp
     Compares every object of every Kustomization and HelmRelease with what git wants of it, and finds what nobody owns
     in the same namespaces. Writes nothing to the cluster.
     """
-    report = find_lab(lab).drift(cluster)
+    with ticker() as tick:
+        report = find_lab(lab).drift(cluster, progress=tick)
     if output is Output.JSON:
         print(json.dumps(as_json(report), indent=2))
     else:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from fluxlab.documents import Json
 
@@ -67,11 +67,20 @@ def _first_step(path: str, place: Json) -> tuple[str, Json, str]:
                 return key, dig(place, key), path[len(step) :]
         return _unknown_key(path)
     entries = items_at(place)
-    for number, entry in enumerate(entries):
-        for step in (step_to_entry(entry, entries), f"[{json.dumps(entry)}]", f"[{number}]"):
-            if path.startswith(step):
-                return str(number), entry, path[len(step) :]
+    for number, step in _steps(entries):
+        if path.startswith(step):
+            return str(number), entries[number], path[len(step) :]
     return "-", None, path.partition("]")[2]
+
+
+def _steps(entries: Sequence[Json]) -> Iterator[tuple[int, str]]:
+    """The number of each entry of a list with each step that may lead to it."""
+    for name in IDENTITIES:
+        yield from enumerate(entries_by(name, entries) or ())
+    for number, entry in enumerate(entries):
+        yield number, f"[{number}]"
+        if not isinstance(entry, Mapping):
+            yield number, f"[{json.dumps(entry)}]"
 
 
 def _begins(path: str, step: str) -> bool:

@@ -94,13 +94,16 @@ class Actors:
         last: dict[str, tuple[Entry, FieldChange]] = {}
         for entry in self._changes.get(live.reference, ()):
             for change in entry.changes:
-                first.setdefault(change.field, change.before)
-                last[change.field] = entry, change
+                if is_state(change.field):  # a status of a thousand entries need not be followed
+                    first.setdefault(change.field, change.before)
+                    last[change.field] = entry, change
         known = [field.change.field for field in reported]
         for path, (entry, change) in last.items():
-            set_ = change.after is not None and change.after != first[path] and _is(change.after, path, live)
-            new = is_state(path) and value_at(path, wanted.raw) is None and not any(overlap(path, one) for one in known)
-            if set_ and new and is_person(entry.details.get(Detail.USER, "")):
+            by_person = is_person(entry.details.get(Detail.USER, ""))
+            if not by_person or change.after is None or change.after == first[path]:
+                continue
+            named = value_at(path, wanted.raw) is not None or any(overlap(path, one) for one in known)
+            if not named and _is(change.after, path, live):
                 setter = Setter(subresource=entry.details.get(Detail.SUBRESOURCE, ""))
                 added = replace(change, before=change.after, after=None)
                 yield FieldDrift(class_=DriftClass.ADDED, change=added, setter=setter)

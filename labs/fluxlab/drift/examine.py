@@ -4,7 +4,7 @@ Nothing is written: what the API server would make of a manifest is asked with d
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from .actors import Actors, up_to_date
 from .builds import Trees
 from .desired import Desired, all_desired
 from .fate import NOBODY, fate_of
-from .fields import FieldDrift, compare
+from .fields import FieldDrift, agrees, compare
 from .orphans import orphans
 from .records import Drift, DriftClass, DriftReport
 
@@ -47,15 +47,36 @@ class _Compared:
         return not self.unknown and (self.live is None or bool(self.fields))
 
 
-def examine(cluster: Cluster, *, repository: Repository, timeline: TimelineFolder) -> DriftReport:
-    """All drift of one cluster. Raises ApiError or ApiUnreachableError when it cannot be read at all."""
+def examine(
+    cluster: Cluster,
+    *,
+    repository: Repository,
+    timeline: TimelineFolder,
+    progress: Callable[[str], None] = lambda _: None,
+) -> DriftReport:
+    """All drift of one cluster; one that cannot be read is unknown."""
+    try:
+        return _examine(cluster, repository, timeline, progress)
+    except (ApiError, ApiUnreachableError) as error:
+        return DriftReport(drifts=(), unknown=(f"cluster {cluster.name} cannot be read: {error.what}",), examined=0)
+
+
+def _examine(
+    cluster: Cluster, repository: Repository, timeline: TimelineFolder, progress: Callable[[str], None]
+) -> DriftReport:
+    progress(f"{cluster.name}: building what git wants")
     served = {(found.api_version, found.kind): found for found in cluster.api.resources(verb="list")}
     with tempfile.TemporaryDirectory(prefix="drift-") as folder, ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
         wants, untold = all_desired(cluster, Trees(repository, Path(folder)), threads)
         pairs = [(desired, wanted) for desired in wants for wanted in desired.manifests]
-        compared = list(threads.map(lambda pair: _compare(cluster.api, served, *pair), pairs))
+        progress(f"{cluster.name}: comparing {len(pairs)} objects")
+        known = (served.get((wanted.api_version, wanted.kind)) for _, wanted in pairs)
+        there = _Live(cluster.api, filter(None, known), threads)
+        compared = list(threads.map(lambda pair: _compare(cluster.api, served, there, *pair), pairs))
+    progress(f"{cluster.name}: looking for what nobody owns")
     owners_untold = [one.owner for one in untold]
     stray = orphans(cluster.api, served.values(), [wanted for _, wanted in pairs], untold=owners_untold)
+    progress(f"{cluster.name}: finding out who it was")
     differing = [one.live or one.wanted for one in compared if one.differs]
     actors = up_to_date(timeline, cluster=cluster.name, subjects=[*differing, *stray])
     compared = [_with_what_nobody_owns(one, actors) for one in compared]
@@ -75,22 +96,40 @@ def _with_what_nobody_owns(one: _Compared, actors: Actors) -> _Compared:
     return replace(one, fields=[*one.fields, *actors.by_hand(one.wanted, one.live, reported=one.fields)])
 
 
+class _Live:
+    """What is there, read once for each resource. Thread-safe after it was filled."""
+
+    def __init__(self, api: KubeApi, resources: Iterable[Resource], threads: ThreadPoolExecutor) -> None:
+        """Raises ApiError or ApiUnreachableError."""
+        listed = threads.map(api.list, found := list(dict.fromkeys(resources)))
+        self._objects = {
+            (resource, subject.namespace, subject.name): subject
+            for resource, subjects in zip(found, listed, strict=True)
+            for subject in subjects
+        }
+
+    def find(self, resource: Resource, namespace: str, name: str) -> KubeObject | None:
+        return self._objects.get((resource, namespace, name))
+
+
 def _compare(
-    api: KubeApi, served: Mapping[tuple[str, str], Resource], desired: Desired, wanted: KubeObject
+    api: KubeApi, served: Mapping[tuple[str, str], Resource], there: _Live, desired: Desired, wanted: KubeObject
 ) -> _Compared:
     resource = served.get((wanted.api_version, wanted.kind))
     if resource is None:
         unknown = f"{wanted} cannot be compared: the cluster serves no {wanted.kind} in {wanted.api_version}"
         return _Compared(desired=desired, wanted=wanted, unknown=unknown)
-    namespace = (wanted.namespace or "default") if resource.namespaced else None
-    try:
-        live = api.find(resource, wanted.name, namespace=namespace)
-        if live is None:
-            return _Compared(desired=desired, wanted=wanted)
+    namespace = (wanted.namespace or "default") if resource.namespaced else ""
+    live = there.find(resource, namespace, wanted.name)
+    if live is None:
+        return _Compared(desired=desired, wanted=wanted)
+    merged = live
+    if not agrees(live, wanted, applier=desired.applier):
         path = resource.path(namespace=namespace, name=wanted.name)
-        merged = api.apply(path, wanted.raw, field_manager=desired.applier, dry_run=True)
-    except (ApiError, ApiUnreachableError) as error:
-        return _Compared(desired=desired, wanted=wanted, unknown=f"{wanted} cannot be compared: {error.what}")
+        try:
+            merged = api.apply(path, wanted.raw, field_manager=desired.applier, dry_run=True)
+        except (ApiError, ApiUnreachableError) as error:
+            return _Compared(desired=desired, wanted=wanted, unknown=f"{wanted} cannot be compared: {error.what}")
     if resource == SECRET:  # only by digest from here on
         live, wanted, merged = (KubeObject(without_values(found.raw)) for found in (live, wanted, merged))
     return _Compared(desired=desired, wanted=wanted, live=live, fields=compare(live, wanted, merged))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fluxlab.clusters.differences import differences
 from fluxlab.clusters.managed_fields import child, owned_paths
-from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
+from fluxlab.clusters.objects import KubeObject, dig, is_list, items_at, text_at
 from fluxlab.clusters.paths import overlap
 from fluxlab.documents import Json, JsonObject
 from fluxlab.timeline.entries import FieldChange
@@ -79,6 +79,29 @@ class FieldDrift:
 def is_state(path: str) -> bool:
     """Whether a field says how things should be: not its status, and not what programs note for one another."""
     return not path.startswith((*REQUESTS, f".{_STATUS}"))
+
+
+def agrees(live: KubeObject, wanted: KubeObject, *, applier: str) -> bool:
+    """Whether applying `wanted` would change nothing, as far as that can be told without asking the API server.
+
+    So it is when all that `wanted` names is there to the letter, and its applier owns nothing else.
+    """
+    fields = [
+        dig(entry, "fieldsV1")
+        for entry in items_at(live.raw, "metadata", "managedFields")
+        if (text_at(entry, "manager"), text_at(entry, "operation")) == (applier, "Apply")
+    ]
+    more = (leaf for owned in fields for leaf in _owned_by_nobody_else(owned, live.raw, wanted.raw, ""))
+    return bool(fields) and _contains(live.raw, wanted.raw) and next(more, None) is None
+
+
+def _contains(whole: Json, part: Json) -> bool:
+    if isinstance(part, Mapping):
+        return isinstance(whole, Mapping) and all(_contains(whole.get(key), inner) for key, inner in part.items())
+    if is_list(part):
+        entries, wanted = items_at(whole), items_at(part)
+        return len(entries) == len(wanted) and all(map(_contains, entries, wanted))
+    return type(whole) is type(part) and whole == part
 
 
 def compare(live: KubeObject, wanted: KubeObject, merged: KubeObject) -> list[FieldDrift]:

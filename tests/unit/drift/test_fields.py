@@ -6,7 +6,7 @@ import pytest
 
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.fields import compare
+from fluxlab.drift.fields import agrees, compare
 from fluxlab.drift.records import DriftClass
 
 WANTED: JsonObject = {
@@ -128,3 +128,30 @@ RUBBISH: list[Json] = [
 @pytest.mark.parametrize("rubbish", RUBBISH)
 def test_forged_field_sets_add_nothing(rubbish: Json) -> None:
     assert told(obj({"manager": "x", "fieldsV1": rubbish})) == {}
+
+
+APPLIED: JsonObject = {
+    "f:metadata": {"f:labels": {"f:app": {}}},
+    "f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": {'k:{"name":"app"}': {".": {}}}}}},
+}
+
+
+def by_flux(fields: JsonObject, *, operation: str = "Apply") -> JsonObject:
+    return {**entry("kustomize-controller", fields), "operation": operation}
+
+
+@pytest.mark.parametrize(
+    ("live", "agreed"),
+    [
+        (obj(by_flux(APPLIED)), True),
+        (obj(by_flux(APPLIED), spec=container(terminationMessagePath="/dev/x")), True),  # a default
+        (obj(by_flux(APPLIED), spec={**container(), "replicas": 2}), False),
+        (obj(by_flux(APPLIED), spec={**container(), "replicas": True}), False),  # 1 == True, in Python only
+        (obj(by_flux(APPLIED), spec={"replicas": 1}), False),
+        (obj(), False),  # whoever applied it, it was not Flux
+        (obj(by_flux(APPLIED, operation="Update")), False),
+        (obj(by_flux({"f:spec": {"f:paused": {}}}), spec={**container(), "paused": True}), False),  # git dropped it
+    ],
+)
+def test_the_api_server_need_not_be_asked_about_what_is_there_to_the_letter(live: KubeObject, *, agreed: bool) -> None:
+    assert agrees(live, KubeObject(WANTED), applier="kustomize-controller") is agreed
