@@ -1,100 +1,33 @@
-"""Drift is reported as it was made: the edits below are the oracle, and what Flux then does with them."""
+"""Drift is reported as it was made: the edits are the oracle, and what Flux then does with them."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
+from tests.integration.drift_edits import (
+    CHARTS,
+    EDITS,
+    MODES,
+    OBJECTS,
+    RULES,
+    SECRET_VALUE,
+    Edit,
+    chart,
+    config_map,
+    kustomization,
+    patch,
+    release,
+)
 
 from fluxlab.cluster import Cluster
-from fluxlab.documents import Json, JsonObject
+from fluxlab.documents import JsonObject
 from fluxlab.drift.records import Confidence, Drift, DriftClass, DriftError
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 
-ALICE = "--as=alice"
-SSA = "kustomize.toolkit.fluxcd.io/ssa"
-CHARTS = "https://charts.example.com"
-SECRET_VALUE = "bm90LWZvci1ldmVyeWJvZHk="
-MODES = {"off": "disabled", "warns": "warn", "corrects": "enabled"}
-
-
-def config_map(name: str, **annotations: str) -> JsonObject:
-    metadata: JsonObject = {"name": name, "namespace": "shop", "annotations": annotations}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"colour": "red", "size": "1"}}
-
-
-def deployment(name: str, **spec: int) -> JsonObject:
-    labels: JsonObject = {"app": name}
-    pod: JsonObject = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": "shop"},
-        "spec": {**spec, "selector": {"matchLabels": labels}, "template": pod},
-    }
-
-
-def kustomization(name: str, **more: Json) -> JsonObject:
-    spec: JsonObject = {
-        "interval": "1h",
-        "path": f"./{name}",
-        "prune": True,
-        "sourceRef": {"kind": "GitRepository", "name": "flux-system"},
-        **more,
-    }
-    return {
-        "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
-        "kind": "Kustomization",
-        "metadata": {"name": name, "namespace": "flux-system"},
-        "spec": spec,
-    }
-
-
-def release(name: str, mode: str) -> JsonObject:
-    source: JsonObject = {"kind": "HelmRepository", "name": "charts", "namespace": "flux-system"}
-    return {
-        "apiVersion": "helm.toolkit.fluxcd.io/v2",
-        "kind": "HelmRelease",
-        "metadata": {"name": name, "namespace": "shop"},
-        "spec": {
-            "interval": "1h",
-            "driftDetection": {"mode": mode},
-            "chart": {"spec": {"chart": "tiny", "sourceRef": source}},
-        },
-    }
-
-
-OBJECTS: tuple[JsonObject, ...] = (
-    *(config_map(name) for name in ("patched", "added", "by-ssa", "cut", "gone", "labelled", "shielded", "ruled")),
-    config_map("merged", **{SSA: "Merge"}),
-    config_map("once", **{SSA: "IfNotPresent"}),
-    deployment("declared", replicas=1),
-    deployment("undeclared"),
-    {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "hidden", "namespace": "shop"},
-        "data": {"key": "b3JpZ2luYWwtdmFsdWU="},
-    },
-)
-
-
-RULES: Json = [{"paths": ["/data/size"], "target": {"kind": "ConfigMap", "name": "rul.*"}}]
-
-
-def chart(folder: Path) -> Path:
-    (folder / "templates").mkdir(parents=True)
-    (folder / "Chart.yaml").write_text("apiVersion: v2\nname: tiny\nversion: 1.0.0\n")
-    (folder / "templates" / "all.yaml").write_text(
-        "".join(
-            f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{{{ .Release.Name }}}}-{part}\n"
-            "data:\n  colour: red\n---\n"
-            for part in ("patched", "added", "gone")
-        )
-    )
-    return folder
+ALICE, MASTERS = "--as=alice", "--as-group=system:masters"
+IN_DEFAULT: JsonObject = {"metadata": {"name": "settings", "namespace": "default"}}
 
 
 @pytest.fixture(scope="module")
@@ -116,144 +49,6 @@ def drifted_lab(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> La
     )
     module_lab.converge(repository.commit("Open the shop"))
     return module_lab
-
-
-@dataclass(frozen=True)
-class Edit:
-    """What somebody does by hand, and what has to be reported of it."""
-
-    subject: str
-    command: tuple[str, ...]
-    class_: DriftClass
-    pointer: str = ""
-    live: object = None
-    reverted: bool = True
-    stdin: JsonObject | None = None
-    manager: str = "kubectl"
-    also: Mapping[str, object] | None = None
-    """Pointers and values of a second field that the same edit adds."""
-
-
-def patch(name: str, change: JsonObject, *, kind: str = "configmap", namespace: str = "shop") -> tuple[str, ...]:
-    return ("patch", kind, name, "-n", namespace, "--type=merge", "-p", json.dumps(change))
-
-
-def in_shop(*words: str) -> tuple[str, ...]:
-    return (*words, "-n", "shop")
-
-
-NODE_FETCH = ("apply", "--server-side", "--field-manager=node-fetch", "-f", "-")
-EDITS = (
-    Edit(
-        "ConfigMap shop/patched",
-        patch("patched", {"data": {"colour": "blue"}}),
-        DriftClass.MODIFIED,
-        "/data/colour",
-        "blue",
-    ),
-    Edit("ConfigMap shop/added", patch("added", {"data": {"more": "x"}}), DriftClass.ADDED, "/data/more", "x"),
-    Edit(
-        "ConfigMap shop/by-ssa",
-        NODE_FETCH,
-        DriftClass.ADDED,
-        "/metadata/annotations/example.com~1by",
-        "x",
-        reverted=False,
-        stdin={
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "by-ssa", "namespace": "shop", "annotations": {"example.com/by": "x"}},
-        },
-        manager="node-fetch",
-    ),
-    Edit("ConfigMap shop/cut", patch("cut", {"data": {"colour": None}}), DriftClass.REMOVED, "/data/colour"),
-    Edit("ConfigMap shop/gone", in_shop("delete", "configmap", "gone"), DriftClass.DELETED, manager=""),
-    Edit(
-        "ConfigMap shop/labelled",
-        in_shop("label", "configmap", "labelled", "team=blue"),
-        DriftClass.ADDED,
-        "/metadata/labels/team",
-        "blue",
-    ),
-    Edit(
-        "ConfigMap shop/merged",
-        patch("merged", {"data": {"more": "x"}}),
-        DriftClass.ADDED,
-        "/data/more",
-        "x",
-        reverted=False,
-    ),
-    Edit(
-        "ConfigMap shop/once",
-        patch("once", {"data": {"size": "9"}}),
-        DriftClass.MODIFIED,
-        "/data/size",
-        "9",
-        reverted=False,
-    ),
-    Edit(
-        "ConfigMap shop/shielded",
-        patch("shielded", {"metadata": {"annotations": {SSA: "Ignore"}}, "data": {"size": "9"}}),
-        DriftClass.MODIFIED,
-        "/data/size",
-        "9",
-        reverted=False,
-        also={"/metadata/annotations/kustomize.toolkit.fluxcd.io~1ssa": "Ignore"},
-    ),
-    Edit(
-        "Deployment shop/declared",
-        in_shop("scale", "deployment", "declared", "--replicas=4"),
-        DriftClass.MODIFIED,
-        "/spec/replicas",
-        4,
-    ),
-    Edit(
-        "Deployment shop/undeclared",
-        in_shop("scale", "deployment", "undeclared", "--replicas=4"),
-        DriftClass.ADDED,
-        "/spec/replicas",
-        4,
-        reverted=False,
-    ),
-    Edit("ConfigMap shop/mine", in_shop("create", "configmap", "mine"), DriftClass.ORPHAN, reverted=False),
-    Edit(
-        "ConfigMap shop/frozen",
-        patch("frozen", {"data": {"size": "9"}}),
-        DriftClass.MODIFIED,
-        "/data/size",
-        "9",
-        reverted=False,
-    ),
-    *(
-        edit
-        for name, mode in MODES.items()
-        for edit in (
-            Edit(
-                f"ConfigMap shop/{name}-patched",
-                patch(f"{name}-patched", {"data": {"colour": "blue"}}),
-                DriftClass.MODIFIED,
-                "/data/colour",
-                "blue",
-                reverted=mode == "enabled",
-            ),
-            Edit(
-                f"ConfigMap shop/{name}-added",
-                patch(f"{name}-added", {"data": {"more": "x"}}),
-                DriftClass.ADDED,
-                "/data/more",
-                "x",
-                reverted=False,
-            ),
-            Edit(
-                f"ConfigMap shop/{name}-gone",
-                in_shop("delete", "configmap", f"{name}-gone"),
-                DriftClass.DELETED,
-                reverted=mode == "enabled",
-                manager="",
-            ),
-        )
-    ),
-)
 
 
 def records(drifts: tuple[Drift, ...]) -> set[tuple[str, str, str, str]]:
@@ -288,13 +83,13 @@ def test_drift_from_the_first_to_the_last(drifted_lab: Lab) -> None:
         "-p",
         '{"spec":{"suspend":true}}',
         ALICE,
-        "--as-group=system:masters",
+        MASTERS,
     )
     for edit in EDITS:
         stdin = json.dumps(edit.stdin) if edit.stdin else None
-        cluster.kubectl(*edit.command, ALICE, "--as-group=system:masters", stdin=stdin)
+        cluster.kubectl(*edit.command, ALICE, MASTERS, stdin=stdin)
 
-    cluster.kubectl(*patch("ruled", {"data": {"size": "9"}}), ALICE, "--as-group=system:masters")
+    cluster.kubectl(*patch("ruled", {"data": {"size": "9"}}), ALICE, MASTERS)
 
     report = lab.drift()
     suspended = ("Kustomization flux-system/frozen", "added field", "/spec/suspend", "true")
@@ -337,7 +132,7 @@ def reconcile(cluster: Cluster) -> None:
 def still_there(cluster: Cluster, edit: Edit) -> bool:
     """Whether what was done by hand is as it was done, as kubectl tells it."""
     kind, _, place = edit.subject.partition(" ")
-    text = cluster.kubectl("get", kind, place.partition("/")[2], "-n", "shop", "-o", "json", "--ignore-not-found")
+    text = cluster.kubectl("get", kind, place.rpartition("/")[2], "-n", "shop", "-o", "json", "--ignore-not-found")
     if edit.class_ is DriftClass.DELETED:
         return not text
     value = json.loads(text)
@@ -367,13 +162,41 @@ def test_the_report_holds_no_secret_and_writes_nothing(drifted_lab: Lab) -> None
     assert [request for request in wrote if "dryRun=All" not in request["requestURI"]] == []
 
 
+def test_the_command_tells_drift_as_text_and_as_json_and_by_its_exit_code(lab: Lab) -> None:
+    def drift(*options: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "fluxlab", "drift", f"--lab={lab.name}", *options]
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+
+    lab.repository.write("clusters/flux-playground/settings.yaml", {**config_map("settings"), **IN_DEFAULT})
+    lab.converge(lab.repository.commit("Add settings"))
+    clean = drift()
+    assert (clean.returncode, clean.stdout) == (0, "")
+    lab.cluster.kubectl(*patch("settings", {"data": {"colour": "blue"}}, namespace="default"), ALICE, MASTERS)
+    told = drift()
+    assert told.returncode == 1
+    assert told.stdout.startswith(
+        'ConfigMap default/settings: modified .data.colour: git wants "red", there is "blue"\n'
+    )
+    assert "1 of " in told.stderr
+    found = json.loads(drift("-o", "json").stdout)
+    [one] = found["drifts"]
+    assert (found["clean"], one["class"], one["pointer"]) == (False, "modified", "/data/colour")
+    assert one["object"] == "ConfigMap default/settings"
+    assert one["actor"]["user"] == "admin as alice"
+    assert drift("--cluster=nope").returncode == 64
+
+
 def test_what_cannot_be_compared_is_never_clean(lab: Lab) -> None:
-    lab.repository.write("clusters/flux-playground/other.yaml", kustomization("nowhere"))
+    away = kustomization("away", kubeConfig={"secretRef": {"name": "elsewhere"}})
+    lab.repository.write("clusters/flux-playground/other.yaml", [away, kustomization("nowhere")])
     lab.repository.commit("Point at nothing")
     lab.wait_until(lambda: lab.cluster.find("Kustomization", "flux-system/nowhere"), what="the root applies it")
     report = lab.drift()
     assert report.drifts == ()
     assert (report.clean, report.exit_code) == (False, 2)
-    assert report.unknown == ("Kustomization flux-system/nowhere has applied nothing yet",)
+    assert report.unknown == (
+        "Kustomization flux-system/away applies to another cluster, which is not looked at",
+        "Kustomization flux-system/nowhere has applied nothing yet",
+    )
     with pytest.raises(UnknownError, match="nowhere"):
         report.assert_clean()

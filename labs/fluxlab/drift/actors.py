@@ -27,13 +27,15 @@ TIMELINE_SECONDS = 2.0
 LOOK_SECONDS = 0.1
 
 
-def up_to_date(folder: TimelineFolder, *, cluster: str, subjects: Sequence[KubeObject]) -> "Actors":
+def up_to_date(
+    folder: TimelineFolder, *, cluster: str, there: Sequence[KubeObject], gone: Sequence[ObjectRef]
+) -> "Actors":
     """As the timeline is once the recorder has seen what was just read; as it is when that takes too long."""
     last = Actors(folder, cluster=cluster)
 
     def caught_up() -> bool:
         nonlocal last
-        if all(last.newest_version(one.reference) >= int(one.resource_version or 0) for one in subjects):
+        if last.know(there, gone):
             return True
         last = Actors(folder, cluster=cluster)
         return False
@@ -55,8 +57,12 @@ class Actors:
                 of = self._changes if entry.source is Source.OBJECT else self._events
                 of[entry.object].append(entry)
 
-    def newest_version(self, subject: ObjectRef) -> int:
-        """The resource version of the newest change that the timeline has of an object; 0 without any."""
+    def know(self, there: Sequence[KubeObject], gone: Sequence[ObjectRef]) -> bool:
+        """Whether the timeline has these objects as they are, and the end of those that are gone."""
+        seen = all(self._newest_version(one.reference) >= int(one.resource_version or 0) for one in there)
+        return seen and all(self.behind(one, DriftClass.DELETED) is not _NOBODY for one in gone)
+
+    def _newest_version(self, subject: ObjectRef) -> int:
         versions = [entry.details.get(Detail.VERSION, "") for entry in self._changes.get(subject, ())]
         return max((int(version) for version in versions if version.isdigit()), default=0)
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fluxlab.cluster import Cluster
-from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.objects import KubeObject, dig
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
-from fluxlab.errors import FluxlabError
+from fluxlab.errors import FluxlabError, UnknownError
 
 from .builds import Trees, built, path_of
 from .places import Places
@@ -48,6 +48,8 @@ def all_desired(
     """What all of a cluster's Kustomizations and HelmReleases want, and those of which it cannot be told."""
 
     def of(owner: KubeObject) -> Desired:
+        if reason := _elsewhere(owner):
+            raise UnknownError(f"{owner} {reason}")
         if owner.kind == HELM_RELEASE.kind:
             return Desired(owner=owner, manifests=rendered(owner, api=cluster.api))
         commit = trees.applied(owner, cluster=cluster)
@@ -67,3 +69,12 @@ def all_desired(
         [one for one in answers if isinstance(one, Desired)],
         [one for one in answers if isinstance(one, Untold)],
     )
+
+
+def _elsewhere(owner: KubeObject) -> str:
+    """Why what an owner wants cannot be known, or found, here."""
+    if dig(owner.raw, "spec", "kubeConfig") is not None:
+        return "applies to another cluster, which is not looked at"
+    if dig(owner.raw, "spec", "decryption") is not None:
+        return "decrypts what it applies with a key that only its controller has"
+    return ""

@@ -12,7 +12,7 @@ from pathlib import Path
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.differences import without_values
-from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.objects import KubeObject, dig
 from fluxlab.clusters.paths import pointer_to
 from fluxlab.clusters.resources import SECRET, Resource
 from fluxlab.clusters.secret_values import values_of
@@ -66,9 +66,12 @@ def _examine(
 ) -> DriftReport:
     progress(f"{cluster.name}: building what git wants")
     served = {(found.api_version, found.kind): found for found in cluster.api.resources(verb="list")}
-    with tempfile.TemporaryDirectory(prefix="drift-") as folder, ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
+    with (
+        tempfile.TemporaryDirectory(prefix="drift-", dir=timeline.lab.scratch) as folder,
+        ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads,
+    ):
         wants, untold = all_desired(cluster, Trees(repository, Path(folder)), threads)
-        pairs = [(desired, wanted) for desired in wants for wanted in desired.manifests]
+        pairs = [(desired, _placed(wanted, served)) for desired in wants for wanted in desired.manifests]
         progress(f"{cluster.name}: comparing {len(pairs)} objects")
         known = (served.get((wanted.api_version, wanted.kind)) for _, wanted in pairs)
         there = _Live(cluster.api, filter(None, known), threads)
@@ -77,8 +80,9 @@ def _examine(
     owners_untold = [one.owner for one in untold]
     stray = orphans(cluster.api, served.values(), [wanted for _, wanted in pairs], untold=owners_untold)
     progress(f"{cluster.name}: finding out who it was")
-    differing = [one.live or one.wanted for one in compared if one.differs]
-    actors = up_to_date(timeline, cluster=cluster.name, subjects=[*differing, *stray])
+    differing = [one.live for one in compared if one.differs and one.live]
+    gone = [one.wanted.reference for one in compared if one.differs and not one.live]
+    actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=gone)
     compared = [_with_what_nobody_owns(one, actors) for one in compared]
     tell = _Teller(cluster.name, actors, _redactor(cluster, timeline))
     found = [drift for one in compared if one.differs for drift in tell.of(one)]
@@ -94,6 +98,17 @@ def _with_what_nobody_owns(one: _Compared, actors: Actors) -> _Compared:
     if one.live is None:
         return one
     return replace(one, fields=[*one.fields, *actors.by_hand(one.wanted, one.live, reported=one.fields)])
+
+
+def _placed(wanted: KubeObject, served: Mapping[tuple[str, str], Resource]) -> KubeObject:
+    """Where it belongs: a manifest may leave the namespace out, or name one for a kind that is in none."""
+    resource = served.get((wanted.api_version, wanted.kind))
+    metadata = dig(wanted.raw, "metadata")
+    if resource is None or not isinstance(metadata, Mapping):
+        return wanted
+    place = {"namespace": wanted.namespace or "default"} if resource.namespaced else {}
+    kept = {key: value for key, value in metadata.items() if key != "namespace"}
+    return KubeObject({**wanted.raw, "metadata": {**kept, **place}})
 
 
 class _Live:
@@ -119,13 +134,12 @@ def _compare(
     if resource is None:
         unknown = f"{wanted} cannot be compared: the cluster serves no {wanted.kind} in {wanted.api_version}"
         return _Compared(desired=desired, wanted=wanted, unknown=unknown)
-    namespace = (wanted.namespace or "default") if resource.namespaced else ""
-    live = there.find(resource, namespace, wanted.name)
+    live = there.find(resource, wanted.namespace, wanted.name)
     if live is None:
         return _Compared(desired=desired, wanted=wanted)
     merged = live
     if not agrees(live, wanted, applier=desired.applier):
-        path = resource.path(namespace=namespace, name=wanted.name)
+        path = resource.path(namespace=wanted.namespace, name=wanted.name)
         try:
             merged = api.apply(path, wanted.raw, field_manager=desired.applier, dry_run=True)
         except (ApiError, ApiUnreachableError) as error:

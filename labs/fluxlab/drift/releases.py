@@ -60,7 +60,10 @@ def _unpacked(release: str) -> Json:
 
 
 def _as_applied(subject: KubeObject, name: str, namespace: str) -> KubeObject:
-    """With the marks that Helm puts on all that a release holds, in the release's namespace if it names none."""
+    """With the marks that Helm puts on all that a release holds, in the release's namespace if it names none.
+
+    Whether its kind is in a namespace at all only the API server knows.
+    """
     metadata = dig(subject.raw, "metadata")
     known = metadata if isinstance(metadata, Mapping) else {}
     marked = {
