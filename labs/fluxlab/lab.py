@@ -11,7 +11,7 @@ from . import snapshots
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.resources import NAMESPACE
-from .drift.examine import examine
+from .drift.examine import MOTION_SECONDS, examine
 from .drift.records import DriftReport, together
 from .errors import UsageError
 from .flux.convergence import converge, stopped_controllers
@@ -316,5 +316,13 @@ class Lab:
         Nothing is written to a cluster; what could not be compared is told as unknown.
         """
         chosen = [self.clusters[self.spec.cluster(cluster).name]] if cluster else self.clusters.values()
-        repository, timeline = self.repository, TimelineFolder(self.folder)
-        return together(examine(one, repository=repository, timeline=timeline, progress=progress) for one in chosen)
+        return together(
+            examine(
+                one,
+                repository=self.repository,
+                timeline=TimelineFolder(self.folder),
+                progress=progress,
+                timeout_seconds=self.patience(MOTION_SECONDS),
+            )
+            for one in chosen
+        )

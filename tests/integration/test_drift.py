@@ -186,6 +186,14 @@ def test_the_command_tells_drift_as_text_and_as_json_and_by_its_exit_code(lab: L
     assert drift("--cluster=nope").returncode == 64
 
 
+def test_a_commit_that_is_on_its_way_is_no_drift(lab: Lab) -> None:
+    for number in range(6):
+        settings = {**config_map("settings"), **IN_DEFAULT, "data": {"number": str(number)}}
+        lab.repository.write("clusters/flux-playground/settings.yaml", settings)
+        lab.repository.commit(f"Number {number}")
+        lab.drift().assert_clean()
+
+
 def test_what_cannot_be_compared_is_never_clean(lab: Lab) -> None:
     away = kustomization("away", kubeConfig={"secretRef": {"name": "elsewhere"}})
     lab.repository.write("clusters/flux-playground/other.yaml", [away, kustomization("nowhere")])

@@ -42,10 +42,15 @@ class Untold:
     why: str
 
 
+def all_owners(cluster: Cluster) -> Sequence[KubeObject]:
+    """A cluster's Kustomizations and HelmReleases. Raises ApiError or ApiUnreachableError."""
+    return [*cluster.api.list(KUSTOMIZATION), *cluster.api.list(HELM_RELEASE)]
+
+
 def all_desired(
-    cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor
+    cluster: Cluster, owners: Sequence[KubeObject], trees: Trees, threads: ThreadPoolExecutor
 ) -> tuple[Sequence[Desired], Sequence[Untold]]:
-    """What all of a cluster's Kustomizations and HelmReleases want, and those of which it cannot be told."""
+    """What owners want, and those of which it cannot be told."""
 
     def of(owner: KubeObject) -> Desired:
         if reason := _elsewhere(owner):
@@ -63,7 +68,6 @@ def all_desired(
         except FluxlabError as error:
             return Untold(owner=owner, why=error.what)
 
-    owners = [*cluster.api.list(KUSTOMIZATION), *cluster.api.list(HELM_RELEASE)]
     answers = list(threads.map(told, owners))
     return (
         [one for one in answers if isinstance(one, Desired)],

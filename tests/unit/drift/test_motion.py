@@ -1,0 +1,69 @@
+"""A commit on its way is no drift: what was compared while git's wishes changed is told apart."""
+
+import pytest
+
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.documents import Json
+from fluxlab.drift.motion import motions
+
+OLD, NEW = f"main@sha1:{'a' * 40}", f"main@sha1:{'b' * 40}"
+
+
+def kustomization(*, applied: str = OLD, tried: str = OLD, ready: str = "True", generation: int = 1) -> KubeObject:
+    return KubeObject(
+        {
+            "kind": "Kustomization",
+            "metadata": {"name": "apps", "namespace": "n", "generation": generation},
+            "status": {
+                "lastAppliedRevision": applied,
+                "lastAttemptedRevision": tried,
+                "conditions": [{"type": "Ready", "status": ready}],
+            },
+        }
+    )
+
+
+def suspended(owner: KubeObject) -> KubeObject:
+    return KubeObject({**owner.raw, "spec": {"suspend": True}})
+
+
+def release(*, version: int = 1, ready: str = "True") -> KubeObject:
+    history: Json = [{"version": version}]
+    conditions: Json = [{"type": "Ready", "status": ready}]
+    metadata: Json = {"name": "shop", "namespace": "n"}
+    return KubeObject(
+        {"kind": "HelmRelease", "metadata": metadata, "status": {"history": history, "conditions": conditions}}
+    )
+
+
+FIRST = kustomization(applied="", tried="", ready="Unknown")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        (kustomization(), kustomization(), False),
+        (kustomization(), kustomization(applied=NEW, tried=NEW), True),
+        (kustomization(), kustomization(generation=2), True),
+        (kustomization(tried=NEW, ready="Unknown"), kustomization(tried=NEW, ready="Unknown"), True),
+        (
+            kustomization(tried=NEW, ready="False"),
+            kustomization(tried=NEW, ready="False"),
+            False,
+        ),  # it fails, and stays
+        (
+            kustomization(applied="", tried="", ready="Unknown"),
+            kustomization(applied="", tried="", ready="Unknown"),
+            True,
+        ),
+        (kustomization(applied="", ready="False"), kustomization(applied="", ready="False"), False),
+        (suspended(kustomization(applied="")), suspended(kustomization(applied="")), False),
+        (release(), release(), False),
+        (release(), release(version=2), True),
+        (release(ready="Unknown"), release(ready="Unknown"), True),
+        (release(ready="False"), release(ready="False"), False),
+        (None, release(), True),
+    ],
+)
+def test_what_moves_is_told(before: KubeObject | None, after: KubeObject, *, moved: bool) -> None:
+    assert set(motions([before] if before else [], [after])) == ({str(after)} if moved else set())
