@@ -187,6 +187,7 @@ def test_the_command_tells_drift_as_text_and_as_json_and_by_its_exit_code(lab: L
 
 
 def test_a_commit_that_is_on_its_way_is_no_drift(lab: Lab) -> None:
+    lab.converge()
     for number in range(6):
         settings = {**config_map("settings"), **IN_DEFAULT, "data": {"number": str(number)}}
         lab.repository.write("clusters/flux-playground/settings.yaml", settings)
