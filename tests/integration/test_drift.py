@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.integration.drift_edits import (
@@ -188,11 +189,22 @@ def test_the_command_tells_drift_as_text_and_as_json_and_by_its_exit_code(lab: L
 
 def test_a_commit_that_is_on_its_way_is_no_drift(lab: Lab) -> None:
     lab.converge()
-    for number in range(6):
-        settings = {**config_map("settings"), **IN_DEFAULT, "data": {"number": str(number)}}
-        lab.repository.write("clusters/flux-playground/settings.yaml", settings)
-        lab.repository.commit(f"Number {number}")
-        lab.drift().assert_clean()
+
+    def push_one_after_the_other() -> None:
+        for number in range(10):
+            settings = {**config_map("settings"), **IN_DEFAULT, "data": {"number": str(number)}}
+            lab.repository.write("clusters/flux-playground/settings.yaml", settings)
+            lab.converge(lab.repository.commit(f"Number {number}"))
+
+    reports = []
+    with ThreadPoolExecutor(1) as somebody:
+        pushing = somebody.submit(push_one_after_the_other)
+        while not pushing.done():
+            reports.append(lab.drift())
+        pushing.result()
+    assert reports
+    assert [str(drift) for report in reports for drift in report.drifts] == []
+    lab.drift().assert_clean()
 
 
 def test_what_cannot_be_compared_is_never_clean(lab: Lab) -> None:
