@@ -90,7 +90,15 @@ def command_lines(folder: Path) -> Iterator[CommandLine]:
     assert done.returncode == 0, done.stderr
 
 
-LONGEST_FIRST = ("test_tutorial", "test_environments", "test_agent", "test_demo")
+LONGEST_FIRST = (
+    "test_plugin",
+    "test_convergence",
+    "test_bad_luck",
+    "test_tutorial",
+    "test_drift",
+    "test_agent",
+    "test_demo",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -183,6 +183,7 @@ def test_a_lab_with_rubbish_for_a_record_is_still_found(unlucky: Person) -> None
     assert len(running) == 9  # and there is one supervisor, as the function asserts
 
 
+@pytest.mark.verify
 def test_rubbish_for_a_record_does_not_hide_what_runs_from_down(alone: CommandLine) -> None:
     cache = alone.folder / "cache"
     cache.write_text("no folder: no seed can be kept, and none is needed")
@@ -346,6 +347,7 @@ def test_a_port_that_is_taken_before_its_program_binds_it_is_named(alone: Comman
     assert leftovers(alone) == []
 
 
+@pytest.mark.verify
 def test_ports_that_are_taken_are_passed_over(alone: CommandLine, eventually: Eventually) -> None:
     alone.ok("up", f"--name={LAB}")
     before = {port for _, _, port in listeners(alone)}
@@ -419,6 +421,7 @@ def test_a_limit_on_the_size_of_files_is_told_and_nothing_is_left(alone: Command
 # -- a strange environment ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.verify
 def test_a_lab_lives_in_a_strange_environment(fluxlab: CommandLine, eventually: Eventually) -> None:
     """A long path with spaces and quotes, no home, no TMPDIR, dead proxies, another repository, umask 0, no stdin."""
     folder = fluxlab.folder / "a 'quoted\" path" / ("x" * 100)
@@ -479,6 +482,7 @@ def test_a_lab_lives_in_a_strange_environment(fluxlab: CommandLine, eventually: 
     assert leftovers(place) == []
 
 
+@pytest.mark.verify
 def test_a_damaged_seed_is_replaced(alone: CommandLine) -> None:
     cache = Path(alone.environment["FLUXLAB_CACHE_DIR"])
     own = alone.folder / "cache"

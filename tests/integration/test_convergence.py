@@ -334,6 +334,7 @@ def test_a_release_has_arrived_when_its_workloads_have(workshop: Workshop, chart
     assert _image(workshop) == "app:1.0.0 3"
 
 
+@pytest.mark.verify
 def test_a_release_that_its_controller_has_not_seen_keeps_the_latch_shut(workshop: Workshop, charts: str) -> None:
     workshop.arrives(workshop.push({"app.yaml": RELEASE.format(url=charts, chart="app", replicas=1)}))
     # Stopped as a process: a Deployment scaled to 0 would be scaled up again by the very commit that is pushed.

@@ -107,6 +107,7 @@ def test_an_archive_that_the_user_adds_wins_over_the_stand_in(
     )
 
 
+@pytest.mark.verify
 def test_two_clusters_of_one_lab_reconcile_their_own_paths_of_one_repository(fluxlab: CommandLine) -> None:
     (fluxlab.folder / "lab.yaml").write_text("name: pair\nclusters:\n- name: staging\n- name: production\n  nodes: 2\n")
     fluxlab.ok("up", "lab.yaml")

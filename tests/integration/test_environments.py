@@ -63,6 +63,7 @@ def test_kubectl_and_flux_speak_to_the_chosen_cluster(lab: CommandLine) -> None:
     assert "--cluster" in refused.stderr
 
 
+@pytest.mark.verify
 def test_the_death_of_one_api_server_is_not_noticed_in_the_other(lab: CommandLine, eventually: Eventually) -> None:
     production = lab.observer(LAB, "production")
     victim = component_of(lab, LAB, "staging", "kube-apiserver")

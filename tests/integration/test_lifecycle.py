@@ -230,7 +230,7 @@ def test_labs_started_at_once_do_not_disturb_each_other(fluxlab: CommandLine) ->
     assert leftovers(alone) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.verify)])
 def test_a_lab_without_its_supervisor_is_resumed_with_its_data(
     fluxlab: CommandLine, eventually: Eventually, number: signal.Signals
 ) -> None:

@@ -340,6 +340,7 @@ def test_nothing_is_left_when_pytest_is_killed(suite: Suite, eventually: Eventua
     eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
 
 
+@pytest.mark.verify
 def test_nothing_is_left_when_a_worker_is_killed(suite: Suite, eventually: Eventually) -> None:
     suite.write(WAITS)
     process = suite.start("-n", "2")

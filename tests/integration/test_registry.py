@@ -157,6 +157,7 @@ def test_a_registry_that_dies_is_told_of_and_repaired_with_its_content(
     assert "latest" in lab.ok("flux", "list", "artifacts", "oci://ghcr.io/acme/kept")
 
 
+@pytest.mark.verify
 def test_a_registry_that_hangs_is_told_of_and_repaired(lab: CommandLine) -> None:
     victim = component(lab, "oci", "registry")
     victim.suspend()

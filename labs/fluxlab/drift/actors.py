@@ -23,7 +23,8 @@ _VERBS = {DriftClass.DELETED: "deleted", DriftClass.ORPHAN: "created"}
 _NOBODY = Actor(
     who="", time=None, confidence=Confidence.NONE, reason="neither the timeline nor the object says who it was"
 )
-TIMELINE_SECONDS = 2.0
+TIMELINE_SECONDS = 5.0
+"""How long the recorder may take to have seen what was just read; on an idle machine it takes 0.2 s."""
 LOOK_SECONDS = 0.1
 
 
