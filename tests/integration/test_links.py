@@ -109,6 +109,7 @@ def test_a_broken_link_breaks_its_hop_alone_and_heals(person: Person, eventually
 
 
 def test_the_death_of_toxiproxy_is_named_and_repaired(person: Person, eventually: Eventually) -> None:
+    before = {name: process.pid for name, process in components(person.fluxlab, LAB).items()}
     component(person.fluxlab, LAB, "toxiproxy").kill()
 
     def named() -> bool:
@@ -117,5 +118,8 @@ def test_the_death_of_toxiproxy_is_named_and_repaired(person: Person, eventually
 
     eventually(named, what="status names it")
     person.fluxlab.ok("up", "--name", LAB)
+    # Whoever has lost its server waits out a pause that grows to a minute: nobody is left to.
+    after = {name: process.pid for name, process in components(person.fluxlab, LAB).items()}
+    assert {name for name in before if before[name] == after[name]} == {"etcd", "python"}  # the recorder
     person.push("again", "1")
     eventually(lambda: person.sees("again", "1"), what="Flux works through the links again", within=60)

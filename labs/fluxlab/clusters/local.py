@@ -24,7 +24,7 @@ from .kubeconfig import read_kubeconfig
 from .links import Link
 from .nodes import create_nodes
 from .objects import KubeObject
-from .programs import API_SERVER, CONTROL_PLANE, ETCD, KWOK, LINK_PROXY, PROGRAMS, WORKERS, Programs
+from .programs import API_SERVER, CONTROL_PLANE, ETCD, LINK_PROXY, PROGRAMS, WORKERS, Programs
 from .resources import CONFIG_MAP, DEPLOYMENT, FLUX_RESOURCES, GIT_REPOSITORY, SECRET, Resource
 from .seed import Seed
 from .wiring import Wiring
@@ -209,15 +209,17 @@ class LocalCluster:
         self._programs.restart(component)
 
     def repair(self) -> Sequence[str]:
-        """Start again what died; returns the components' names."""
+        """Start again what died, and what had to do without it; returns the names of the components that died."""
         dead = self._programs.dead()
-        for component in dead:
-            self._programs.restart(component)
-            if component in CONTROL_PLANE and not {*CONTROL_PLANE} & {*dead[dead.index(component) + 1 :]}:
+        anew = set(dead)
+        if anew & {LINK_PROXY, *CONTROL_PLANE}:
+            # Who has lost a server tries again after pauses that grow to a minute (client-go's reflectors, the API
+            # server's connections to etcd), and KWOK never (kwok 0.8, `shouldRetry`).
+            anew |= {API_SERVER, *WORKERS, *filter(self.wants, CONTROLLERS)}
+        for program in filter(anew.__contains__, self._programs.names):
+            self._programs.restart(program)
+            if program == API_SERVER:
                 self._await_paths("/readyz")  # what is started next would find nothing to talk to
-        if {*CONTROL_PLANE} & {*dead} and KWOK not in dead:
-            # It does not try again what the API server could not write meanwhile (kwok 0.8, `shouldRetry`).
-            self._programs.restart(KWOK)
         return dead
 
     def stop(self) -> None:

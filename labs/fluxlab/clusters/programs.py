@@ -124,7 +124,7 @@ class Programs:
         if program in CONTROLLERS and not self.wants(program):
             hint = f"kubectl -n {NAMESPACE} scale deployment {program} --replicas=1"
             raise UsageError(f"{program} of cluster {self._cluster} is scaled to 0", hint=hint)
-        self.stop(program, grace_seconds=2)
+        self.stop(program, grace_seconds=0 if program == API_SERVER else 2)  # which keeps nothing but what etcd has
         if program in CONTROLLERS:
             self._start_controller(program)
         else:
