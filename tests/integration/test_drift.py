@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -43,11 +44,12 @@ def drifted_lab(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> La
         "metadata": {"name": "charts", "namespace": "flux-system"},
         "spec": {"interval": "1h", "url": CHARTS},
     }
-    repository.write("apps/all.yaml", [namespace, *OBJECTS, *(release(*each) for each in MODES.items())])
+    repository.write("apps/all.yaml", [*OBJECTS, *(release(*each) for each in MODES.items())])
     repository.write("frozen/all.yaml", config_map("frozen"))
-    repository.write(
-        "clusters/flux-playground/all.yaml", [source, kustomization("apps", ignore=RULES), kustomization("frozen")]
-    )
+    apps = kustomization("apps", ignore=RULES)
+    # The namespace comes from the root: one of the two would find it missing, and try again after its hour.
+    root = [namespace, source, apps, kustomization("frozen")]
+    repository.write("clusters/flux-playground/all.yaml", root)
     module_lab.converge(repository.commit("Open the shop"))
     return module_lab
 
@@ -56,9 +58,9 @@ def records(drifts: tuple[Drift, ...]) -> set[tuple[str, str, str, str]]:
     return {(str(one.object), one.class_, one.pointer, one.live or "") for one in drifts}
 
 
-def expected() -> set[tuple[str, str, str, str]]:
+def expected(edits: Iterable[Edit]) -> set[tuple[str, str, str, str]]:
     found = set()
-    for edit in EDITS:
+    for edit in edits:
         live = "" if edit.live is None else json.dumps(edit.live)
         found.add((edit.subject, str(edit.class_), edit.pointer, live))
         found |= {
@@ -94,7 +96,7 @@ def test_drift_from_the_first_to_the_last(drifted_lab: Lab) -> None:
 
     report = lab.drift()
     suspended = ("Kustomization flux-system/frozen", "added field", "/spec/suspend", "true")
-    assert records(tuple(report.drifts)) == expected() | {suspended}
+    assert records(tuple(report.drifts)) == expected(EDITS) | {suspended}
     assert report.exit_code == 1
     with pytest.raises(DriftError, match=r"ConfigMap shop/patched: modified \.data\.colour"):
         report.assert_clean()
@@ -112,14 +114,13 @@ def test_drift_from_the_first_to_the_last(drifted_lab: Lab) -> None:
 
     reconcile(cluster)
     rest = lab.drift()
-    left = {(one[0], one[2]) for one in records(tuple(rest.drifts))}
+    assert records(tuple(rest.drifts)) == expected(edit for edit in EDITS if not edit.reverted) | {suspended}
     assert cluster.kubectl("get", "configmap", "ruled", "-n", "shop", "-o", "jsonpath={.data.size}") == "9"
     assert [(str(one.object), one.pointer) for one in rest.ignored] == [("ConfigMap shop/ruled", "/data/size")]
     said = {str(one.object): one.flux_said for one in rest.drifts}
     assert "DriftDetected" in said["ConfigMap shop/warns-patched"]
     assert said["ConfigMap shop/off-patched"] == ""
     for edit in EDITS:
-        assert ((edit.subject, edit.pointer) in left) is still_there(cluster, edit), edit
         assert still_there(cluster, edit) is not edit.reverted, edit
 
 

@@ -46,6 +46,15 @@ def value_at(path: str, document: Json) -> Json:
     return place
 
 
+def leaves(path: str, value: Json) -> Iterator[tuple[str, Json]]:
+    """A value by its smallest fields: what was added with its map is not one change but as many as there are keys."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from leaves(path + step_to_key(key), inner)
+    else:
+        yield path, value
+
+
 def pointer_to(field: str, document: Json) -> str:
     """A path as Kubernetes writes it as a JSON pointer (RFC 6901) into a document.
 
@@ -60,12 +69,9 @@ def pointer_to(field: str, document: Json) -> str:
 
 def _first_step(path: str, place: Json) -> tuple[str, Json, str]:
     """The pointer's token for the first step of a path, where it leads, and the rest of the path."""
-    if isinstance(place, Mapping) or not is_list(place):
-        for key in sorted(place if isinstance(place, Mapping) else (), key=len, reverse=True):
-            step = step_to_key(key)
-            if _begins(path, step):
-                return key, dig(place, key), path[len(step) :]
-        return _unknown_key(path)
+    if not is_list(place):
+        key, rest = _first_key(path)
+        return key, dig(place, key), rest
     entries = items_at(place)
     for number, step in _steps(entries):
         if path.startswith(step):
@@ -83,15 +89,11 @@ def _steps(entries: Sequence[Json]) -> Iterator[tuple[int, str]]:
             yield number, f"[{json.dumps(entry)}]"
 
 
-def _begins(path: str, step: str) -> bool:
-    return path.startswith(step) and (len(path) == len(step) or path[len(step)] in ".[")
-
-
-def _unknown_key(path: str) -> tuple[str, Json, str]:
-    """The step by a key that is not there: `.name`, or `["any text"]`."""
+def _first_key(path: str) -> tuple[str, str]:
+    """The key that a path begins with, `.name` or `["any text"]`, and the rest of the path."""
     if path.startswith("["):
         key, end = json.JSONDecoder().raw_decode(path, 1)
-        return str(key), None, path[end + 1 :]
+        return str(key), path[end + 1 :]
     ends = [place for mark in ".[" if (place := path.find(mark, 1)) > 0]
     end = min(ends, default=len(path))
-    return path[1:end], None, path[end:]
+    return path[1:end], path[end:]

@@ -4,11 +4,11 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.clusters.paths import overlap, value_at
+from fluxlab.clusters.paths import leaves, overlap, value_at
+from fluxlab.documents import Json
 from fluxlab.errors import WaitTimeoutError
 from fluxlab.timeline.audit import is_person
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, parse_time
@@ -97,22 +97,22 @@ class Actors:
 
         Managed fields do not show all of them: what was scaled past a default, for example, belongs to nobody.
         """
-        first: dict[str, str | None] = {}
-        last: dict[str, tuple[Entry, FieldChange]] = {}
+        first: dict[str, Json] = {}
+        last: dict[str, tuple[Entry, Json]] = {}
         for entry in self._changes.get(live.reference, ()):
-            for change in entry.changes:
-                if is_state(change.field):  # a status of a thousand entries need not be followed
-                    first.setdefault(change.field, change.before)
-                    last[change.field] = entry, change
+            for change in filter(_is_of_state, entry.changes):  # a status of a thousand entries need not be followed
+                before = dict(leaves(change.field, _decoded(change.before)))
+                for path, value in leaves(change.field, _decoded(change.after)):
+                    first.setdefault(path, before.get(path))
+                    last[path] = entry, value
         known = [field.change.field for field in reported]
-        for path, (entry, change) in last.items():
-            by_person = is_person(entry.details.get(Detail.USER, ""))
-            if not by_person or change.after is None or change.after == first[path]:
+        for path, (entry, value) in last.items():
+            if not is_state(path) or value in (None, first[path]) or not is_person(entry.details.get(Detail.USER, "")):
                 continue
             named = value_at(path, wanted.raw) is not None or any(overlap(path, one) for one in known)
-            if not named and _is(change.after, path, live):
+            if not named and value_at(path, live.raw) == value:
                 setter = Setter(subresource=entry.details.get(Detail.SUBRESOURCE, ""))
-                added = replace(change, before=change.after, after=None)
+                added = FieldChange(field=path, before=json.dumps(value, ensure_ascii=False), after=None)
                 yield FieldDrift(class_=DriftClass.ADDED, change=added, setter=setter)
 
     def _newest(self, subject: ObjectRef, made: Callable[[Entry], bool]) -> Actor | None:
@@ -126,12 +126,17 @@ def _parsed(time: str) -> datetime | None:
         return None  # managed fields can be written by anybody
 
 
-def _is(text: str, path: str, live: KubeObject) -> bool:
-    """Whether a field still has a value that was told as JSON; one that was masked or cut off may be none."""
+def _is_of_state(change: FieldChange) -> bool:
+    return is_state(change.field)
+
+
+def _decoded(text: str | None) -> Json:
+    """A value that the timeline tells as JSON; None where there was none, or where it was masked or cut off."""
     try:
-        return bool(json.loads(text) == value_at(path, live.raw))
+        decoded: Json = json.loads(text) if text else None
     except ValueError:
-        return False
+        return None
+    return decoded
 
 
 def _told(entry: Entry) -> Actor:

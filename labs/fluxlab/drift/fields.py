@@ -78,7 +78,7 @@ class FieldDrift:
 
 def is_state(path: str) -> bool:
     """Whether a field says how things should be: not its status, and not what programs note for one another."""
-    return not path.startswith((*REQUESTS, f".{_STATUS}"))
+    return not path.startswith(REQUESTS) and not overlap(path, f".{_STATUS}")
 
 
 def agrees(live: KubeObject, wanted: KubeObject, *, applier: str) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fluxlab.clusters.differences import differences
-from fluxlab.clusters.paths import IDENTITIES, overlap, pointer_to, value_at
+from fluxlab.clusters.paths import IDENTITIES, leaves, overlap, pointer_to, value_at
 from fluxlab.documents import Json
 
 KEYS = st.sampled_from(["name", "a", "b/c", "d.e", "f~g", 'h"i', "[0]", "x y", "", "]"])
@@ -90,3 +90,15 @@ def test_paths_into_a_pod(path: str, pointer: str, value: Json) -> None:
 )
 def test_paths_overlap_where_one_leads_through_the_other(one: str, other: str, *, same: bool) -> None:
     assert overlap(one, other) is overlap(other, one) is same
+
+
+@given(document=st.dictionaries(KEYS, DOCUMENTS, min_size=1, max_size=4))
+def test_a_value_is_its_leaves(document: dict[str, Json]) -> None:
+    found = dict(leaves("", document))
+    assert {path: value_at(path, document) for path in found} == found
+    assert not any(isinstance(value, dict) and value for value in found.values())
+    assert sum(map(count_leaves, document.values())) == len(found)
+
+
+def count_leaves(value: Json) -> int:
+    return sum(map(count_leaves, value.values())) if isinstance(value, dict) and value else 1
