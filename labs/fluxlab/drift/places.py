@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from fluxlab.clusters.objects import KubeObject, text_at
-from fluxlab.documents import JsonObject
+from fluxlab.documents import JsonObject, check_nesting
 
 _LARGEST_BYTES = 300_000
 """Larger files are generated: nobody reads them by lines, and parsing them takes seconds."""
@@ -25,7 +25,7 @@ class Places:
 
     def _read(self, file: Path) -> None:
         try:
-            for line, manifest in _documents(file.read_text()):
+            for line, manifest in _documents(file.read_text(encoding="utf-8")):
                 key = text_at(manifest, "kind"), text_at(manifest, "metadata", "name")
                 place = f"{file.relative_to(self._tree)}:{line}"
                 self._known.setdefault(key, []).append((text_at(manifest, "metadata", "namespace"), place))
@@ -41,6 +41,7 @@ class Places:
 
 def _documents(text: str) -> Iterator[tuple[int, JsonObject]]:
     """The line at which each mapping of a YAML file begins, and the mapping."""
+    check_nesting(text)
     loader = yaml.CSafeLoader(text)
     try:
         while loader.check_node():
