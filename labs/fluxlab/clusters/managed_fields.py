@@ -5,16 +5,37 @@ the keys of an entry of a list, `v:` an entry by its value, and `.` the thing it
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from fluxlab.documents import Json, JsonObject
+from fluxlab.timeline.entries import FieldChange
 
-from .differences import differences
 from .objects import dig, items_at, text_at
 from .paths import overlap, step_to_entry, step_to_key
 
 
-def child(name: str, live: Json, wanted: Json) -> tuple[str, Json, Json] | None:
+@dataclass(frozen=True, kw_only=True)
+class Setter:
+    """Who set a field."""
+
+    manager: str = ""
+    time: str = ""
+    subresource: str = ""
+    """Through which subresource, such as `scale`."""
+
+    @classmethod
+    def of(cls, entry: Json) -> "Setter":
+        """The setter of an entry of the managed fields."""
+        return cls(
+            manager=text_at(entry, "manager"), time=text_at(entry, "time"), subresource=text_at(entry, "subresource")
+        )
+
+
+NO_SETTER = Setter()
+
+
+def _child(name: str, live: Json, wanted: Json) -> tuple[str, Json, Json] | None:
     """The step that one key of a field set stands for, and what is there and should be; None for none, such as `.`."""
     kind, _, rest = name.partition(":")
     if kind == "f":
@@ -47,14 +68,39 @@ def _entry_of(keys: JsonObject, entries: Json) -> Json:
 def owned_paths(fields: Json, document: Json, path: str = "") -> Iterator[str]:
     """The paths, as Kubernetes writes them, of all that a field set names and the document has, parents first."""
     for name, inner in fields.items() if isinstance(fields, Mapping) else ():
-        if found := child(name, document, None):
+        if found := _child(name, document, None):
             step, is_, _ = found
             yield path + step
             yield from owned_paths(inner, is_, path + step)
 
 
-def setters(before: JsonObject, after: JsonObject) -> list[str]:
-    """The field managers that made a change: those whose entry is new, or has another time.
+def set_beyond(fields: Json, live: Json, wanted: Json, path: str = "") -> Iterator[tuple[str, Json]]:
+    """The leaves that a field set names and `live` has, and `wanted` lacks: their paths and values."""
+    for name, inner in fields.items() if isinstance(fields, Mapping) else ():
+        found = _child(name, live, wanted)
+        if found is None:
+            continue
+        step, is_, should = found
+        below = [key for key in inner if key != "."] if isinstance(inner, Mapping) else []
+        whole = name.startswith(("k:", "v:")) and should is None
+        if below and not whole:
+            yield from set_beyond(inner, is_, should, path + step)
+        elif should is None and is_ is not None:
+            yield path + step, is_
+
+
+def setter_of(field: str, document: JsonObject) -> Setter:
+    """The newest of those whose field set names a path or something below it."""
+    found = [
+        Setter.of(entry)
+        for entry in items_at(document, "metadata", "managedFields")
+        if any(overlap(path, field) for path in owned_paths(dig(entry, "fieldsV1"), document))
+    ]
+    return max(found, key=lambda setter: setter.time, default=NO_SETTER)
+
+
+def setters(before: JsonObject, after: JsonObject, changes: Sequence[FieldChange]) -> list[str]:
+    """The field managers that made the `changes` from one version to the next: whose entry is new or has another time.
 
     An entry that only lost fields to another manager keeps its time. Times are whole seconds: of several writes within
     one, the later ones are told by who wrote last, if that one owns what changed. Who only takes something away, or
@@ -67,13 +113,12 @@ def setters(before: JsonObject, after: JsonObject) -> list[str]:
         return changed
     last = max(text_at(entry, "time") for entry in entries)
     newest = [entry for entry in entries if text_at(entry, "time") == last]
-    return [_manager(newest[0])] if len(newest) == 1 and _owns_a_change(newest[0], before, after) else []
+    return [_manager(newest[0])] if len(newest) == 1 and _owns_one(newest[0], after, changes) else []
 
 
-def _owns_a_change(entry: Json, before: JsonObject, after: JsonObject) -> bool:
-    changed = [change.field for change in differences(before, after) if change.after is not None]
-    owned = list(owned_paths(dig(entry, "fieldsV1"), after))
-    return any(overlap(path, field) for path in owned for field in changed)
+def _owns_one(entry: Json, document: JsonObject, changes: Sequence[FieldChange]) -> bool:
+    owned = list(owned_paths(dig(entry, "fieldsV1"), document))
+    return any(overlap(path, change.field) for path in owned for change in changes if change.after is not None)
 
 
 def creators(made: JsonObject) -> list[str]:

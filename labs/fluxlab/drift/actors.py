@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 
+from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import leaves, overlap, value_at
 from fluxlab.documents import Json
@@ -16,7 +17,7 @@ from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
-from .fields import FieldDrift, Setter, is_state
+from .fields import FieldDrift, is_state
 from .records import Actor, Confidence, DriftClass
 
 _VERBS = {DriftClass.DELETED: "deleted", DriftClass.ORPHAN: "created"}

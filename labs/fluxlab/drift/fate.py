@@ -1,8 +1,8 @@
 """Whether a difference will be reverted: what Flux's controllers do, as it was seen of these versions. Pure."""
 
+from fluxlab.clusters.managed_fields import NO_SETTER, Setter
 from fluxlab.clusters.objects import KubeObject, text_at
 
-from .fields import NO_SETTER, Setter
 from .records import DriftClass, Fate
 from .rules import ignoring
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fluxlab.clusters.differences import differences
-from fluxlab.clusters.managed_fields import child, owned_paths
+from fluxlab.clusters.managed_fields import NO_SETTER, Setter, set_beyond, setter_of
 from fluxlab.clusters.objects import KubeObject, dig, is_list, items_at, text_at
 from fluxlab.clusters.paths import overlap
-from fluxlab.documents import Json, JsonObject
+from fluxlab.documents import Json
 from fluxlab.timeline.entries import FieldChange
 
 from .records import DriftClass
@@ -37,33 +37,14 @@ REQUESTS = (
     '.metadata.annotations["kubectl.kubernetes.io/last-applied-configuration"]',
 )
 """Annotations by which programs ask for something or keep their books; no controller takes them for a state."""
+_SERVERS = (".metadata.uid", ".metadata.creationTimestamp")
+"""What tells one object from another that was made in its place since it was read."""
 _STATUS = "status"
-_WRITTEN_BY_SERVER = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 
 
 def is_platform(manager: str) -> bool:
     """Whether a program keeps what git wants running (finalizers, revisions, scheduling): what it adds is no drift."""
     return manager in _PLATFORM or manager.startswith(_FLUX_PREFIX)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setter:
-    """Who set a field, as an object's managed fields tell it: anybody may write them."""
-
-    manager: str = ""
-    time: str = ""
-    subresource: str = ""
-    """Through which subresource, such as `scale`."""
-
-    @classmethod
-    def of(cls, entry: Json) -> "Setter":
-        """The setter of an entry of the managed fields."""
-        return cls(
-            manager=text_at(entry, "manager"), time=text_at(entry, "time"), subresource=text_at(entry, "subresource")
-        )
-
-
-NO_SETTER = Setter()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +59,7 @@ class FieldDrift:
 
 def is_state(path: str) -> bool:
     """Whether a field says how things should be: not its status, and not what programs note for one another."""
-    return not path.startswith(REQUESTS) and not overlap(path, f".{_STATUS}")
+    return not path.startswith((*REQUESTS, *_SERVERS)) and not overlap(path, f".{_STATUS}")
 
 
 def agrees(live: KubeObject, wanted: KubeObject, *, applier: str) -> bool:
@@ -91,7 +72,7 @@ def agrees(live: KubeObject, wanted: KubeObject, *, applier: str) -> bool:
         for entry in items_at(live.raw, "metadata", "managedFields")
         if (text_at(entry, "manager"), text_at(entry, "operation")) == (applier, "Apply")
     ]
-    more = (leaf for owned in fields for leaf in _owned_by_nobody_else(owned, live.raw, wanted.raw, ""))
+    more = (leaf for owned in fields for leaf in set_beyond(owned, live.raw, wanted.raw))
     return bool(fields) and _contains(live.raw, wanted.raw) and next(more, None) is None
 
 
@@ -106,7 +87,7 @@ def _contains(whole: Json, part: Json) -> bool:
 
 def compare(live: KubeObject, wanted: KubeObject, merged: KubeObject) -> list[FieldDrift]:
     """What differs between `live` and `wanted`; `merged` is what a dry run of applying `wanted` would make of it."""
-    changes = differences(_content(live), _content(merged))
+    changes = differences(live.raw, merged.raw)
     found = [_classified(change, live) for change in changes if is_state(change.field)]
     reported = {drift.change.field for drift in found}
     return [*found, *(added for added in _added(live, wanted) if added.change.field not in reported)]
@@ -118,15 +99,8 @@ def _classified(change: FieldChange, live: KubeObject) -> FieldDrift:
         class_ = DriftClass.REMOVED
     elif change.after is None:
         class_ = DriftClass.ADDED
-    setter = _setter(live, change.field) if change.before is not None else NO_SETTER
+    setter = setter_of(change.field, live.raw) if change.before is not None else NO_SETTER
     return FieldDrift(class_=class_, change=change, setter=setter)
-
-
-def _content(subject: KubeObject) -> JsonObject:
-    """An object without what the server keeps of it, and without its status."""
-    metadata = dig(subject.raw, "metadata")
-    kept = {k: v for k, v in metadata.items() if k not in _WRITTEN_BY_SERVER} if isinstance(metadata, Mapping) else {}
-    return {**{key: value for key, value in subject.raw.items() if key != _STATUS}, "metadata": kept}
 
 
 def _added(live: KubeObject, wanted: KubeObject) -> Iterator[FieldDrift]:
@@ -136,33 +110,8 @@ def _added(live: KubeObject, wanted: KubeObject) -> Iterator[FieldDrift]:
         setter = Setter.of(entry)
         if is_platform(setter.manager) or setter.subresource == _STATUS:
             continue
-        for path, value in _owned_by_nobody_else(dig(entry, "fieldsV1"), live.raw, wanted.raw, ""):
+        for path, value in set_beyond(dig(entry, "fieldsV1"), live.raw, wanted.raw):
             if path not in seen and is_state(path):
                 seen.add(path)
                 change = FieldChange(field=path, before=json.dumps(value, ensure_ascii=False), after=None)
                 yield FieldDrift(class_=DriftClass.ADDED, change=change, setter=setter)
-
-
-def _owned_by_nobody_else(fields: Json, live: Json, wanted: Json, path: str) -> Iterator[tuple[str, Json]]:
-    """The leaves below a path that a field set names and `wanted` does not have."""
-    for name, inner in fields.items() if isinstance(fields, Mapping) else ():
-        found = child(name, live, wanted)
-        if found is None:
-            continue
-        step, is_, should = found
-        below = [key for key in inner if key != "."] if isinstance(inner, Mapping) else []
-        whole = name.startswith(("k:", "v:")) and should is None
-        if below and not whole:
-            yield from _owned_by_nobody_else(inner, is_, should, path + step)
-        elif should is None and is_ is not None:
-            yield path + step, is_
-
-
-def _setter(live: KubeObject, field: str) -> Setter:
-    """The newest of those whose field set names a path or something below it."""
-    setters = [
-        Setter.of(entry)
-        for entry in items_at(live.raw, "metadata", "managedFields")
-        if any(overlap(path, field) for path in owned_paths(dig(entry, "fieldsV1"), live.raw))
-    ]
-    return max(setters, key=lambda setter: setter.time, default=NO_SETTER)

@@ -61,7 +61,8 @@ def entry_of(change: Change, *, cluster: str, redactor: Redactor) -> Entry | Non
         Detail.GAP: "yes" if change.gap else "",
         Detail.LATE: "yes" if change.late else "",
     }
-    text, level = _told(change, fields)
+    actors = _actors(change, fields)
+    text, level = _told(change, fields, actors)
     return Entry(
         time=change.time,
         source=Source.OBJECT,
@@ -70,7 +71,7 @@ def entry_of(change: Change, *, cluster: str, redactor: Redactor) -> Entry | Non
         object=subject.reference,
         text=text,
         changes=tuple(fields),
-        actor=_actor(change),
+        actor=", ".join(actors),
         details={key: value for key, value in details.items() if value},
     )
 
@@ -98,17 +99,17 @@ def owner_of(subject: KubeObject, owners: Mapping[str, str]) -> str:
     return next((owners[uid] for uid in parents if owners.get(uid)), "")
 
 
-def _actor(change: Change) -> str:
+def _actors(change: Change, fields: Sequence[FieldChange]) -> Sequence[str]:
     if change.verb == "deleted" or (change.gap and change.verb == "changed"):
-        return ""  # whoever set a field last did not delete it; after a gap several may have been at it
+        return []  # whoever set a field last did not delete it; after a gap several may have been at it
     if change.verb == "created":
-        return ", ".join(creators(change.after.raw))
-    return ", ".join(setters(change.before.raw if change.before else {}, change.after.raw))
+        return creators(change.after.raw)
+    return setters(change.before.raw if change.before else {}, change.after.raw, fields)
 
 
-def _told(change: Change, fields: Sequence[FieldChange]) -> tuple[str, Level]:
+def _told(change: Change, fields: Sequence[FieldChange], actors: Sequence[str]) -> tuple[str, Level]:
     controlled = any(dig(parent, "controller") is True for parent in _parents(change.after))
-    usual = Level.DEBUG if controlled or _is_consequence(change, fields) else Level.INFO
+    usual = Level.DEBUG if controlled or _is_consequence(change, fields, actors) else Level.INFO
     if change.verb != "changed":
         return change.verb, usual
     if not change.before:
@@ -124,11 +125,10 @@ def _told(change: Change, fields: Sequence[FieldChange]) -> tuple[str, Level]:
     return f"changed {_shown(fields)}", Level.DEBUG
 
 
-def _is_consequence(change: Change, fields: Sequence[FieldChange]) -> bool:
+def _is_consequence(change: Change, fields: Sequence[FieldChange], actors: Sequence[str]) -> bool:
     """Whether a change only carries out, or keeps the books of, what another one asked for."""
-    actors = _actor(change).split(", ")
     return (
-        all(actor.startswith(CONSEQUENCES) for actor in actors)
+        (bool(actors) and all(actor.startswith(CONSEQUENCES) for actor in actors))
         or change.after.raw.get("type") == HELM_STORAGE
         or (bool(fields) and all(field.field == ".metadata.finalizers" for field in fields))
     )

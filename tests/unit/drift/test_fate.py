@@ -2,10 +2,10 @@
 
 import pytest
 
+from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json
 from fluxlab.drift.fate import DRIFT_DETECTION, RECONCILE, SSA, fate_of
-from fluxlab.drift.fields import Setter
 from fluxlab.drift.records import DriftClass
 
 KUBECTL, OTHERS, SCALED = (

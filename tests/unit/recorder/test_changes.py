@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluxlab.clusters.differences import differences, without_values
-from fluxlab.clusters.managed_fields import creators, setters
+from fluxlab.clusters.managed_fields import creators
+from fluxlab.clusters.managed_fields import setters as setters_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.secret_values import values_of
 from fluxlab.documents import JsonObject
@@ -78,6 +79,10 @@ def managed(*entries: tuple[str, str, str]) -> JsonObject:
             ]
         }
     }
+
+
+def setters(before: JsonObject, after: JsonObject) -> list[str]:
+    return setters_of(before, after, differences(before, after))
 
 
 def test_the_setter_is_whose_entry_is_new_or_has_another_time() -> None:
