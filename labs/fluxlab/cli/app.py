@@ -66,7 +66,7 @@ app.add_typer(toolchain_commands.app, name="toolchain")
 def main() -> NoReturn:
     """Run the command line: exit code 0 true, 1 false, 2 could not tell, 64 usage."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="fluxlab")  # also as python -m fluxlab
     except UsageExit as error:
         error.show()
         sys.exit(USAGE_EXIT_CODE)
