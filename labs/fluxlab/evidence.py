@@ -10,8 +10,8 @@ from urllib3.exceptions import HTTPError
 
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.objects import KubeObject
-from .clusters.resources import FLUX_RESOURCES, SECRET, WORKLOADS
-from .clusters.secret_values import values_of
+from .clusters.resources import FLUX_RESOURCES, WORKLOADS
+from .clusters.secret_values import all_values
 from .errors import FluxlabError
 from .files import make_private, write_private
 from .flux.convergence import facts
@@ -124,9 +124,8 @@ def _redactor(lab: Lab) -> tuple[Redactor, str]:
     unread = ""
     for cluster in lab.clusters.values():
         try:
-            for secret in cluster.api.list(SECRET):
-                for value in values_of(secret):
-                    redactor.add(value)
+            for value in all_values(cluster.api):
+                redactor.add(value)
         except FluxlabError as error:
             unread = error.what
     return redactor, unread

@@ -23,8 +23,9 @@ from tests.integration.drift_edits import (
 )
 
 from fluxlab.cluster import Cluster
+from fluxlab.commands import CommandError
 from fluxlab.documents import JsonObject
-from fluxlab.drift.records import Confidence, Drift, DriftClass, DriftError
+from fluxlab.drift.records import Confidence, Drift, DriftClass, DriftError, DriftReport
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 
@@ -223,3 +224,50 @@ def test_what_cannot_be_compared_is_never_clean(lab: Lab) -> None:
     )
     with pytest.raises(UnknownError, match="nowhere"):
         report.assert_clean()
+
+
+def test_a_kind_that_cannot_be_listed_is_unknown_and_hides_nothing_else(lab: Lab) -> None:
+    lab.repository.write("clusters/flux-playground/settings.yaml", {**config_map("settings"), **IN_DEFAULT})
+    lab.converge(lab.repository.commit("Add settings"))
+    cluster = lab.cluster
+    versions = [
+        {
+            "name": name,
+            "served": True,
+            "storage": name == "v1",
+            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+        }
+        for name in ("v1", "v2")
+    ]
+    names = {"plural": "widgets", "kind": "Widget", "singular": "widget"}
+    spec = {"group": "example.org", "scope": "Namespaced", "names": names, "versions": versions}
+    metadata = {"name": "widgets.example.org"}
+    definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata}
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps({**definition, "spec": spec}))
+    cluster.kubectl("wait", "--for=condition=Established", "crd/widgets.example.org")
+    widget: JsonObject = {
+        "apiVersion": "example.org/v1",
+        "kind": "Widget",
+        "metadata": {"name": "w", "namespace": "default"},
+    }
+    lab.wait_until(lambda: _applies(cluster, widget), what="widgets are served")
+    hook = {"clientConfig": {"url": "https://127.0.0.1:1/"}, "conversionReviewVersions": ["v1"]}
+    broken = {"spec": {"conversion": {"strategy": "Webhook", "webhook": hook}}}
+    cluster.kubectl("patch", "crd", "widgets.example.org", "--type=merge", f"--patch={json.dumps(broken)}")
+    cluster.kubectl(*patch("settings", {"data": {"colour": "blue"}}, namespace="default"), ALICE, MASTERS)
+
+    def told() -> DriftReport | None:  # the API server serves the old definition a moment longer
+        report = lab.drift()
+        return report if report.unknown else None
+
+    report = lab.wait_until(told, what="widgets cannot be listed")
+    assert [why.partition(":")[0] for why in report.unknown] == ["widgets cannot be looked at"]
+    assert {(str(one.object), one.pointer) for one in report.drifts} >= {("ConfigMap default/settings", "/data/colour")}
+
+
+def _applies(cluster: Cluster, manifest: JsonObject) -> bool:
+    try:
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    except CommandError:
+        return False
+    return True

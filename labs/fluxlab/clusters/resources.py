@@ -55,5 +55,13 @@ ALERT = Resource(kind="Alert", plural="alerts", group="notification.toolkit.flux
 SOURCES = (GIT_REPOSITORY, OCI_REPOSITORY, BUCKET, HELM_REPOSITORY, HELM_CHART, EXTERNAL_ARTIFACT)
 FLUX_RESOURCES = (*SOURCES, KUSTOMIZATION, HELM_RELEASE, RECEIVER, PROVIDER, ALERT)
 WORKLOADS = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET)
+_FLUX_GROUPS = ".toolkit.fluxcd.io"
+DERIVED = frozenset({"controllerrevisions", "endpoints", "endpointslices", "leases", "podmetrics"})
+"""Plural names of what controllers derive from other objects, and what changes without anybody having changed it."""
 HELM_STORAGE = "helm.sh/release.v1"
 """The type of the Secrets in which Helm keeps its releases."""
+
+
+def is_flux(api_version: str) -> bool:
+    """Whether an apiVersion is one of Flux's."""
+    return api_version.partition("/")[0].endswith(_FLUX_GROUPS)

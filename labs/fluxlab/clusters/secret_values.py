@@ -4,11 +4,21 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 
+from .api import KubeApi
 from .objects import KubeObject
-from .resources import HELM_STORAGE
+from .resources import HELM_STORAGE, SECRET
 
 PUBLIC_KEYS = frozenset({"ca.crt", "tls.crt", "namespace", "type"})
 """What is no secret wherever it stands, and would mask ordinary words."""
+
+
+def all_values(api: KubeApi) -> Iterator[str]:
+    """The values of all Secrets of a cluster as text; Helm's storage, which is large, is not even read.
+
+    Raises ApiError or ApiUnreachableError.
+    """
+    for secret in api.list(SECRET, query={"fieldSelector": f"type!={HELM_STORAGE}"}):
+        yield from values_of(secret)
 
 
 def values_of(subject: KubeObject) -> Iterator[str]:

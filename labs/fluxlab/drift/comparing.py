@@ -1,16 +1,16 @@
 """Compare each object that git wants with what is there. Writes nothing: the API server is asked with dry runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.differences import without_values
 from fluxlab.clusters.objects import KubeObject, dig
-from fluxlab.clusters.resources import SECRET, Resource
+from fluxlab.clusters.resources import SECRET
 
 from .desired import Desired
 from .fields import FieldDrift, agrees, compare
+from .live import Live, Served
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Compared:
         return not self.unknown and (self.live is None or bool(self.fields))
 
 
-def placed(wanted: KubeObject, served: Mapping[tuple[str, str], Resource]) -> KubeObject:
+def placed(wanted: KubeObject, served: Served) -> KubeObject:
     """Where it belongs: a manifest may leave the namespace out, or name one for a kind that is in none."""
     resource = served.get((wanted.api_version, wanted.kind))
     metadata = dig(wanted.raw, "metadata")
@@ -40,31 +40,17 @@ def placed(wanted: KubeObject, served: Mapping[tuple[str, str], Resource]) -> Ku
     return KubeObject({**wanted.raw, "metadata": {**kept, **place}})
 
 
-class Live:
-    """What is there, read once for each resource. Thread-safe after it was filled."""
-
-    def __init__(self, api: KubeApi, resources: Iterable[Resource], threads: ThreadPoolExecutor) -> None:
-        """Raises ApiError or ApiUnreachableError."""
-        listed = threads.map(api.list, found := list(dict.fromkeys(resources)))
-        self._objects = {
-            (resource, subject.namespace, subject.name): subject
-            for resource, subjects in zip(found, listed, strict=True)
-            for subject in subjects
-        }
-
-    def find(self, resource: Resource, namespace: str, name: str) -> KubeObject | None:
-        """One object, or None when it is not there."""
-        return self._objects.get((resource, namespace, name))
-
-
-def compare_object(
-    api: KubeApi, served: Mapping[tuple[str, str], Resource], there: Live, desired: Desired, wanted: KubeObject
-) -> Compared:
+def compare_object(api: KubeApi, served: Served, there: Live, desired: Desired, wanted: KubeObject) -> Compared:
     """One object: `wanted` as `placed` has it."""
+
+    def unknown(why: str) -> Compared:
+        return Compared(desired=desired, wanted=wanted, unknown=f"{wanted} cannot be compared: {why}")
+
     resource = served.get((wanted.api_version, wanted.kind))
     if resource is None:
-        unknown = f"{wanted} cannot be compared: the cluster serves no {wanted.kind} in {wanted.api_version}"
-        return Compared(desired=desired, wanted=wanted, unknown=unknown)
+        return unknown(f"the cluster serves no {wanted.kind} in {wanted.api_version}")
+    if resource in there.unread:
+        return unknown(there.unread[resource])
     live = there.find(resource, wanted.namespace, wanted.name)
     if live is None:
         return Compared(desired=desired, wanted=wanted)
@@ -74,7 +60,7 @@ def compare_object(
         try:
             merged = api.apply(path, wanted.raw, field_manager=desired.applier, dry_run=True)
         except (ApiError, ApiUnreachableError) as error:
-            return Compared(desired=desired, wanted=wanted, unknown=f"{wanted} cannot be compared: {error.what}")
+            return unknown(error.what)
     if resource == SECRET:  # only by digest from here on
         live, wanted, merged = (KubeObject(without_values(found.raw)) for found in (live, wanted, merged))
     return Compared(desired=desired, wanted=wanted, live=live, fields=compare(live, wanted, merged))

@@ -4,21 +4,24 @@ Nothing is written: what the API server would make of a manifest is asked with d
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.api import ApiError, ApiUnreachableError
+from fluxlab.clusters.objects import KubeObject
 from fluxlab.errors import WaitTimeoutError
 from fluxlab.repository import Repository
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.waiting import wait_until
 
 from .builds import Trees
-from .comparing import Live, compare_object, placed
+from .comparing import Compared, compare_object, placed
 from .desired import all_desired, all_owners
+from .live import read, served_by
 from .motion import motions
 from .orphans import orphans
 from .records import DriftReport
@@ -39,67 +42,83 @@ def examine(
     timeout_seconds: float = MOTION_SECONDS,
 ) -> DriftReport:
     """All drift of one cluster, once Flux rests; what does not until the timeout, or cannot be read, is unknown."""
-    seen: _Seen | None = None
 
-    def still() -> DriftReport | None:
-        nonlocal seen
-        seen = _examine(cluster, repository, timeline, progress)
-        return None if seen.moving else seen.report
+    def say(step: str) -> None:
+        progress(f"{cluster.name}: {step}")
 
     try:
-        return wait_until(
-            still, what="Flux rests", timeout_seconds=timeout_seconds, interval_seconds=BETWEEN_LOOKS_SECONDS
-        )
-    except WaitTimeoutError:
-        return seen.without_what_moves() if seen else DriftReport(drifts=(), unknown=(), examined=0)
+        with (
+            tempfile.TemporaryDirectory(prefix="drift-", dir=timeline.lab.scratch) as folder,
+            ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads,
+        ):
+            trees = Trees(repository, Path(folder))
+            look = _at_rest(lambda: _look(cluster, trees, threads, say), timeout_seconds)
+            say("finding out who it was")
+            return _report(cluster, timeline, look.without_what_moves())
     except (ApiError, ApiUnreachableError) as error:
         return DriftReport(drifts=(), unknown=(f"cluster {cluster.name} cannot be read: {error.what}",), examined=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """One look, and what changed meanwhile."""
+class _Look:
+    """What one look at a cluster saw."""
 
-    report: DriftReport
+    compared: Sequence[Compared]
+    stray: Sequence[KubeObject]
+    unknown: Sequence[str]
     moving: Mapping[str, str]
-    """What Kustomizations and HelmReleases did, by their names."""
+    """What Kustomizations and HelmReleases did meanwhile, by their names."""
 
-    def without_what_moves(self) -> DriftReport:
+    def without_what_moves(self) -> "_Look":
         """What was seen of an owner that did not rest says nothing; what nobody owns may be one's a moment later."""
         return replace(
-            self.report,
-            drifts=tuple(drift for drift in self.report.drifts if drift.owner and drift.owner not in self.moving),
-            ignored=tuple(drift for drift in self.report.ignored if drift.owner not in self.moving),
-            unknown=(*self.report.unknown, *(f"{owner} {why}" for owner, why in self.moving.items())),
+            self,
+            compared=[one for one in self.compared if str(one.desired.owner) not in self.moving],
+            stray=() if self.moving else self.stray,
+            unknown=[*self.unknown, *(f"{owner} {why}" for owner, why in self.moving.items())],
         )
 
 
-def _examine(
-    cluster: Cluster, repository: Repository, timeline: TimelineFolder, progress: Callable[[str], None]
-) -> _Seen:
-    progress(f"{cluster.name}: building what git wants")
+def _at_rest(take: Callable[[], _Look], timeout_seconds: float) -> _Look:
+    """The first look at which nothing moves, else the last one before the timeout."""
+    look: _Look
+
+    def rests() -> bool:
+        nonlocal look
+        look = take()
+        return not look.moving
+
+    with suppress(WaitTimeoutError):
+        wait_until(rests, what="Flux rests", timeout_seconds=timeout_seconds, interval_seconds=BETWEEN_LOOKS_SECONDS)
+    return look
+
+
+def _look(cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Callable[[str], None]) -> _Look:
+    say("building what git wants")
     owners = all_owners(cluster)
-    served = {(found.api_version, found.kind): found for found in cluster.api.resources(verb="list")}
-    with (
-        tempfile.TemporaryDirectory(prefix="drift-", dir=timeline.lab.scratch) as folder,
-        ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads,
-    ):
-        wants, untold = all_desired(cluster, owners, Trees(repository, Path(folder)), threads)
-        pairs = [(desired, placed(wanted, served)) for desired in wants for wanted in desired.manifests]
-        progress(f"{cluster.name}: comparing {len(pairs)} objects")
-        known = (served.get((wanted.api_version, wanted.kind)) for _, wanted in pairs)
-        there = Live(cluster.api, filter(None, known), threads)
-        compared = list(threads.map(lambda pair: compare_object(cluster.api, served, there, *pair), pairs))
-    progress(f"{cluster.name}: looking for what nobody owns")
-    owners_untold = [one.owner for one in untold]
-    stray = orphans(cluster.api, served.values(), [wanted for _, wanted in pairs], untold=owners_untold)
-    moving = motions(owners, all_owners(cluster))
-    progress(f"{cluster.name}: finding out who it was")
-    drifts, ignored = tell(cluster, timeline, compared, stray)
-    report = DriftReport(
+    served = served_by(cluster.api)
+    wants, untold = all_desired(cluster, owners, trees, threads)
+    pairs = [(desired, placed(wanted, served)) for desired in wants for wanted in desired.manifests]
+    wanted = [manifest for _, manifest in pairs]
+    say(f"comparing {len(wanted)} objects")
+    there = read(cluster.api, served, wanted, threads)
+    compared = list(threads.map(lambda pair: compare_object(cluster.api, served, there, *pair), pairs))
+    return _Look(
+        compared=compared,
+        stray=orphans(there, wanted, untold=[one.owner for one in untold]),
+        unknown=[
+            *(one.why for one in untold),
+            *(f"{resource.plural} cannot be looked at: {why}" for resource, why in there.unread.items()),
+        ],
+        moving=motions(owners, all_owners(cluster)),
+    )
+
+
+def _report(cluster: Cluster, timeline: TimelineFolder, look: _Look) -> DriftReport:
+    drifts, ignored = tell(cluster, timeline, look.compared, look.stray)
+    return DriftReport(
         drifts=drifts,
         ignored=ignored,
-        unknown=(*(one.why for one in untold), *(one.unknown for one in compared if one.unknown)),
-        examined=sum(not one.unknown for one in compared),
+        unknown=(*look.unknown, *(one.unknown for one in look.compared if one.unknown)),
+        examined=sum(not one.unknown for one in look.compared),
     )
-    return _Seen(report=report, moving=moving)

@@ -1,6 +1,8 @@
 """Where in a repository an object stands: the file and the line at which its manifest begins."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -13,24 +15,11 @@ _LARGEST_BYTES = 300_000
 
 
 class Places:
-    """The manifests below a folder of a repository."""
+    """The manifests below a folder of a repository, read when the first place is asked for."""
 
     def __init__(self, tree: Path, below: str) -> None:
         self._tree = tree
-        self._known: dict[tuple[str, str], list[tuple[str, str]]] = {}
-        """By kind and name: the namespace that the manifest names, and its place."""
-        for file in sorted((tree / below).rglob("*.y*ml")):
-            if file.is_file() and file.stat().st_size < _LARGEST_BYTES:
-                self._read(file)
-
-    def _read(self, file: Path) -> None:
-        try:
-            for line, manifest in _documents(file.read_text(encoding="utf-8")):
-                key = text_at(manifest, "kind"), text_at(manifest, "metadata", "name")
-                place = f"{file.relative_to(self._tree)}:{line}"
-                self._known.setdefault(key, []).append((text_at(manifest, "metadata", "namespace"), place))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            return  # it is no manifest: what Flux builds does not need it, or the build has failed
+        self._below = below
 
     def of(self, subject: KubeObject) -> str:
         """`clusters/staging/cart.yaml:12`; empty where no single file says so."""
@@ -38,10 +27,30 @@ class Places:
         fitting = {place for namespace, place in found if namespace in {"", subject.namespace}}
         return fitting.pop() if len(fitting) == 1 else ""
 
+    @cached_property
+    def _known(self) -> Mapping[tuple[str, str], list[tuple[str, str]]]:
+        """By kind and name: the namespace that the manifest names, and its place."""
+        known = defaultdict(list)
+        for file in sorted((self._tree / self._below).rglob("*.y*ml")):
+            if file.is_file() and file.stat().st_size < _LARGEST_BYTES:
+                for line, manifest in _documents(file):
+                    key = text_at(manifest, "kind"), text_at(manifest, "metadata", "name")
+                    place = f"{file.relative_to(self._tree)}:{line}"
+                    known[key].append((text_at(manifest, "metadata", "namespace"), place))
+        return known
 
-def _documents(text: str) -> Iterator[tuple[int, JsonObject]]:
-    """The line at which each mapping of a YAML file begins, and the mapping."""
-    check_nesting(text)
+
+def _documents(file: Path) -> Iterator[tuple[int, JsonObject]]:
+    """The line at which each mapping of a YAML file begins, and the mapping; none of what is no manifest."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        check_nesting(text)
+        yield from _parsed(text)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return  # what Flux builds does not need it, or the build has failed
+
+
+def _parsed(text: str) -> Iterator[tuple[int, JsonObject]]:
     loader = yaml.CSafeLoader(text)
     try:
         while loader.check_node():

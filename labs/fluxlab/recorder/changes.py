@@ -7,14 +7,13 @@ from datetime import datetime
 from fluxlab.clusters.differences import differences, without_values
 from fluxlab.clusters.managed_fields import creators, setters
 from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
-from fluxlab.clusters.resources import HELM_STORAGE
+from fluxlab.clusters.resources import HELM_STORAGE, is_flux
 from fluxlab.documents import Json, JsonObject
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner, tried_revision
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source
 from fluxlab.timeline.journal import masked_change
 
-FLUX_GROUP = ".toolkit.fluxcd.io"
 SHOWN_FIELDS = 3
 SHOWN_CHARACTERS = 120
 TELLING = ("Ready", "Available", "Stalled", "Failed", "Complete")
@@ -193,7 +192,7 @@ def _event_level(kind: str, api_version: str) -> Level:
     if kind != "Normal":
         return Level.WARNING
     # What Kubernetes tells of pods says no more than the change that brought it about.
-    return Level.INFO if api_version.partition("/")[0].endswith(FLUX_GROUP) else Level.DEBUG
+    return Level.INFO if is_flux(api_version) else Level.DEBUG
 
 
 def _event_revision(event: KubeObject) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject, text_at
-from fluxlab.clusters.resources import EVENT, Resource
+from fluxlab.clusters.resources import DERIVED, EVENT, Resource
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Entry, Level, Source, format_time, parse_time
 from fluxlab.timeline.folder import RECORDER
@@ -13,21 +13,17 @@ from fluxlab.timeline.folder import RECORDER
 from .changes import Change, entry_of, event_entry, owner_of
 from .watching import Listed, Seen
 
-# What changes without anybody having changed it, is derived from what is watched, or is too large to be read by a
-# person (definitions). Events come once, in their older version.
-UNWATCHED = frozenset(
+# What says nothing of a lab, or is too large to be read by a person (definitions). Events come once, in their older
+# version.
+UNWATCHED = DERIVED | frozenset(
     {
         "apiservices",
         "componentstatuses",
-        "controllerrevisions",
         "csinodes",
         "csistoragecapacities",
         "customresourcedefinitions",
-        "endpoints",
-        "endpointslices",
         "flowschemas",
         "ipaddresses",
-        "leases",
         "podtemplates",
         "prioritylevelconfigurations",
         "replicationcontrollers",

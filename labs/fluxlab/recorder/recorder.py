@@ -9,8 +9,7 @@ from queue import Empty
 
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.clusters.resources import HELM_STORAGE, SECRET
-from fluxlab.clusters.secret_values import values_of
+from fluxlab.clusters.secret_values import all_values, values_of
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Entry, Level, Source
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
@@ -26,7 +25,6 @@ DISCOVERY_SECONDS = 5.0
 SAVE_SECONDS = 5.0
 RETRY_SECONDS = 0.25
 # Releases of Helm hold all of a chart's manifests; what is secret in them comes from other Secrets.
-PLAIN_SECRETS = {"fieldSelector": f"type!={HELM_STORAGE}"}
 
 log = logging.getLogger(__name__)
 
@@ -131,8 +129,8 @@ class Recorder:
 
     def _list_secrets(self, cluster: str) -> bool:
         try:
-            for secret in self._apis[cluster].list(SECRET, query=PLAIN_SECRETS):
-                self._learn(secret)
+            for value in all_values(self._apis[cluster]):
+                self._redactor.add(value)
         except (ApiError, ApiUnreachableError) as error:
             log.info("%s", error)
             return False
