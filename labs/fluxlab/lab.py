@@ -1,8 +1,9 @@
 """A handle on a running lab: it finds the parts and puts them together, and does nothing itself."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,9 @@ from . import snapshots
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.resources import NAMESPACE
+from .drift.edits import Edit
 from .drift.examine import MOTION_SECONDS, examine
+from .drift.history import follow, history
 from .drift.records import DriftReport, together
 from .errors import UsageError
 from .flux.convergence import converge, stopped_controllers
@@ -326,3 +329,15 @@ class Lab:
             )
             for one in chosen
         )
+
+    def edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Sequence[Edit]:
+        """What people changed by hand of what git should own, and what became of it: also what Flux has reverted."""
+        return history(TimelineFolder(self.folder), cluster=self._name_of(cluster), since=since)
+
+    def follow_edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Iterator[Edit]:
+        """Each edit by hand from a moment on (default: now), and once more when it has come to an end; for ever."""
+        return follow(TimelineFolder(self.folder), cluster=self._name_of(cluster), since=since)
+
+    def _name_of(self, cluster: str | None) -> str:
+        """The name of a cluster, empty for all. Raises UsageError on an unknown one."""
+        return self.spec.cluster(cluster).name if cluster else ""

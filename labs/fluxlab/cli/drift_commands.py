@@ -1,16 +1,26 @@
 """drift: what differs from git, who did it, and what will become of it."""
 
-import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
+from .options import ClusterOption, LabOption, find_lab
 from .output import say, ticker
 
 if TYPE_CHECKING:
-    from fluxlab.drift.records import Drift, DriftReport
+    from fluxlab.drift.records import DriftReport
+    from fluxlab.lab import Lab
+
+
+class Format(StrEnum):
+    """How a report on drift is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+    HTML = "html"
 
 
 def register(app: typer.Typer) -> None:
@@ -18,49 +28,77 @@ def register(app: typer.Typer) -> None:
     app.command()(drift)
 
 
-def drift(lab: LabOption = None, cluster: ClusterOption = None, output: OutputOption = Output.TEXT) -> None:
+def drift(
+    *,
+    lab: LabOption = None,
+    cluster: ClusterOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="Edits by hand from then on, also those that were reverted: 14:02, or 5m ago."),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Tell edits by hand as they happen.")] = False,
+    output: Annotated[Format, typer.Option("--output", "-o", help="How to print.")] = Format.TEXT,
+) -> None:
     """Tell what differs from git: which field, who did it, will it be reverted. Exit code 1 drift, 2 could not tell.
 
     Compares every object of every Kustomization and HelmRelease with what git wants of it, and finds what nobody owns
     in the same namespaces. Writes nothing to the cluster.
+
+    With --since or --watch: what people changed by hand, and what became of it. Exit code 1 when there is something.
     """
+    found = find_lab(lab)
+    if since or watch:
+        _edits(found, cluster, since=since, watch=watch, output=output)
+        return
     with ticker() as tick:
-        report = find_lab(lab).drift(cluster, progress=tick)
-    if output is Output.JSON:
-        print(json.dumps(as_json(report), indent=2))
-    else:
-        _show(report)
+        report = found.drift(cluster, progress=tick)
+    _show(report, output, name=f"{found.name}/{cluster}" if cluster else found.name)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
 
-def _show(report: "DriftReport") -> None:
-    for one in report.drifts:
-        print(one)
-    for line in report.unknown:
-        print(f"could not tell: {line}")
+def _show(report: "DriftReport", output: Format, *, name: str) -> None:
+    from fluxlab.drift.formats import report_as_html, report_as_json, report_as_junit
+
+    match output:
+        case Format.JSON:
+            print(report_as_json(report))
+        case Format.JUNIT:
+            print(report_as_junit(report, name=f"drift of {name}"))
+        case Format.HTML:
+            print(report_as_html(report, name=name, made=datetime.now(UTC)))
+        case Format.TEXT:
+            for one in report.drifts:
+                print(one)
+            for line in report.unknown:
+                print(f"could not tell: {line}")
     if report.ignored:
         say(f"{len(report.ignored)} differences are in fields that a rule in git leaves to others")
     differing = len({(one.cluster, one.object) for one in report.drifts})
     say(f"{differing} of {report.examined} objects drifted" if differing else f"{report.examined} objects compared")
 
 
-def as_json(report: "DriftReport") -> dict[str, object]:
-    """A report as JSON: `clean`, `examined`, `unknown`, the `drifts`, and what rules in git have `ignored`."""
-    return {
-        "clean": report.clean,
-        "examined": report.examined,
-        "unknown": list(report.unknown),
-        "drifts": [_drift_json(one) for one in report.drifts],
-        "ignored": [_drift_json(one) for one in report.ignored],
-    }
+def _edits(lab: "Lab", cluster: str | None, *, since: str | None, watch: bool, output: Format) -> None:
+    from fluxlab.drift.formats import edits_as_json
+    from fluxlab.errors import UsageError
+    from fluxlab.timeline.times import parse_moment
 
-
-def _drift_json(one: "Drift") -> dict[str, object]:
-    raw = asdict(one)
-    time = one.actor.time
-    return {
-        **{key.rstrip("_"): value for key, value in raw.items()},
-        "object": str(one.object),
-        "actor": {**raw["actor"], "time": time.isoformat() if time else None},
-    }
+    begin = parse_moment(since, now=datetime.now(UTC)) if since else None
+    if output not in {Format.TEXT, Format.JSON}:
+        raise UsageError(f"-o {output} is for a report: edits by hand are told as text or json")
+    if watch:
+        if output is Format.JSON:
+            raise UsageError("--watch goes on for ever, and JSON needs an end", hint="fluxlab drift --since 5m -o json")
+        say("watching for edits by hand; end with Ctrl-C")
+        for edit in lab.follow_edits(cluster, since=begin):
+            print(edit, flush=True)
+    found = lab.edits(cluster, since=begin)
+    if output is Format.JSON:
+        print(edits_as_json(found))
+    else:
+        for edit in found:
+            print(edit)
+    still = sum(edit.ending is None for edit in found)
+    say(f"{len(found)} edits by hand, {still} of them as they were made")
+    if found:
+        raise typer.Exit(1)

@@ -1,23 +1,19 @@
 """Who made a difference: from the timeline, which knows the audit log, else from the object itself."""
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.clusters.paths import leaves, overlap, value_at
-from fluxlab.documents import Json
+from fluxlab.clusters.paths import overlap
 from fluxlab.errors import WaitTimeoutError
-from fluxlab.timeline.audit import is_person
-from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, parse_time
+from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source, parse_time
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
-from .fields import FieldDrift, is_state
+from .fields import FieldDrift
 from .records import Actor, Confidence, DriftClass
 
 _VERBS = {DriftClass.DELETED: "deleted", DriftClass.ORPHAN: "created"}
@@ -65,7 +61,7 @@ class Actors:
         return seen and all(self.behind(one, DriftClass.DELETED) is not _NOBODY for one in gone)
 
     def _newest_version(self, subject: ObjectRef) -> int:
-        versions = [entry.details.get(Detail.VERSION, "") for entry in self._changes.get(subject, ())]
+        versions = [entry.details.get(Detail.VERSION, "") for entry in self.changes_of(subject)]
         return max((int(version) for version in versions if version.isdigit()), default=0)
 
     def behind(self, subject: ObjectRef, class_: DriftClass) -> Actor:
@@ -88,36 +84,15 @@ class Actors:
         )
 
     def flux_said(self, subject: ObjectRef, owner: ObjectRef, *, since: datetime | None) -> str:
-        """The newest event of a Flux object that names one of its objects, if there was one since a moment."""
-        name = f"{subject.kind}/{subject.namespace}/{subject.name}" if subject.namespace else str(subject)
-        events = [entry.text for entry in self._events.get(owner, ()) if since is None or entry.time >= since]
-        return next((text for text in reversed(events) if name in text.split()), "")
+        """What the owner of an object said of it."""
+        return said_of(subject, self._events.get(owner, ()), since=since)
 
-    def by_hand(self, wanted: KubeObject, live: KubeObject, *, reported: Sequence[FieldDrift]) -> Iterator[FieldDrift]:
-        """The fields that a person set last, that git does not name, and that differ from what they were at first.
-
-        Managed fields do not show all of them: what was scaled past a default, for example, belongs to nobody.
-        """
-        first: dict[str, Json] = {}
-        last: dict[str, tuple[Entry, Json]] = {}
-        for entry in self._changes.get(live.reference, ()):
-            for change in filter(_is_of_state, entry.changes):  # a status of a thousand entries need not be followed
-                before = dict(leaves(change.field, _decoded(change.before)))
-                for path, value in leaves(change.field, _decoded(change.after)):
-                    first.setdefault(path, before.get(path))
-                    last[path] = entry, value
-        known = [field.change.field for field in reported]
-        for path, (entry, value) in last.items():
-            if not is_state(path) or value in (None, first[path]) or not is_person(entry.details.get(Detail.USER, "")):
-                continue
-            named = value_at(path, wanted.raw) is not None or any(overlap(path, one) for one in known)
-            if not named and value_at(path, live.raw) == value:
-                setter = Setter(subresource=entry.details.get(Detail.SUBRESOURCE, ""))
-                added = FieldChange(field=path, before=json.dumps(value, ensure_ascii=False), after=None)
-                yield FieldDrift(class_=DriftClass.ADDED, change=added, setter=setter)
+    def changes_of(self, subject: ObjectRef) -> Sequence[Entry]:
+        """What happened to an object, in order of time."""
+        return self._changes.get(subject, ())
 
     def _newest(self, subject: ObjectRef, made: Callable[[Entry], bool]) -> Actor | None:
-        return next((_told(entry) for entry in reversed(self._changes.get(subject, [])) if made(entry)), None)
+        return next((actor_of(entry) for entry in reversed(self.changes_of(subject)) if made(entry)), None)
 
 
 def _parsed(time: str) -> datetime | None:
@@ -127,20 +102,15 @@ def _parsed(time: str) -> datetime | None:
         return None  # managed fields can be written by anybody
 
 
-def _is_of_state(change: FieldChange) -> bool:
-    return is_state(change.field)
+def said_of(subject: ObjectRef, events: Sequence[Entry], *, since: datetime | None) -> str:
+    """The newest of a Flux object's events that names one of its objects, if there was one since a moment."""
+    name = f"{subject.kind}/{subject.namespace}/{subject.name}" if subject.namespace else str(subject)
+    texts = [entry.text for entry in events if since is None or entry.time >= since]
+    return next((text for text in reversed(texts) if name in text.split()), "")
 
 
-def _decoded(text: str | None) -> Json:
-    """A value that the timeline tells as JSON; None where there was none, or where it was masked or cut off."""
-    try:
-        decoded: Json = json.loads(text) if text else None
-    except ValueError:
-        return None
-    return decoded
-
-
-def _told(entry: Entry) -> Actor:
+def actor_of(entry: Entry) -> Actor:
+    """Who made a change that the timeline tells of."""
     details = entry.details
     audit_id = details.get(Detail.AUDIT_ID, "")
     return Actor(

@@ -13,6 +13,7 @@ from fluxlab.timeline.journal import masked_change
 
 from .actors import Actors, up_to_date
 from .comparing import Compared
+from .edits import added_by_hand
 from .fate import NOBODY, fate_of
 from .fields import FieldDrift
 from .records import Actor, Drift, DriftClass, Fate
@@ -53,7 +54,7 @@ class _Teller:
         if one.live is None:
             yield self._of_missing(one)
             return
-        by_hand = self.actors.by_hand(one.wanted, one.live, reported=one.fields)
+        by_hand = added_by_hand(self.actors.changes_of(one.live.reference), one.wanted, one.live, reported=one.fields)
         for field in (*one.fields, *by_hand):
             yield self._of_field(one, one.live, field)
 

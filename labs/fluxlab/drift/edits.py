@@ -1,0 +1,207 @@
+"""Edits by hand as the timeline saw them, and what became of each; also of those that Flux has reverted since. Pure."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from fluxlab.clusters.managed_fields import Setter
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.paths import leaves, overlap, value_at
+from fluxlab.documents import Json
+from fluxlab.timeline.audit import is_person
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
+
+from .actors import actor_of, said_of
+from .fields import FieldDrift, is_state
+from .records import Actor, DriftClass
+
+WHOLE = ""
+"""The field of an edit that concerns the whole object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """Who changed an edited field again, or made a deleted object again."""
+
+    actor: Actor
+    reverted: bool
+    """Whether that brought back what was there before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """One field that a person changed, or one object that a person deleted. Values as those of Drift."""
+
+    cluster: str
+    object: ObjectRef
+    class_: DriftClass
+    field: str = WHOLE
+    before: str | None = None
+    after: str | None = None
+    owner: str
+    """`Kustomization flux-system/apps` or `HelmRelease shop/cart`; empty for what nobody owns."""
+    actor: Actor
+    version: str
+    """The object's resource version after it: it tells one edit of a field from the next."""
+    subresource: str = ""
+    ending: Ending | None = None
+    """None: it is as it was made."""
+    flux_said: str = ""
+    """What Flux said of it since, in an event of the owner; empty when it was silent."""
+
+    @property
+    def lasted(self) -> timedelta | None:
+        """How long it was there; None when it still is, or one of the two times is not known."""
+        began, ended = self.actor.time, self.ending.actor.time if self.ending else None
+        return ended - began if began and ended else None
+
+    def __str__(self) -> str:
+        became = f" {self.field}: {self.before or 'nothing'} became {self.after or 'nothing'}" if self.field else ""
+        at = f" at {self.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if self.actor.time else ""
+        return "\n".join(
+            [
+                f"{self.object}: {self.class_}{became}",
+                f"  {self.actor}{at}",
+                f"  {self.fortune}",
+                f"  Flux: {self.flux_said or 'silent'}",
+            ]
+        )
+
+    @property
+    def fortune(self) -> str:
+        """What became of it, in words."""
+        if self.ending is None:
+            return "it is still so"
+        what = "reverted" if self.ending.reverted else "changed again"
+        after = f" after {self.lasted.total_seconds():.1f} s" if self.lasted is not None else ""
+        return f"{what} by {self.ending.actor.who or 'somebody'}{after}"
+
+
+def edits(entries: Iterable[Entry]) -> list[Edit]:
+    """All edits by hand that a timeline tells of, in order of time; of objects in one or in several clusters."""
+    stories: dict[tuple[str, ObjectRef], _Story] = {}
+    events: dict[tuple[str, ObjectRef], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.object and entry.source is Source.OBJECT:
+            stories.setdefault((entry.cluster, entry.object), _Story()).go_on(entry)
+        elif entry.object and entry.source is Source.EVENT:
+            events[entry.cluster, entry.object].append(entry)
+    found = [edit for story in stories.values() for edit in story.edits]
+    told = [_with_what_flux_said(edit, events) for edit in found]
+    return sorted(told, key=lambda edit: edit.actor.time.timestamp() if edit.actor.time else 0)
+
+
+def _with_what_flux_said(edit: Edit, events: Mapping[tuple[str, ObjectRef], list[Entry]]) -> Edit:
+    if not edit.owner:
+        return edit
+    heard = events.get((edit.cluster, ObjectRef.parse(edit.owner)), [])
+    return replace(edit, flux_said=said_of(edit.object, heard, since=edit.actor.time))
+
+
+class _Story:
+    """What happened to one object."""
+
+    def __init__(self) -> None:
+        self.edits: list[Edit] = []
+        self._open: dict[str, int] = {}
+        """The places in `edits` of those that are as they were made, by field."""
+        self._first: dict[str, Json] = {}
+        """What was there before the first of several edits of a field."""
+
+    def go_on(self, entry: Entry) -> None:
+        """One more change of the object."""
+        match entry.details.get(Detail.VERB):
+            case "created":
+                self._end(WHOLE, entry, reverted=True)
+            case "deleted":
+                for field in list(self._open):
+                    self._end(field, entry, reverted=False)
+                if _by_hand(entry):
+                    self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.DELETED)
+            case _:
+                for change in entry.changes:
+                    if is_state(change.field):  # a status of a thousand entries need not be followed
+                        self._change(entry, change)
+
+    def _change(self, entry: Entry, change: FieldChange) -> None:
+        before, after = _leaves(change.field, change.before), _leaves(change.field, change.after)
+        for path in {**before, **after}:
+            old, new = before.get(path), after.get(path)
+            if old == new or not is_state(path):
+                continue
+            reverted = path in self._open and new == self._first[path]
+            self._end(path, entry, reverted=reverted)
+            if _by_hand(entry) and not reverted:
+                self._first.setdefault(path, old)
+                self._begin(entry, FieldChange(field=path, before=_text(old), after=_text(new)), _class(old, new))
+            else:
+                self._first.pop(path, None)
+
+    def _begin(self, entry: Entry, change: FieldChange, class_: DriftClass) -> None:
+        self._open[change.field] = len(self.edits)
+        assert entry.object  # noqa: S101 # for mypy: entries without one are in no story
+        self.edits.append(
+            Edit(
+                cluster=entry.cluster,
+                object=entry.object,
+                class_=class_,
+                field=change.field,
+                before=change.before,
+                after=change.after,
+                owner=entry.details.get(Detail.OWNER, ""),
+                actor=actor_of(entry),
+                version=entry.details.get(Detail.VERSION, ""),
+                subresource=entry.details.get(Detail.SUBRESOURCE, ""),
+            )
+        )
+
+    def _end(self, field: str, entry: Entry, *, reverted: bool) -> None:
+        place = self._open.pop(field, None)
+        if place is not None:
+            ending = Ending(actor=actor_of(entry), reverted=reverted)
+            self.edits[place] = replace(self.edits[place], ending=ending)
+
+
+def _by_hand(entry: Entry) -> bool:
+    return is_person(entry.details.get(Detail.USER, ""))
+
+
+def _leaves(path: str, told: str | None) -> dict[str, Json]:
+    """A value by its smallest fields; none where there was none. One that was masked stands as it is told."""
+    if told is None:
+        return {}
+    try:
+        value: Json = json.loads(told)
+    except ValueError:
+        value = told
+    return dict(leaves(path, value))
+
+
+def _text(value: Json) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _class(old: Json, new: Json) -> DriftClass:
+    if old is None:
+        return DriftClass.ADDED
+    return DriftClass.REMOVED if new is None else DriftClass.MODIFIED
+
+
+def added_by_hand(
+    changes: Iterable[Entry], wanted: KubeObject, live: KubeObject, *, reported: Sequence[FieldDrift]
+) -> Iterator[FieldDrift]:
+    """The fields of one object that a person set last, that git does not name and that are as they were set.
+
+    Managed fields do not show all of them: what was scaled past a default, for example, belongs to nobody.
+    """
+    known = [field.change.field for field in reported]
+    for edit in edits(changes):
+        if edit.ending or edit.after is None:
+            continue
+        value = value_at(edit.field, live.raw)
+        named = value_at(edit.field, wanted.raw) is not None or any(overlap(edit.field, one) for one in known)
+        if not named and value is not None and _text(value) == edit.after:
+            change = FieldChange(field=edit.field, before=edit.after, after=None)
+            yield FieldDrift(class_=DriftClass.ADDED, change=change, setter=Setter(subresource=edit.subresource))

@@ -1,0 +1,144 @@
+"""A report on drift, or a list of edits, for programs and for browsers: JSON, JUnit's XML, HTML. Pure."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from html import escape
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from .edits import Edit
+from .records import Actor, Drift, DriftReport
+
+_STYLE = """
+:root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif }
+body { margin: 2rem auto; max-width: 90rem; padding: 0 1rem }
+table { border-collapse: collapse; width: 100% }
+th, td { border-bottom: 1px solid #8886; padding: .4rem .6rem; text-align: left; vertical-align: top }
+code { font-size: .9em; overflow-wrap: anywhere }
+.unknown { color: #c60 }
+"""
+_HEADINGS = ("Object", "What", "Git wants", "There is", "Who", "What becomes of it", "Flux said", "In git")
+
+
+def report_as_json(report: DriftReport) -> str:
+    """`clean`, `examined`, `unknown`, the `drifts`, and what rules in git have `ignored`."""
+    return _dumped(
+        {
+            "clean": report.clean,
+            "examined": report.examined,
+            "unknown": list(report.unknown),
+            "drifts": [_drift(one) for one in report.drifts],
+            "ignored": [_drift(one) for one in report.ignored],
+        }
+    )
+
+
+def edits_as_json(edits: Iterable[Edit]) -> str:
+    """A list of edits, each with `actor`, `ending`, `fortune` and `lasted_seconds`."""
+    return _dumped([_edit(edit) for edit in edits])
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _drift(one: Drift) -> dict[str, object]:
+    raw = {key.rstrip("_"): value for key, value in asdict(one).items()}
+    return {**raw, "object": str(one.object), "actor": _actor(one.actor)}
+
+
+def _edit(one: Edit) -> dict[str, object]:
+    raw = {key.rstrip("_"): value for key, value in asdict(one).items()}
+    ending = one.ending and {"reverted": one.ending.reverted, "actor": _actor(one.ending.actor)}
+    lasted = one.lasted.total_seconds() if one.lasted is not None else None
+    told = {"actor": _actor(one.actor), "ending": ending, "fortune": one.fortune, "lasted_seconds": lasted}
+    return {**raw, "object": str(one.object), **told}
+
+
+def _actor(one: Actor) -> dict[str, object]:
+    return {**asdict(one), "time": one.time.isoformat() if one.time else None}
+
+
+def report_as_junit(report: DriftReport, *, name: str) -> str:
+    """One test case for each difference (a failure), each thing that could not be told (an error), each one ignored.
+
+    A report without any of them is one case that passed. `name` is that of the suite.
+    """
+    cases = [*_cases(report)]
+    if not cases:
+        text = f"{report.examined} objects are as git wants them" if report.clean else "there was nothing to compare"
+        cases = [Element("testcase", classname="drift", name=text)]
+    kinds = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+    counts = {key: str(sum(case.find(tag) is not None for case in cases)) for key, tag in kinds.items()}
+    suite = Element("testsuite", {"name": name, "tests": str(len(cases)), **counts})
+    suite.extend(cases)
+    suites = Element("testsuites")
+    suites.append(suite)
+    indent(suites)
+    return tostring(suites, encoding="unicode", xml_declaration=True)
+
+
+def _cases(report: DriftReport) -> Iterator[Element]:
+    for tag, drifts in (("failure", report.drifts), ("skipped", report.ignored)):
+        for one in drifts:
+            case = Element("testcase", classname=one.owner or "nobody", name=_where(one))
+            first, _, rest = str(one).partition("\n")
+            SubElement(case, tag, message=_plain(first)).text = _plain(rest)
+            yield case
+    for line in report.unknown:
+        case = Element("testcase", classname="could not tell", name=_plain(line))
+        SubElement(case, "error", message=_plain(line))
+        yield case
+
+
+def _where(one: Drift) -> str:
+    return _plain(f"{one.cluster} {one.object} {one.pointer or one.class_}")
+
+
+def _plain(text: str) -> str:
+    """Without what XML 1.0 does not allow in any spelling: most control characters."""
+    return "".join(character for character in text if character in "\n\t" or character >= " ")
+
+
+def report_as_html(report: DriftReport, *, name: str, made: datetime) -> str:
+    """One page that needs nothing else, to be kept as evidence of a run."""
+    verdict = "clean" if report.clean else f"{len(report.drifts)} differences from git"
+    rows = "\n".join(_row(one) for one in report.drifts)
+    head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
+    table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>" if rows else ""
+    unknown = "\n".join(f'<p class="unknown">could not tell: {escape(line)}</p>' for line in report.unknown)
+    ignored = f"<p>{len(report.ignored)} are in fields that a rule in git leaves to others.</p>"
+    title = f"Drift of {escape(name)}: {verdict}"
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>{title}</title>
+<style>{_STYLE}</style>
+<h1>{title}</h1>
+<p>{report.examined} objects compared, {made.astimezone():%Y-%m-%d %H:%M:%S %Z}.</p>
+{ignored if report.ignored else ""}
+{unknown}
+{table}
+</html>
+"""
+
+
+def _row(one: Drift) -> str:
+    at = f" at {one.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if one.actor.time else ""
+    subject = f"{escape(one.cluster)}<br>{escape(str(one.object))}<br>{escape(one.owner or 'nobody owns it')}"
+    cells = [
+        subject,
+        f"{one.class_}<br><code>{escape(one.field)}</code>",
+        _value(one.desired),
+        _value(one.live),
+        escape(f"{one.actor}{at}"),
+        escape(str(one.fate)),
+        escape(one.flux_said or "silent"),
+        f"<code>{escape(one.source)}</code>",
+    ]
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _value(value: str | None) -> str:
+    return "" if value is None else f"<code>{escape(value)}</code>"

@@ -1,0 +1,129 @@
+"""Edits by hand are told as they happen, also those that Flux has long reverted: the edits are the oracle."""
+
+import json
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import IO
+
+import psutil
+import pytest
+from tests.integration.drift_edits import config_map, patch
+
+from fluxlab.documents import JsonObject
+from fluxlab.lab import Lab
+
+ALICE = ("--as=alice", "--as-group=system:masters")
+FOLDER = "clusters/flux-playground"
+
+
+@pytest.fixture(scope="module")
+def settled(module_lab: Lab) -> Lab:
+    """A lab with a ConfigMap from git."""
+    in_default: JsonObject = {"metadata": {"name": "settings", "namespace": "default"}}
+    module_lab.repository.write(f"{FOLDER}/settings.yaml", {**config_map("settings"), **in_default})
+    module_lab.converge(module_lab.repository.commit("Add settings"))
+    return module_lab
+
+
+def paint(lab: Lab, colour: str) -> None:
+    """Change the ConfigMap by hand."""
+    lab.cluster.kubectl(*patch("settings", {"data": {"colour": colour}}, namespace="default"), *ALICE)
+
+
+def have_flux_revert(lab: Lab) -> None:
+    """Wait until the ConfigMap is as git wants it, as kubectl tells it."""
+    lab.cluster.flux("reconcile", "kustomization", "flux-system")
+    colour = lab.cluster.kubectl("get", "configmap", "settings", "-n", "default", "-o", "jsonpath={.data.colour}")
+    assert colour == "red"
+
+
+def test_what_flux_has_reverted_is_still_told(settled: Lab) -> None:
+    began = datetime.now(UTC)
+    paint(settled, "blue")
+    have_flux_revert(settled)
+    settled.drift().assert_clean()
+
+    def reverted() -> bool:
+        return [one.ending.reverted for one in settled.edits(since=began) if one.ending] == [True]
+
+    settled.wait_until(reverted, what="the timeline has both changes")
+    [edit] = settled.edits(since=began)
+    assert (str(edit.object), edit.field, edit.before, edit.after) == (
+        "ConfigMap default/settings",
+        ".data.colour",
+        '"red"',
+        '"blue"',
+    )
+    assert edit.actor.user == "admin as alice"
+    assert edit.ending is not None
+    assert edit.ending.actor.who.startswith("kustomize-controller")
+    assert edit.lasted is not None
+    assert 0 < edit.lasted.total_seconds() < (datetime.now(UTC) - began).total_seconds()
+    assert edit.owner == "Kustomization flux-system/flux-system"
+    assert "ConfigMap/default/settings configured" in edit.flux_said
+
+
+def test_what_happened_while_the_recorder_was_dead_is_told_when_it_is_back(settled: Lab) -> None:
+    began = datetime.now(UTC)
+    [recorder] = [
+        process
+        for process in psutil.Process(settled.status().supervisor_pid).children()
+        if process.status() != psutil.STATUS_ZOMBIE and "fluxlab.recorder" in process.cmdline()
+    ]
+    recorder.kill()
+    paint(settled, "green")
+    have_flux_revert(settled)
+
+    def told() -> list[tuple[str, str | None, bool]]:
+        found = settled.edits(since=began)
+        return [(one.actor.user, one.after, one.ending.reverted) for one in found if one.ending]
+
+    settled.wait_until(told, what="the recorder is back")
+    assert told() == [("admin as alice", '"green"', True)]
+
+    def over_it() -> bool:  # what died a moment ago is named a moment longer, and the lab is shared
+        return {one.state for one in settled.status().components} == {"running"}
+
+    settled.wait_until(over_it, what="nothing is said of its death any more")
+
+
+def told_until(lines: IO[str], text: str) -> str:
+    """What a program prints, up to a line with a text; its end fails the test."""
+    read = ""
+    for line in lines:
+        read += line
+        if text in line:
+            return read
+    pytest.fail(f"it ended without {text!r}:\n{read}")
+
+
+def test_the_command_tells_edits_as_they_happen_until_it_is_interrupted(settled: Lab) -> None:
+    words = [sys.executable, "-m", "fluxlab", "drift", f"--lab={settled.name}"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*words, "--watch"], stdout=pipe, stderr=pipe, text=True) as watching:
+        try:
+            assert watching.stdout
+            assert watching.stderr
+            told_until(watching.stderr, "watching for edits by hand")
+            paint(settled, "pink")
+            told = told_until(watching.stdout, "Flux: silent")
+            assert told.startswith('ConfigMap default/settings: modified .data.colour: "red" became "pink"\n')
+            assert "by admin as alice with kubectl" in told
+            assert "it is still so" in told
+            have_flux_revert(settled)
+            end = told_until(watching.stdout, "reverted")
+            assert end.startswith('ConfigMap default/settings: modified .data.colour: "red" became "pink"\n')
+            assert "reverted by kustomize-controller after " in end
+        finally:
+            watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=30) == 130
+
+    done = subprocess.run([*words, "--since=10m", "-o", "json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    newest = json.loads(done.stdout)[-1]
+    assert (newest["after"], newest["ending"]["reverted"]) == ('"pink"', True)
+    assert newest["lasted_seconds"] > 0
+    refused = subprocess.run([*words, "--watch", "-o", "json"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 64

@@ -1,0 +1,141 @@
+"""What a timeline tells of edits by hand: each field, by whom, and what became of it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.documents import JsonObject
+from fluxlab.drift.edits import Edit, added_by_hand, edits
+from fluxlab.drift.records import DriftClass
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
+
+CART = ObjectRef(kind="ConfigMap", namespace="shop", name="cart")
+APPS = ObjectRef(kind="Kustomization", namespace="flux-system", name="apps")
+BEGAN = datetime(2026, 11, 22, 14, tzinfo=UTC)
+FLUX = "system:serviceaccount:flux-system:kustomize-controller"
+
+
+def entry(second: float, user: str, *changes: tuple[str, str | None, str | None], verb: str = "changed") -> Entry:
+    return Entry(
+        time=BEGAN + timedelta(seconds=second),
+        source=Source.OBJECT,
+        text=verb,
+        object=CART,
+        changes=[FieldChange(field=field, before=before, after=after) for field, before, after in changes],
+        actor=user.rpartition(":")[2],
+        details={Detail.VERB: verb, Detail.USER: user, Detail.OWNER: str(APPS), Detail.AUDIT_ID: "1"},
+    )
+
+
+def told(found: Sequence[Edit]) -> list[tuple[str, DriftClass, str | None, str | None, str]]:
+    return [(one.field, one.class_, one.before, one.after, one.fortune) for one in found]
+
+
+def test_an_edit_that_flux_has_reverted_is_told_with_how_long_it_lasted() -> None:
+    found = edits(
+        [
+            entry(0, "alice", (".data.colour", '"red"', '"blue"')),
+            entry(0.2, FLUX, (".data.colour", '"blue"', '"red"')),
+        ]
+    )
+    reverted = "reverted by kustomize-controller after 0.2 s"
+    assert told(found) == [(".data.colour", DriftClass.MODIFIED, '"red"', '"blue"', reverted)]
+    assert found[0].ending is not None
+    assert found[0].ending.reverted
+
+
+def test_what_is_added_with_its_map_is_told_field_by_field() -> None:
+    found = edits(
+        [
+            entry(0, "alice", (".metadata.labels", None, '{"a": "1", "b": "2"}')),
+            entry(1, FLUX, (".metadata.labels.b", '"2"', None)),
+        ]
+    )
+    assert told(found) == [
+        (".metadata.labels.a", DriftClass.ADDED, None, '"1"', "it is still so"),
+        (".metadata.labels.b", DriftClass.ADDED, None, '"2"', "reverted by kustomize-controller after 1.0 s"),
+    ]
+
+
+def test_of_two_edits_of_a_field_the_first_was_changed_again_and_git_ends_the_second() -> None:
+    found = edits(
+        [
+            entry(0, "alice", (".data.colour", '"red"', '"blue"')),
+            entry(1, "bob", (".data.colour", '"blue"', None)),
+            entry(2, FLUX, (".data.colour", None, '"red"')),
+        ]
+    )
+    assert told(found) == [
+        (".data.colour", DriftClass.MODIFIED, '"red"', '"blue"', "changed again by bob after 1.0 s"),
+        (".data.colour", DriftClass.REMOVED, '"blue"', None, "reverted by kustomize-controller after 1.0 s"),
+    ]
+
+
+def test_who_takes_an_edit_back_makes_no_other_one() -> None:
+    there_and_back = [
+        entry(0, "alice", (".data.colour", '"red"', '"blue"')),
+        entry(5, "alice", (".data.colour", '"blue"', '"red"')),
+    ]
+    [one] = edits(there_and_back)
+    assert one.fortune == "reverted by alice after 5.0 s"
+    again = edits([*there_and_back, entry(9, "alice", (".data.colour", '"red"', '"green"'))])
+    assert [edit.fortune for edit in again] == ["reverted by alice after 5.0 s", "it is still so"]
+
+
+def test_a_commit_that_brings_another_value_reverts_nothing() -> None:
+    found = edits(
+        [
+            entry(0, "alice", (".data.colour", '"red"', '"blue"')),
+            entry(2, FLUX, (".data.colour", '"blue"', '"green"')),
+        ]
+    )
+    assert [one.fortune for one in found] == ["changed again by kustomize-controller after 2.0 s"]
+
+
+def test_a_deletion_is_an_edit_that_ends_when_the_object_is_made_again() -> None:
+    found = edits(
+        [
+            entry(0, "alice", (".data.colour", '"red"', '"blue"')),
+            entry(1, "bob", verb="deleted"),
+            entry(3, FLUX, verb="created"),
+        ]
+    )
+    assert told(found) == [
+        (".data.colour", DriftClass.MODIFIED, '"red"', '"blue"', "changed again by bob after 1.0 s"),
+        ("", DriftClass.DELETED, None, None, "reverted by kustomize-controller after 2.0 s"),
+    ]
+
+
+def test_what_programs_do_and_what_is_no_state_is_no_edit() -> None:
+    assert not edits(
+        [
+            entry(0, FLUX, (".data.colour", '"red"', '"blue"')),
+            entry(1, FLUX, verb="deleted"),
+            entry(2, "alice", (".status.ready", "true", "false")),
+            entry(3, "alice", ('.metadata.annotations["reconcile.fluxcd.io/requestedAt"]', None, '"now"')),
+            entry(4, "", (".data.colour", '"blue"', '"green"')),
+        ]
+    )
+
+
+def test_what_flux_said_of_an_edit_is_what_its_owner_said_of_the_object_since() -> None:
+    def said(second: float, text: str) -> Entry:
+        return Entry(time=BEGAN + timedelta(seconds=second), source=Source.EVENT, text=text, object=APPS)
+
+    edit = entry(1, "alice", (".data.colour", '"red"', '"blue"'))
+    before, other = said(0, "Progressing: ConfigMap/shop/cart created"), said(2, "Progressing: ConfigMap/shop/x done")
+    after = said(3, "Progressing: ConfigMap/shop/cart configured")
+    assert [one.flux_said for one in edits([before, edit, other])] == [""]
+    assert [one.flux_said for one in edits([before, edit, other, after])] == [after.text]
+
+
+def test_what_was_added_by_hand_is_drift_unless_git_names_it_or_it_has_changed() -> None:
+    def fields(live: JsonObject, wanted: JsonObject) -> list[str]:
+        changes = [entry(0, "alice", (".spec.replicas", "1", "4"))]
+        found = added_by_hand(changes, KubeObject({"spec": wanted}), KubeObject({"spec": live}), reported=())
+        return [one.change.field for one in found]
+
+    assert fields({"replicas": 4}, {}) == [".spec.replicas"]
+    assert fields({"replicas": 5}, {}) == []
+    assert fields({}, {}) == []
+    assert fields({"replicas": 4}, {"replicas": 1}) == []

@@ -1,0 +1,68 @@
+"""A report as other programs read it."""
+
+import json
+from datetime import UTC, datetime
+from xml.etree.ElementTree import Element, fromstring
+
+from fluxlab.drift.formats import report_as_html, report_as_json, report_as_junit
+from fluxlab.drift.records import Actor, Confidence, Drift, DriftClass, DriftReport, Fate
+from fluxlab.timeline.entries import ObjectRef
+
+ALICE = Actor(
+    who="alice with kubectl",
+    time=datetime(2026, 11, 22, 14, tzinfo=UTC),
+    confidence=Confidence.HIGH,
+    reason="the audit log",
+)
+DRIFT = Drift(
+    cluster="staging",
+    object=ObjectRef(kind="ConfigMap", namespace="shop", name="cart"),
+    class_=DriftClass.MODIFIED,
+    field=".data.text",
+    pointer="/data/text",
+    desired='"<b>"',
+    live='"\x07&"',
+    owner="Kustomization flux-system/apps",
+    actor=ALICE,
+    fate=Fate(reverted=True, why="kustomize-controller does"),
+)
+NOTHING = DriftReport(drifts=(), unknown=(), examined=7)
+REPORT = DriftReport(drifts=(DRIFT,), unknown=("Kustomization x is not known",), examined=7, ignored=(DRIFT,))
+
+
+def parsed(text: str) -> Element:
+    [suite] = fromstring(text)  # noqa: S314 # it was made a line before
+    return suite
+
+
+def test_json_has_each_record_with_what_is_known_of_it() -> None:
+    told = json.loads(report_as_json(REPORT))
+    assert (told["clean"], told["examined"], told["unknown"]) == (False, 7, ["Kustomization x is not known"])
+    [one] = told["drifts"]
+    assert (one["object"], one["class"], one["live"]) == ("ConfigMap shop/cart", "modified", '"\x07&"')
+    assert one["actor"]["time"] == "2026-11-22T14:00:00+00:00"
+    assert one["fate"]["reverted"] is True
+
+
+def test_junit_has_a_failure_an_error_and_a_skipped_case() -> None:
+    suite = parsed(report_as_junit(REPORT, name="drift of lab"))
+    assert suite.attrib == {"name": "drift of lab", "tests": "3", "failures": "1", "errors": "1", "skipped": "1"}
+    assert [case[0].tag for case in suite] == ["failure", "skipped", "error"]
+    failure = suite[0][0]
+    wanted = 'ConfigMap shop/cart: modified .data.text: git wants "<b>", there is "&"'  # a bell is in no XML
+    assert failure.attrib["message"] == wanted
+    assert "by alice with kubectl" in str(failure.text)
+
+
+def test_a_clean_report_is_one_case_that_passed() -> None:
+    suite = parsed(report_as_junit(NOTHING, name="x"))
+    assert [(case.attrib["name"], len(case)) for case in suite] == [("7 objects are as git wants them", 0)]
+
+
+def test_html_shows_values_and_interprets_none() -> None:
+    page = report_as_html(REPORT, name="lab", made=datetime(2026, 11, 22, 14, tzinfo=UTC))
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "could not tell: Kustomization x is not known" in page
+    assert "<table>" in page
+    assert "<table>" not in report_as_html(NOTHING, name="lab", made=datetime(2026, 11, 22, 14, tzinfo=UTC))
