@@ -1,4 +1,4 @@
-"""How long a report on drift takes over a thousand objects, some of which drifted."""
+"""How long a report on drift takes over a thousand objects, and how long after an edit by hand it is told."""
 
 from pathlib import Path
 from time import monotonic
@@ -10,6 +10,7 @@ from fluxlab.lab import Lab
 from fluxlab.spec import LabSpec
 
 OBJECTS, DRIFTED = 1000, 10
+FILE = "clusters/flux-playground/all.yaml"
 
 
 def config_map(number: int) -> JsonObject:
@@ -18,14 +19,19 @@ def config_map(number: int) -> JsonObject:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"number": str(number)}}
 
 
-def measure(runs: int) -> Figure:
+def edit(lab: Lab, number: int, value: str) -> None:
+    """Change one of them by hand."""
+    lab.cluster.kubectl("patch", "configmap", f"settings-{number}", "-p", f'{{"data":{{"number":"{value}"}}}}')
+
+
+def whole_report(runs: int) -> Figure:
     """Reports over the same lab."""
     with state_of_its_own():
         lab = Lab.up(LabSpec(name="bench"), base=Path())
-        lab.repository.write("clusters/flux-playground/all.yaml", [config_map(number) for number in range(OBJECTS)])
+        lab.repository.write(FILE, [config_map(number) for number in range(OBJECTS)])
         lab.converge(lab.repository.commit("Add many objects"))
         for number in range(DRIFTED):
-            lab.cluster.kubectl("patch", "configmap", f"settings-{number}", "-p", '{"data":{"number":"another"}}')
+            edit(lab, number, "another")
         samples = []
         for _ in range(runs):
             began = monotonic()
@@ -37,6 +43,23 @@ def measure(runs: int) -> Figure:
     return Figure(name=f"drift of {OBJECTS} objects", unit="s", samples=tuple(samples))
 
 
+def detection(runs: int) -> Figure:
+    """From the answer of the API server to the record, in a lab with the demo."""
+    with state_of_its_own():
+        lab = Lab.up(LabSpec(name="bench", scenarios=["otel-demo"]), base=Path())
+        lab.repository.write(FILE, config_map(0))
+        lab.converge(lab.repository.commit("Add settings"))
+        told = lab.follow_edits()
+        samples = []
+        for number in range(1, runs + 1):
+            edit(lab, 0, str(number))
+            began = monotonic()
+            next(one for one in told if one.after == f'"{number}"')
+            samples.append(monotonic() - began)
+        lab.close()
+    return Figure(name="edit by hand to its record", unit="s", samples=tuple(samples))
+
+
 if __name__ == "__main__":
     options = arguments(runs=7)
-    report([measure(options.runs)], json_file=options.json)
+    report([whole_report(options.runs), detection(options.runs * 3)], json_file=options.json)

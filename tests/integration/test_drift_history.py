@@ -40,9 +40,10 @@ def have_flux_revert(lab: Lab) -> None:
 
 
 def test_what_flux_has_reverted_is_still_told(settled: Lab) -> None:
-    began = datetime.now(UTC)
+    began, following = datetime.now(UTC), settled.follow_edits()
     paint(settled, "blue")
     have_flux_revert(settled)
+    assert next(following).after == '"blue"'
     settled.drift().assert_clean()
 
     def reverted() -> bool:

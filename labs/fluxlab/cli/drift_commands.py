@@ -73,7 +73,7 @@ def _show(report: "DriftReport", output: Format, *, name: str) -> None:
             for line in report.unknown:
                 print(f"could not tell: {line}")
     if report.ignored:
-        say(f"{len(report.ignored)} differences are in fields that a rule in git leaves to others")
+        say(f"differences in fields that a rule in git leaves to others: {len(report.ignored)}")
     differing = len({(one.cluster, one.object) for one in report.drifts})
     say(f"{differing} of {report.examined} objects drifted" if differing else f"{report.examined} objects compared")
 

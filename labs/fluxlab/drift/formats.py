@@ -103,7 +103,7 @@ def _plain(text: str) -> str:
 
 def report_as_html(report: DriftReport, *, name: str, made: datetime) -> str:
     """One page that needs nothing else, to be kept as evidence of a run."""
-    verdict = "clean" if report.clean else f"{len(report.drifts)} differences from git"
+    verdict = "clean" if report.clean else f"differences: {len(report.drifts)}" if report.drifts else "could not tell"
     rows = "\n".join(_row(one) for one in report.drifts)
     head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
     table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>" if rows else ""

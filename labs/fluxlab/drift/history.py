@@ -28,7 +28,10 @@ def history(folder: TimelineFolder, *, cluster: str = "", since: datetime | None
 
 def follow(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Iterator[Edit]:
     """Each edit from a moment on (default: now) when it is seen, and once more when it has come to an end; for ever."""
-    since = since or datetime.now(UTC)
+    return _follow(folder, cluster=cluster, since=since or datetime.now(UTC))  # now, not when the first is asked for
+
+
+def _follow(folder: TimelineFolder, *, cluster: str, since: datetime) -> Iterator[Edit]:
     told: dict[tuple[str, ...], bool] = {}
     state: object = None
     while True:

@@ -1,9 +1,11 @@
 """One difference between what git wants and what is there, and all of them together."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.timeline.entries import ObjectRef
@@ -133,6 +135,28 @@ class Expected:
         return f"{self.object}{self.pointer}: {self.class_ or 'any difference'}{by}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """Drift that may be there, and why: whoever reads the test later has to know."""
+
+    object: str
+    """`Deployment shop/cart`; with `*` and `?` it stands for several."""
+    pointer: str = "*"
+    """`/spec/replicas`, or as above; empty for a whole object."""
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.reason.strip():
+            raise UsageError(f"drift of {self.object} is allowed without a reason")
+
+    def covers(self, drift: Drift) -> bool:
+        """Whether a difference may be there."""
+        return fnmatchcase(str(drift.object), self.object) and fnmatchcase(drift.pointer, self.pointer)
+
+    def __str__(self) -> str:
+        return f"{self.object} {self.pointer}: {self.reason}"
+
+
 class DriftError(FluxlabError):
     """A lab that should be as git wants it, and is not."""
 
@@ -161,11 +185,25 @@ class DriftReport:
             return DriftError.exit_code
         return 0 if self.clean else UnknownError.exit_code
 
-    def assert_clean(self) -> None:
-        """Raise DriftError that quotes each difference, or UnknownError when it could not be told."""
-        if self.drifts:
-            raise DriftError(f"{len(self.drifts)} differences from git", facts=[str(drift) for drift in self.drifts])
-        if not self.clean:
+    def assert_clean(self, *, allow: Sequence[Allowed] = (), budget: Mapping[str, int] | None = None) -> None:
+        """Raise DriftError that quotes each difference, or UnknownError when it could not be told.
+
+        What is allowed does not count. A namespace may have as many differences as its `budget` says, 0 without one;
+        what is in no namespace is counted under the empty name.
+        """
+        left = [drift for drift in self.drifts if not any(one.covers(drift) for one in allow)]
+        allotted = budget or {}
+        counts = Counter(drift.object.namespace for drift in left)
+        over = {namespace: count for namespace, count in counts.items() if count > allotted.get(namespace, 0)}
+        if over:
+            limits = [
+                f"{count} in namespace {name}, whose budget is {allotted[name]}"
+                for name, count in over.items()
+                if name in allotted
+            ]
+            quoted = [str(drift) for drift in left if drift.object.namespace in over]
+            raise DriftError(f"differences from git: {len(quoted)}", facts=[*limits, *quoted])
+        if self.unknown or not self.examined:
             raise UnknownError("whether there is drift could not be told", facts=self.unknown or ["nothing to compare"])
 
     def expect(self, *expected: Expected) -> None:

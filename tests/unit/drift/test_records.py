@@ -6,6 +6,7 @@ import pytest
 
 from fluxlab.drift.records import (
     Actor,
+    Allowed,
     Confidence,
     Drift,
     DriftClass,
@@ -88,6 +89,42 @@ def test_what_is_expected_is_exactly_what_is_there() -> None:
 def test_what_differs_in_part_is_not_what_was_expected(expected: Expected) -> None:
     with pytest.raises(DriftError):
         report(ONE).expect(expected)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "covered"),
+    [
+        (Allowed(object="ConfigMap shop/settings", pointer="/data/colour", reason="painted"), True),
+        (Allowed(object="ConfigMap shop/*", pointer="/data/*", reason="painted"), True),
+        (Allowed(object="ConfigMap shop/settings", reason="painted"), True),
+        (Allowed(object="ConfigMap shop/settings", pointer="/data", reason="painted"), False),
+        (Allowed(object="Secret shop/settings", reason="painted"), False),
+    ],
+)
+def test_what_is_allowed_does_not_count(allowed: Allowed, *, covered: bool) -> None:
+    if covered:
+        report(ONE).assert_clean(allow=[allowed])
+        with pytest.raises(UnknownError):
+            report(ONE, unknown=("x",)).assert_clean(allow=[allowed])
+    else:
+        with pytest.raises(DriftError, match="differences from git: 1"):
+            report(ONE).assert_clean(allow=[allowed])
+
+
+def test_drift_is_allowed_for_a_reason_only() -> None:
+    with pytest.raises(UsageError, match="without a reason"):
+        Allowed(object="ConfigMap shop/settings", reason=" ")
+
+
+def test_a_namespace_may_have_as_many_differences_as_its_budget_says() -> None:
+    cluster_wide = replace(ONE, object=ObjectRef(kind="ClusterRole", name="reader"))
+    report(ONE, OTHER, cluster_wide).assert_clean(budget={"shop": 2, "": 1})
+    with pytest.raises(DriftError, match="2 in namespace shop, whose budget is 1"):
+        report(ONE, OTHER).assert_clean(budget={"shop": 1})
+    with pytest.raises(DriftError, match="ClusterRole reader") as raised:
+        report(ONE, cluster_wide).assert_clean(budget={"shop": 1})
+    assert "ConfigMap" not in str(raised.value)
+    report(ONE, OTHER).assert_clean(budget={"shop": 1}, allow=[Allowed(object="* shop/other", reason="shared")])
 
 
 def test_a_difference_reads_as_what_happened_by_whom_and_what_will_become_of_it() -> None:
