@@ -268,44 +268,33 @@ def test_a_lab_without_its_supervisor_is_resumed_with_its_data(
     assert leftovers(alone) == []
 
 
-LIFELINE = """
-import sys, time
+STARTS = """
+import signal, psutil
 from fluxlab.lab import Lab
 from fluxlab.spec import LabSpec
 lab = Lab.up(LabSpec(name="held"), lifeline=True)
+"""
+REPAIRS = """
+psutil.Process(lab.status().supervisor_pid).kill()
+lab = Lab.up(lab.spec, lifeline=True)
+"""
+HOLDS = """
 print(lab.status().phase, flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 
+@pytest.mark.parametrize("program", [STARTS + HOLDS, STARTS + REPAIRS + HOLDS], ids=["started", "repaired"])
 def test_a_lab_on_a_lifeline_ends_with_the_process_that_started_it(
-    fluxlab: CommandLine, eventually: Eventually
+    fluxlab: CommandLine, eventually: Eventually, program: str
 ) -> None:
     alone = private(fluxlab)
     with subprocess.Popen(
-        [sys.executable, "-c", LIFELINE], env=alone.environment, cwd=alone.folder, stdout=subprocess.PIPE, text=True
-    ) as program:
-        assert program.stdout is not None
-        assert program.stdout.readline() == "ready\n"
+        [sys.executable, "-c", program], env=alone.environment, cwd=alone.folder, stdout=subprocess.PIPE, text=True
+    ) as starter:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == "ready\n"
         assert supervisor(alone, "held").is_running()
-        program.kill()
+        starter.kill()
     eventually(lambda: leftovers(alone) == [], within=30)
     assert json.loads(alone.ok("ls", "-o", "json")) == []
-
-
-REPAIRED = f"""{LIFELINE.rpartition("print")[0]}
-import psutil
-psutil.Process(lab.status().supervisor_pid).kill()
-lab = Lab.up(lab.spec, lifeline=True)
-print{LIFELINE.rpartition("print")[2]}"""
-
-
-def test_a_lab_that_its_starter_repaired_still_ends_with_it(fluxlab: CommandLine, eventually: Eventually) -> None:
-    alone = private(fluxlab)
-    with subprocess.Popen(
-        [sys.executable, "-c", REPAIRED], env=alone.environment, cwd=alone.folder, stdout=subprocess.PIPE, text=True
-    ) as program:
-        assert program.stdout is not None
-        assert program.stdout.readline() == "ready\n"
-        program.kill()
-    eventually(lambda: leftovers(alone) == [], within=30)
