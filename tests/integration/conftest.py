@@ -96,6 +96,7 @@ LONGEST_FIRST = (
     "test_bad_luck",
     "test_tutorial",
     "test_drift",
+    "test_drift_history",
     "test_agent",
     "test_demo",
 )

@@ -1,6 +1,7 @@
 """Append entries to files of bounded size, whole or not at all; and read them back, whatever befell the files."""
 
 import contextlib
+import hashlib
 import os
 import threading
 import time
@@ -19,6 +20,8 @@ SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENTS = 6
 CLOCK_TOLERANCE_SECONDS = 1.0
 LONGEST_LINE = 64 * 1024
+LONGEST_VALUE = 1024
+"""In a line that would be too long."""
 SUFFIX = ".jsonl"
 
 
@@ -57,7 +60,7 @@ class Journal:
             if self._torn:
                 cut = f"{self._torn} bytes of a line without an end are gone: its writer was killed, or the disk full"
                 notes = [self._note(cut, level=Level.WARNING), *notes]
-            lines = [self._line(_short(entry)) for entry in (*notes, *entries)]
+            lines = [self._line(entry) for entry in (*notes, *entries)]
             if not lines:
                 return
             self._write(file, ("\n".join(lines) + "\n").encode(errors="replace"))
@@ -73,7 +76,7 @@ class Journal:
     def _line(self, entry: Entry) -> str:
         # Value by value: in a line of JSON a secret may be escaped twice, and one that reads `commit` must not take the
         # line's own words away.
-        return to_line(masked(entry, self._redactor))
+        return to_line(_short(masked(entry, self._redactor)))
 
     def _clock_notes(self) -> list[Entry]:
         """What to say of a clock that was set: times before and after do not compare."""
@@ -158,12 +161,32 @@ def masked_change(change: FieldChange, redactor: Redactor) -> FieldChange:
 
 
 def _short(entry: Entry) -> Entry:
-    """The entry without its changes where they are longer than anybody reads."""
-    length = sum(len(change.before or "") + len(change.after or "") for change in entry.changes)
-    if length < LONGEST_LINE:
+    """The entry as short as a line may be: without the longest values, else without any, else without its changes.
+
+    Its values are masked already: of a part of a secret, or of its digest, nobody would know that it is one.
+    """
+    if _length(entry.changes) < LONGEST_LINE:
         return entry
-    text = f"{entry.text} ({len(entry.changes)} fields, {length} characters: not kept)"
-    return replace(entry, changes=(), text=text)
+    for longest in (LONGEST_VALUE, 0):
+        changes = [_without_long_values(change, longest) for change in entry.changes]
+        if _length(changes) < LONGEST_LINE:
+            return replace(entry, changes=changes)
+    return replace(entry, changes=(), text=f"{entry.text} ({len(entry.changes)} fields: not kept)")
+
+
+def _length(changes: Sequence[FieldChange]) -> int:
+    return sum(len(change.field) + len(change.before or "") + len(change.after or "") for change in changes)
+
+
+def _without_long_values(change: FieldChange, longest: int) -> FieldChange:
+    return replace(change, before=_at_most(longest, change.before), after=_at_most(longest, change.after))
+
+
+def _at_most(longest: int, value: str | None) -> str | None:
+    """A value, or what tells it from others: its length and a digest. That is no JSON, as all other values are."""
+    if value is None or len(value) <= longest:
+        return value
+    return f"({len(value)} characters, sha256 {hashlib.sha256(value.encode(errors='replace')).hexdigest()[:12]})"
 
 
 def segments_of(folder: Path) -> list[Path]:

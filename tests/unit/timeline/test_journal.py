@@ -162,12 +162,41 @@ def test_a_secret_that_json_escapes_is_masked_within_json(tmp_path: Path) -> Non
     assert "line one" not in segments_of(tmp_path)[0].read_text()
 
 
-def test_a_change_that_is_too_long_is_told_without_its_fields(tmp_path: Path) -> None:
-    change = FieldChange(field=".data.blob", before=None, after="x" * 100_000)
-    Journal(tmp_path, redactor=Redactor()).append([entry("changed", changes=(change,))])
-    [found] = read_journal(tmp_path)
+def written(folder: Path, *changes: FieldChange, redactor: Redactor | None = None) -> Entry:
+    Journal(folder, redactor=redactor or Redactor()).append([entry("changed", changes=changes)])
+    [found] = read_journal(folder)
+    return found
+
+
+def test_of_a_change_that_is_too_long_the_longest_values_are_told_by_their_digests(tmp_path: Path) -> None:
+    blob = FieldChange(field=".data.blob", before="y" * 100_000, after="x" * 100_000)
+    size = FieldChange(field=".data.size", before='"1"', after='"2"')
+    long, short = written(tmp_path, blob, size).changes
+    assert short == size
+    assert (long.field, str(long.after)[:19]) == (".data.blob", "(100000 characters,")
+    assert long.before != long.after
+    again = written(tmp_path / "again", FieldChange(field=".data.blob", before=None, after="x" * 100_000)).changes
+    assert again[0].after == long.after
+
+
+def test_of_hundreds_of_fields_all_are_named(tmp_path: Path) -> None:
+    changes = [FieldChange(field=f".data.key-{number}", before="x" * 900, after='"1"') for number in range(500)]
+    assert [change.field for change in written(tmp_path, *changes).changes] == [change.field for change in changes]
+
+
+def test_a_digest_is_not_made_of_a_secret(tmp_path: Path) -> None:
+    digests = set()
+    for secret in ("first-secret", "other-secret"):
+        change = FieldChange(field=".data.blob", before=None, after="x" * 100_000 + secret)
+        digests.add(written(tmp_path / secret, change, redactor=Redactor([secret])).changes[0].after)
+    assert len(digests) == 1
+
+
+def test_a_change_with_more_fields_than_a_line_holds_is_told_without_them(tmp_path: Path) -> None:
+    changes = [FieldChange(field=f".data.{'k' * 200}{number}", before=None, after='"1"') for number in range(1000)]
+    found = written(tmp_path, *changes)
     assert not found.changes
-    assert "not kept" in found.text
+    assert "1000 fields: not kept" in found.text
 
 
 def test_threads_may_append_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""What a report says when it cannot compare, and of objects that are large or forged: never clean, never a crash."""
+
+import json
+
+import pytest
+from tests.integration.drift_edits import CHARTS, chart, config_map, patch, release
+
+from fluxlab.documents import JsonObject
+from fluxlab.drift.records import DriftReport
+from fluxlab.errors import UnknownError
+from fluxlab.lab import Lab
+
+ALICE = ("--as=alice", "--as-group=system:masters")
+FOLDER = "clusters/flux-playground"
+MANY = 500
+HOOK: JsonObject = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingWebhookConfiguration",
+    "metadata": {"name": "broken"},
+    "webhooks": [
+        {
+            "name": "broken.example.com",
+            "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "rules": [
+                {
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE", "UPDATE"],
+                    "resources": ["configmaps"],
+                }
+            ],
+            "objectSelector": {"matchLabels": {"guarded": "yes"}},
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+    ],
+}
+
+
+def settings(name: str, *, data: JsonObject | None = None, **labels: str) -> JsonObject:
+    metadata: JsonObject = {"name": name, "namespace": "shop", "labels": labels}
+    return {**config_map(name), "metadata": metadata, **({"data": data} if data else {})}
+
+
+@pytest.fixture(scope="module")
+def shop(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab with plain objects, one that a webhook guards, a large one, and a release."""
+    module_lab.add_chart(chart(tmp_path_factory.mktemp("charts") / "tiny"), url=CHARTS)
+    large: JsonObject = {f"key-{number}": "x" * 1_500 for number in range(MANY)}
+    source: JsonObject = {
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "kind": "HelmRepository",
+        "metadata": {"name": "charts", "namespace": "flux-system"},
+        "spec": {"interval": "1h", "url": CHARTS},
+    }
+    namespace: JsonObject = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    objects = [
+        namespace,
+        settings("plain"),
+        settings("guarded", guarded="yes"),
+        settings("large", data=large),
+        source,
+        release("tiny", "enabled"),
+    ]
+    module_lab.repository.write(f"{FOLDER}/all.yaml", objects)
+    module_lab.converge(module_lab.repository.commit("Open the shop"))
+    module_lab.drift().assert_clean()
+    return module_lab
+
+
+def told(report: DriftReport) -> set[tuple[str, str]]:
+    return {(str(drift.object), drift.pointer) for drift in report.drifts}
+
+
+def revert(lab: Lab) -> None:
+    lab.cluster.flux("reconcile", "kustomization", "flux-system")
+    lab.drift().assert_clean()
+
+
+def test_what_a_webhook_refuses_to_compare_is_unknown_and_the_rest_is_told(shop: Lab) -> None:
+    kubectl = shop.cluster.kubectl
+    kubectl(*patch("plain", {"data": {"colour": "blue"}}), *ALICE)
+    kubectl(*patch("guarded", {"data": {"colour": "blue"}}), *ALICE)
+    kubectl("apply", "-f", "-", stdin=json.dumps(HOOK))
+    report = shop.wait_until(lambda: found if (found := shop.drift()).unknown else None, what="the webhook is asked")
+    assert told(report) == {("ConfigMap shop/plain", "/data/colour")}
+    [why] = report.unknown
+    assert why.startswith("ConfigMap shop/guarded cannot be compared: ")
+    assert "broken.example.com" in why
+    kubectl("delete", "validatingwebhookconfiguration", "broken")
+    shop.wait_until(lambda: not shop.drift().unknown, what="the webhook is not asked any more")
+    revert(shop)
+
+
+def test_a_release_whose_storage_is_gone_is_unknown(shop: Lab) -> None:
+    storage = ("secret", "-n", "shop", "sh.helm.release.v1.tiny.v1")
+    kept = shop.cluster.kubectl("get", *storage, "-o", "json")
+    shop.cluster.kubectl("delete", *storage)
+    report = shop.drift()
+    shop.cluster.kubectl("create", "-f", "-", stdin=kept)
+    assert [why.partition(":")[0] for why in report.unknown] == ["HelmRelease shop/tiny"]
+    assert "sh.helm.release.v1.tiny.v1" in report.unknown[0]
+    with pytest.raises(UnknownError, match="tiny"):
+        report.assert_clean()
+
+
+def test_hundreds_of_fields_of_a_large_object_are_told_one_by_one(shop: Lab) -> None:
+    change: JsonObject = {f"key-{number}": f"{number}" for number in range(MANY)}
+    shop.cluster.kubectl(*patch("large", {"data": change}), *ALICE)
+    report = shop.drift()
+    assert told(report) == {("ConfigMap shop/large", f"/data/key-{number}") for number in range(MANY)}
+    assert {drift.live for drift in report.drifts} == {f'"{number}"' for number in range(MANY)}
+    assert {drift.actor.user for drift in report.drifts} == {"admin as alice"}
+    revert(shop)
+
+
+def test_an_object_without_managed_fields_is_told_by_what_the_timeline_saw(shop: Lab) -> None:
+    kubectl = shop.cluster.kubectl
+    kubectl(*patch("plain", {"data": {"more": "x"}}), *ALICE)
+    kubectl(*patch("plain", {"metadata": {"managedFields": [{}]}}), *ALICE)
+    assert (
+        "managedFields" not in json.loads(kubectl("get", "configmap", "plain", "-n", "shop", "-o", "json"))["metadata"]
+    )
+    report = shop.drift()
+    assert told(report) == {("ConfigMap shop/plain", "/data/more")}
+    [drift] = report.drifts
+    assert drift.actor.user == "admin as alice"
+    kubectl(*patch("plain", {"data": {"more": None}}))  # which Flux, too, takes for nobody's
+    revert(shop)
