@@ -25,15 +25,12 @@ def fate_of(
     setter: Setter = NO_SETTER,
 ) -> Fate:
     """What becomes of a difference of an object that `owner` wants."""
-    ignored, rule = ignoring(owner, wanted, pointer) if pointer else (False, "")
-    if ignored:
+    if pointer and (rule := ignoring(owner, wanted, pointer)):
         return Fate(reverted=False, why=rule, ignored=True)
     if owner.suspended:
         return Fate(reverted=False, why=f"{owner} is suspended")
     if exempt := _exempt(owner, wanted, live):
         return Fate(reverted=False, why=exempt)
-    if ignored is None:
-        return Fate(reverted=None, why=rule)
     if owner.kind == "HelmRelease":
         return _by_helm(class_, owner)
     return _by_kustomize(class_, owner, wanted, setter)

@@ -62,15 +62,13 @@ class Actor:
 class Fate:
     """What will become of a difference, if nobody does anything."""
 
-    reverted: bool | None
-    """None: it could not be told."""
+    reverted: bool
     why: str
     ignored: bool = False
     """Whether git itself says that the field is not its to say."""
 
     def __str__(self) -> str:
-        verdict = {True: "will be reverted", False: "stays", None: "may stay"}[self.reverted]
-        return f"{verdict}: {self.why}"
+        return f"{'will be reverted' if self.reverted else 'stays'}: {self.why}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,26 +5,22 @@ Both have the same shape: JSON pointers, and a target whose texts are regular ex
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
+from fluxlab.clusters.selectors import SelectorError, selects
 from fluxlab.documents import Json
 
-_UNREAD = ("labelSelector", "annotationSelector")
+_SELECTORS = {"labelSelector": "labels", "annotationSelector": "annotations"}
 
 
-def ignoring(owner: KubeObject, subject: KubeObject, pointer: str) -> tuple[bool | None, str]:
-    """Whether a rule of `owner` has it leave a field of one of its objects alone, and which; None: not known."""
-    unread = ""
+def ignoring(owner: KubeObject, subject: KubeObject, pointer: str) -> str:
+    """Which rule of `owner` has it leave a field of one of its objects alone, in words; empty when none does."""
     for rule in _rules(owner):
         covered = next((path for path in _paths(rule) if pointer == path or pointer.startswith(f"{path}/")), "")
-        if not covered or not _targets(rule, subject):
-            continue
-        selectors = [name for name in _UNREAD if text_at(rule, "target", name)]
-        if not selectors:
-            return True, f"a rule of {owner} has it ignore {covered}"
-        unread = f"a rule of {owner} ignores {covered} where its {selectors[0]} matches, which is not looked into"
-    return (None, unread) if unread else (False, "")
+        if covered and _targets(dig(rule, "target"), subject):
+            return f"a rule of {owner} has it ignore {covered}"
+    return ""
 
 
 def _rules(owner: KubeObject) -> Iterator[Json]:
@@ -36,7 +32,7 @@ def _paths(rule: Json) -> Iterator[str]:
     yield from (str(path) for path in items_at(rule, "paths"))
 
 
-def _targets(rule: Json, subject: KubeObject) -> bool:
+def _targets(target: Json, subject: KubeObject) -> bool:
     group, _, version = subject.api_version.rpartition("/")
     is_ = {
         "group": group,
@@ -45,8 +41,20 @@ def _targets(rule: Json, subject: KubeObject) -> bool:
         "namespace": subject.namespace,
         "name": subject.name,
     }
-    wanted = {name: text_at(dig(rule, "target"), name) for name in is_}
-    return all(not pattern or _matches(pattern, is_[name]) for name, pattern in wanted.items())
+    wanted = {name: text_at(target, name) for name in is_}
+    return all(not pattern or _matches(pattern, is_[name]) for name, pattern in wanted.items()) and all(
+        _selects(text_at(target, selector), dig(subject.raw, "metadata", place))
+        for selector, place in _SELECTORS.items()
+    )
+
+
+def _selects(selector: str, values: Json) -> bool:
+    try:
+        return selects(
+            selector, {key: str(value) for key, value in values.items()} if isinstance(values, Mapping) else {}
+        )
+    except SelectorError:
+        return False  # as below
 
 
 def _matches(pattern: str, text: str) -> bool:
