@@ -85,7 +85,7 @@ def edits(entries: Iterable[Entry]) -> list[Edit]:
     events: dict[tuple[str, ObjectRef], list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.object and entry.source is Source.OBJECT:
-            stories.setdefault((entry.cluster, entry.object), _Story()).go_on(entry)
+            stories.setdefault((entry.cluster, entry.object), _Story(entry.cluster, entry.object)).go_on(entry)
         elif entry.object and entry.source is Source.EVENT:
             events[entry.cluster, entry.object].append(entry)
     found = [edit for story in stories.values() for edit in story.edits]
@@ -103,7 +103,9 @@ def _with_what_flux_said(edit: Edit, events: Mapping[tuple[str, ObjectRef], list
 class _Story:
     """What happened to one object."""
 
-    def __init__(self) -> None:
+    def __init__(self, cluster: str, subject: ObjectRef) -> None:
+        self._cluster = cluster
+        self._subject = subject
         self.edits: list[Edit] = []
         self._open: dict[str, int] = {}
         """The places in `edits` of those that are as they were made, by field."""
@@ -118,6 +120,7 @@ class _Story:
             case "deleted":
                 for field in list(self._open):
                     self._end(field, entry, reverted=False)
+                self._first.clear()
                 if _by_hand(entry):
                     self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.DELETED)
             case _:
@@ -141,11 +144,10 @@ class _Story:
 
     def _begin(self, entry: Entry, change: FieldChange, class_: DriftClass) -> None:
         self._open[change.field] = len(self.edits)
-        assert entry.object  # noqa: S101 # for mypy: entries without one are in no story
         self.edits.append(
             Edit(
-                cluster=entry.cluster,
-                object=entry.object,
+                cluster=self._cluster,
+                object=self._subject,
                 class_=class_,
                 field=change.field,
                 before=change.before,
