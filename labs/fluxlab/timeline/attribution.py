@@ -207,8 +207,10 @@ def _same_program(actor: str, request: Entry) -> bool:
 def _named(entry: Entry, request: Entry) -> Entry:
     user = short_user(request.details.get(Detail.USER, ""))
     managers = [name.partition(" (")[0] for name in entry.actor.split(", ") if name]
-    own = not user or any(user.rpartition(":")[2] in name for name in managers)
-    with_ = f" with {', '.join(managers)}" if managers else ""
+    # Who only takes something away is not among the managers of what is left.
+    asked = managers or [name for name in (request.details.get(Detail.MANAGER, ""),) if name]
+    own = not user or any(user.rpartition(":")[2] in name for name in asked)
+    with_ = f" with {', '.join(asked)}" if asked and not own else ""
     kept = (Detail.USER, Detail.USER_AGENT, Detail.AUDIT_ID, Detail.SUBRESOURCE)
     details = {key: request.details[key] for key in kept if key in request.details}
     return replace(

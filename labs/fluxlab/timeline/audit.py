@@ -61,12 +61,14 @@ def _parsed(raw: Mapping[str, Any], time: datetime, cluster: str) -> Entry:
     target = raw.get("objectRef") or {}
     verb, status = str(raw.get("verb", "")), int((raw.get("responseStatus") or {}).get("code", 0))
     address = urlsplit(str(raw.get("requestURI", "")))
-    dry = "dryRun" in parse_qs(address.query)
+    query = parse_qs(address.query)
+    dry = "dryRun" in query
     user = _user(raw)
     details = {
         Detail.VERB: verb,
         Detail.USER: user,
         Detail.USER_AGENT: str(raw.get("userAgent", "")),
+        Detail.MANAGER: next(iter(query.get("fieldManager", ())), ""),
         Detail.AUDIT_ID: str(raw["auditID"]),
         Detail.STATUS: str(status),
         Detail.URI: address.path,

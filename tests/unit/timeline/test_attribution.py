@@ -95,7 +95,7 @@ def test_a_commit_is_read_from_git_revisions_only(revision: str, commit: str) ->
 
 def request(  # each test varies another one
     name: str, number: int, seconds: float, *, user: str, agent: str, verb: str = "patch", status: str = "200",
-    subresource: str = "", took: float = 0.01,
+    subresource: str = "", manager: str = "", took: float = 0.01,
 ) -> Entry:  # fmt: skip
     return Entry(
         time=at(seconds + took),
@@ -111,6 +111,7 @@ def request(  # each test varies another one
             Detail.AUDIT_ID: str(number),
             Detail.RECEIVED: format_time(at(seconds)),
             **({Detail.SUBRESOURCE: subresource} if subresource else {}),
+            **({Detail.MANAGER: manager} if manager else {}),
         },
     )
 
@@ -176,6 +177,15 @@ def test_what_nobody_manages_is_not_explained_by_a_status_that_came_after_it() -
     ]
     [found], _ = with_actors([scaled], writes)
     assert found.actor == "alice"
+
+
+def test_who_took_a_field_away_is_told_with_the_manager_of_the_request() -> None:
+    # What is left of the object does not name those who only took something away.
+    by_hand = request("cart", 1, 0.0, user="ada", agent="kubectl/1", manager="kubectl-edit")
+    by_flux = request("quote", 2, 0.0, user="system:serviceaccount:flux-system:kustomize-controller",
+                      agent="x", manager="kustomize-controller")  # fmt: skip
+    found, _ = with_actors([seen("cart", 0.1, ""), seen("quote", 0.1, "")], [by_hand, by_flux])
+    assert [entry.actor for entry in found] == ["ada with kubectl-edit", "kustomize-controller"]
 
 
 def test_a_deletion_is_told_with_its_user_and_other_objects_are_left_alone() -> None:

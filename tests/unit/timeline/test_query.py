@@ -9,7 +9,7 @@ import pytest
 from fluxlab.errors import UsageError
 from fluxlab.state import LabFolder
 from fluxlab.timeline.audit import is_person, read_audit, short_user
-from fluxlab.timeline.entries import Entry, Level, ObjectRef, Source
+from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.issues import issue_references
 from fluxlab.timeline.loglines import read_log_lines
@@ -168,6 +168,7 @@ def test_the_audit_log_tells_who_did_what(tmp_path: Path) -> None:
     assert refused.level is Level.WARNING
     assert str(refused.object) == "deployments shop/cart"
     assert "fieldManager" not in refused.text
+    assert refused.details[Detail.MANAGER] == "x"
     assert tried.level is Level.DEBUG
     assert not list(read_audit([log], cluster="c", until=NOW - timedelta(hours=1)))
 
