@@ -1,0 +1,250 @@
+"""One run of the table of edits on a lab: the objects in git, the edits by hand, and what everybody says of them."""
+
+import json
+import subprocess
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.integration.conftest import Observer
+from tests.integration.drift_actors import Actors, merged
+from tests.integration.drift_cells import Cell
+from tests.integration.drift_edits import CHARTS, SSA, kustomization
+
+from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.records import DriftReport
+from fluxlab.lab import Lab
+from fluxlab.toolchain import find
+
+AT_ONCE = 4
+ROOT = "clusters/flux-playground/all.yaml"
+KUSTOMIZATIONS: Mapping[str, JsonObject] = {
+    "override": {},
+    "merge": {},
+    "if-not-present": {},
+    "ignore": {},
+    "suspended": {},
+    "force": {"force": True},
+}
+ANNOTATED = {"merge": "Merge", "if-not-present": "IfNotPresent", "ignore": "Ignore"}
+RELEASES = ("disabled", "warn", "enabled")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was seen of all cells."""
+
+    before: DriftReport
+    """Before any edit."""
+    report: DriftReport
+    """After the edits, before Flux looked again."""
+    rest: DriftReport
+    """After Flux has looked again."""
+    flux_diff: Mapping[str, str]
+    """By owner, what `flux diff kustomization` printed after the edits."""
+    kubectl_diff: frozenset[str]
+    """The objects, as `Kind namespace/name`, that `kubectl diff` showed after the edits."""
+    events: Mapping[str, frozenset[str]]
+    """By object, as `Kind/namespace/name`, what the events of Flux's objects that name it say since the edits."""
+    edited: Mapping[str, Any]
+    """All objects by `Kind namespace/name`, after the edits, as kubectl tells them."""
+    left: Mapping[str, Any]
+    """All objects after Flux has looked again."""
+
+
+def run(lab: Lab, cells: Sequence[Cell], folder: Path) -> Run:
+    """Everything once."""
+    observer = Observer(lab.cluster.kubeconfig)
+    manifests = {cell: _manifest(cell) for cell in cells}
+    _put_into_git(lab, manifests, folder)
+    if any(cell.owner == "suspended" for cell in cells):
+        _suspend(lab, observer)
+    _make_ignored(observer, manifests)
+    before = lab.drift()
+    known = {event["metadata"]["uid"] for event in observer.get("events", "-A")["items"]}
+
+    actors = Actors(lab.cluster.kubeconfig, manifests)
+    with ThreadPoolExecutor(AT_ONCE) as hands:
+        list(hands.map(actors.act, cells))
+    report = lab.drift()
+    edited = _objects(observer)
+    clone = lab.repository.clone(folder / "clone")
+    flux_diff = {owner: _flux_diff(lab, owner, clone) for owner in _owners(cells) if owner in KUSTOMIZATIONS}
+    kubectl_diff = _kubectl_diff(lab, [manifests[cell] for cell in cells if cell.edit.name != "new"])
+
+    reconcile(lab, observer)
+    left = _objects(observer)
+    events: dict[str, set[str]] = defaultdict(set)
+    for event in observer.get("events", "-A")["items"]:
+        if event["metadata"]["uid"] not in known:
+            for line in event["message"].splitlines():
+                for word in line.split():
+                    events[word].add(f"{event['reason']}: {line}")
+    return Run(
+        before=before,
+        report=report,
+        rest=lab.drift(),
+        flux_diff=flux_diff,
+        kubectl_diff=kubectl_diff,
+        events={word: frozenset(said) for word, said in events.items()},
+        edited=edited,
+        left=left,
+    )
+
+
+def _owners(cells: Sequence[Cell]) -> list[str]:
+    return list(dict.fromkeys(cell.owner for cell in cells))
+
+
+def _manifest(cell: Cell) -> JsonObject:
+    """The object of a cell as git has it; a new one bears the marks of the owner that does not know it."""
+    metadata: dict[str, Json] = {"name": cell.name, "namespace": cell.owner}
+    if cell.owner in ANNOTATED:
+        metadata["annotations"] = {SSA: ANNOTATED[cell.owner]}
+    if cell.edit.name == "new":
+        metadata["labels"] = _marks(cell.owner)
+    if cell.edit.kind == "ConfigMap":
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"colour": "red", "size": "1"}}
+    labels: JsonObject = {"app": cell.name}
+    pod: JsonObject = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}}
+    replicas: JsonObject = {"replicas": 1} if cell.edit.name == "scale" else {}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {**replicas, "selector": {"matchLabels": labels}, "template": pod},
+    }
+
+
+def _marks(owner: str) -> JsonObject:
+    """The labels by which Flux knows an owner's objects."""
+    group = "kustomize.toolkit.fluxcd.io" if owner in KUSTOMIZATIONS else "helm.toolkit.fluxcd.io"
+    return {f"{group}/name": owner, f"{group}/namespace": "flux-system"}
+
+
+def _put_into_git(lab: Lab, manifests: Mapping[Cell, JsonObject], folder: Path) -> None:
+    owners = _owners(list(manifests))
+    lab.add_chart(_chart(folder / "everything"), url=CHARTS)
+    root: list[JsonObject] = [
+        {
+            "apiVersion": "source.toolkit.fluxcd.io/v1",
+            "kind": "HelmRepository",
+            "metadata": {"name": "charts", "namespace": "flux-system"},
+            "spec": {"interval": "1h", "url": CHARTS},
+        }
+    ]
+    for owner in owners:
+        root.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": owner}})
+        of_owner = [cell for cell in manifests if cell.owner == owner]
+        if owner in KUSTOMIZATIONS:
+            root.append(kustomization(owner, **KUSTOMIZATIONS[owner]))
+            known = [manifests[cell] for cell in of_owner if cell.edit.name != "new"]
+            lab.repository.write(f"{owner}/all.yaml", known)
+        else:
+            for edit in dict.fromkeys(cell.edit.name for cell in of_owner if cell.edit.name != "new"):
+                objects = [manifests[cell] for cell in of_owner if cell.edit.name == edit]
+                root.append(_release(owner, edit, objects))
+    lab.repository.write(ROOT, root)
+    lab.converge(lab.repository.commit("Add all cells"), timeout_seconds=300)
+
+
+def _suspend(lab: Lab, observer: Observer) -> None:
+    """In git, once it has applied what it owns; all others apply that commit, too."""
+    lab.repository.patch(ROOT, {"spec": {"suspend": True}}, kind="Kustomization", name="suspended")
+    commit = lab.repository.commit("Suspend")
+
+    def applied() -> bool:
+        found = observer.get("kustomizations.kustomize.toolkit.fluxcd.io", "-A")["items"]
+        return all(
+            one["spec"].get("suspend") or one["status"]["lastAppliedRevision"].endswith(commit.sha) for one in found
+        ) and any(one["spec"].get("suspend") for one in found)
+
+    lab.wait_until(applied, what="all but the suspended one have applied the commit", timeout_seconds=120)
+
+
+def _release(mode: str, name: str, objects: Sequence[JsonObject]) -> JsonObject:
+    """A release of its own for each edit: an event holds 1,024 characters."""
+    source: JsonObject = {"kind": "HelmRepository", "name": "charts", "namespace": "flux-system"}
+    return {
+        "apiVersion": "helm.toolkit.fluxcd.io/v2",
+        "kind": "HelmRelease",
+        "metadata": {"name": name, "namespace": mode},
+        "spec": {
+            "interval": "1h",
+            "driftDetection": {"mode": mode},
+            "chart": {"spec": {"chart": "everything", "sourceRef": source}},
+            "values": {"objects": objects},
+        },
+    }
+
+
+def _chart(folder: Path) -> Path:
+    """A chart that makes what its values say."""
+    (folder / "templates").mkdir(parents=True)
+    (folder / "Chart.yaml").write_text("apiVersion: v2\nname: everything\nversion: 1.0.0\n")
+    template = "{{- range .Values.objects }}\n---\n{{ toYaml . }}\n{{- end }}\n"
+    (folder / "templates" / "all.yaml").write_text(template)
+    return folder
+
+
+def _make_ignored(observer: Observer, manifests: Mapping[Cell, JsonObject]) -> None:
+    """Flux never makes an object that is to be ignored: it is made as Flux would have."""
+    for cell, manifest in manifests.items():
+        if cell.owner == "ignore" and cell.edit.name != "new":
+            words = ("apply", "--server-side", "--field-manager=kustomize-controller", "-f", "-")
+            marked = merged(manifest, {"metadata": {"labels": _marks(cell.owner)}})
+            observer.kubectl(*words, stdin=json.dumps(marked))
+
+
+def _objects(observer: Observer) -> dict[str, Any]:
+    items = observer.get("configmaps,deployments", "-A")["items"]
+    return {f"{one['kind']} {one['metadata']['namespace']}/{one['metadata']['name']}": one for one in items}
+
+
+def _flux_diff(lab: Lab, owner: str, clone: Path) -> str:
+    words = [str(find().binary("flux")), f"--kubeconfig={lab.cluster.kubeconfig}", "diff", "kustomization", owner]
+    done = subprocess.run([*words, f"--path={clone / owner}"], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    return done.stdout
+
+
+def _kubectl_diff(lab: Lab, manifests: Sequence[JsonObject]) -> frozenset[str]:
+    words = [str(find().binary("kubectl")), f"--kubeconfig={lab.cluster.kubeconfig}", "diff", "-f", "-"]
+    done = subprocess.run(
+        words,
+        input=yaml.safe_dump_all(manifests),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode in {0, 1}, done.stderr
+    # diff -u -N /tmp/LIVE-1/v1.ConfigMap.override.modify-kubectl /tmp/MERGED-2/v1.ConfigMap.override.modify-kubectl
+    files = [line.rpartition("/")[2] for line in done.stdout.splitlines() if line.startswith("diff ")]
+    parts = [file.rsplit(".", 3) for file in files]
+    return frozenset(f"{kind} {namespace}/{name}" for *_, kind, namespace, name in parts)
+
+
+def reconcile(lab: Lab, observer: Observer) -> None:
+    """Have Flux look at everything once more, and wait until it has."""
+    kinds = ("kustomizations.kustomize.toolkit.fluxcd.io", "helmreleases.helm.toolkit.fluxcd.io")
+    token = "look-once-more"
+    for kind in kinds:
+        request = f"reconcile.fluxcd.io/requestedAt={token}"
+        observer.kubectl("annotate", kind, "--all", "--all-namespaces", "--overwrite", request)
+
+    def handled() -> bool:
+        owners = [owner for kind in kinds for owner in observer.get(kind, "-A")["items"]]
+        return all(owner["status"].get("lastHandledReconcileAt") == token and _rests(owner) for owner in owners)
+
+    lab.wait_until(handled, what="every owner has looked again", timeout_seconds=240)
+
+
+def _rests(owner: Any) -> bool:
+    conditions = {condition["type"]: condition["status"] for condition in owner["status"]["conditions"]}
+    correcting = conditions.get("Drifted") == "True" and owner["spec"]["driftDetection"]["mode"] == "enabled"
+    return conditions["Ready"] != "Unknown" and "Reconciling" not in conditions and not correcting
