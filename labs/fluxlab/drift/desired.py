@@ -11,7 +11,7 @@ from fluxlab.errors import FluxlabError, UnknownError
 
 from .builds import Trees, built, path_of
 from .places import Places
-from .releases import rendered
+from .releases import made_by_hand, rendered
 
 APPLIERS: Mapping[str, str] = {"Kustomization": "kustomize-controller", "HelmRelease": "helm-controller"}
 """The field managers under which Flux's controllers apply what their objects want."""
@@ -27,6 +27,8 @@ class Desired:
     """The commit that a Kustomization has applied."""
     places: Places | None = None
     """Where its manifests stand in git; a HelmRelease's stand in a chart."""
+    made_by_hand: str = ""
+    """What somebody who ran Helm made of a HelmRelease's release since, if anybody did."""
 
     @property
     def applier(self) -> str:
@@ -56,7 +58,8 @@ def all_desired(
         if reason := _elsewhere(owner):
             raise UnknownError(f"{owner} {reason}")
         if owner.kind == HELM_RELEASE.kind:
-            return Desired(owner=owner, manifests=rendered(owner, api=cluster.api))
+            by_hand = made_by_hand(owner, api=cluster.api)
+            return Desired(owner=owner, manifests=rendered(owner, api=cluster.api), made_by_hand=by_hand)
         commit = trees.applied(owner, cluster=cluster)
         tree = trees.at(commit)
         manifests = built(owner, cluster=cluster, tree=tree)

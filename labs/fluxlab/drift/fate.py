@@ -23,8 +23,9 @@ def fate_of(
     live: KubeObject | None,
     pointer: str = "",
     setter: Setter = NO_SETTER,
+    made_by_hand: str = "",
 ) -> Fate:
-    """What becomes of a difference of an object that `owner` wants."""
+    """What becomes of a difference of an object that `owner` wants; `made_by_hand`: a release that Helm made since."""
     if pointer and (rule := ignoring(owner, wanted, pointer)):
         return Fate(reverted=False, why=rule, ignored=True)
     if owner.suspended:
@@ -32,7 +33,7 @@ def fate_of(
     if exempt := _exempt(owner, wanted, live):
         return Fate(reverted=False, why=exempt)
     if owner.kind == "HelmRelease":
-        return _by_helm(class_, owner)
+        return _by_helm(class_, owner, made_by_hand)
     return _by_kustomize(class_, owner, wanted, setter)
 
 
@@ -51,12 +52,17 @@ def _exempt(owner: KubeObject, wanted: KubeObject, live: KubeObject | None) -> s
     return ""
 
 
-def _by_helm(class_: DriftClass, release: KubeObject) -> Fate:
+def _by_helm(class_: DriftClass, release: KubeObject, made_by_hand: str) -> Fate:
     mode = text_at(release.raw, "spec", "driftDetection", "mode") or "disabled"
     if class_ is DriftClass.ADDED:
         return Fate(
             reverted=False, why="helm-controller leaves fields alone that a chart does not name, and says nothing"
         )
+    if made_by_hand:
+        why = (
+            f"helm-controller upgrades {release} at its next reconcile{_every(release)}: {made_by_hand} is not its own"
+        )
+        return Fate(reverted=True, why=why)
     if mode == "enabled":
         return Fate(
             reverted=True, why=f"helm-controller corrects it at its next reconcile of {release}{_every(release)}"

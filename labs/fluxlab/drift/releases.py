@@ -27,13 +27,22 @@ def rendered(release: KubeObject, *, api: KubeApi) -> Sequence[KubeObject]:
     return contents(release, api.find(SECRET, name, namespace=namespace))
 
 
-def storage_of(release: KubeObject) -> tuple[str, str]:
-    """Namespace and name of the Secret in which Helm keeps the newest release. Raises UnknownError without any."""
+def made_by_hand(release: KubeObject, *, api: KubeApi) -> str:
+    """The Secret of a release that followed helm-controller's own: somebody ran Helm. Empty without one."""
+    namespace, name = storage_of(release, later=1)
+    return name if api.find(SECRET, name, namespace=namespace) else ""
+
+
+def storage_of(release: KubeObject, *, later: int = 0) -> tuple[str, str]:
+    """Namespace and name of the Secret in which Helm keeps the newest release, or would keep one some releases later.
+
+    Raises UnknownError without any.
+    """
     newest = _newest(release)
     if newest is None:
         raise UnknownError(f"{release} has released nothing yet")
     namespace = text_at(release.raw, "status", "storageNamespace") or release.namespace
-    return namespace, f"sh.helm.release.v1.{text_at(newest, 'name')}.v{number_at(newest, 'version')}"
+    return namespace, f"sh.helm.release.v1.{text_at(newest, 'name')}.v{number_at(newest, 'version') + later}"
 
 
 def contents(release: KubeObject, stored: KubeObject | None) -> Sequence[KubeObject]:

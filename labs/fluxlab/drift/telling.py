@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fluxlab.cluster import Cluster
+from fluxlab.clusters.managed_fields import NO_SETTER, Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import pointer_to
 from fluxlab.clusters.secret_values import all_values
@@ -60,17 +61,26 @@ class _Teller:
 
     def _of_missing(self, one: Compared) -> Drift:
         class_ = DriftClass.DELETED
-        fate = fate_of(class_, owner=one.desired.owner, wanted=one.wanted, live=None)
+        fate = self._fate(one, class_)
         return self._drift(one, class_, self.actors.behind(one.wanted.reference, class_), fate)
 
     def _of_field(self, one: Compared, live: KubeObject, field: FieldDrift) -> Drift:
         change = masked_change(field.change, self.redactor)
         pointer = pointer_to(field.change.field, live.raw)
-        fate = fate_of(
-            field.class_, owner=one.desired.owner, wanted=one.wanted, live=live, pointer=pointer, setter=field.setter
-        )
+        fate = self._fate(one, field.class_, pointer=pointer, setter=field.setter)
         drift = self._drift(one, field.class_, self.actors.of_field(live.reference, field), fate)
         return replace(drift, field=change.field, pointer=pointer, live=change.before, desired=change.after)
+
+    def _fate(self, one: Compared, class_: DriftClass, *, pointer: str = "", setter: Setter = NO_SETTER) -> Fate:
+        return fate_of(
+            class_,
+            owner=one.desired.owner,
+            wanted=one.wanted,
+            live=one.live,
+            pointer=pointer,
+            setter=setter,
+            made_by_hand=one.desired.made_by_hand,
+        )
 
     def _drift(self, one: Compared, class_: DriftClass, actor: Actor, fate: Fate) -> Drift:
         """What is told of a drift of an object, whatever it is."""

@@ -85,3 +85,12 @@ def test_a_live_object_may_exempt_itself_and_that_is_said() -> None:
     fate = fate_of(M, owner=owner("Kustomization"), wanted=subject(), live=subject(**{SSA: "Ignore"}), setter=KUBECTL)
     assert fate.reverted is False
     assert "only on the live object" in fate.why
+
+
+@pytest.mark.parametrize("mode", ["disabled", "warn", "enabled"])
+def test_what_helm_did_by_hand_is_undone_by_the_next_upgrade_whatever_the_mode(mode: str) -> None:
+    newer = "sh.helm.release.v1.o.v2"
+    for class_, reverted in {M: True, A: False, R: True, D: True}.items():
+        fate = fate_of(class_, owner=release(mode), wanted=subject(), live=None, made_by_hand=newer)
+        assert fate.reverted is reverted
+        assert (newer in fate.why) is reverted
