@@ -16,7 +16,6 @@ from tests.integration.drift_cells import Cell
 from fluxlab.documents import Json, JsonObject
 from fluxlab.toolchain import find
 
-ALICE = ("--as=alice", "--as-group=system:masters")
 CHANGES: Mapping[str, JsonObject] = {
     "modify": {"data": {"colour": "blue"}},
     "add": {"data": {"more": "x"}},
@@ -51,6 +50,8 @@ class Actors:
     kubeconfig: Path
     manifests: Mapping[Cell, JsonObject]
     """The object of each cell as git has it, or as it is to be made."""
+    chart: Path
+    """Makes what its values say."""
     api: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,6 +72,8 @@ class Actors:
             "node-fetch": self._server_side,
             "alice": self._server_side,
             "python": self._python,
+            "hpa": self._autoscaler,
+            "helm": self._helm,
         }
         by[cell.actor](cell)
 
@@ -78,8 +81,14 @@ class Actors:
         self, *words: str, stdin: JsonObject | None = None, environment: Mapping[str, str] | None = None
     ) -> str:
         """What kubectl prints for alice."""
+        as_alice = ("--as=alice", "--as-group=system:masters")
+        return self._run("kubectl", *as_alice, *words, stdin=stdin, environment=environment)
+
+    def _run(
+        self, program: str, *words: str, stdin: JsonObject | None, environment: Mapping[str, str] | None = None
+    ) -> str:
         done = subprocess.run(
-            [str(find().binary("kubectl")), f"--kubeconfig={self.kubeconfig}", *ALICE, *words],
+            [str(find().binary(program)), f"--kubeconfig={self.kubeconfig}", *words],
             input=None if stdin is None else json.dumps(stdin),
             stdin=subprocess.DEVNULL if stdin is None else None,
             env={**os.environ, **(environment or {})},
@@ -137,6 +146,22 @@ class Actors:
                 apps.patch_namespaced_deployment(cell.name, cell.owner, change)
             case _:
                 core.patch_namespaced_config_map(cell.name, cell.owner, change)
+
+    def _autoscaler(self, cell: Cell) -> None:
+        """It acts by itself: git has it."""
+        self.kubectl("wait", *_place(cell), "--for=jsonpath={.spec.replicas}=2", "--timeout=60s")
+
+    def _helm(self, cell: Cell) -> None:
+        left = [] if cell.edit.name == "delete" else [merged(self.manifests[cell], CHANGES[cell.edit.name])]
+        words = ("upgrade", cell.release, str(self.chart), f"--namespace={cell.owner}", "--force-conflicts")
+        self._run(
+            "helm",
+            *words,
+            "--values=-",
+            "--kube-as-user=alice",
+            "--kube-as-group=system:masters",
+            stdin={"objects": left},
+        )
 
 
 def merged(document: JsonObject, change: JsonObject) -> JsonObject:

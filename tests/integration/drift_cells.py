@@ -17,6 +17,7 @@ class Outcome(StrEnum):
 
     REVERTED = "R"
     KEPT = "K"
+    UPGRADED = "U"
     WARNED = "W"
     NOTHING = "="
     DISOWNED = "~"
@@ -45,7 +46,7 @@ class Cell:
     known_as: str
     """A part of what is to be reported of the program."""
     outcome: Outcome
-    quick: bool
+    quick: bool = False
     """Whether it belongs to the representative ones."""
 
     @property
@@ -57,6 +58,14 @@ class Cell:
     def name(self) -> str:
         """What the object is called."""
         return f"{self.edit.name}-{self.actor}"
+
+    @property
+    def release(self) -> str:
+        """The HelmRelease that owns the object, if a mode of drift detection does: Helm by hand has one of its own.
+
+        There is one for each edit, not one for all: an event holds 1,024 characters.
+        """
+        return self.name if self.actor == "helm" else self.edit.name
 
     @property
     def subject(self) -> str:

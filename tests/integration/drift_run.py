@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,14 +60,16 @@ def run(lab: Lab, cells: Sequence[Cell], folder: Path) -> Run:
     """Everything once."""
     observer = Observer(lab.cluster.kubeconfig)
     manifests = {cell: _manifest(cell) for cell in cells}
-    _put_into_git(lab, manifests, folder)
+    chart = _chart(folder / "everything")
+    lab.add_chart(chart, url=CHARTS)
+    _put_into_git(lab, manifests)
     if any(cell.owner == "suspended" for cell in cells):
         _suspend(lab, observer)
     _make_ignored(observer, manifests)
     before = lab.drift()
     known = {event["metadata"]["uid"] for event in observer.get("events", "-A")["items"]}
 
-    actors = Actors(lab.cluster.kubeconfig, manifests)
+    actors = Actors(lab.cluster.kubeconfig, manifests, chart)
     with ThreadPoolExecutor(AT_ONCE) as hands:
         list(hands.map(actors.act, cells))
     report = lab.drift()
@@ -126,9 +128,7 @@ def _marks(owner: str) -> JsonObject:
     return {f"{group}/name": owner, f"{group}/namespace": "flux-system"}
 
 
-def _put_into_git(lab: Lab, manifests: Mapping[Cell, JsonObject], folder: Path) -> None:
-    owners = _owners(list(manifests))
-    lab.add_chart(_chart(folder / "everything"), url=CHARTS)
+def _put_into_git(lab: Lab, manifests: Mapping[Cell, JsonObject]) -> None:
     root: list[JsonObject] = [
         {
             "apiVersion": "source.toolkit.fluxcd.io/v1",
@@ -137,17 +137,16 @@ def _put_into_git(lab: Lab, manifests: Mapping[Cell, JsonObject], folder: Path) 
             "spec": {"interval": "1h", "url": CHARTS},
         }
     ]
-    for owner in owners:
+    for owner in _owners(list(manifests)):
         root.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": owner}})
-        of_owner = [cell for cell in manifests if cell.owner == owner]
+        known = [cell for cell in manifests if cell.owner == owner and cell.edit.name != "new"]
         if owner in KUSTOMIZATIONS:
             root.append(kustomization(owner, **KUSTOMIZATIONS[owner]))
-            known = [manifests[cell] for cell in of_owner if cell.edit.name != "new"]
-            lab.repository.write(f"{owner}/all.yaml", known)
+            lab.repository.write(f"{owner}/all.yaml", [one for cell in known for one in _in_git(cell, manifests)])
         else:
-            for edit in dict.fromkeys(cell.edit.name for cell in of_owner if cell.edit.name != "new"):
-                objects = [manifests[cell] for cell in of_owner if cell.edit.name == edit]
-                root.append(_release(owner, edit, objects))
+            for release in dict.fromkeys(cell.release for cell in known):
+                objects = [one for cell in known if cell.release == release for one in _in_git(cell, manifests)]
+                root.append(_release(owner, release, objects))
     lab.repository.write(ROOT, root)
     lab.converge(lab.repository.commit("Add all cells"), timeout_seconds=300)
 
@@ -166,8 +165,20 @@ def _suspend(lab: Lab, observer: Observer) -> None:
     lab.wait_until(applied, what="all but the suspended one have applied the commit", timeout_seconds=120)
 
 
+def _in_git(cell: Cell, manifests: Mapping[Cell, JsonObject]) -> Iterator[JsonObject]:
+    """What git has for a cell."""
+    yield manifests[cell]
+    if cell.actor == "hpa":
+        subject = {"apiVersion": "apps/v1", "kind": cell.edit.kind, "name": cell.name}
+        yield {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": cell.name, "namespace": cell.owner},
+            "spec": {"scaleTargetRef": subject, "minReplicas": 2, "maxReplicas": 3},
+        }
+
+
 def _release(mode: str, name: str, objects: Sequence[JsonObject]) -> JsonObject:
-    """A release of its own for each edit: an event holds 1,024 characters."""
     source: JsonObject = {"kind": "HelmRepository", "name": "charts", "namespace": "flux-system"}
     return {
         "apiVersion": "helm.toolkit.fluxcd.io/v2",
@@ -233,12 +244,13 @@ def reconcile(lab: Lab, observer: Observer) -> None:
     """Have Flux look at everything once more, and wait until it has."""
     kinds = ("kustomizations.kustomize.toolkit.fluxcd.io", "helmreleases.helm.toolkit.fluxcd.io")
     token = "look-once-more"
+    # Not the root: it owns the others, and would take the request away, which kubectl adds to what git says of them.
+    below_root = ("--all-namespaces", "--field-selector=metadata.name!=flux-system")
     for kind in kinds:
-        request = f"reconcile.fluxcd.io/requestedAt={token}"
-        observer.kubectl("annotate", kind, "--all", "--all-namespaces", "--overwrite", request)
+        observer.kubectl("annotate", kind, *below_root, "--overwrite", f"reconcile.fluxcd.io/requestedAt={token}")
 
     def handled() -> bool:
-        owners = [owner for kind in kinds for owner in observer.get(kind, "-A")["items"]]
+        owners = [owner for kind in kinds for owner in observer.get(kind, *below_root)["items"]]
         return all(owner["status"].get("lastHandledReconcileAt") == token and _rests(owner) for owner in owners)
 
     lab.wait_until(handled, what="every owner has looked again", timeout_seconds=240)
