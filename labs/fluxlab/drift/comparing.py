@@ -63,4 +63,5 @@ def compare_object(api: KubeApi, served: Served, there: Live, desired: Desired, 
             return unknown(error.what)
     if resource == SECRET:  # only by digest from here on
         live, wanted, merged = (KubeObject(without_values(found.raw)) for found in (live, wanted, merged))
-    return Compared(desired=desired, wanted=wanted, live=live, fields=compare(live, wanted, merged))
+    fields = compare(live, wanted, merged, applier=desired.applier)
+    return Compared(desired=desired, wanted=wanted, live=live, fields=fields)

@@ -12,6 +12,7 @@ from fluxlab.clusters.differences import differences
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter, set_beyond, setter_of
 from fluxlab.clusters.objects import KubeObject, dig, is_list, items_at, text_at
 from fluxlab.clusters.paths import overlap
+from fluxlab.clusters.resources import is_flux
 from fluxlab.documents import Json
 from fluxlab.timeline.entries import FieldChange
 
@@ -85,12 +86,12 @@ def _contains(whole: Json, part: Json) -> bool:
     return type(whole) is type(part) and whole == part
 
 
-def compare(live: KubeObject, wanted: KubeObject, merged: KubeObject) -> list[FieldDrift]:
-    """What differs between `live` and `wanted`; `merged` is what a dry run of applying `wanted` would make of it."""
+def compare(live: KubeObject, wanted: KubeObject, merged: KubeObject, *, applier: str) -> list[FieldDrift]:
+    """What differs between `live` and `wanted`; `merged` is what a dry run of `applier` would make of it."""
     changes = differences(live.raw, merged.raw)
     found = [_classified(change, live) for change in changes if is_state(change.field)]
     reported = {drift.change.field for drift in found}
-    return [*found, *(added for added in _added(live, wanted) if added.change.field not in reported)]
+    return [*found, *(added for added in _added(live, wanted, applier) if added.change.field not in reported)]
 
 
 def _classified(change: FieldChange, live: KubeObject) -> FieldDrift:
@@ -103,15 +104,25 @@ def _classified(change: FieldChange, live: KubeObject) -> FieldDrift:
     return FieldDrift(class_=class_, change=change, setter=setter)
 
 
-def _added(live: KubeObject, wanted: KubeObject) -> Iterator[FieldDrift]:
-    """The fields that somebody else set and that git does not name."""
+def _added(live: KubeObject, wanted: KubeObject, applier: str) -> Iterator[FieldDrift]:
+    """The fields that somebody else set, or the applier itself without applying, and that git does not name."""
     seen: set[str] = set()
     for entry in items_at(live.raw, "metadata", "managedFields"):
         setter = Setter.of(entry)
-        if is_platform(setter.manager) or setter.subresource == _STATUS:
+        ours = is_platform(setter.manager) and not _corrected(entry, live, applier)
+        if ours or setter.subresource == _STATUS:
             continue
         for path, value in set_beyond(dig(entry, "fieldsV1"), live.raw, wanted.raw):
             if path not in seen and is_state(path):
                 seen.add(path)
                 change = FieldChange(field=path, before=json.dumps(value, ensure_ascii=False), after=None)
                 yield FieldDrift(class_=DriftClass.ADDED, change=change, setter=setter)
+
+
+def _corrected(entry: Json, live: KubeObject, applier: str) -> bool:
+    """Whether an applier set these fields with a patch, as helm-controller corrects drift: it never takes them away.
+
+    To Flux's own objects a controller adds its finalizer in that way.
+    """
+    manager, operation = text_at(entry, "manager"), text_at(entry, "operation")
+    return (manager, operation) == (applier, "Update") and not is_flux(live.api_version)

@@ -32,7 +32,7 @@ def entry(manager: str, fields: JsonObject, *, time: str = "2026-11-22T14:00:00Z
 
 
 def told(live: KubeObject, *, merged: KubeObject | None = None) -> dict[str, tuple[DriftClass, str]]:
-    found = compare(live, KubeObject(WANTED), merged or live)
+    found = compare(live, KubeObject(WANTED), merged or live, applier="helm-controller")
     return {one.change.field: (one.class_, one.setter.manager) for one in found}
 
 
@@ -155,3 +155,14 @@ def by_flux(fields: JsonObject, *, operation: str = "Apply") -> JsonObject:
 )
 def test_the_api_server_need_not_be_asked_about_what_is_there_to_the_letter(live: KubeObject, *, agreed: bool) -> None:
     assert agrees(live, KubeObject(WANTED), applier="kustomize-controller") is agreed
+
+
+def test_what_helm_controller_put_back_by_a_patch_is_nobodys_once_git_drops_it() -> None:
+    owns: JsonObject = {"f:spec": {"f:minReadySeconds": {}}}
+    patched: JsonObject = {**entry("helm-controller", owns), "operation": "Update"}
+    applied: JsonObject = {**patched, "operation": "Apply"}
+    spec: JsonObject = {**container(), "minReadySeconds": 5}
+    assert told(obj(patched, spec=spec)) == {".spec.minReadySeconds": (DriftClass.ADDED, "helm-controller")}
+    assert told(obj(applied, spec=spec)) == {}  # the dry run takes it away
+    flux: JsonObject = {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease"}
+    assert told(obj(patched, spec=spec, **flux)) == {}
