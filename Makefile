@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help setup lab down test check unit verify bench format clean
+.PHONY: help setup lab down test check unit verify bench matrix format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ bench: setup ## Measure: start, convergence, memory, idle CPU, isolation, drift
 	$(BIN)/python benchmarks/convergence.py
 	$(BIN)/python benchmarks/isolation.py
 	$(BIN)/python benchmarks/drift.py
+
+matrix: setup ## Measure who sees which edit by hand, for docs/drift-matrix.md
+	$(BIN)/python -m tools.drift_matrix
 
 format: $(VENV)/installed ## Format the code
 	$(BIN)/ruff check --fix
