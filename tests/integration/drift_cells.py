@@ -63,7 +63,7 @@ class Cell:
     def release(self) -> str:
         """The HelmRelease that owns the object, if a mode of drift detection does: Helm by hand has one of its own.
 
-        There is one for each edit, not one for all: an event holds 1,024 characters.
+        There is one for each edit, not one for all: what helm-controller says of a release is one event.
         """
         return self.name if self.actor == "helm" else self.edit.name
 
@@ -72,15 +72,19 @@ class Cell:
         """As reports name the object."""
         return f"{self.edit.kind} {self.owner}/{self.name}"
 
+    @property
+    def word(self) -> str:
+        """As Flux names the object."""
+        return f"{self.edit.kind}/{self.owner}/{self.name}"
+
 
 def cells() -> Iterator[Cell]:
     """All cells that are possible."""
-    tables = _tables()
-    known_as = {row["actor"]: row["is known as"] for row in tables["Actors"]}
-    for row in tables["Edits"]:
+    known_as = {row["actor"]: row["is known as"] for row in tables()["Actors"]}
+    for row in tables()["Edits"]:
         values = (json.loads(row[column] or "null") for column in ("git wants", "there is"))
         edit = Edit(row["edit"], row["kind"], row["class"], row["pointer"], *values)
-        for line in tables[edit.name]:
+        for line in tables()[edit.name]:
             for actor, sign in line.items():
                 if actor != "owner" and not sign.isdigit():
                     outcome = Outcome(sign.strip("*"))
@@ -88,10 +92,10 @@ def cells() -> Iterator[Cell]:
 
 
 @cache
-def _tables() -> Mapping[str, list[Mapping[str, str]]]:
-    """The rows of each table by its heading."""
+def tables(file: Path = TABLE) -> Mapping[str, list[Mapping[str, str]]]:
+    """The rows of each table of a file by its heading."""
     found: dict[str, list[Mapping[str, str]]] = {}
-    for section in TABLE.read_text().split("\n## ")[1:]:
+    for section in file.read_text().split("\n## ")[1:]:
         title, _, text = section.partition("\n")
         head, _, *rows = [_columns(line) for line in text.splitlines() if line.startswith("|")]
         found[title] = [dict(zip(head, row, strict=True)) for row in rows]

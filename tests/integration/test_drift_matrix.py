@@ -65,7 +65,7 @@ def test_an_edit_becomes_what_the_table_says(seen: Run, cell: Cell) -> None:
     assert edited == (edit.live if edit.pointer else edited)
     assert (left != edited) is reverted
 
-    said = " ".join(seen.events.get(f"{edit.kind}/{cell.owner}/{cell.name}", ()))
+    said = " ".join(seen.events.get(cell.word, ()))
     match cell.outcome:
         case Outcome.KEPT | Outcome.NOTHING | Outcome.UPGRADED:
             assert said == ""
