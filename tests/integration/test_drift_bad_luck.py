@@ -3,15 +3,13 @@
 import json
 
 import pytest
-from tests.integration.drift_edits import CHARTS, chart, config_map, patch, release
+from tests.integration.drift_objects import CHARTS, ROOT, SOURCE, chart, config_map, namespace, patch, release
 
 from fluxlab.documents import JsonObject
 from fluxlab.drift.records import DriftReport
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 
-ALICE = ("--as=alice", "--as-group=system:masters")
-FOLDER = "clusters/flux-playground"
 MANY = 500
 HOOK: JsonObject = {
     "apiVersion": "admissionregistration.k8s.io/v1",
@@ -47,22 +45,15 @@ def shop(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A lab with plain objects, one that a webhook guards, a large one, and a release."""
     module_lab.add_chart(chart(tmp_path_factory.mktemp("charts") / "tiny"), url=CHARTS)
     large: JsonObject = {f"key-{number}": "x" * 1_500 for number in range(MANY)}
-    source: JsonObject = {
-        "apiVersion": "source.toolkit.fluxcd.io/v1",
-        "kind": "HelmRepository",
-        "metadata": {"name": "charts", "namespace": "flux-system"},
-        "spec": {"interval": "1h", "url": CHARTS},
-    }
-    namespace: JsonObject = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
     objects = [
-        namespace,
+        namespace("shop"),
         settings("plain"),
         settings("guarded", guarded="yes"),
         settings("large", data=large),
-        source,
-        release("tiny", "enabled"),
+        SOURCE,
+        release("tiny", [config_map("in-chart")], mode="enabled"),
     ]
-    module_lab.repository.write(f"{FOLDER}/all.yaml", objects)
+    module_lab.repository.write(ROOT, objects)
     module_lab.converge(module_lab.repository.commit("Open the shop"))
     module_lab.drift().assert_clean()
     return module_lab
@@ -79,8 +70,8 @@ def revert(lab: Lab) -> None:
 
 def test_what_a_webhook_refuses_to_compare_is_unknown_and_the_rest_is_told(shop: Lab) -> None:
     kubectl = shop.cluster.kubectl
-    kubectl(*patch("plain", {"data": {"colour": "blue"}}), *ALICE)
-    kubectl(*patch("guarded", {"data": {"colour": "blue"}}), *ALICE)
+    kubectl(*patch("plain", {"data": {"colour": "blue"}}))
+    kubectl(*patch("guarded", {"data": {"colour": "blue"}}))
     kubectl("apply", "-f", "-", stdin=json.dumps(HOOK))
     report = shop.wait_until(lambda: found if (found := shop.drift()).unknown else None, what="the webhook is asked")
     assert told(report) == {("ConfigMap shop/plain", "/data/colour")}
@@ -106,7 +97,7 @@ def test_a_release_whose_storage_is_gone_is_unknown(shop: Lab) -> None:
 
 def test_hundreds_of_fields_of_a_large_object_are_told_one_by_one(shop: Lab) -> None:
     change: JsonObject = {f"key-{number}": f"{number}" for number in range(MANY)}
-    shop.cluster.kubectl(*patch("large", {"data": change}), *ALICE)
+    shop.cluster.kubectl(*patch("large", {"data": change}))
     report = shop.drift()
     assert told(report) == {("ConfigMap shop/large", f"/data/key-{number}") for number in range(MANY)}
     assert {drift.live for drift in report.drifts} == {f'"{number}"' for number in range(MANY)}
@@ -116,8 +107,8 @@ def test_hundreds_of_fields_of_a_large_object_are_told_one_by_one(shop: Lab) -> 
 
 def test_an_object_without_managed_fields_is_told_by_what_the_timeline_saw(shop: Lab) -> None:
     kubectl = shop.cluster.kubectl
-    kubectl(*patch("plain", {"data": {"more": "x"}}), *ALICE)
-    kubectl(*patch("plain", {"metadata": {"managedFields": [{}]}}), *ALICE)
+    kubectl(*patch("plain", {"data": {"more": "x"}}))
+    kubectl(*patch("plain", {"metadata": {"managedFields": [{}]}}))
     assert (
         "managedFields" not in json.loads(kubectl("get", "configmap", "plain", "-n", "shop", "-o", "json"))["metadata"]
     )

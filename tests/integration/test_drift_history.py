@@ -9,27 +9,22 @@ from typing import IO
 
 import psutil
 import pytest
-from tests.integration.drift_edits import config_map, patch
+from tests.integration.drift_objects import ROOT, config_map, patch
 
-from fluxlab.documents import JsonObject
 from fluxlab.lab import Lab
-
-ALICE = ("--as=alice", "--as-group=system:masters")
-FOLDER = "clusters/flux-playground"
 
 
 @pytest.fixture(scope="module")
 def settled(module_lab: Lab) -> Lab:
     """A lab with a ConfigMap from git."""
-    in_default: JsonObject = {"metadata": {"name": "settings", "namespace": "default"}}
-    module_lab.repository.write(f"{FOLDER}/settings.yaml", {**config_map("settings"), **in_default})
+    module_lab.repository.write(ROOT, config_map("settings", namespace="default"))
     module_lab.converge(module_lab.repository.commit("Add settings"))
     return module_lab
 
 
 def paint(lab: Lab, colour: str) -> None:
     """Change the ConfigMap by hand."""
-    lab.cluster.kubectl(*patch("settings", {"data": {"colour": colour}}, namespace="default"), *ALICE)
+    lab.cluster.kubectl(*patch("settings", {"data": {"colour": colour}}, namespace="default"))
 
 
 def have_flux_revert(lab: Lab) -> None:
