@@ -189,11 +189,12 @@ def _fits(entry: Entry, request: Entry) -> bool:
     managers = entry.actor.split(", ") if entry.actor else []
     if not managers and not entry.changes:
         return True
-    # Where nobody manages what changed (kubectl scale past a default), the fields tell whether it is the status.
+    # Where nobody manages what changed (kubectl scale past a default), the fields tell whether it is the status. With
+    # a status the annotation of a Deployment's revision is written, too; with a spec never a status.
     status = (
         all(manager.endswith("(status)") for manager in managers)
         if managers
-        else all(change.field.startswith(".status") for change in entry.changes)
+        else any(change.field.startswith(".status") for change in entry.changes)
     )
     return status == (request.details.get(Detail.SUBRESOURCE) == "status")
 

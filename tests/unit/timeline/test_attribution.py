@@ -179,6 +179,21 @@ def test_what_nobody_manages_is_not_explained_by_a_status_that_came_after_it() -
     assert found.actor == "alice"
 
 
+def test_what_is_written_with_a_status_is_not_explained_by_the_spec_before_it() -> None:
+    # Within one second the managed fields may not tell who it was; a Deployment's revision comes with its status.
+    revision = FieldChange(
+        field='.metadata.annotations["deployment.kubernetes.io/revision"]', before='"1"', after='"2"'
+    )
+    status = FieldChange(field=".status.observedGeneration", before="1", after="2")
+    rolled = replace(seen("cart", 0.3, ""), changes=(revision, status))
+    writes = [
+        request("cart", 1, 0.1, user="alice", agent="kubectl/1"),
+        request("cart", 2, 0.2, user="system:kube-controller-manager", agent="kcm/1", subresource="status"),
+    ]
+    [found], _ = with_actors([rolled], writes)
+    assert found.actor == "kube-controller-manager"
+
+
 def test_who_took_a_field_away_is_told_with_the_manager_of_the_request() -> None:
     # What is left of the object does not name those who only took something away.
     by_hand = request("cart", 1, 0.0, user="ada", agent="kubectl/1", manager="kubectl-edit")
