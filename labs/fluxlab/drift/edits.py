@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from fluxlab.clusters.managed_fields import Setter
+from fluxlab.clusters.managed_fields import Setter, setter_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import leaves, overlap, value_at
 from fluxlab.documents import Json
@@ -14,7 +14,7 @@ from fluxlab.timeline.audit import is_person
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
 
 from .actors import actor_of, said_of
-from .fields import FieldDrift, is_state
+from .fields import FieldDrift, is_platform, is_state
 from .records import Actor, DriftClass
 
 WHOLE = ""
@@ -196,7 +196,9 @@ def added_by_hand(
 ) -> Iterator[FieldDrift]:
     """The fields of one object that a person set last, that git does not name and that are as they were set.
 
-    Managed fields do not show all of them: what was scaled past a default, for example, belongs to nobody.
+    Managed fields do not show all of them: what was scaled past a default, for example, belongs to nobody. Where they
+    do show that the platform set a field, they are right: of several writes within a moment the timeline knows the
+    sum, and may take one for another's.
     """
     known = [field.change.field for field in reported]
     for edit in edits(changes):
@@ -204,6 +206,8 @@ def added_by_hand(
             continue
         value = value_at(edit.field, live.raw)
         named = value_at(edit.field, wanted.raw) is not None or any(overlap(edit.field, one) for one in known)
-        if not named and value is not None and _text(value) == edit.after:
+        if named or value is None or is_platform(setter_of(edit.field, live.raw).manager):
+            continue
+        if _text(value) == edit.after:
             change = FieldChange(field=edit.field, before=edit.after, after=None)
             yield FieldDrift(class_=DriftClass.ADDED, change=change, setter=Setter(subresource=edit.subresource))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.documents import JsonObject
+from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.edits import Edit, added_by_hand, edits
 from fluxlab.drift.records import DriftClass
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
@@ -139,3 +139,18 @@ def test_what_was_added_by_hand_is_drift_unless_git_names_it_or_it_has_changed()
     assert fields({"replicas": 5}, {}) == []
     assert fields({}, {}) == []
     assert fields({"replicas": 4}, {"replicas": 1}) == []
+
+
+def test_what_the_platform_set_is_not_taken_for_what_a_person_did_at_that_moment() -> None:
+    revision = '.metadata.annotations["deployment.kubernetes.io/revision"]'
+    fields: JsonObject = {"f:metadata": {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}}}
+
+    def live(manager: str) -> KubeObject:
+        managed: Json = [{"manager": manager, "operation": "Update", "fieldsV1": fields}]
+        annotations = {"deployment.kubernetes.io/revision": "2"}
+        return KubeObject({"metadata": {"annotations": annotations, "managedFields": managed}})
+
+    changes = [entry(0, "alice", (revision, '"1"', '"2"'))]
+    assert list(added_by_hand(changes, KubeObject({}), live("kube-controller-manager"), reported=())) == []
+    [found] = added_by_hand(changes, KubeObject({}), live("kubectl-edit"), reported=())
+    assert found.change.field == revision
