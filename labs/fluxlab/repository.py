@@ -61,6 +61,14 @@ class Repository:
             raise FluxlabError(f"repository {self.name} has no branch {self.branch}", hint=f"git push {self.clone_url}")
         return answer.split()[0]
 
+    def has(self, branch: str) -> bool:
+        """Whether the server has a branch of that name. Raises UsageError for a name that no branch can have."""
+        try:
+            self._git("check-ref-format", f"refs/heads/{branch}")
+        except CommandError:
+            raise UsageError(f"{branch!r} is no name for a branch") from None
+        return bool(self._git("ls-remote", self.clone_url, f"refs/heads/{branch}"))
+
     def resolve(self, revision: str) -> str:
         """The full name of a commit that was pushed. Raises UsageError for one that was not."""
         if revision.startswith("-"):
@@ -211,12 +219,12 @@ class Repository:
         with self._changing() as copy:
             copy.point(f"refs/tags/{name}", sha)
 
-    def on(self, branch: str) -> "Repository":
-        """A handle on another branch, which is made from this one's head if it is not there."""
-        if not self._git("ls-remote", self.clone_url, f"refs/heads/{branch}"):
-            head = self.head()
+    def on(self, branch: str, *, begin: str = "") -> "Repository":
+        """A handle on another branch, which is made from a commit (default: this one's head) if it is not there."""
+        if not self.has(branch):
+            begin = begin or self.head()
             with self._changing() as copy:
-                copy.point(f"refs/heads/{branch}", head)
+                copy.point(f"refs/heads/{branch}", begin)
         return Repository(
             folder=self._folder,
             spec=self._spec.model_copy(update={"branch": branch}),

@@ -304,6 +304,18 @@ def test_branches_are_made_changed_and_merged(repository: Repository, bare: Path
     assert repository.on("feature/x").head() == there.sha
 
 
+def test_a_branch_begins_at_a_commit_of_choice_and_is_known_by_its_name(repository: Repository) -> None:
+    first = repository.head()
+    repository.write("later.txt", "x")
+    repository.commit("Later")
+    assert not repository.has("x")
+    assert repository.on("feature/x", begin=first).head() == first
+    assert repository.has("feature/x")
+    assert not repository.has("x")
+    with pytest.raises(UsageError, match="no name for a branch"):
+        repository.has("a b")
+
+
 def test_a_branch_is_forced_back_and_goes_on_from_there(repository: Repository, bare: Path) -> None:
     before = repository.head()
     repository.write("a", "a")
