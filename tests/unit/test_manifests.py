@@ -1,9 +1,11 @@
 """Edited manifests: what was not changed stays, to the letter."""
 
 import pytest
+import yaml
 
+from fluxlab.clusters.paths import put
 from fluxlab.errors import UsageError
-from fluxlab.manifests import dump, merge
+from fluxlab.manifests import Manifest, dump, edited, merge, plain, without
 
 INDENTED = """\
 ---
@@ -75,3 +77,68 @@ def test_what_is_not_there_cannot_be_changed(text: str, told: str) -> None:
         merge(text, {"a": 1}, path="x.yaml", kind="Service")
     assert told in str(refused.value)
     assert "x.yaml" in str(refused.value)
+
+
+TWO = """\
+# both shops
+kind: ConfigMap
+metadata: {name: shop, namespace: blue}
+data:
+  colour: "red"   # as always
+  size: small
+---
+# the other one
+kind: ConfigMap
+metadata: {name: shop, namespace: green}
+"""
+
+
+def test_one_of_two_namespaces_is_edited_and_a_text_stays_quoted() -> None:
+    def edit(manifest: Manifest) -> None:
+        put(".data.colour", manifest, "blue")
+
+    changed = edited(TWO, edit, path="x.yaml", kind="ConfigMap", name="shop", namespace="blue")
+    assert changed == TWO.replace('"red"   #', '"blue"  #')
+    with pytest.raises(UsageError, match="0 manifests"):
+        edited(TWO, edit, path="x.yaml", kind="ConfigMap", name="shop", namespace="grey")
+
+
+def test_a_list_that_grows_keeps_its_comments() -> None:
+    text = FLUSH.replace("- name: a", "- name: a  # the first")
+
+    def edit(manifest: Manifest) -> None:
+        put(".spec.list[2]", manifest, {"name": "d"})
+
+    assert edited(text, edit, path="x.yaml") == text + "  - name: d\n"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_manifest_is_taken_out_to_the_letter(end: str) -> None:
+    text = (TWO + "---\nkind: Service\nmetadata: {name: shop}\n").replace("\n", end)
+    first, second, third = text.split(f"---{end}")
+    assert without(text, path="x", kind="ConfigMap", name="shop", namespace="green") == f"{first}---{end}{third}"
+    assert without(text, path="x", kind="Service", name="shop", namespace="blue") == f"{first}---{end}{second}"
+    with pytest.raises(UsageError, match="2 manifests"):
+        without(text, path="x", kind="ConfigMap", name="shop")
+
+
+def test_nothing_is_left_of_a_file_with_one_manifest() -> None:
+    assert without("# only this\n---\n" + FLUSH + "---\n", path="x", kind="Deployment", name="cart") == ""
+
+
+def test_three_dashes_in_a_text_are_no_document() -> None:
+    text = "kind: A\ntext: |\n  ---\n  kind: B\n---\nkind: B\n"
+    assert without(text, path="x", kind="B", name="") == "kind: A\ntext: |\n  ---\n  kind: B\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["on", "no", "1:30", "=", "0755", "2024-01-01", "~", "1", "", "a\nb\n", "a\nb", " a\n b \n\n", "a\r\nb", "\ta\n"],
+)
+def test_texts_are_texts_to_readers_of_yaml_1_1_too(text: str) -> None:
+    assert yaml.safe_load(dump({"data": [text], "more": text})) == {"data": [text], "more": text}
+
+
+def test_several_lines_stand_as_a_block() -> None:
+    assert dump({"run": "one\ntwo\n"}) == "run: |\n  one\n  two\n"
+    assert plain({"run": ("x",)}) == {"run": ["x"]}

@@ -9,8 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fluxlab.clusters.differences import differences
-from fluxlab.clusters.paths import IDENTITIES, leaves, overlap, pointer_to, value_at
+from fluxlab.clusters.paths import IDENTITIES, leaves, overlap, pointer_to, put, value_at
 from fluxlab.documents import Json
+from fluxlab.errors import UsageError
 
 KEYS = st.sampled_from(["name", "a", "b/c", "d.e", "f~g", 'h"i', "[0]", "x y", "", "]"])
 DOCUMENTS = st.recursive(
@@ -102,3 +103,81 @@ def test_a_value_is_its_leaves(document: dict[str, Json]) -> None:
 
 def count_leaves(value: Json) -> int:
     return sum(map(count_leaves, value.values())) if isinstance(value, dict) and value else 1
+
+
+def patched(document: Any, operations: Any) -> Any:
+    """RFC 6902, written anew here."""
+    changed = copy.deepcopy(document)
+    for operation in operations:
+        above, _, last = operation["path"].rpartition("/")
+        place: Any = resolve(above, changed)
+        key: Any = last.replace("~1", "/").replace("~0", "~")
+        if isinstance(place, list):
+            key = len(place) if key == "-" else int(key)
+        value = copy.deepcopy(operation.get("value"))
+        match operation["op"]:
+            case "test":
+                assert place[key] == value
+            case "remove":
+                del place[key]
+            case "add" if isinstance(place, list):
+                place.insert(key, value)
+            case "replace":
+                assert place[key] is not None
+                place[key] = value
+            case _:
+                place[key] = value
+    return changed
+
+
+@given(before=st.dictionaries(KEYS, DOCUMENTS, max_size=4), after=st.dictionaries(KEYS, DOCUMENTS, max_size=4))
+def test_what_is_put_where_two_documents_differ_is_there_and_told_as_a_json_patch(before: Json, after: Json) -> None:
+    changed: Any = copy.deepcopy(before)
+    operations = []
+    for change in differences(before, after):
+        value = None if change.after is None else json.loads(change.after)
+        assume(value is not None or value_at(change.field, changed) is not None)  # a null is nothing
+        operations += put(change.field, changed, value)
+        assert value_at(change.field, changed) == value
+    assert patched(before, operations) == changed
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "operations"),
+    [
+        ('.spec.containers[name="b.c"].args["y"]', None, ["test 1/name", "remove 1/args/1"]),
+        ('.spec.containers[name="b.c"].args["z"]', "z", ["test 1/name", "add 1/args/-"]),
+        ('.spec.containers[name="a"].env[name="X"]', {"name": "X"}, ["test 0/name", "add 0/env"]),
+        ('.spec.containers[name="a"].resources.limits.cpu', "1", ["test 0/name", "add 0/resources"]),
+        (
+            '.spec.containers[name="a"].ports[containerPort=80]',
+            None,
+            ["test 0/name", "test 0/ports/0/containerPort", "remove 0/ports/0"],
+        ),
+        ('.spec.containers[name="c"]', {"name": "c"}, ["add -"]),
+        (".spec.containers[0].image", "x", ["add 0/image"]),
+        (".spec.containers[2]", {"name": "c"}, ["add -"]),
+        (".spec.volumes[0]", {"name": "c"}, ["add /spec/volumes"]),
+        ('.spec.containers[name="c"]', None, []),
+        ('.spec.containers[name="c"].image', None, []),
+    ],
+)
+def test_what_is_put_into_a_pod(path: str, value: Json, operations: list[str]) -> None:
+    pod: Any = copy.deepcopy(POD)
+    told = put(path, pod, value)
+    assert [f"{one['op']} {str(one['path']).removeprefix('/spec/containers/')}" for one in told] == operations
+    assert value_at(path, pod) == value
+    assert patched(POD, told) == pod
+
+
+def test_operations_do_not_change_with_what_is_put_later() -> None:
+    pod: Any = copy.deepcopy(POD)
+    told = [*put('.spec.containers[name="a"].env[name="X"]', pod, {"name": "X"})]
+    told += put('.spec.containers[name="a"].env[name="Y"]', pod, {"name": "Y"})
+    assert patched(POD, told) == pod
+
+
+@pytest.mark.parametrize("path", ['.spec.containers[name="c"].image', ".spec.containers.name", ".spec[0]"])
+def test_nothing_is_put_where_a_path_does_not_lead(path: str) -> None:
+    with pytest.raises(UsageError):
+        put(path, copy.deepcopy(POD), "x")
