@@ -12,6 +12,8 @@ from . import snapshots
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.resources import NAMESPACE
+from .drift.adopting import adopt
+from .drift.adoption import Adoption
 from .drift.edits import Edit
 from .drift.examine import MOTION_SECONDS, examine
 from .drift.history import follow, history
@@ -328,6 +330,17 @@ class Lab:
                 timeout_seconds=self.patience(MOTION_SECONDS),
             )
             for one in chosen
+        )
+
+    def adopt(self, report: DriftReport, *, branch: str = "", progress: Progress = lambda _: None) -> Adoption:
+        """Push a branch that has git say what the clusters say, to be merged or deleted: see `drift.adopting.adopt`."""
+        return adopt(
+            report,
+            clusters=self.clusters,
+            repository=self.repository,
+            timeline=TimelineFolder(self.folder),
+            branch=branch,
+            progress=progress,
         )
 
     def edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Sequence[Edit]:

@@ -53,12 +53,18 @@ def path_of(kustomization: KubeObject) -> str:
     return text_at(kustomization.raw, "spec", "path").removeprefix("./").strip("/")
 
 
-def built(kustomization: KubeObject, *, cluster: Cluster, tree: Path) -> Sequence[KubeObject]:
+def built(
+    kustomization: KubeObject, *, cluster: Cluster, tree: Path, definition: Path | None = None
+) -> Sequence[KubeObject]:
     """What a Kustomization builds from a commit's files, with the variables that the cluster holds.
+
+    `definition` is a file in which the Kustomization stands as it would be, instead of as it is in the cluster.
 
     Raises UnknownError when it cannot be built.
     """
-    words = ("build", "kustomization", kustomization.name, f"--namespace={kustomization.namespace}")
+    words = ["build", "kustomization", kustomization.name, f"--namespace={kustomization.namespace}"]
+    if definition:
+        words.append(f"--kustomization-file={definition}")
     try:
         # Strict, as the controller is; in memory, which it allows below its working directory only, because it
         # otherwise writes into the tree.

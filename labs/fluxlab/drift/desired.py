@@ -55,7 +55,7 @@ def all_desired(
     """What owners want, and those of which it cannot be told."""
 
     def of(owner: KubeObject) -> Desired:
-        if reason := _elsewhere(owner):
+        if reason := elsewhere(owner):
             raise UnknownError(f"{owner} {reason}")
         if owner.kind == HELM_RELEASE.kind:
             by_hand = made_by_hand(owner, api=cluster.api)
@@ -78,7 +78,7 @@ def all_desired(
     )
 
 
-def _elsewhere(owner: KubeObject) -> str:
+def elsewhere(owner: KubeObject) -> str:
     """Why what an owner wants cannot be known, or found, here."""
     if dig(owner.raw, "spec", "kubeConfig") is not None:
         return "applies to another cluster, which is not looked at"

@@ -74,15 +74,16 @@ def agrees(live: KubeObject, wanted: KubeObject, *, applier: str) -> bool:
         if (text_at(entry, "manager"), text_at(entry, "operation")) == (applier, "Apply")
     ]
     more = (leaf for owned in fields for leaf in set_beyond(owned, live.raw, wanted.raw))
-    return bool(fields) and _contains(live.raw, wanted.raw) and next(more, None) is None
+    return bool(fields) and contains(live.raw, wanted.raw) and next(more, None) is None
 
 
-def _contains(whole: Json, part: Json) -> bool:
+def contains(whole: Json, part: Json) -> bool:
+    """Whether a document has all that another one has, lists entry by entry."""
     if isinstance(part, Mapping):
-        return isinstance(whole, Mapping) and all(_contains(whole.get(key), inner) for key, inner in part.items())
+        return isinstance(whole, Mapping) and all(contains(whole.get(key), inner) for key, inner in part.items())
     if is_list(part):
         entries, wanted = items_at(whole), items_at(part)
-        return len(entries) == len(wanted) and all(map(_contains, entries, wanted))
+        return len(entries) == len(wanted) and all(map(contains, entries, wanted))
     return type(whole) is type(part) and whole == part
 
 

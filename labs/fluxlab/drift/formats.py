@@ -7,6 +7,7 @@ from datetime import datetime
 from html import escape
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from .adoption import Adoption
 from .edits import Edit
 from .records import Actor, Drift, DriftReport
 
@@ -30,6 +31,19 @@ def report_as_json(report: DriftReport) -> str:
             "unknown": list(report.unknown),
             "drifts": [_drift(one) for one in report.drifts],
             "ignored": [_drift(one) for one in report.ignored],
+        }
+    )
+
+
+def adoption_as_json(adoption: Adoption) -> str:
+    """`branch`, `commit`, `unknown`, what was `adopted`, and what was `left`, each with the reason as `why`."""
+    return _dumped(
+        {
+            "branch": adoption.branch,
+            "commit": adoption.commit.sha if adoption.commit else "",
+            "unknown": list(adoption.report.unknown),
+            "adopted": [_drift(one) for one in adoption.adopted],
+            "left": [{**_drift(one), "why": why} for one, why in adoption.left],
         }
     )
 

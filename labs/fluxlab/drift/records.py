@@ -95,14 +95,19 @@ class Drift:
     flux_said: str = ""
     """What Flux said of it since, in an event of the owner; empty when it was silent."""
 
+    @property
+    def headline(self) -> str:
+        """What differs, in one line."""
+        line = f"{self.object}: {self.class_}"
+        if not self.field:
+            return line
+        wanted = "nothing" if self.desired is None else self.desired
+        there = "nothing" if self.live is None else self.live
+        return f"{line} {self.field}: git wants {wanted}, there is {there}"
+
     def __str__(self) -> str:
-        lines = [f"{self.object}: {self.class_}"]
-        if self.field:
-            wanted = "nothing" if self.desired is None else self.desired
-            there = "nothing" if self.live is None else self.live
-            lines = [f"{lines[0]} {self.field}: git wants {wanted}, there is {there}"]
         at = f" at {self.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if self.actor.time else ""
-        lines += [f"  {self.actor}{at}", f"  {self.fate}", f"  Flux: {self.flux_said or 'silent'}"]
+        lines = [self.headline, f"  {self.actor}{at}", f"  {self.fate}", f"  Flux: {self.flux_said or 'silent'}"]
         if self.source:
             lines.append(f"  in git: {self.source}")
         return "\n".join(lines)

@@ -1,6 +1,6 @@
 """From what differs to what is told of it: who it was, what becomes of it, and no value of a Secret."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fluxlab.cluster import Cluster
@@ -27,7 +27,7 @@ def tell(
     differing = [one.live for one in compared if one.differs and one.live]
     gone = [one.wanted.reference for one in compared if one.differs and not one.live]
     actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=gone)
-    teller = _Teller(cluster.name, actors, _redactor(cluster, timeline))
+    teller = _Teller(cluster.name, actors, redactor_of([cluster], timeline))
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
     return (
         (*(drift for drift in found if not drift.fate.ignored), *map(teller.of_orphan, stray)),
@@ -35,10 +35,12 @@ def tell(
     )
 
 
-def _redactor(cluster: Cluster, timeline: TimelineFolder) -> Redactor:
+def redactor_of(clusters: Iterable[Cluster], timeline: TimelineFolder) -> Redactor:
+    """Masks what the Secrets of clusters and the lab's own files hold. Raises ApiError or ApiUnreachableError."""
     redactor = Redactor(timeline.known_secrets())
-    for value in all_values(cluster.api):
-        redactor.add(value)
+    for cluster in clusters:
+        for value in all_values(cluster.api):
+            redactor.add(value)
     return redactor
 
 
