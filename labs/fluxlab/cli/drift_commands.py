@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .adopt_output import adopt
 from .options import ClusterOption, LabOption, find_lab
 from .output import say, ticker
 
@@ -37,6 +38,12 @@ def drift(
         typer.Option("--since", help="Edits by hand from then on, also those that were reverted: 14:02, or 5m ago."),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Tell edits by hand as they happen.")] = False,
+    as_patch: Annotated[
+        bool, typer.Option("--as-patch", help="Push a branch that has git say what the cluster says.")
+    ] = False,
+    branch: Annotated[
+        str | None, typer.Option("--branch", help="The new branch for --as-patch; default: drift/CLUSTER-TIME.")
+    ] = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="How to print.")] = Format.TEXT,
 ) -> None:
     """Tell what differs from git: which field, who did it, will it be reverted. Exit code 1 drift, 2 could not tell.
@@ -45,8 +52,13 @@ def drift(
     in the same namespaces. Writes nothing to the cluster.
 
     With --since or --watch: what people changed by hand, and what became of it. Exit code 1 when there is something.
+
+    With --as-patch: adopted by a commit on a branch, to be merged or deleted. Exit code 1 when something was left.
     """
     found = find_lab(lab)
+    if as_patch or branch:
+        _check_adopting(as_patch=as_patch, report=not (since or watch), output=output)
+        raise typer.Exit(adopt(found, cluster, branch=branch or "", as_json=output is Format.JSON))
     if since or watch:
         _edits(found, cluster, since=since, watch=watch, output=output)
         return
@@ -55,6 +67,17 @@ def drift(
     _show(report, output, name=f"{found.name}/{cluster}" if cluster else found.name)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+def _check_adopting(*, as_patch: bool, report: bool, output: Format) -> None:
+    from fluxlab.errors import UsageError
+
+    if not as_patch:
+        raise UsageError("--branch is for --as-patch")
+    if not report:
+        raise UsageError("--as-patch adopts what is there now: it goes with neither --since nor --watch")
+    if output not in {Format.TEXT, Format.JSON}:
+        raise UsageError(f"-o {output} is for a report: what was adopted is told as text or json")
 
 
 def _show(report: "DriftReport", output: Format, *, name: str) -> None:
