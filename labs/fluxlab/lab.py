@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from . import snapshots
+from .adoption.adopting import adopt
+from .adoption.result import Adoption
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.resources import NAMESPACE
-from .drift.adopting import adopt
-from .drift.adoption import Adoption
 from .drift.edits import Edit
 from .drift.examine import MOTION_SECONDS, examine
 from .drift.history import follow, history
@@ -333,7 +333,7 @@ class Lab:
         )
 
     def adopt(self, report: DriftReport, *, branch: str = "", progress: Progress = lambda _: None) -> Adoption:
-        """Push a branch that has git say what the clusters say, to be merged or deleted: see `drift.adopting.adopt`."""
+        """Push a branch that has git say what the clusters say, to be merged or deleted, as `adopting.adopt` does."""
         return adopt(
             report,
             clusters=self.clusters,

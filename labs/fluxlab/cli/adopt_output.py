@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from .output import say, ticker
 
 if TYPE_CHECKING:
-    from fluxlab.drift.adoption import Adoption
+    from fluxlab.adoption.result import Adoption
     from fluxlab.lab import Lab
 
 
 def adopt(lab: "Lab", cluster: str | None, *, branch: str, as_json: bool) -> int:
     """Adopt what differs in one cluster, or in all; returns the exit code."""
-    from fluxlab.drift.formats import adoption_as_json
+    from fluxlab.adoption.result import as_json as adoption_as_json
 
     with ticker() as tick:
         adoption = lab.adopt(lab.drift(cluster, progress=tick), branch=branch, progress=tick)

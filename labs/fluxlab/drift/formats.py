@@ -7,7 +7,6 @@ from datetime import datetime
 from html import escape
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from .adoption import Adoption
 from .edits import Edit
 from .records import Actor, Drift, DriftReport
 
@@ -24,40 +23,29 @@ _HEADINGS = ("Object", "What", "Git wants", "There is", "Who", "What becomes of 
 
 def report_as_json(report: DriftReport) -> str:
     """`clean`, `examined`, `unknown`, the `drifts`, and what rules in git have `ignored`."""
-    return _dumped(
+    return dumped(
         {
             "clean": report.clean,
             "examined": report.examined,
             "unknown": list(report.unknown),
-            "drifts": [_drift(one) for one in report.drifts],
-            "ignored": [_drift(one) for one in report.ignored],
-        }
-    )
-
-
-def adoption_as_json(adoption: Adoption) -> str:
-    """`branch`, `commit`, `unknown`, what was `adopted`, and what was `left`, each with the reason as `why`."""
-    return _dumped(
-        {
-            "branch": adoption.branch,
-            "commit": adoption.commit.sha if adoption.commit else "",
-            "unknown": list(adoption.report.unknown),
-            "adopted": [_drift(one) for one in adoption.adopted],
-            "left": [{**_drift(one), "why": why} for one, why in adoption.left],
+            "drifts": [drift_document(one) for one in report.drifts],
+            "ignored": [drift_document(one) for one in report.ignored],
         }
     )
 
 
 def edits_as_json(edits: Iterable[Edit]) -> str:
     """A list of edits, each with `actor`, `ending`, `fortune` and `lasted_seconds`."""
-    return _dumped([_edit(edit) for edit in edits])
+    return dumped([_edit(edit) for edit in edits])
 
 
-def _dumped(value: object) -> str:
+def dumped(value: object) -> str:
+    """As JSON for a person, too."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _drift(one: Drift) -> dict[str, object]:
+def drift_document(one: Drift) -> dict[str, object]:
+    """One difference, to be written as JSON."""
     raw = {key.rstrip("_"): value for key, value in asdict(one).items()}
     return {**raw, "object": str(one.object), "actor": _actor(one.actor)}
 

@@ -7,9 +7,8 @@ from fluxlab.clusters.differences import differences
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import overlap, value_at
 from fluxlab.documents import Json
+from fluxlab.drift.fields import contains
 from fluxlab.timeline.entries import ObjectRef
-
-from .fields import contains
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.drift.test_formats import ALICE, DRIFT
 
-from fluxlab.drift.adoption import Adoption, message_of
-from fluxlab.drift.formats import adoption_as_json
+from fluxlab.adoption.result import Adoption, as_json, message_of
 from fluxlab.drift.records import DriftReport
 from fluxlab.moments import Commit, Moment
 
@@ -35,7 +34,7 @@ def test_the_message_says_what_and_by_whom_and_when() -> None:
     long = replace(DRIFT, cluster="production", live="x" * 1000, actor=replace(ALICE, time=None))
     message = message_of([replace(DRIFT, actor=replace(ALICE, audit_id="4711")), long])
     subject, empty, what, who, *_ = message.splitlines()
-    assert (subject, empty) == ("Adopt 2 differences of production, staging from git", "")
+    assert (subject, empty) == ("Adopt what differs from git in production, staging", "")
     assert what.startswith("ConfigMap shop/cart: modified .data.text: git wants")
     assert who.endswith(
         "by alice with kubectl (high confidence: the audit log) at 2026-11-22T14:00:00+00:00, audit id 4711"
@@ -44,7 +43,7 @@ def test_the_message_says_what_and_by_whom_and_when() -> None:
 
 
 def test_json_has_what_was_left_and_why() -> None:
-    told = json.loads(adoption_as_json(Adoption(report=UNKNOWN, left=((DRIFT, "it is a Secret's"),))))
+    told = json.loads(as_json(Adoption(report=UNKNOWN, left=((DRIFT, "it is a Secret's"),))))
     assert (told["branch"], told["commit"], told["adopted"]) == ("", "", [])
     assert told["unknown"] == ["Kustomization x is not known"]
     assert [(one["object"], one["why"]) for one in told["left"]] == [("ConfigMap shop/cart", "it is a Secret's")]

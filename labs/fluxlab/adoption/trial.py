@@ -14,17 +14,17 @@ from fluxlab.clusters.objects import KubeObject, dig, items_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
 from fluxlab.commands import CommandError
 from fluxlab.documents import JsonObject
+from fluxlab.drift.builds import Trees, built, path_of
+from fluxlab.drift.comparing import placed
+from fluxlab.drift.desired import elsewhere
+from fluxlab.drift.live import served_by
+from fluxlab.drift.manifests import manifests_in
+from fluxlab.drift.releases import rendered
 from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.files import write_private
 from fluxlab.repository import Repository
 
 from .aims import Aim, Built, Owner, not_held
-from .builds import Trees, built, path_of
-from .comparing import placed
-from .desired import elsewhere
-from .live import served_by
-from .manifests import manifests_in
-from .releases import rendered
 
 Patches = Mapping[Owner, Sequence[JsonObject]]
 

@@ -7,8 +7,7 @@ from fluxlab.clusters.managed_fields import Setter, set_beyond
 from fluxlab.clusters.objects import KubeObject, dig, items_at
 from fluxlab.clusters.paths import leaves, overlap, put, value_at
 from fluxlab.documents import JsonObject
-
-from .fields import is_platform, is_state
+from fluxlab.drift.fields import is_platform, is_state
 
 _METADATA = ("name", "namespace", "labels", "annotations", "finalizers")
 _ASSIGNED: Mapping[str, Sequence[str]] = {

@@ -21,8 +21,8 @@ from tests.integration.drift_objects import (
 )
 from tests.integration.gitops import git
 
+from fluxlab.adoption.result import Adoption
 from fluxlab.documents import JsonObject
-from fluxlab.drift.adoption import Adoption
 from fluxlab.drift.records import DriftReport
 from fluxlab.errors import UsageError
 from fluxlab.lab import Lab

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fluxlab.drift.draft import Draft
+from fluxlab.adoption.draft import Draft
 from fluxlab.errors import UsageError
 
 

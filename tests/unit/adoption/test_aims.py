@@ -2,9 +2,9 @@
 
 import pytest
 
+from fluxlab.adoption.aims import Aim, Built, Owner, not_held
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json
-from fluxlab.drift.aims import Aim, Built, Owner, not_held
 from fluxlab.timeline.entries import ObjectRef
 
 CART, OTHER = (ObjectRef(kind="ConfigMap", namespace="shop", name=name) for name in ("cart", "other"))

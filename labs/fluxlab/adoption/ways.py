@@ -10,13 +10,13 @@ from fluxlab.clusters.objects import KubeObject, items_at
 from fluxlab.clusters.paths import put, value_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, NAMESPACE
 from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.places import Places
 from fluxlab.errors import FluxlabError
 from fluxlab.timeline.entries import ObjectRef
 
 from .aims import Aim, Owner
 from .draft import Draft
 from .patches import patches_for
-from .places import Places
 from .trial import Attempt, Trial
 
 _OVERLAYS = ("kustomization.yaml", "kustomization.yml", "Kustomization")

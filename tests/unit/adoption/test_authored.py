@@ -1,8 +1,8 @@
 """What a person would have written of a live object."""
 
+from fluxlab.adoption.authored import authored
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json
-from fluxlab.drift.authored import authored
 
 METADATA: dict[str, Json] = {
     "name": "hot",

@@ -11,6 +11,11 @@ from pathlib import Path
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.paths import overlap
 from fluxlab.clusters.resources import HELM_RELEASE, SECRET
+from fluxlab.drift.builds import Trees
+from fluxlab.drift.examine import REQUESTS_AT_ONCE
+from fluxlab.drift.places import Places
+from fluxlab.drift.records import Drift, DriftClass, DriftReport
+from fluxlab.drift.telling import redactor_of
 from fluxlab.errors import UsageError
 from fluxlab.moments import Commit
 from fluxlab.redaction import MASK, Redactor
@@ -18,16 +23,11 @@ from fluxlab.repository import Repository
 from fluxlab.timeline.entries import ObjectRef
 from fluxlab.timeline.folder import TimelineFolder
 
-from .adoption import Adoption, message_of
 from .aims import Aim, Owner
 from .authored import authored
-from .builds import Trees
 from .draft import Draft
-from .examine import REQUESTS_AT_ONCE
-from .places import Places
-from .records import Drift, DriftClass, DriftReport
+from .result import Adoption, message_of
 from .settling import Settlement
-from .telling import redactor_of
 from .trial import Trial
 from .ways import NoWayError, Ways
 

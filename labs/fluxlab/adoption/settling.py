@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fluxlab.clusters.resources import HELM_RELEASE
+from fluxlab.drift.records import Drift
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.timeline.entries import ObjectRef
 
 from .aims import Aim
 from .draft import Draft
-from .records import Drift
 from .trial import Attempt, Trial
 from .ways import NoWayError, Ways
 

@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
+from fluxlab.adoption.aims import Aim, Owner
+from fluxlab.adoption.patches import patches_for
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.aims import Aim, Owner
-from fluxlab.drift.patches import patches_for
 from fluxlab.timeline.entries import ObjectRef
 
 WEB = ObjectRef(kind="Deployment", namespace="shop", name="web")

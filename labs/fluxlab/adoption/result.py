@@ -1,12 +1,12 @@
-"""What became of drift that was to be adopted: a commit on a branch of its own, and what was left and why. Pure."""
+"""What became of drift that was to be adopted: the commit, and what was left and why. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fluxlab.drift.formats import drift_document, dumped
+from fluxlab.drift.records import Actor, Drift, DriftError, DriftReport
 from fluxlab.errors import UnknownError
 from fluxlab.moments import Commit
-
-from .records import Actor, Drift, DriftError, DriftReport
 
 _LONGEST_LINE = 300
 
@@ -31,10 +31,23 @@ class Adoption:
         return UnknownError.exit_code if self.report.unknown or not self.report.examined else 0
 
 
+def as_json(adoption: Adoption) -> str:
+    """`branch`, `commit`, `unknown`, what was `adopted`, and what was `left`, each with the reason as `why`."""
+    return dumped(
+        {
+            "branch": adoption.branch,
+            "commit": adoption.commit.sha if adoption.commit else "",
+            "unknown": list(adoption.report.unknown),
+            "adopted": [drift_document(one) for one in adoption.adopted],
+            "left": [{**drift_document(one), "why": why} for one, why in adoption.left],
+        }
+    )
+
+
 def message_of(adopted: Sequence[Drift]) -> str:
     """The message of the commit that adopts these: what, and for each who did it and when."""
     clusters = ", ".join(sorted({one.cluster for one in adopted}))
-    return "\n".join([f"Adopt {len(adopted)} differences of {clusters} from git", "", *map(_paragraph, adopted)])
+    return "\n".join([f"Adopt what differs from git in {clusters}", "", *map(_paragraph, adopted)])
 
 
 def _paragraph(one: Drift) -> str:
