@@ -5,7 +5,7 @@ the later ones, so a Ready of the old revision can never be taken for that of th
 at the object's current generation.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fluxlab.clusters.api import KubeApi
@@ -20,7 +20,7 @@ from fluxlab.clusters.resources import (
     WORKLOADS,
 )
 
-from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner, tried_revision
+from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, owner, parent, tried_revision
 from .pending import Outlook, Pending, failed, waiting
 from .rollout import rollout
 from .substitution import Text, substitution_problem, with_literal_variables
@@ -131,13 +131,13 @@ class _Look:
 
     def _kustomizations(self, sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
         """Parents before children: what a commit removes may fail until its parent has applied that commit."""
-        following = {_id(found): found for found in self._api.list(KUSTOMIZATION) if _source(found) in sources}
-        self._paths = {known: text_at(found.raw, "spec", "path") for known, found in following.items()}
+        following = {found.reference: found for found in self._api.list(KUSTOMIZATION) if _source(found) in sources}
+        self._paths = {_id(found): text_at(found.raw, "spec", "path") for found in following.values()}
         arrived: set[tuple[str, str]] = set()
-        for kustomization in sorted(following.values(), key=lambda found: _depth(found, following)):
-            parent = _parent(kustomization, following)
-            if parent and _id(parent) not in arrived:
-                self.pending.append(waiting(kustomization, f"{parent} has not applied this commit yet"))
+        for kustomization in sorted(following.values(), key=lambda found: depth(found, following)):
+            above = parent(kustomization, following)
+            if above and _id(above) not in arrived:
+                self.pending.append(waiting(kustomization, f"{above} has not applied this commit yet"))
             elif self._judge(kustomization, self._kustomization_verdict(kustomization)):
                 arrived.add(_id(kustomization))
                 yield kustomization
@@ -222,19 +222,6 @@ def _source(consumer: KubeObject) -> tuple[str, str] | None:
     if text_at(reference, "kind") != GIT_REPOSITORY.kind:
         return None
     return text_at(reference, "namespace") or consumer.namespace, text_at(reference, "name")
-
-
-def _parent(child: KubeObject, following: Mapping[tuple[str, str], KubeObject]) -> KubeObject | None:
-    """The Kustomization that applies this one; the root applies itself and has none."""
-    parent = owner(child, KUSTOMIZE_LABEL)
-    return following.get(parent) if parent != _id(child) else None
-
-
-def _depth(child: KubeObject, following: Mapping[tuple[str, str], KubeObject]) -> int:
-    depth, parent = 0, _parent(child, following)
-    while parent and depth < len(following):  # bounded: two Kustomizations may claim to apply each other
-        depth, parent = depth + 1, _parent(parent, following)
-    return depth
 
 
 def _id(subject: KubeObject) -> tuple[str, str]:

@@ -1,8 +1,11 @@
 """Which Flux object an object belongs to, and which revision a Kustomization speaks of: read from labels and status."""
 
 import re
+from collections.abc import Mapping
 
 from fluxlab.clusters.objects import KubeObject, text_at
+from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
+from fluxlab.timeline.entries import ObjectRef
 
 KUSTOMIZE_LABEL = "kustomize.toolkit.fluxcd.io"
 HELM_LABEL = "helm.toolkit.fluxcd.io"
@@ -13,6 +16,24 @@ def owner(subject: KubeObject, label: str) -> tuple[str, str]:
     """Namespace and name of the Kustomization or HelmRelease (by the label's prefix) that applied an object."""
     labels = subject.raw["metadata"]
     return text_at(labels, "labels", f"{label}/namespace"), text_at(labels, "labels", f"{label}/name")
+
+
+def parent(child: KubeObject, known: Mapping[ObjectRef, KubeObject]) -> KubeObject | None:
+    """The Kustomization or HelmRelease among `known` that applies this one; the root applies itself and has none."""
+    for resource, label in ((KUSTOMIZATION, KUSTOMIZE_LABEL), (HELM_RELEASE, HELM_LABEL)):
+        namespace, name = owner(child, label)
+        found = known.get(ObjectRef(kind=resource.kind, namespace=namespace, name=name))
+        if found and found.reference != child.reference:
+            return found
+    return None
+
+
+def depth(child: KubeObject, known: Mapping[ObjectRef, KubeObject]) -> int:
+    """How many of `known` stand between this one and the root, which is 0."""
+    steps, above = 0, parent(child, known)
+    while above and steps < len(known):  # bounded: two Kustomizations may claim to apply each other
+        steps, above = steps + 1, parent(above, known)
+    return steps
 
 
 def tried_revision(kustomization: KubeObject) -> str:
