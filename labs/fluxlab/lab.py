@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from .drift.edits import Edit
 from .drift.examine import MOTION_SECONDS, examine
 from .drift.history import follow, history
 from .drift.records import DriftReport, together
+from .drift.report_only import HOLD_SECONDS, report_only
 from .errors import UsageError
 from .flux.convergence import converge, stopped_controllers
 from .flux.look import Convergence
@@ -313,6 +314,10 @@ class Lab:
     def _looks(self, commit: Commit | str | None) -> Looks:
         return Looks(lab=self.name, repository=self.repository, clusters=self.clusters, commit=commit)
 
+    def chosen(self, cluster: str | None) -> Sequence[Cluster]:
+        """The cluster of that name, or all without one. Raises UsageError for one that is not there."""
+        return [self.clusters[self.spec.cluster(cluster).name]] if cluster else list(self.clusters.values())
+
     # -- drift ---------------------------------------------------------------------------------------------------
 
     def drift(self, cluster: str | None = None, *, progress: Progress = lambda _: None) -> DriftReport:
@@ -320,7 +325,6 @@ class Lab:
 
         Nothing is written to a cluster; what could not be compared is told as unknown.
         """
-        chosen = [self.clusters[self.spec.cluster(cluster).name]] if cluster else self.clusters.values()
         return together(
             examine(
                 one,
@@ -329,7 +333,7 @@ class Lab:
                 progress=progress,
                 timeout_seconds=self.patience(MOTION_SECONDS),
             )
-            for one in chosen
+            for one in self.chosen(cluster)
         )
 
     def adopt(self, report: DriftReport, *, branch: str = "", progress: Progress = lambda _: None) -> Adoption:
@@ -354,3 +358,15 @@ class Lab:
     def _name_of(self, cluster: str | None) -> str:
         """The name of a cluster, empty for all. Raises UsageError on an unknown one."""
         return self.spec.cluster(cluster).name if cluster else ""
+
+    def report_only(
+        self, cluster: str | None = None, *, progress: Progress = lambda _: None
+    ) -> AbstractContextManager[None]:
+        """`with lab.report_only():` keeps Flux from correcting drift in one cluster, or in all, while the block runs.
+
+        Afterwards every object is as before, whatever ended the block but SIGKILL (then `fluxlab report-only off`
+        does it), and Flux corrects at once. What somebody else changed of what was held back meanwhile stays, and
+        `progress` is told. Raises WaitTimeoutError, ApiError or ApiUnreachableError.
+        """
+        timeout_seconds = self.patience(HOLD_SECONDS)
+        return report_only(self.chosen(cluster), progress=progress, timeout_seconds=timeout_seconds)

@@ -11,6 +11,7 @@ from . import (
     chart_commands,
     drift_commands,
     lab_commands,
+    report_only_commands,
     repository_commands,
     secret_commands,
     snapshot_commands,
@@ -58,6 +59,7 @@ def _options(
 for commands in (lab_commands, repository_commands, timeline_commands, drift_commands, tool_commands):
     commands.register(app)
 app.add_typer(chart_commands.app, name="charts")
+app.add_typer(report_only_commands.app, name="report-only")
 app.add_typer(secret_commands.app, name="secret")
 app.add_typer(snapshot_commands.app, name="snapshot")
 app.add_typer(toolchain_commands.app, name="toolchain")

@@ -97,6 +97,8 @@ def _show(report: "DriftReport", output: Format, *, name: str) -> None:
                 print(f"could not tell: {line}")
     if report.ignored:
         say(f"differences in fields that a rule in git leaves to others: {len(report.ignored)}")
+    for held in report.held_back:
+        say(f"report-only is on in cluster {held}: Flux corrects nothing there until `fluxlab report-only off`")
     differing = len({(one.cluster, one.object) for one in report.drifts})
     say(f"{differing} of {report.examined} objects drifted" if differing else f"{report.examined} objects compared")
 

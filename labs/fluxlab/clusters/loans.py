@@ -43,9 +43,10 @@ def is_lent(subject: KubeObject, path: Path) -> bool:
 
 
 def lend(subject: KubeObject, values: Mapping[Path, Json]) -> KubeObject:
-    """The object with fields set, and a note on it of what was there."""
+    """The object with fields set, and a note on it of what was there; what was lent before is so still."""
     before = as_before(subject)
-    loans = [
+    loans = [loan for loan in _loans(subject) if loan.path not in values]
+    loans += [
         _Loan(path=path, before=dig(before.raw, *path), owners=[_without_set(one) for one in _owners(before, path)])
         for path in values
     ]
@@ -91,11 +92,11 @@ def taken_over(subject: KubeObject) -> Sequence[Path]:
     return [loan.path for loan in loans if loan not in lent]
 
 
-def _loans(subject: KubeObject) -> Sequence[_Loan]:
+def _loans(subject: KubeObject) -> list[_Loan]:
     try:
         noted: Json = json.loads(text_at(subject.raw, *NOTE) or "[]")
     except ValueError:
-        return ()  # anybody may write annotations
+        return []  # anybody may write annotations
     return [
         _Loan(
             path=tuple(map(str, items_at(one, "path"))),

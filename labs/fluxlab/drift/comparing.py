@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.differences import without_values
+from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.objects import KubeObject, dig
 from fluxlab.clusters.resources import SECRET
 
@@ -54,11 +55,11 @@ def compare_object(api: KubeApi, served: Served, there: Live, desired: Desired, 
     live = there.find(resource, wanted.namespace, wanted.name)
     if live is None:
         return Compared(desired=desired, wanted=wanted)
-    merged = live
+    live = merged = as_before(live)  # what report-only does to an object is no drift
     if not agrees(live, wanted, applier=desired.applier):
         path = resource.path(namespace=wanted.namespace, name=wanted.name)
         try:
-            merged = api.apply(path, wanted.raw, field_manager=desired.applier, dry_run=True)
+            merged = as_before(api.apply(path, wanted.raw, field_manager=desired.applier, dry_run=True))
         except (ApiError, ApiUnreachableError) as error:
             return unknown(error.what)
     if resource == SECRET:  # only by digest from here on

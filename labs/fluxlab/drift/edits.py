@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from fluxlab.clusters.loans import BORROWER
 from fluxlab.clusters.managed_fields import Setter, setter_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import leaves, overlap, value_at
@@ -167,7 +168,8 @@ class _Story:
 
 
 def _by_hand(entry: Entry) -> bool:
-    return is_person(entry.details.get(Detail.USER, ""))
+    # What report-only does is undone by itself.
+    return is_person(entry.details.get(Detail.USER, "")) and entry.details.get(Detail.MANAGER) != BORROWER
 
 
 def _leaves(path: str, told: str | None) -> dict[str, Json]:

@@ -25,6 +25,7 @@ from .live import read, served_by
 from .motion import motions
 from .orphans import orphans
 from .records import DriftReport
+from .report_only import is_on
 from .telling import tell
 
 REQUESTS_AT_ONCE = 8
@@ -68,6 +69,8 @@ class _Look:
     unknown: Sequence[str]
     moving: Mapping[str, str]
     """What Kustomizations and HelmReleases did meanwhile, by their names."""
+    held_back: bool
+    """Whether report-only keeps Flux from correcting."""
 
     def without_what_moves(self) -> "_Look":
         """What was seen of an owner that did not rest says nothing; what nobody owns may be one's a moment later."""
@@ -111,6 +114,7 @@ def _look(cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Call
             *(f"{resource.plural} cannot be looked at: {why}" for resource, why in there.unread.items()),
         ],
         moving=motions(owners, all_owners(cluster)),
+        held_back=is_on(owners),
     )
 
 
@@ -121,4 +125,5 @@ def _report(cluster: Cluster, timeline: TimelineFolder, look: _Look) -> DriftRep
         ignored=ignored,
         unknown=(*look.unknown, *(one.unknown for one in look.compared if one.unknown)),
         examined=sum(not one.unknown for one in look.compared),
+        held_back=(cluster.name,) if look.held_back else (),
     )

@@ -1,5 +1,6 @@
 """Whether a difference will be reverted: what Flux's controllers do, as it was seen of these versions. Pure."""
 
+from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
 from fluxlab.clusters.objects import KubeObject, text_at
 
@@ -26,6 +27,34 @@ def fate_of(
     made_by_hand: str = "",
 ) -> Fate:
     """What becomes of a difference of an object that `owner` wants; `made_by_hand`: a release that Helm made since."""
+
+    def of(owner: KubeObject) -> Fate:
+        return _fate(
+            class_,
+            owner=owner,
+            wanted=wanted,
+            live=live,
+            pointer=pointer,
+            setter=setter,
+            made_by_hand=made_by_hand,
+        )
+
+    let_go = of(as_before(owner))
+    if let_go.reverted and not of(owner).reverted:
+        return Fate(reverted=False, why=f"report-only holds {owner} back; fluxlab report-only off has it reverted")
+    return let_go
+
+
+def _fate(
+    class_: DriftClass,
+    *,
+    owner: KubeObject,
+    wanted: KubeObject,
+    live: KubeObject | None,
+    pointer: str,
+    setter: Setter,
+    made_by_hand: str,
+) -> Fate:
     if pointer and (rule := ignoring(owner, wanted, pointer)):
         return Fate(reverted=False, why=rule, ignored=True)
     if owner.suspended:

@@ -22,7 +22,7 @@ _HEADINGS = ("Object", "What", "Git wants", "There is", "Who", "What becomes of 
 
 
 def report_as_json(report: DriftReport) -> str:
-    """`clean`, `examined`, `unknown`, the `drifts`, and what rules in git have `ignored`."""
+    """`clean`, `examined`, `unknown`, `drifts`, what rules in git have `ignored`, and the clusters `held_back`."""
     return dumped(
         {
             "clean": report.clean,
@@ -30,6 +30,7 @@ def report_as_json(report: DriftReport) -> str:
             "unknown": list(report.unknown),
             "drifts": [drift_document(one) for one in report.drifts],
             "ignored": [drift_document(one) for one in report.ignored],
+            "held_back": list(report.held_back),
         }
     )
 
@@ -111,6 +112,7 @@ def report_as_html(report: DriftReport, *, name: str, made: datetime) -> str:
     table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>" if rows else ""
     unknown = "\n".join(f'<p class="unknown">could not tell: {escape(line)}</p>' for line in report.unknown)
     ignored = f"<p>{len(report.ignored)} are in fields that a rule in git leaves to others.</p>"
+    held_back = "\n".join(f"<p>Report-only is on in cluster {escape(one)}.</p>" for one in report.held_back)
     title = f"Drift of {escape(name)}: {verdict}"
     return f"""<!doctype html>
 <html lang="en">
@@ -120,6 +122,7 @@ def report_as_html(report: DriftReport, *, name: str, made: datetime) -> str:
 <h1>{title}</h1>
 <p>{report.examined} objects compared, {made.astimezone():%Y-%m-%d %H:%M:%S %Z}.</p>
 {ignored if report.ignored else ""}
+{held_back}
 {unknown}
 {table}
 </html>

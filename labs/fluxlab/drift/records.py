@@ -175,6 +175,8 @@ class DriftReport:
     """How many objects were compared."""
     ignored: Sequence[Drift] = ()
     """Differences in fields that a rule in git leaves to others: no drift."""
+    held_back: Sequence[str] = ()
+    """The clusters in which report-only keeps Flux from correcting."""
 
     @property
     def clean(self) -> bool:
@@ -230,4 +232,5 @@ def together(reports: Iterable[DriftReport]) -> DriftReport:
         unknown=tuple(line for report in told for line in report.unknown),
         examined=sum(report.examined for report in told),
         ignored=tuple(drift for report in told for drift in report.ignored),
+        held_back=tuple(name for report in told for name in report.held_back),
     )

@@ -27,6 +27,11 @@ def rendered(release: KubeObject, *, api: KubeApi) -> Sequence[KubeObject]:
     return contents(release, api.find(SECRET, name, namespace=namespace))
 
 
+def has_released(release: KubeObject) -> bool:
+    """Whether a HelmRelease has released anything yet."""
+    return _newest(release) is not None
+
+
 def made_by_hand(release: KubeObject, *, api: KubeApi) -> str:
     """The Secret of a release that followed helm-controller's own: somebody ran Helm. Empty without one."""
     namespace, name = storage_of(release, later=1)

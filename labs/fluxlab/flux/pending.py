@@ -30,9 +30,9 @@ class Pending:
         return f"{self.object}: {self.why}" + (f" ({self.next})" if self.next else "")
 
 
-def waiting(subject: KubeObject, why: str) -> Pending:
+def waiting(subject: KubeObject, why: str, *, next_: str = "") -> Pending:
     """An object that may still arrive."""
-    return Pending(object=str(subject), outlook=Outlook.WAITING, why=why)
+    return Pending(object=str(subject), outlook=Outlook.WAITING, why=why, next=next_)
 
 
 def asking(subject: KubeObject, why: str, *, next_: str = "") -> Pending:

@@ -6,6 +6,7 @@ wording costs patience, never a false alarm.
 
 import re
 
+from fluxlab.clusters.loans import SUSPEND, is_lent
 from fluxlab.clusters.objects import Condition, KubeObject
 
 from .pending import Pending, failed, waiting
@@ -36,9 +37,11 @@ def not_ready(subject: KubeObject) -> Pending | None:
         why = UNSEEN
     elif reconciling and reconciling.status == "True":
         why = f"{reconciling.reason}: {reconciling.message}"
-    if subject.suspended:
-        why = f"is suspended{f' ({why})' if why else ''}"
-    return waiting(subject, why) if why else None
+    if not subject.suspended:
+        return waiting(subject, why) if why else None
+    if is_lent(subject, SUSPEND):
+        return waiting(subject, "is held back by report-only", next_="fluxlab report-only off")
+    return waiting(subject, f"is suspended{f' ({why})' if why else ''}")
 
 
 def kustomization_failure(subject: KubeObject) -> Pending | None:

@@ -212,7 +212,7 @@ def _named(entry: Entry, request: Entry) -> Entry:
     asked = managers or [name for name in (request.details.get(Detail.MANAGER, ""),) if name]
     own = not user or any(user.rpartition(":")[2] in name for name in asked)
     with_ = f" with {', '.join(asked)}" if asked and not own else ""
-    kept = (Detail.USER, Detail.USER_AGENT, Detail.AUDIT_ID, Detail.SUBRESOURCE)
+    kept = (Detail.USER, Detail.USER_AGENT, Detail.MANAGER, Detail.AUDIT_ID, Detail.SUBRESOURCE)
     details = {key: request.details[key] for key in kept if key in request.details}
     return replace(
         entry,

@@ -105,6 +105,15 @@ def test_what_somebody_wrote_since_is_theirs(mode: str) -> None:
     assert dig(back.raw, "metadata", "managedFields") == [applied(), by_alice, FINALIZER]
 
 
+def test_what_is_lent_one_after_the_other_comes_back_together() -> None:
+    first = {path: value for path, value in LEND.items() if path != SUSPEND}
+    own = entry(BORROWER, "Update", {"f:driftDetection": {"f:mode": {}}}, **OWN)
+    annotations: JsonObject = {**ANNOTATIONS, NOTE[-1]: dig(lend(FREE, first).raw, *NOTE)}
+    again = lend(subject(applied(), own, mode="warn", annotations=annotations), {SUSPEND: True, ASKED: "later"})
+    note: JsonObject = {NOTE[-1]: dig(again.raw, *NOTE), ASKED[-1]: "later"}
+    assert as_before(subject(applied(), BORROWED, mode="warn", annotations=note, suspend=True)) == FREE
+
+
 def test_what_is_lent_again_goes_back_to_how_it_was_at_first() -> None:
     by_alice = entry("kubectl-edit", "Update", {"f:driftDetection": {"f:mode": {}}})
     annotations: JsonObject = {**ANNOTATIONS}

@@ -1,8 +1,10 @@
 """What a timeline tells of edits by hand: each field, by whom, and what became of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from fluxlab.clusters.loans import BORROWER
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.edits import Edit, added_by_hand, edits
@@ -42,6 +44,14 @@ def test_an_edit_that_flux_has_reverted_is_told_with_how_long_it_lasted() -> Non
     assert told(found) == [(".data.colour", DriftClass.MODIFIED, '"red"', '"blue"', reverted)]
     assert found[0].ending is not None
     assert found[0].ending.reverted
+
+
+def test_what_report_only_does_and_undoes_is_no_edit_by_hand() -> None:
+    held = entry(0, "admin", (".spec.suspend", None, "true"))
+    let_go = entry(1, "admin", (".spec.suspend", "true", None))
+    own = [replace(one, details={**one.details, Detail.MANAGER: BORROWER}) for one in (held, let_go)]
+    assert edits(own) == []
+    assert len(edits([held, let_go])) == 1
 
 
 def test_what_is_added_with_its_map_is_told_field_by_field() -> None:

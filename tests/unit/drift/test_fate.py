@@ -2,9 +2,10 @@
 
 import pytest
 
+from fluxlab.clusters.loans import BORROWER, SUSPEND, Path, lend
 from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.documents import Json
+from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.fate import DRIFT_DETECTION, RECONCILE, SSA, fate_of
 from fluxlab.drift.records import DriftClass
 
@@ -94,3 +95,27 @@ def test_what_helm_did_by_hand_is_undone_by_the_next_upgrade_whatever_the_mode(m
         fate = fate_of(class_, owner=release(mode), wanted=subject(), live=None, made_by_hand=newer)
         assert fate.reverted is reverted
         assert (newer in fate.why) is reverted
+
+
+def held(free: KubeObject, path: Path, value: Json) -> KubeObject:
+    """As the API server keeps an owner that report-only holds back."""
+    owned: JsonObject = {}
+    for key in reversed(path):
+        owned = {f"f:{key}": owned}
+    entry: JsonObject = {"manager": BORROWER, "operation": "Update", "fieldsV1": owned}
+    metadata: JsonObject = {"name": free.name, "namespace": free.namespace, "managedFields": [entry]}
+    return lend(KubeObject({**free.raw, "metadata": metadata}), {path: value})
+
+
+@pytest.mark.parametrize(
+    ("kustomization", "path", "value"),
+    [(owner("Kustomization"), SUSPEND, True), (release("enabled"), ("spec", "driftDetection", "mode"), "warn")],
+)
+def test_what_is_held_back_stays_and_what_would_stay_anyway_has_its_own_reason(
+    kustomization: KubeObject, path: Path, value: Json
+) -> None:
+    back = held(kustomization, path, value)
+    fate = fate_of(M, owner=back, wanted=subject(), live=subject(), setter=KUBECTL)
+    assert (fate.reverted, fate.why.partition(";")[0]) == (False, f"report-only holds {kustomization} back")
+    free = fate_of(A, owner=kustomization, wanted=subject(), live=subject(), setter=OTHERS)
+    assert fate_of(A, owner=back, wanted=subject(), live=subject(), setter=OTHERS) == free

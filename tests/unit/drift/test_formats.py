@@ -27,7 +27,9 @@ DRIFT = Drift(
     fate=Fate(reverted=True, why="kustomize-controller does"),
 )
 NOTHING = DriftReport(drifts=(), unknown=(), examined=7)
-REPORT = DriftReport(drifts=(DRIFT,), unknown=("Kustomization x is not known",), examined=7, ignored=(DRIFT,))
+REPORT = DriftReport(
+    drifts=(DRIFT,), unknown=("Kustomization x is not known",), examined=7, ignored=(DRIFT,), held_back=("staging",)
+)
 
 
 def parsed(text: str) -> Element:
@@ -38,6 +40,7 @@ def parsed(text: str) -> Element:
 def test_json_has_each_record_with_what_is_known_of_it() -> None:
     told = json.loads(report_as_json(REPORT))
     assert (told["clean"], told["examined"], told["unknown"]) == (False, 7, ["Kustomization x is not known"])
+    assert told["held_back"] == ["staging"]
     [one] = told["drifts"]
     assert (one["object"], one["class"], one["live"]) == ("ConfigMap shop/cart", "modified", '"\x07&"')
     assert one["actor"]["time"] == "2026-11-22T14:00:00+00:00"
@@ -64,5 +67,6 @@ def test_html_shows_values_and_interprets_none() -> None:
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert "could not tell: Kustomization x is not known" in page
+    assert "Report-only is on in cluster staging" in page
     assert "<table>" in page
     assert "<table>" not in report_as_html(NOTHING, name="lab", made=datetime(2026, 11, 22, 14, tzinfo=UTC))

@@ -141,3 +141,9 @@ def test_reports_of_several_clusters_are_clean_together_or_not_at_all() -> None:
     assert together([CLEAN, CLEAN]).examined == 6
     assert not together([CLEAN, report(unknown=("x",))]).clean
     assert not together([]).clean
+
+
+def test_a_report_names_the_clusters_in_which_nothing_is_corrected() -> None:
+    held = together([CLEAN, replace(CLEAN, held_back=("staging",))])
+    assert held.clean
+    assert held.held_back == ("staging",)

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from fluxlab.clusters.loans import BORROWER, SUSPEND, lend
 from fluxlab.clusters.objects import KubeObject
+from fluxlab.documents import JsonObject
 from fluxlab.flux.pending import Outlook, Pending
 from fluxlab.flux.verdicts import kustomization_failure, not_ready
 
@@ -99,6 +101,15 @@ def test_a_suspended_object_is_said_to_be(build: Build) -> None:
     failing = {"Ready": ("False", "BuildFailed", "it broke")}
     pending = not_ready(build("X", "x", spec={"suspend": True}, conditions=failing))
     assert verdict(pending) == ("waiting", "is suspended (BuildFailed: it broke)")
+
+
+def test_an_object_that_report_only_suspended_is_said_to_be_and_how_to_let_it_go(build: Build) -> None:
+    owned: JsonObject = {"f:spec": {"f:suspend": {}}}
+    entries: JsonObject = {"managedFields": [{"manager": BORROWER, "operation": "Update", "fieldsV1": owned}]}
+    pending = not_ready(lend(build("X", "x", conditions={"Ready": READY}, metadata=entries), {SUSPEND: True}))
+    assert verdict(pending) == ("waiting", "is held back by report-only")
+    assert pending
+    assert pending.next == "fluxlab report-only off"
 
 
 @pytest.mark.parametrize(
