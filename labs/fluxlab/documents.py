@@ -11,6 +11,13 @@ JsonObject: TypeAlias = Mapping[str, Json]
 DEEPEST_NESTING = 100
 
 
+class ManifestLoader(yaml.CSafeLoader):
+    """Reads YAML as the programs of Kubernetes write it: a plain `=` is a text for them, as it is in YAML 1.2."""
+
+
+ManifestLoader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
+
+
 class NestedTooDeeplyError(yaml.YAMLError):
     """A document that nobody writes, and that would end the process."""
 

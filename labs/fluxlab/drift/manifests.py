@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 import yaml
 
 from fluxlab.clusters.objects import KubeObject, items_at, text_at
-from fluxlab.documents import Json
+from fluxlab.documents import Json, ManifestLoader
 
 
 def manifests_in(text: str) -> Iterator[KubeObject]:
     """The objects of a YAML stream, those of a List one by one. Raises yaml.YAMLError."""
-    for document in yaml.load_all(text, Loader=yaml.CSafeLoader):
+    for document in yaml.load_all(text, Loader=ManifestLoader):
         yield from _flat(document)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from fluxlab.clusters.objects import KubeObject, text_at
-from fluxlab.documents import JsonObject, check_nesting
+from fluxlab.documents import JsonObject, ManifestLoader, check_nesting
 
 _LARGEST_BYTES = 300_000
 """Larger files are generated: nobody reads them by lines, and parsing them takes seconds."""
@@ -51,7 +51,7 @@ def _documents(file: Path) -> Iterator[tuple[int, JsonObject]]:
 
 
 def _parsed(text: str) -> Iterator[tuple[int, JsonObject]]:
-    loader = yaml.CSafeLoader(text)
+    loader = ManifestLoader(text)
     try:
         while loader.check_node():
             node = loader.get_node()
