@@ -186,17 +186,13 @@ def _fits(entry: Entry, request: Entry) -> bool:
         return asked == "delete" or (asked in {"update", "patch"} and not entry.actor)  # the last finalizer went
     if verb == "created":
         return asked in {"create", "patch", "update"}  # a server-side apply creates, too
-    managers = entry.actor.split(", ") if entry.actor else []
-    if not managers and not entry.changes:
-        return True
-    # Where nobody manages what changed (kubectl scale past a default), the fields tell whether it is the status. With
-    # a status the annotation of a Deployment's revision is written, too; with a spec never a status.
-    status = (
-        all(manager.endswith("(status)") for manager in managers)
-        if managers
-        else any(change.field.startswith(".status") for change in entry.changes)
-    )
-    return status == (request.details.get(Detail.SUBRESOURCE) == "status")
+    of_status = request.details.get(Detail.SUBRESOURCE) == "status"
+    if entry.actor:
+        return of_status == all(manager.endswith("(status)") for manager in entry.actor.split(", "))
+    # Where nobody manages what changed (kubectl scale past a default), the fields tell: a status is never written with
+    # a spec, but with annotations, as that of a Deployment's revision.
+    parts = {change.field[1:].partition(".")[0].partition("[")[0] for change in entry.changes}
+    return of_status if "status" in parts else not of_status or parts <= {"metadata"}
 
 
 def _same_program(actor: str, request: Entry) -> bool:
