@@ -95,8 +95,11 @@ LONGEST_FIRST = (
     "test_convergence",
     "test_bad_luck",
     "test_tutorial",
+    "test_report_only",
+    "test_adoption",
+    "test_drift_matrix",
+    "test_drift_properties",
     "test_drift",
-    "test_drift_history",
     "test_agent",
     "test_demo",
 )

@@ -194,7 +194,7 @@ def off(cluster: Cluster, progress: Callable[[str], None] = lambda _: None) -> N
     assert release_cluster(cluster, progress=progress, timeout_seconds=60) == ()
 
 
-@pytest.mark.parametrize("verb", [on, off])
+@pytest.mark.parametrize("verb", [pytest.param(on, marks=pytest.mark.verify, id="on"), pytest.param(off, id="off")])
 def test_what_ends_at_any_step_another_goes_on_with_and_undoes(
     shop: Lab, verb: Callable[[Cluster, Callable[[str], None]], None]
 ) -> None:
@@ -297,6 +297,7 @@ def test_what_a_person_changes_meanwhile_stays_and_is_told(shop: Lab) -> None:
     cluster.kubectl("delete", "helmrelease", "mine", "-n", "shop")
 
 
+@pytest.mark.verify
 def test_what_somebody_did_with_helm_stays_too(shop: Lab, tmp_path: Path, eventually: Eventually) -> None:
     cluster = shop.cluster
     before = flux_objects(cluster)
