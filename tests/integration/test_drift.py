@@ -87,6 +87,11 @@ def test_a_report_tells_of_each_difference_where_it_is_who_it_was_and_what_becom
     assert painted.source.startswith("apps/all.yaml:")
     assert (painted.actor.user, painted.actor.confidence) == ("admin as alice", Confidence.HIGH)
     assert "suspended" in told["ConfigMap shop/frozen", "/data/size"].fate.why
+    assert told["ClusterRole off", ""].chain == [
+        "Kustomization flux-system/flux-system",
+        "Kustomization flux-system/apps",
+        "HelmRelease shop/off",
+    ]
 
     cluster.flux("reconcile", "kustomization", "apps")
     rest = shop.drift()

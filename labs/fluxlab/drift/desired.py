@@ -8,6 +8,7 @@ from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject, dig
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
 from fluxlab.errors import FluxlabError, UnknownError
+from fluxlab.flux.ownership import ancestors
 
 from .builds import Trees, built, path_of
 from .places import Places
@@ -22,6 +23,8 @@ class Desired:
     """What one Kustomization or HelmRelease wants."""
 
     owner: KubeObject
+    chain: Sequence[str]
+    """The owner, and what stands above it, the root first."""
     manifests: Sequence[KubeObject]
     commit: str = ""
     """The commit that a Kustomization has applied."""
@@ -53,17 +56,19 @@ def all_desired(
     cluster: Cluster, owners: Sequence[KubeObject], trees: Trees, threads: ThreadPoolExecutor
 ) -> tuple[Sequence[Desired], Sequence[Untold]]:
     """What owners want, and those of which it cannot be told."""
+    known = {owner.reference: owner for owner in owners}
 
     def of(owner: KubeObject) -> Desired:
+        chain = [str(one) for one in (*reversed(ancestors(owner, known)), owner)]
         if reason := elsewhere(owner):
             raise UnknownError(f"{owner} {reason}")
         if owner.kind == HELM_RELEASE.kind:
             by_hand = made_by_hand(owner, api=cluster.api)
-            return Desired(owner=owner, manifests=rendered(owner, api=cluster.api), made_by_hand=by_hand)
+            return Desired(owner=owner, chain=chain, manifests=rendered(owner, api=cluster.api), made_by_hand=by_hand)
         commit = trees.applied(owner, cluster=cluster)
         tree = trees.at(commit)
-        manifests = built(owner, cluster=cluster, tree=tree)
-        return Desired(owner=owner, manifests=manifests, commit=commit, places=Places(tree, path_of(owner)))
+        manifests, places = built(owner, cluster=cluster, tree=tree), Places(tree, path_of(owner))
+        return Desired(owner=owner, chain=chain, manifests=manifests, commit=commit, places=places)
 
     def told(owner: KubeObject) -> Desired | Untold:
         try:

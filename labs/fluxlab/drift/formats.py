@@ -131,7 +131,8 @@ def report_as_html(report: DriftReport, *, name: str, made: datetime) -> str:
 
 def _row(one: Drift) -> str:
     at = f" at {one.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if one.actor.time else ""
-    subject = f"{escape(one.cluster)}<br>{escape(str(one.object))}<br>{escape(one.owner or 'nobody owns it')}"
+    owners = " > ".join(one.chain) or "nobody owns it"
+    subject = "<br>".join(map(escape, (one.cluster, str(one.object), owners)))
     cells = [
         subject,
         f"{one.class_}<br><code>{escape(one.field)}</code>",

@@ -86,6 +86,8 @@ class Drift:
     live: str | None = None
     owner: str
     """`Kustomization flux-system/apps` or `HelmRelease shop/cart`; empty for an orphan."""
+    chain: Sequence[str] = ()
+    """The owner, and the Kustomizations by which it came into the cluster, the root first."""
     commit: str = ""
     """The commit that the owner has applied."""
     source: str = ""

@@ -92,6 +92,7 @@ class _Teller:
             object=subject,
             class_=class_,
             owner=str(owner),
+            chain=one.desired.chain,
             commit=one.desired.commit,
             source=places.of(one.wanted) if places else "",
             actor=actor,

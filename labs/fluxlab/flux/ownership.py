@@ -1,7 +1,7 @@
 """Which Flux object an object belongs to, and which revision a Kustomization speaks of: read from labels and status."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
@@ -28,12 +28,19 @@ def parent(child: KubeObject, known: Mapping[ObjectRef, KubeObject]) -> KubeObje
     return None
 
 
+def ancestors(child: KubeObject, known: Mapping[ObjectRef, KubeObject]) -> Sequence[KubeObject]:
+    """Those among `known` that stand above this one, its parent first; none for the root."""
+    found: list[KubeObject] = []
+    above = parent(child, known)
+    while above and len(found) < len(known):  # bounded: two Kustomizations may claim to apply each other
+        found.append(above)
+        above = parent(above, known)
+    return found
+
+
 def depth(child: KubeObject, known: Mapping[ObjectRef, KubeObject]) -> int:
-    """How many of `known` stand between this one and the root, which is 0."""
-    steps, above = 0, parent(child, known)
-    while above and steps < len(known):  # bounded: two Kustomizations may claim to apply each other
-        steps, above = steps + 1, parent(above, known)
-    return steps
+    """How many of `known` stand above this one, which is 0 for the root."""
+    return len(ancestors(child, known))
 
 
 def tried_revision(kustomization: KubeObject) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, parent
+from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, ancestors, depth, parent
 
 Build = Callable[..., KubeObject]
 
@@ -20,6 +20,7 @@ def test_what_a_release_brings_stands_below_it_and_that_below_its_kustomization(
     known = {one.reference: one for one in (brought, same_name, root, stray)}
     assert [parent(one, known) for one in (root, same_name, brought, stray)] == [None, root, same_name, None]
     assert [depth(one, known) for one in (root, same_name, brought, stray)] == [0, 1, 2, 0]
+    assert ancestors(brought, known) == [same_name, root]
 
 
 def test_two_that_claim_to_apply_each_other_end_somewhere(build: Build) -> None:
