@@ -85,7 +85,9 @@ def test_a_report_tells_of_each_difference_where_it_is_who_it_was_and_what_becom
     painted = told["ConfigMap shop/patched", "/data/colour"]
     assert (painted.desired, painted.live) == ('"red"', '"blue"')
     assert painted.source.startswith("apps/all.yaml:")
-    assert (painted.actor.user, painted.actor.confidence) == ("admin as alice", Confidence.HIGH)
+    by = painted.actor
+    assert (by.user, by.verb, by.manager, by.operation) == ("admin as alice", "patch", "kubectl-patch", "Update")
+    assert by.confidence is Confidence.HIGH
     assert "suspended" in told["ConfigMap shop/frozen", "/data/size"].fate.why
     assert told["ClusterRole off", ""].chain == [
         "Kustomization flux-system/flux-system",

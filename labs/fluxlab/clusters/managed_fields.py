@@ -20,6 +20,8 @@ class Setter:
     """Who set a field."""
 
     manager: str = ""
+    operation: str = ""
+    """Apply or Update."""
     time: str = ""
     subresource: str = ""
     """Through which subresource, such as `scale`."""
@@ -27,9 +29,7 @@ class Setter:
     @classmethod
     def of(cls, entry: Json) -> "Setter":
         """The setter of an entry of the managed fields."""
-        return cls(
-            manager=text_at(entry, "manager"), time=text_at(entry, "time"), subresource=text_at(entry, "subresource")
-        )
+        return cls(**{name: text_at(entry, name) for name in ("manager", "operation", "time", "subresource")})
 
 
 NO_SETTER = Setter()

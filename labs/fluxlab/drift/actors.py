@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from fluxlab.clusters.objects import KubeObject
@@ -74,13 +75,20 @@ class Actors:
         def changed(entry: Entry) -> bool:
             return any(overlap(change.field, field.change.field) for change in entry.changes)
 
+        setter = field.setter
         if seen := self._newest(subject, changed):
-            return seen
-        if not field.setter.manager:
+            same = setter.manager and seen.manager in {"", setter.manager}
+            return replace(seen, manager=setter.manager, operation=setter.operation) if same else seen
+        if not setter.manager:
             return _NOBODY
-        reason = "the object's managed fields name the program; the timeline has no such change"
         return Actor(
-            who=field.setter.manager, time=_parsed(field.setter.time), confidence=Confidence.LOW, reason=reason
+            who=setter.manager,
+            time=_parsed(setter.time),
+            manager=setter.manager,
+            operation=setter.operation,
+            subresource=setter.subresource,
+            confidence=Confidence.LOW,
+            reason="the object's managed fields name the program; the timeline has no such change",
         )
 
     def flux_said(self, subject: ObjectRef, owner: ObjectRef, *, since: datetime | None) -> str:
@@ -118,7 +126,10 @@ def actor_of(entry: Entry) -> Actor:
         time=entry.time,
         user=details.get(Detail.USER, ""),
         user_agent=details.get(Detail.USER_AGENT, ""),
+        verb=details.get(Detail.REQUEST, ""),
         audit_id=audit_id,
+        manager=details.get(Detail.MANAGER, ""),
+        subresource=details.get(Detail.SUBRESOURCE, ""),
         confidence=Confidence.HIGH if audit_id else Confidence.MEDIUM if entry.actor else Confidence.NONE,
         reason="the audit log" if audit_id else "the watch saw the change, no request of the audit log fits it",
     )

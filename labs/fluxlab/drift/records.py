@@ -49,7 +49,15 @@ class Actor:
     user: str = ""
     """The user of the API, impersonated ones as `ada as system:admin`."""
     user_agent: str = ""
+    verb: str = ""
+    """Of the request, as the API calls it."""
     audit_id: str = ""
+    manager: str = ""
+    """The field manager: `kubectl-edit`."""
+    operation: str = ""
+    """Apply or Update, where the object's managed fields tell it."""
+    subresource: str = ""
+    """Through which it was changed, such as `scale`."""
     confidence: Confidence
     reason: str
     """Where that is known from."""

@@ -215,5 +215,5 @@ def _named(entry: Entry, request: Entry) -> Entry:
         actor=entry.actor if own and managers else f"{user}{with_}",
         # The API server's time is that of the change; the recorder's is when it heard of it.
         time=min(entry.time, request.time),
-        details={**entry.details, **details},
+        details={**entry.details, **details, Detail.REQUEST: request.details[Detail.VERB]},
     )

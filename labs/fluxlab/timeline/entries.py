@@ -126,6 +126,8 @@ class Detail:
     USER = "user"
     """The user of the API, impersonated ones as `ada as system:admin`."""
     USER_AGENT = "user agent"
+    REQUEST = "request"
+    """Of a change: the verb of the request that made it, as the API calls it."""
     MANAGER = "field manager"
     """As whom a request asked to be noted in the managed fields."""
     AUDIT_ID = "audit id"
