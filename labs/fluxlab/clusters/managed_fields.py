@@ -66,12 +66,15 @@ def _entry_of(keys: JsonObject, entries: Json) -> Json:
 
 
 def owned_paths(fields: Json, document: Json, path: str = "") -> Iterator[str]:
-    """The paths, as Kubernetes writes them, of all that a field set names and the document has, parents first."""
+    """The paths, as Kubernetes writes them, of all that a field set names and the document has: not what they lead by.
+
+    A list or map that the schema takes as one thing is named as a whole.
+    """
     for name, inner in fields.items() if isinstance(fields, Mapping) else ():
         if found := _child(name, document, None):
             step, is_, _ = found
-            yield path + step
-            yield from owned_paths(inner, is_, path + step)
+            below = list(owned_paths(inner, is_, path + step))
+            yield from below or [path + step]
 
 
 def set_beyond(fields: Json, live: Json, wanted: Json, path: str = "") -> Iterator[tuple[str, Json]]:
@@ -90,7 +93,7 @@ def set_beyond(fields: Json, live: Json, wanted: Json, path: str = "") -> Iterat
 
 
 def setter_of(field: str, document: JsonObject) -> Setter:
-    """The newest of those whose field set names a path or something below it."""
+    """The newest of those whose field set names a path, something below it, or the whole that it is a part of."""
     found = [
         Setter.of(entry)
         for entry in items_at(document, "metadata", "managedFields")

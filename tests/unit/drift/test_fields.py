@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from fluxlab.clusters.managed_fields import NO_SETTER, setter_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.fields import agrees, compare
@@ -166,3 +167,22 @@ def test_what_helm_controller_put_back_by_a_patch_is_nobodys_once_git_drops_it()
     assert told(obj(applied, spec=spec)) == {}  # the dry run takes it away
     flux: JsonObject = {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease"}
     assert told(obj(patched, spec=spec, **flux)) == {}
+
+
+def test_who_owns_something_beside_a_field_does_not_own_it() -> None:
+    live = obj(
+        entry("kubectl-edit", {"f:spec": {"f:replicas": {}}}),
+        entry("alice", {"f:spec": {"f:paused": {}}}, time="2026-11-22T14:05:00Z"),
+        spec={**container(), "replicas": 4, "paused": False},
+    )
+    wanted = KubeObject({**WANTED, "spec": {**container(), "paused": False}})
+    assert setter_of(".spec.replicas", live.raw).manager == "kubectl-edit"
+    assert setter_of(".spec.template", live.raw) == NO_SETTER
+    merged = KubeObject({**live.raw, "spec": {**container(), "paused": False}})
+    [one] = compare(live, wanted, merged, applier="kustomize-controller")
+    assert (one.change.field, one.setter.manager) == (".spec.replicas", "kubectl-edit")
+
+
+def test_who_owns_the_whole_of_which_a_field_is_a_part_owns_it() -> None:
+    live = obj(entry("alice", {"f:spec": {"f:selector": {}}}), spec={"selector": {"matchLabels": {"a": "b"}}})
+    assert setter_of(".spec.selector.matchLabels.a", live.raw).manager == "alice"
