@@ -90,7 +90,7 @@ def expected(edits: dict[Field, Json]) -> set[tuple[str, str, str, str | None, s
     return found
 
 
-@pytest.mark.parametrize("examples", [3, pytest.param(40, marks=pytest.mark.verify)])
+@pytest.mark.parametrize("examples", [3, pytest.param(25, marks=pytest.mark.verify)])
 def test_exactly_what_was_edited_is_named_the_same_each_time_and_nothing_once_it_is_reverted(
     shop: Lab, examples: int
 ) -> None:
@@ -117,7 +117,8 @@ def test_exactly_what_was_edited_is_named_the_same_each_time_and_nothing_once_it
 RESTARTED = ("kustomize-controller", "source-controller", "helm-controller", "kube-controller-manager")
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(100, marks=pytest.mark.verify)])
+@pytest.mark.verify
+@pytest.mark.parametrize("rounds", [4, 100])
 def test_nothing_is_named_of_commits_restarts_and_scaling_in_git(shop: Lab, rounds: int) -> None:
     for number, component in enumerate(islice(cycle(RESTARTED), rounds)):
         shop.repository.patch(FILE, {"data": {"number": f"{rounds}-{number}"}}, kind="ConfigMap")

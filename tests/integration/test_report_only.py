@@ -247,6 +247,7 @@ def test_a_block_that_fails_or_is_ended_lets_go(shop: Lab) -> None:
     assert flux_objects(cluster) == before
 
 
+@pytest.mark.verify
 def test_twice_on_and_twice_off_are_as_good_as_once(shop: Lab) -> None:
     cluster = shop.cluster
     before = flux_objects(cluster)
@@ -332,6 +333,7 @@ def test_a_controller_that_may_still_correct_is_waited_for(shop: Lab) -> None:
     assert flux_objects(cluster) == before
 
 
+@pytest.mark.verify
 def test_what_git_wants_no_more_flux_still_takes_away(shop: Lab, eventually: Eventually) -> None:
     cluster, repository = shop.cluster, shop.repository
     with shop.report_only():
@@ -348,6 +350,7 @@ def test_what_git_wants_no_more_flux_still_takes_away(shop: Lab, eventually: Eve
     )
 
 
+@pytest.mark.verify
 def test_who_only_waits_for_health_is_not_waited_for(shop: Lab, eventually: Eventually) -> None:
     cluster = shop.cluster
     homeless = json.loads(json.dumps(deployment("homeless")))
