@@ -40,7 +40,7 @@ unit: $(VENV)/installed ## Unit tests alone
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit
 
 test: setup check ## Set up everything, then run all checks and tests on the real programs
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not verify' tests/integration examples
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not verify' tests/integration tests/backends examples
 
 verify: setup ## What is too long for `make test`: complete matrices; goes on where it was interrupted
 	$(BIN)/python tools/verify.py

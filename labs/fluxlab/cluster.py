@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from .clusters.api import KubeApi
+from .clusters.capabilities import Capability
 from .clusters.kinds import Kinds
 from .clusters.objects import KubeObject
 from .clusters.resources import (
@@ -17,11 +18,12 @@ from .clusters.resources import (
     STATEFUL_SET,
     Resource,
 )
+from .clusters.root import Root
 from .clusters.secret import set_secret
 from .clusters.workloads import Workload
 from .commands import run
 from .errors import UsageError
-from .flux.signals import Scene, Signal, expect, forbid
+from .flux.signals import LogLine, Scene, Signal, expect, forbid
 from .flux.subjects import place_of
 from .logs import log_files
 from .moments import Commit, Moment
@@ -46,6 +48,8 @@ class Cluster:
         """`patience` stretches what a test is ready to wait; `earlier` names all commits from before one was pushed."""
         self.name = name
         self.kubeconfig: Path = folder.kubeconfig(name)
+        self.root = Root.of(folder.cluster(name))
+        """Where the cluster begins to follow the lab's repository."""
         self._folder = folder
         self._patience = patience
         self._earlier = earlier
@@ -58,6 +62,14 @@ class Cluster:
     @cached_property
     def _kinds(self) -> Kinds:
         return Kinds(self.api)
+
+    def lacks(self, capability: Capability) -> str:
+        """Why the cluster cannot do something; empty when it can."""
+        return self.root.lacks(capability)
+
+    def require(self, capability: Capability) -> None:
+        """Raise UnsupportedError, which names the capability, where the cluster lacks it."""
+        self.root.require(capability, cluster=self.name)
 
     def close(self) -> None:
         """Close the connections to the API."""
@@ -106,13 +118,13 @@ class Cluster:
         """As `deployment`, a ConfigMap."""
         return self._get(CONFIG_MAP, place)
 
-    def git_repository(self, place: str = "flux-system/flux-system") -> KubeObject:
-        """As `deployment`, a GitRepository of Flux; by default the one that Flux was bootstrapped with."""
-        return self._get(GIT_REPOSITORY, place)
+    def git_repository(self, place: str = "") -> KubeObject:
+        """As `deployment`, a GitRepository of Flux; by default the root one, with which Flux was bootstrapped."""
+        return self._get(GIT_REPOSITORY, place or self.root.place)
 
-    def kustomization(self, place: str = "flux-system/flux-system") -> KubeObject:
-        """As `deployment`, a Kustomization of Flux; by default the one that Flux was bootstrapped with."""
-        return self._get(KUSTOMIZATION, place)
+    def kustomization(self, place: str = "") -> KubeObject:
+        """As `deployment`, a Kustomization of Flux; by default the root one, with which Flux was bootstrapped."""
+        return self._get(KUSTOMIZATION, place or self.root.place)
 
     def helm_release(self, place: str) -> KubeObject:
         """As `deployment`, a HelmRelease of Flux."""
@@ -155,6 +167,7 @@ class Cluster:
 
         Raises ExpectationError with what came nearest after `within_seconds`.
         """
+        self._require_for(signal)
         return expect(signal, self._scene(after), within_seconds=self._patience(within_seconds))
 
     def forbid(self, signal: Signal, *, after: Commit | Moment, for_seconds: float) -> None:
@@ -162,7 +175,12 @@ class Cluster:
 
         Raises ExpectationError as soon as it does, and UsageError for what could not be seen in any case.
         """
+        self._require_for(signal)
         forbid(signal, self._scene(after), for_seconds=self._patience(for_seconds))
+
+    def _require_for(self, signal: Signal) -> None:
+        if isinstance(signal, LogLine):
+            self.require(Capability.CONTROLLER_LOGS)
 
     def _scene(self, after: Commit | Moment) -> Scene:
         prefix = f"{self.name}/"

@@ -13,6 +13,7 @@ from .adoption.adopting import adopt
 from .adoption.result import Adoption
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
+from .clusters.capabilities import Capability
 from .clusters.resources import NAMESPACE
 from .drift.edits import Edit
 from .drift.examine import MOTION_SECONDS, examine
@@ -129,6 +130,7 @@ class Lab:
 
         The file holds the Secrets of the clusters, and none of the lab's own keys. Raises FluxlabError.
         """
+        self._require(Capability.SNAPSHOT)
         commit = self.repository.head()
         self.converge(commit, timeout_seconds=timeout_seconds)
         with ended_by_exception(), tempfile.TemporaryDirectory(dir=self.folder.scratch) as scratch:
@@ -156,7 +158,7 @@ class Lab:
         return cls(labs[0])
 
     def down(self) -> None:
-        """End the lab and remove all of it."""
+        """End the lab and remove all of it. Raises NotRemovedError when somebody's cluster does not let go."""
         self.close()
         end(self.folder)
 
@@ -260,6 +262,7 @@ class Lab:
 
     def charts(self, url: str) -> ChartRepository:
         """The chart repository behind a public URL, to add to and to yank from; it is served from now on."""
+        self._require(Capability.MAPPED_HOSTS)
         self.control.serve_charts(url.rstrip("/"))
         return ChartRepository(chart_folder(self.folder, url))
 
@@ -270,10 +273,15 @@ class Lab:
         """
         with tempfile.TemporaryDirectory(dir=self.folder.scratch) as folder:
             archive = source if source.is_file() else package_chart(source, Path(folder))
+            self._require(Capability.MAPPED_HOSTS)
             if not url.startswith("oci://"):
                 return self.charts(url).add(archive, replace=replace)
             self.control.serve_registry(registry_host(url))
             return push_chart(archive, url, helm=find().binary("helm"), environment=way_out(self.folder))
+
+    def _require(self, capability: Capability) -> None:
+        for cluster in self.clusters.values():
+            cluster.require(capability)
 
     def _serve_charts(self, scenario: Scenario) -> None:
         for chart in scenario.content.charts:

@@ -37,7 +37,10 @@ class Looks:
     def __call__(self) -> Sequence[Convergence]:
         """One look at each cluster. Raises FluxlabError when the branch lost the commit, or one cannot be read."""
         target = self._target()
-        return [self._addressed(look(one.api, target, cluster=name)) for name, one in self._clusters.items()]
+        return [
+            self._addressed(look(one.api, replace(target, url=one.root.url or target.url), cluster=name))
+            for name, one in self._clusters.items()
+        ]
 
     def _target(self) -> Target:
         repository = self._repository

@@ -10,6 +10,7 @@ from .errors import FluxlabError
 from .files import write_private
 from .host import ephemeral_ports, port_lock
 
+LOOPBACK = "127.0.0.1"
 FIRST_PORT = 20000
 PORTS = 65536
 PLACES, PORTS_OF_A_LAB = 190, 64
@@ -76,7 +77,7 @@ def _free(port: int) -> bool:
         # As Go's listeners do, so that connections in TIME_WAIT do not make a port look taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((LOOPBACK, port))
         except OSError:
             return False
     return True

@@ -1,9 +1,10 @@
 """The description of a lab: a YAML file, or nothing at all for the defaults."""
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -32,6 +33,17 @@ def _path(value: str) -> str:
     misread = value.startswith("-") or not value.isprintable() or set(value) & set('"\\')
     if misread or any(part in {"", ".", "..", ".git"} for part in parts):
         raise ValueError("must be a plain relative path, such as clusters/staging")
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        if value and not ipaddress.IPv4Address(value).is_unspecified:
+            return value
+    except ValueError:
+        pass
+    if value:
+        raise ValueError("must be one IPv4 address of this machine, such as 172.18.0.1")
     return value
 
 
@@ -70,13 +82,24 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+Backend = Literal["local", "existing"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+OF_BACKEND = {"context": "existing", "kubeconfig": "existing", "address": "existing"}
+"""Fields of a cluster that mean something on one backend only."""
+
+
 class ClusterSpec(_Model):
     """One Kubernetes control plane with Flux, and the path of the repository that it reconciles."""
 
     name: Name = "flux-playground"
-    backend: Literal["local"] = "local"
+    backend: Backend = "local"
     nodes: int = Field(default=1, ge=1, le=200, description="simulated nodes")
     path: Annotated[str, AfterValidator(_path)] = ""
+    context: str = Field(default="", description="existing: the kubeconfig's context; default: its current one")
+    kubeconfig: str = Field(default="", description="existing: a file; default: $KUBECONFIG, ~/.kube/config")
+    address: Annotated[str, AfterValidator(_address)] = Field(
+        default="", description="existing: this machine's address as the cluster's pods reach it; default: 127.0.0.1"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -84,6 +107,13 @@ class ClusterSpec(_Model):
         if isinstance(data, dict) and data.get("path") in (None, ""):
             return {**data, "path": f"clusters/{data.get('name', 'flux-playground')}"}
         return data
+
+    @model_validator(mode="after")
+    def _only_of_its_backend(self) -> "ClusterSpec":
+        for field, backend in OF_BACKEND.items():
+            if getattr(self, field) and self.backend != backend:
+                raise ValueError(f"{field} is for backend {backend}, and {self.name} is on backend {self.backend}")
+        return self
 
 
 class RepositorySpec(_Model):
@@ -118,6 +148,13 @@ class LabSpec(_Model):
     gateway: GatewaySpec = GatewaySpec()
     links: bool = Field(default=False, description="TCP hops lead through toxiproxy, so that faults can break them")
     scenarios: list[Name] = Field(default_factory=list, description="applied in this order when the lab starts")
+
+    @model_validator(mode="after")
+    def _links_of_its_own(self) -> "LabSpec":
+        foreign = [cluster.name for cluster in self.clusters if cluster.backend != "local"]
+        if self.links and foreign:
+            raise ValueError(f"links: {foreign[0]} is not on backend local, whose parts only can be linked")
+        return self
 
     @model_validator(mode="after")
     def _unique_clusters(self) -> "LabSpec":

@@ -52,6 +52,10 @@ class ClusterState(_Model):
 
     name: str
     backend: str
+    footing: str
+    """What of the cluster is fluxlab's: a key of the table of capabilities."""
+    lacks: dict[str, str] = {}
+    """Capabilities that it does not have, and why."""
     nodes: int
     path: str
     kubeconfig: str

@@ -77,13 +77,16 @@ def test_a_lab_without_a_word_is_the_playground(tmp_path: Path, text: str) -> No
     assert (spec.charts, spec.scenarios, spec.gateway.allow) == ([], [], [])
 
 
+ELSEWHERE = {"context": "", "kubeconfig": "", "address": ""}
+
+
 def test_every_field_is_understood(tmp_path: Path) -> None:
     spec = load_spec(write(tmp_path, FULL))
     assert spec.model_dump() == {
         "name": "two",
         "clusters": [
-            {"name": "staging", "backend": "local", "nodes": 3, "path": "deploy/staging"},
-            {"name": "production", "backend": "local", "nodes": 1, "path": "clusters/production"},
+            {"name": "staging", "backend": "local", "nodes": 3, "path": "deploy/staging", **ELSEWHERE},
+            {"name": "production", "backend": "local", "nodes": 1, "path": "clusters/production", **ELSEWHERE},
         ],
         "repository": {
             "name": "fleet",
@@ -103,6 +106,29 @@ def test_every_field_is_understood(tmp_path: Path) -> None:
         "links": True,
         "scenarios": ["otel-demo"],
     }
+
+
+def test_a_cluster_of_somebody_else_is_named_by_its_context(tmp_path: Path) -> None:
+    text = "clusters:\n- {name: a, backend: existing, context: team, kubeconfig: ~/team, address: 172.18.0.1}\n"
+    (cluster,) = load_spec(write(tmp_path, text)).clusters
+    assert (cluster.context, cluster.kubeconfig, cluster.address) == ("team", "~/team", "172.18.0.1")
+
+
+@pytest.mark.parametrize("field", ["context: x", "kubeconfig: x", "address: 10.0.0.1"])
+def test_a_field_of_another_backend_is_refused(tmp_path: Path, field: str) -> None:
+    (told,) = complaints(tmp_path, f"clusters:\n- {{name: a, {field}}}\n")
+    assert f"{field.partition(':')[0]} is for backend existing, and a is on backend local" in told
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "example.org", "::1", "1.2.3"])  # noqa: S104 # nothing is bound
+def test_the_address_for_somebodys_cluster_is_one_of_this_machine(tmp_path: Path, address: str) -> None:
+    (told,) = complaints(tmp_path, f"clusters:\n- {{name: a, backend: existing, address: '{address}'}}\n")
+    assert "must be one IPv4 address of this machine" in told
+
+
+def test_links_are_for_clusters_of_fluxlabs_own(tmp_path: Path) -> None:
+    (told,) = complaints(tmp_path, "links: true\nclusters:\n- {name: a, backend: existing}\n")
+    assert "a is not on backend local" in told
 
 
 def test_a_spec_survives_the_json_in_which_a_lab_keeps_it(tmp_path: Path) -> None:
@@ -147,11 +173,11 @@ def test_a_cluster_is_found_by_name_or_because_it_is_the_only_one() -> None:
         ),
         (
             "name: a\nclusters:\n- name: b\n\n  node: 3\n",
-            "5: clusters.0.node: unknown field; allowed here: backend, name, nodes, path",
+            "5: clusters.0.node: unknown field; allowed here: address, backend, context, kubeconfig, name, nodes, path",
         ),
         (
             "clusters:\n- name: a\n- {name: b, pth: x}\n",
-            "3: clusters.1.pth: unknown field; allowed here: backend, name, nodes, path",
+            "3: clusters.1.pth: unknown field; allowed here: address, backend, context, kubeconfig, name, nodes, path",
         ),
         ("repository:\n  uri: x\n", "2: repository.uri: unknown field; allowed here: branch, name, url"),
         (

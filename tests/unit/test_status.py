@@ -15,6 +15,7 @@ def lab(phase: str, *, own: str = "running", clusters: tuple[str, ...] = ("runni
             ClusterState(
                 name=f"c{number}",
                 backend="local",
+                footing="local",
                 nodes=1,
                 path="p",
                 kubeconfig="/k",

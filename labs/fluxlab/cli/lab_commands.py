@@ -13,14 +13,14 @@ from .output import say, show_error, summary, table, ticker
 if TYPE_CHECKING:
     from fluxlab.flux.look import Convergence
     from fluxlab.lab import Lab
-    from fluxlab.status import LabStatus
+    from fluxlab.status import ClusterState, LabStatus
 
 SIMULATED = "pods are simulated by KWOK: they have no containers, and become Ready by themselves"
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (up, down, ls, status, doctor, restart):
+    for command in (up, down, ls, status, doctor, restart, consent):
         app.command()(command)
 
 
@@ -99,6 +99,9 @@ def down(
     name: LabArgument = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="End all labs.")] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Leave what labs made in clusters that are not their own.")
+    ] = False,
 ) -> None:
     """End a lab and remove all of it."""
     from fluxlab.errors import FluxlabError, UsageError
@@ -117,7 +120,7 @@ def down(
         for folder in folders:
             tick(f"ending {folder.name}")
             try:
-                end(folder)
+                end(folder, leave_clusters=forget, progress=tick)
             except FluxlabError as error:
                 errors.append(error)  # the others end nevertheless
             else:
@@ -166,8 +169,7 @@ def _print_status(state: "LabStatus") -> None:
         print(f"  {state.error}")
         print(f"  next: fluxlab up --name {state.name} resumes it, fluxlab down {state.name} removes it")
     for cluster in state.clusters:
-        simulated = f"{cluster.nodes} node{'s' if cluster.nodes > 1 else ''}"
-        print(f"\ncluster {cluster.name} ({cluster.backend}, {simulated}; {SIMULATED})")
+        print(f"\ncluster {cluster.name} ({_nature(cluster)})")
         table(
             ["  COMPONENT", "STATE", "PID"],
             [[f"  {part.name}", part.state, str(part.pid or "-")] for part in cluster.components],
@@ -188,6 +190,12 @@ def _print_status(state: "LabStatus") -> None:
         print(f"chart {chart.name} {chart.version} at {chart.repository}{stand_in}")
     if state.allowed:
         print(f"hosts passed through: {', '.join(state.allowed)}")
+
+
+def _nature(cluster: "ClusterState") -> str:
+    if "containers" in cluster.lacks:
+        return f"{cluster.backend}, {cluster.nodes} node{'s' if cluster.nodes > 1 else ''}; {SIMULATED}"
+    return cluster.footing
 
 
 def doctor(output: OutputOption = Output.TEXT) -> None:
@@ -214,3 +222,25 @@ def restart(
     """Stop and start one component of a cluster."""
     find_lab(lab).control.restart(component)
     say(f"restarted {component}")
+
+
+def consent(
+    context: Annotated[str, typer.Argument(help="A context of the kubeconfig.")],
+    kubeconfig: Annotated[str, typer.Option(help="The kubeconfig; default: $KUBECONFIG, ~/.kube/config.")] = "",
+    *,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take it back: labs that are there stay.")] = False,
+) -> None:
+    """Give a cluster to fluxlab: from then on labs with backend `existing` may make objects there."""
+    from tempfile import TemporaryDirectory
+
+    from fluxlab.clusters.api import KubeApi
+    from fluxlab.clusters.consent import give
+    from fluxlab.clusters.contexts import import_context
+    from fluxlab.toolchain import find
+
+    with TemporaryDirectory() as folder:
+        kubectl = find().binary("kubectl")
+        file = import_context(context, kubeconfig=kubeconfig, folder=Path(folder), kubectl=kubectl)
+        with KubeApi.from_kubeconfig(file) as api:
+            give(api, given=not withdraw)
+            say(f"{context} ({api.server}) {'is no longer' if withdraw else 'is now'} given to fluxlab")

@@ -18,6 +18,7 @@ from fluxlab.documents import JsonObject
 from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.waiting import wait_until
 
+from .credentials import headers_of
 from .kubeconfig import Access, read_kubeconfig
 from .objects import KubeObject, items_at, text_at
 from .resources import Resource
@@ -52,18 +53,19 @@ class KubeApi:
     """A connection to one API server. Thread-safe; close it, or use it as a context manager."""
 
     def __init__(self, access: Access, *, timeout_seconds: float = 30) -> None:
-        context = ssl.create_default_context(cafile=str(access.authority))
-        context.load_cert_chain(access.client.certificate, access.client.key)
         self.server = access.server
+        self._credentials = headers_of(access)
         address = urllib3.util.parse_url(access.server)
+        self._prefix = (address.path or "").rstrip("/")  # of a server that stands in front of several
         self._pool = urllib3.HTTPSConnectionPool(
             address.host or "",
             address.port,
-            ssl_context=context,
+            ssl_context=_tls(access),
+            server_hostname=access.server_name or None,
+            assert_hostname=None if access.verified else False,
             maxsize=64,
             timeout=urllib3.Timeout(timeout_seconds),
             retries=False,
-            headers={"User-Agent": FIELD_MANAGER},
         )
 
     @classmethod
@@ -96,7 +98,7 @@ class KubeApi:
         Raises ApiError or ApiUnreachableError.
         """
         headers = {
-            "User-Agent": FIELD_MANAGER,
+            **self._own_headers(),
             "Accept": accept,
             **({"Content-Type": content_type} if body is not None else {}),
         }
@@ -105,7 +107,7 @@ class KubeApi:
 
         def heard() -> urllib3.BaseHTTPResponse | None:
             try:
-                answer = self._pool.request(method, _with_query(path, query), body=content, headers=headers)
+                answer = self._pool.request(method, self._url(path, query), body=content, headers=headers)
             except HTTPError as error:
                 facts = [f"{method} {path}: {error}"]
                 raise ApiUnreachableError(f"{self.server} does not answer", facts=facts) from error
@@ -117,6 +119,12 @@ class KubeApi:
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise self._refusal(f"{method} {path}", answer)
         return self._json(answer)
+
+    def _own_headers(self) -> Mapping[str, str]:
+        return {"User-Agent": FIELD_MANAGER, **self._credentials()}
+
+    def _url(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        return f"{self._prefix}{path}?{urlencode(query)}" if query else f"{self._prefix}{path}"
 
     def _refusal(self, what: str, answer: urllib3.BaseHTTPResponse) -> ApiError:
         message = text_at(self._json(answer), "message") or answer.data.decode(errors="replace")[:200]
@@ -133,7 +141,8 @@ class KubeApi:
     def healthy(self, path: str = "/readyz") -> bool:
         """Whether a health endpoint answers 200."""
         try:
-            return self._pool.request("GET", path, timeout=2).status == HTTPStatus.OK
+            answer = self._pool.request("GET", self._url(path), headers=self._own_headers(), timeout=2)
+            return answer.status == HTTPStatus.OK
         except HTTPError:
             return False
 
@@ -229,7 +238,11 @@ class KubeApi:
         path = resource.path(namespace=namespace)
         try:
             answer = self._pool.request(
-                "GET", _with_query(path, query), preload_content=False, timeout=urllib3.Timeout(connect=10, read=None)
+                "GET",
+                self._url(path, query),
+                headers=self._own_headers(),
+                preload_content=False,
+                timeout=urllib3.Timeout(connect=10, read=None),
             )
             try:
                 if answer.status >= HTTPStatus.BAD_REQUEST:
@@ -243,5 +256,11 @@ class KubeApi:
             raise ApiUnreachableError(f"{self.server}: watch of {resource.plural} broke", facts=[str(error)]) from error
 
 
-def _with_query(path: str, query: Mapping[str, str] | None) -> str:
-    return f"{path}?{urlencode(query)}" if query else path
+def _tls(access: Access) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(access.authority) if access.authority else None)
+    if not access.verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if access.client:
+        context.load_cert_chain(access.client.certificate, access.client.key)
+    return context

@@ -10,7 +10,7 @@ from fluxlab.files import KeyPairFiles, write_private
 from fluxlab.pki import Authority
 from fluxlab.ports import Ports
 
-from .kubeconfig import Access, write_kubeconfig
+from .kubeconfig import write_kubeconfig
 from .links import Links
 
 ADMINISTRATORS = "system:masters"
@@ -66,9 +66,9 @@ class ControlPlaneFiles:
     def kubeconfig(self, user: str, *, port: int, group: str | None = None, file: Path | None = None) -> Path:
         """The kubeconfig of one user, whose name (and group) the API server reads from the certificate."""
         client = self._issuer.issue(user.rsplit(":", maxsplit=1)[-1], user=user, group=group)
-        access = Access(server=f"https://127.0.0.1:{port}", authority=self.authority, client=client)
+        server = f"https://127.0.0.1:{port}"
         target = file or self.folder / "kubeconfigs" / f"{user.rsplit(':', maxsplit=1)[-1]}.yaml"
-        return write_kubeconfig(target, context=self.name, access=access)
+        return write_kubeconfig(target, context=self.name, server=server, authority=self.authority, client=client)
 
 
 def etcd(files: ControlPlaneFiles, ports: ControlPlanePorts, *, data: Path) -> list[str]:

@@ -19,7 +19,7 @@ NAMESPACE = "flux-system"
 CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller", "notification-controller")
 # A new object is only marked with a finalizer and comes back after the first retry delay, 750 ms by default; what
 # waits for another object looks again every 30 s. Where a Deployment sets these flags itself, its values hold.
-_RETRIES = ("--min-retry-delay=50ms", "--requeue-dependency=1s")
+RETRIES = ("--min-retry-delay=50ms", "--requeue-dependency=1s")
 # Leader election needs a pod's identity; the addresses are names of the cluster's DNS, which does not exist here.
 _REPLACED = (
     "--enable-leader-election",
@@ -88,7 +88,7 @@ def arguments(
     """The arguments of the process: the Deployment's, with what cannot be the same here replaced."""
     kept = [words for words in _flags(given) if _name(words) not in _REPLACED]
     names = {_name(words) for words in kept}
-    defaults = (*CLIENT_LIMITS, *(_RETRIES if name != "notification-controller" else ()))
+    defaults = (*CLIENT_LIMITS, *(RETRIES if name != "notification-controller" else ()))
     added = [default for default in defaults if default.split("=", maxsplit=1)[0] not in names]
     return [
         *chain.from_iterable(kept),

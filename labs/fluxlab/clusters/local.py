@@ -2,11 +2,11 @@
 
 import shutil
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fluxlab.ports import Ports
+from fluxlab.ports import LOOPBACK, Ports
 from fluxlab.processes import ProcessGroup
 from fluxlab.spec import ClusterSpec
 from fluxlab.state import PLANTED
@@ -16,16 +16,18 @@ from fluxlab.waiting import wait_until
 from . import etcd_data
 from .addresses import readdress
 from .api import ApiError, KubeApi
-from .base import ComponentStatus
+from .base import ComponentStatus, Door
 from .control_plane import ADMINISTRATORS, ControlPlaneFiles
 from .flux_components import install, read_manifests
 from .flux_controllers import CONTROLLERS, NAMESPACE, WayOut
+from .following import Following
 from .kubeconfig import read_kubeconfig
 from .links import Link
 from .nodes import create_nodes
 from .objects import KubeObject
 from .programs import API_SERVER, CONTROL_PLANE, ETCD, LINK_PROXY, PROGRAMS, WORKERS, Programs
 from .resources import CONFIG_MAP, DEPLOYMENT, FLUX_RESOURCES, GIT_REPOSITORY, SECRET, Resource
+from .root import Root
 from .seed import Seed
 from .wiring import Wiring
 
@@ -47,11 +49,19 @@ class LocalCluster:
         ports: Ports,
         gateway_port: int,
         links: bool,
+        in_main_thread: Callable[[Callable[[], object]], object],
     ) -> None:
-        """With `links` the hops between its parts, and to the gateway, lead through toxiproxy."""
+        """With `links` the hops between its parts, and to the gateway, lead through toxiproxy.
+
+        `in_main_thread` has something done there, soon: only a process spawned there dies with the supervisor.
+        """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.name = spec.name
+        self.root = Root()
+        self.address = LOOPBACK
         self._spec = spec
+        self._in_main_thread = in_main_thread
+        self._following: Following | None = None
         self._toolchain = toolchain
         self._files = ControlPlaneFiles(folder, name=spec.name)
         self._wiring = Wiring(spec.name, ports, gateway_port=gateway_port, links=links)
@@ -164,9 +174,15 @@ class LocalCluster:
             if self.resumed:
                 readdress(self.api, f"127.0.0.1:{self._wiring.artifacts()}")
             for deployment in sorted(self.api.list(DEPLOYMENT, namespace=NAMESPACE), key=_start_order):
-                self.follow(deployment)
+                self._programs.follow(deployment)
             for future in lists:
                 future.result()
+        self._following = Following(
+            self.api,
+            changed=lambda deployment: self._in_main_thread(lambda: self._programs.follow(deployment)),
+            deleted=lambda deployment: self._in_main_thread(lambda: self._programs.forget(deployment)),
+        )
+        self._following.start()
 
     def _warm(self, resource: Resource) -> None:
         # The first LIST of a resource finds the API server's storage for it not ready and is told to come back
@@ -180,14 +196,6 @@ class LocalCluster:
         create_nodes(self.api, self.name, count=self._spec.nodes, kubelet_port=self._wiring.kubelet)
 
     # -- while it runs -----------------------------------------------------------------------------------------
-
-    def follow(self, deployment: KubeObject) -> None:
-        """Make a Flux controller's process what its Deployment now asks for."""
-        self._programs.follow(deployment)
-
-    def forget(self, deployment: KubeObject) -> None:
-        """End the process of a Flux controller whose Deployment was deleted."""
-        self._programs.forget(deployment)
 
     def wants(self, controller: str) -> bool:
         """Whether the Deployment of a Flux controller is there and not scaled to 0."""
@@ -224,6 +232,8 @@ class LocalCluster:
 
     def stop(self) -> None:
         """End everything in order. The API server keeps nothing but what etcd has: it need not take its time."""
+        if self._following:
+            self._following.stopping.set()
         self._programs.stop(*CONTROLLERS, *WORKERS, grace_seconds=0.3)
         self._programs.stop(API_SERVER, grace_seconds=0)
         self._programs.stop(ETCD, LINK_PROXY, grace_seconds=1)
@@ -247,29 +257,28 @@ class LocalCluster:
         """The links of its parts; none unless the lab has links."""
         return self._wiring.links.all()
 
-    def gateway_port(self, controller: str) -> int:
-        """Where a controller reaches the gateway."""
-        return self._wiring.gateway(controller)
+    def gateway(self, controller: str) -> str:
+        """HOST:PORT at which a controller reaches the gateway."""
+        return f"{LOOPBACK}:{self._wiring.gateway(controller)}"
 
+    @property
     def receiver_port(self) -> int:
         """Where the news of pushes goes."""
         return self._wiring.receiver()
 
-    @property
-    def kubelet_port(self) -> int:
-        """Where the API server expects the kubelet of every node."""
-        return self._wiring.kubelet
+    def doors(self) -> Sequence[Door]:
+        """The kubelet endpoint of every node."""
+        from .kubelet import Kubelet  # noqa: PLC0415 # its library loads while the API server does
 
-    def kubelet_tls(self) -> ssl.SSLContext:
+        logs = {name: self._programs.log(name) for name in CONTROLLERS}
+        return [Door(app=Kubelet(logs=logs), port=self._wiring.kubelet, tls=self._kubelet_tls())]
+
+    def _kubelet_tls(self) -> ssl.SSLContext:
         """The kubelet endpoint's side of mutual TLS: only this cluster's API server gets in."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._files.authority))
         context.load_cert_chain(self._files.kubelet.certificate, self._files.kubelet.key)
         context.verify_mode = ssl.CERT_REQUIRED
         return context
-
-    def controller_logs(self) -> dict[str, Path]:
-        """The log file of each Flux controller."""
-        return {name: self._programs.log(name) for name in CONTROLLERS}
 
 
 def _start_order(deployment: KubeObject) -> int:

@@ -32,7 +32,7 @@ class Trees:
         place = f"{namespace or kustomization.namespace}/{name}"
         source = cluster.find(kind, place) if kind == GIT_REPOSITORY.kind else None
         url = text_at(source.raw, "spec", "url") if source else ""
-        if url.removesuffix(".git") != self._repository.url.removesuffix(".git"):
+        if url.removesuffix(".git") != (cluster.root.url or self._repository.url).removesuffix(".git"):
             raise UnknownError(f"{kustomization} is built from {kind} {place}, which is not the lab's repository")
         revision = text_at(kustomization.raw, "status", "lastAppliedRevision")
         if not revision:

@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fluxlab.cluster import Cluster
+from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject, dig
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
 from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.flux.ownership import ancestors
+from fluxlab.timeline.entries import ObjectRef
 
 from .builds import Trees, built, path_of
 from .places import Places
@@ -48,8 +50,16 @@ class Untold:
 
 
 def all_owners(cluster: Cluster) -> Sequence[KubeObject]:
-    """A cluster's Kustomizations and HelmReleases. Raises ApiError or ApiUnreachableError."""
-    return [*cluster.api.list(KUSTOMIZATION), *cluster.api.list(HELM_RELEASE)]
+    """A cluster's Kustomizations and HelmReleases: in somebody's cluster those below the lab's root.
+
+    Raises ApiError or ApiUnreachableError.
+    """
+    found = [*cluster.api.list(KUSTOMIZATION), *cluster.api.list(HELM_RELEASE)]
+    if not cluster.lacks(Capability.BOOTSTRAP):
+        return found
+    known = {owner.reference: owner for owner in found}
+    root = ObjectRef(kind=KUSTOMIZATION.kind, namespace=cluster.root.namespace, name=cluster.root.name)
+    return [one for one in found if root in {above.reference for above in (one, *ancestors(one, known))}]
 
 
 def all_desired(

@@ -9,12 +9,13 @@ import errno
 import logging
 import resource
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fluxlab.errors import FluxlabError
 from fluxlab.pki import Authority
+from fluxlab.ports import LOOPBACK
 from fluxlab.servers.forward import Forwarder
-from fluxlab.servers.http import HttpServer, bind_loopback
+from fluxlab.servers.http import HttpServer, bind_address
 
 from .certificates import HostContexts
 from .front import Front
@@ -39,8 +40,8 @@ class Gateway:
         self._front = Front(
             routes=routes, clients=dict(clients), contexts=HostContexts(authority), http=self._http, log=log
         )
-        self._listener: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
+        self._listeners: list[socket.socket] = []
+        self._accepting: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(_maximum_connections())
         for password in clients.values():
@@ -49,23 +50,25 @@ class Gateway:
     @property
     def port(self) -> int:
         """The port on 127.0.0.1. Raises FluxlabError when the gateway is not running."""
-        if not self._listener:
+        if not self._listeners:
             raise FluxlabError("the gateway is not running")
-        return int(self._listener.getsockname()[1])
+        return int(self._listeners[0].getsockname()[1])
 
-    async def start(self, *, port: int = 0) -> None:
-        """Listen on 127.0.0.1; port 0 lets the kernel choose. Raises FluxlabError when the port is taken."""
-        self._listener = bind_loopback(port)
-        self._accepting = asyncio.create_task(self._accept(self._listener))
+    async def start(self, *, port: int = 0, addresses: Sequence[str] = (LOOPBACK,)) -> None:
+        """Listen at one port of each address; port 0 lets the kernel choose. Raises FluxlabError when it is taken."""
+        for address in addresses:
+            self._listeners.append(bind_address(address, port))
+        self._accepting = {asyncio.create_task(self._accept(listener)) for listener in self._listeners}
 
     async def stop(self) -> None:
         """Close the door, end every connection and let go of everything."""
-        if not self._listener or not self._accepting:
-            return
-        self._accepting.cancel()
-        await asyncio.wait({self._accepting})
-        self._listener.close()
-        self._listener = None
+        for task in self._accepting:
+            task.cancel()
+        if self._accepting:
+            await asyncio.wait(self._accepting)
+        self._accepting.clear()
+        while self._listeners:
+            self._listeners.pop().close()
         await self._http.stop()
         for task in list(self._tasks):
             task.cancel()

@@ -18,8 +18,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from fluxlab.errors import FluxlabError
+from fluxlab.ports import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 BACKLOG = 512
 HEAD_LIMIT_BYTES = 32 * 1024
 FIRST_REQUEST_SECONDS = 30.0
@@ -32,21 +32,26 @@ logger = logging.getLogger(__name__)
 
 
 def bind_loopback(port: int) -> socket.socket:
-    """A bound TCP socket on 127.0.0.1, not yet listening; port 0 lets the kernel choose.
+    """As `bind_address`, on 127.0.0.1."""
+    return bind_address(LOOPBACK, port)
 
-    Raises FluxlabError naming the port when it is taken.
+
+def bind_address(address: str, port: int) -> socket.socket:
+    """A listening TCP socket on one address of this machine; port 0 lets the kernel choose.
+
+    Raises FluxlabError naming the port when it is taken, or the address when it is not this machine's.
     """
     # The protocol by name: only on such sockets asyncio sets TCP_NODELAY, and without that two writes take 40 ms.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.settimeout(0)
     try:
-        bound.bind((LOOPBACK, port))
+        bound.bind((address, port))
         bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
         why = "is taken by another process" if error.errno == errno.EADDRINUSE else f"cannot be bound: {error.strerror}"
-        raise FluxlabError(f"port {port} on {LOOPBACK} {why}", hint=f"ss -ltnp 'sport = :{port}'") from error
+        raise FluxlabError(f"port {port} on {address} {why}", hint=f"ss -ltnp 'sport = :{port}'") from error
     return bound
 
 

@@ -11,6 +11,7 @@ from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder, forget, held
 
 from . import starter
+from .launch import discard
 from .lifecycle import Supervisor
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def _remove(folder: LabFolder) -> None:
     try:
         lock = folder.lock()
         with held(lock, what=f"lab {folder.name}", timeout_seconds=0):
-            folder.remove()
+            discard(folder)
             forget(lock)
     except FluxlabError as error:
         logger.info("not removed: %s", error)

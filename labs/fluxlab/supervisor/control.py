@@ -2,9 +2,11 @@
 
 import json
 import socket
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
+from fluxlab.clusters.capabilities import UnsupportedError
 from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.host import peer, socket_address
 from fluxlab.processes import Identity
@@ -15,6 +17,12 @@ from fluxlab.unix_http import Answer, ask
 STATUS_TIMEOUT_SECONDS = 10
 """It answers in milliseconds; on a machine that does ten things at once it was seen to take seconds."""
 CHANGE_TIMEOUT_SECONDS = 60
+
+
+_KINDS: Mapping[int, type[FluxlabError]] = {
+    HTTPStatus.BAD_REQUEST: UsageError,
+    HTTPStatus.NOT_IMPLEMENTED: UnsupportedError,
+}
 
 
 class SupervisorGoneError(UnknownError):
@@ -90,7 +98,7 @@ class Control:
 def _error_of(answer: Answer) -> FluxlabError:
     try:
         known = json.loads(answer.content)
-        kind = UsageError if answer.status == HTTPStatus.BAD_REQUEST else FluxlabError
+        kind = _KINDS.get(answer.status, FluxlabError)
         return kind(known["what"], facts=known["facts"], hint=known["hint"])
     except (ValueError, KeyError, TypeError):
         return FluxlabError("the supervisor failed", facts=[answer.content.decode(errors="replace")[:500]])

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from fluxlab.clusters.capabilities import UnsupportedError
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.status import LabStatus
 
@@ -41,6 +42,13 @@ class Verbs(Protocol):
         """Write what each cluster's etcd holds, without the lab's own tokens, to `<folder>/<cluster>.db`."""
 
 
+def _status(error: FluxlabError) -> HTTPStatus:
+    """By which the asking side knows what kind of error it was."""
+    if isinstance(error, UsageError):
+        return HTTPStatus.BAD_REQUEST
+    return HTTPStatus.NOT_IMPLEMENTED if isinstance(error, UnsupportedError) else HTTPStatus.CONFLICT
+
+
 def control_app(verbs: Verbs) -> Starlette:
     """The ASGI application of the private socket."""
 
@@ -53,8 +61,7 @@ def control_app(verbs: Verbs) -> Starlette:
                 return JSONResponse({"result": await act(str((await request.json()).get("argument", "")))})
             except FluxlabError as error:
                 known = {"what": error.what, "facts": error.facts, "hint": error.hint}
-                status = HTTPStatus.BAD_REQUEST if isinstance(error, UsageError) else HTTPStatus.CONFLICT
-                return JSONResponse(known, status_code=status)
+                return JSONResponse(known, status_code=_status(error))
 
         return answer
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 from pydantic import ValidationError
@@ -56,7 +57,7 @@ def launch(
         UsageError: A lab of that name is there with another spec.
         FluxlabError: It did not start; the facts quote why.
     """
-    _check_machine()
+    _check_machine(spec)
     folder = LabFolder.named(spec.name)
     waiting = _once(progress, f"waiting for another fluxlab that is at lab {spec.name}")
     lock = folder.lock()
@@ -94,7 +95,7 @@ def _launch_alone(
         _reap(folder)
     elif folder.root.exists():  # half-made by one that was killed before the lab was described
         _reap(folder)
-        folder.remove()
+        discard(folder)
     fill = prepare or _leave_as_it_is
     filled = resumed or prepare is not None
     serve = _nothing if filled else serving
@@ -127,11 +128,17 @@ def _once(progress: Progress, text: str) -> Callable[[], None]:
     return say
 
 
-def _check_machine() -> None:
+def _check_machine(spec: LabSpec) -> None:
     """Raise FluxlabError for what a lab needs and does not find, before anything is made."""
     if not shutil.which("git"):
         raise FluxlabError("git is not on PATH", hint="install git, then `fluxlab doctor`")
-    find()
+    toolchain = find()
+    for cluster in spec.clusters:
+        if cluster.backend == "existing":
+            from fluxlab.clusters.existing import connect  # noqa: PLC0415 # not needed by most labs
+
+            with TemporaryDirectory(prefix="fluxlab-") as folder:
+                connect(cluster, folder=Path(folder), kubectl=toolchain.binary("kubectl")).close()
 
 
 def _check_spec(folder: LabFolder, spec: LabSpec) -> bool:
@@ -196,7 +203,7 @@ def _start(
             full = "no space left" in str(error).lower() or _is_full(folder)
             _reap(folder)
             if not keep:
-                folder.remove()
+                _discard_or_tell(folder, progress)
         if full and isinstance(error, (FluxlabError, OSError)):
             hint = "free some space, or let FLUXLAB_STATE_DIR name a folder elsewhere"
             raise FluxlabError(f"the disk of {folder.root} is full", facts=[str(error)], hint=hint) from error
@@ -271,8 +278,33 @@ def _is_ready(folder: LabFolder, record: Record | None, *, ended: bool) -> bool:
     return record is not None and record.phase is Phase.READY
 
 
-def end(folder: LabFolder) -> None:
-    """End a lab and remove its folder; also one that starts, is half-made, or whose supervisor is gone."""
+def discard(folder: LabFolder, *, progress: Progress = lambda _: None) -> None:
+    """Remove what a lab that has ended left: in somebody's clusters, then its folder.
+
+    Raises NotRemovedError, and the folder stays, when a cluster does not let go.
+    """
+    guests = [path.parent for path in (folder.root / "clusters").glob("*/root.json")]
+    if guests:
+        from fluxlab.clusters.removal import remove_from_clusters  # noqa: PLC0415 # not needed by most labs
+
+        remove_from_clusters(guests, progress=progress)
+    folder.remove()
+
+
+def _discard_or_tell(folder: LabFolder, progress: Progress) -> None:
+    """As `discard`, while another error is on its way that matters more."""
+    try:
+        discard(folder, progress=progress)
+    except FluxlabError as error:
+        progress(f"{error.what}; next: fluxlab down {folder.name}")
+
+
+def end(folder: LabFolder, *, leave_clusters: bool = False, progress: Progress = lambda _: None) -> None:
+    """End a lab and remove its folder; also one that starts, is half-made, or whose supervisor is gone.
+
+    With `leave_clusters` nothing is removed from clusters that are not the lab's own. Raises NotRemovedError, and the
+    folder stays, when one of them does not let go.
+    """
 
     def hurry() -> None:  # whoever starts it holds the lock until it is ready
         record = folder.read_record()
@@ -285,7 +317,10 @@ def end(folder: LabFolder) -> None:
         if folder.root.exists():
             with unbroken():
                 _reap(folder)
-                folder.remove()
+                if leave_clusters:
+                    folder.remove()
+                else:
+                    discard(folder, progress=progress)
         forget(lock)
 
 

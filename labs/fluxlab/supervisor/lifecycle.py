@@ -10,15 +10,13 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from fluxlab.clusters.flux_controllers import NAMESPACE
-from fluxlab.clusters.local import LocalCluster
+from fluxlab.clusters.base import ClusterBackend
 from fluxlab.clusters.objects import text_at
-from fluxlab.clusters.resources import DEPLOYMENT, GIT_REPOSITORY
+from fluxlab.clusters.resources import GIT_REPOSITORY
 from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.flux import bootstrap
 from fluxlab.logs import bound_logs
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
 ACTING_TIMEOUT_SECONDS = 60
 LOOK_SECONDS = 1.0
 CAUSE_TIMEOUT_SECONDS = 0.5
-RECONNECT_SECONDS = 0.5
 # Of the 8 s of processor time that a test with a lab of its own takes, garbage collection is a sixth, and threads that
 # look for work another sixth (docs/performance.md).
 BRIEF_LIFE = {"GOGC": "400", "GOMAXPROCS": "1"}
@@ -74,7 +71,7 @@ class Supervisor:
         self.chronicle = Chronicle(TimelineFolder(folder))
         self.processes = ProcessGroup(changed=self._notice, environment=BRIEF_LIFE if brief else {})
         self.recording = Recording(folder, changed=self._notice)
-        self.clusters: list[LocalCluster] = []
+        self.clusters: list[ClusterBackend] = []
 
     # -- the life of a lab ---------------------------------------------------------------------------------------
 
@@ -117,14 +114,13 @@ class Supervisor:
         self._step("API serves")
         for cluster in self.clusters:
             cluster.start_flux(self.services.way_out(cluster))
-            self._follow(cluster)
         self._step("controllers started")
         for cluster in self.clusters:  # while the controllers load
             bootstrap.install_sync(
-                cluster.api, self.services.sync(cluster.name), receiver_token=self.services.receiver_token
+                cluster.api, self.services.sync(cluster), receiver_token=self.services.receiver_token(cluster)
             )
             if cluster.resumed:  # what its status says is of its earlier life
-                bootstrap.request_fetch(cluster.api, self._request)
+                bootstrap.request_fetch(cluster.api, cluster.root, self._request)
         self._step("Flux bootstrapped")
         for cluster in self.clusters:
             self._await_acting(cluster)
@@ -132,15 +128,31 @@ class Supervisor:
         self._step("Flux acts")
         self.recording.start()  # what was there before, it finds
 
-    def _cluster(self, spec: ClusterSpec) -> LocalCluster:
+    def _cluster(self, spec: ClusterSpec) -> ClusterBackend:
+        folder = self.folder.cluster(spec.name)
+        if spec.backend == "existing":
+            from fluxlab.clusters.existing import ExistingCluster  # noqa: PLC0415 # not needed by most labs
+
+            return ExistingCluster(
+                spec,
+                lab=self.spec.name,
+                repository=self.spec.repository.name,
+                folder=folder,
+                toolchain=self.toolchain,
+                git_port=self._git_port,
+                gateway_port=self._gateway_port,
+            )
+        from fluxlab.clusters.local import LocalCluster  # noqa: PLC0415 # as above
+
         return LocalCluster(
             spec,
-            folder=self.folder.cluster(spec.name),
+            folder=folder,
             toolchain=self.toolchain,
             processes=self.processes,
             ports=self._ports,
             gateway_port=self._gateway_port,
             links=self.spec.links,
+            in_main_thread=self.call,
         )
 
     def _start_services(self) -> None:
@@ -160,14 +172,14 @@ class Supervisor:
         self._endings.callback(self.services.stop)
         self.services.start(self.clusters, SupervisorVerbs(self))
 
-    def _await_acting(self, cluster: LocalCluster) -> None:
+    def _await_acting(self, cluster: ClusterBackend) -> None:
         """Wait until source-controller has fetched the repository: its /readyz is true long before it works."""
-        last = ""
+        last, root = "", cluster.root
 
         def acting() -> bool:
             nonlocal last
             self.processes.check()
-            source = cluster.api.get(GIT_REPOSITORY, bootstrap.SYSTEM, namespace=bootstrap.SYSTEM)
+            source = cluster.api.get(GIT_REPOSITORY, root.name, namespace=root.namespace)
             ready = source.condition("Ready")
             last = str(ready) if ready else "no condition yet"
             if source.suspended or not cluster.wants("source-controller"):
@@ -178,7 +190,7 @@ class Supervisor:
 
         wait_until(
             acting,
-            what=f"cluster {cluster.name}: Flux fetches {self.spec.repository.url}",
+            what=f"cluster {cluster.name}: Flux fetches {root.url or self.spec.repository.url}",
             timeout_seconds=ACTING_TIMEOUT_SECONDS,
             state=lambda: last,
         )
@@ -289,25 +301,6 @@ class Supervisor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    # -- Flux's Deployments --------------------------------------------------------------------------------------
-
-    def _follow(self, cluster: LocalCluster) -> None:
-        threading.Thread(target=self._follow_deployments, args=(cluster,), daemon=True, name="follow").start()
-
-    def _follow_deployments(self, cluster: LocalCluster) -> None:
-        """Hand each change of a controller's Deployment to the main thread, until the end."""
-        while not self._stopping.is_set():
-            try:
-                for kind, deployment in cluster.api.watch(DEPLOYMENT, namespace=NAMESPACE):
-                    if kind in {"ADDED", "MODIFIED"}:
-                        self.call(partial(cluster.follow, deployment))
-                    elif kind == "DELETED":
-                        self.call(partial(cluster.forget, deployment))
-            except Exception as error:  # noqa: BLE001 # nothing may end this thread: scaling would go unnoticed
-                if not self._stopping.is_set():
-                    log.info("watch of Deployments: %s", error)
-            self._stopping.wait(RECONNECT_SECONDS)  # not a wait for a fact: a pause between attempts to reconnect
 
     # -- the record ----------------------------------------------------------------------------------------------
 

@@ -6,26 +6,29 @@ import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from fluxlab.clusters.base import ClusterBackend
+from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.flux_controllers import CONTROLLERS, WayOut
-from fluxlab.clusters.kubelet import Kubelet
-from fluxlab.clusters.local import LocalCluster
 from fluxlab.files import make_private, write_private
 from fluxlab.flux import bootstrap
 from fluxlab.gateway import Gateway, RequestLog, Routes
 from fluxlab.host import socket_address
 from fluxlab.pki import Authority
+from fluxlab.ports import LOOPBACK
 from fluxlab.processes import ProcessGroup
 from fluxlab.servers.chart_server import ChartServer
 from fluxlab.servers.charts import ChartRepository
 from fluxlab.servers.git import GitServer
 from fluxlab.servers.git_repositories import GitRepositories, GitRepository
-from fluxlab.servers.http import HttpServer, bind_loopback, serve
+from fluxlab.servers.http import HttpServer, bind_address, bind_loopback, serve
 from fluxlab.servers.oci import registry_host
+from fluxlab.servers.pushes import Push
 from fluxlab.servers.registry import NAME as REGISTRY
 from fluxlab.servers.registry import Registry
 from fluxlab.servers.webhook import Delivery, Webhook
@@ -96,16 +99,16 @@ class Services:
 
     # -- what clusters need to know ------------------------------------------------------------------------------
 
-    def way_out(self, cluster: LocalCluster) -> WayOut:
+    def way_out(self, cluster: ClusterBackend) -> WayOut:
         """How the controllers of a cluster reach the gateway, each with its own credentials."""
         proxy_url = {
-            controller: self._proxy_url(f"{cluster.name}.{controller}", port=cluster.gateway_port(controller))
+            controller: self._proxy_url(f"{cluster.name}.{controller}", at=cluster.gateway(controller))
             for controller in CONTROLLERS
         }
         return WayOut(proxy_url=proxy_url, authorities=self._authorities())
 
-    def _proxy_url(self, client: str, *, port: int) -> str:
-        return f"http://{client}:{self._passwords[client]}@127.0.0.1:{port}"
+    def _proxy_url(self, client: str, *, at: str) -> str:
+        return f"http://{client}:{self._passwords[client]}@{at}"
 
     def _authorities(self) -> Path:
         """The gateway's authority and, for hosts that are allowed through, the system's."""
@@ -120,37 +123,36 @@ class Services:
         spec = self._spec.repository
         return self._git.repositories.create(spec.name, url=spec.url, branch=spec.branch)
 
-    def sync(self, cluster: str) -> bootstrap.Sync:
+    def sync(self, cluster: ClusterBackend) -> bootstrap.Sync:
         """What a cluster reconciles."""
-        path = self._spec.cluster(cluster).path
-        return bootstrap.Sync(repository=self._spec.repository, path=path, token=self.repository.token)
+        path = self._spec.cluster(cluster.name).path
+        token = self.repository.token
+        return bootstrap.Sync(repository=self._spec.repository, path=path, token=token, root=cluster.root)
 
-    @property
-    def receiver_token(self) -> str:
-        """What signs the news of a push."""
-        return self._receiver_token
+    def receiver_token(self, cluster: ClusterBackend) -> str:
+        """What signs the news of a push, where a cluster has a Receiver for it."""
+        return "" if cluster.receiver_port is None else self._receiver_token
 
     # -- start and stop ------------------------------------------------------------------------------------------
 
-    def start(self, clusters: list[LocalCluster], verbs: Verbs) -> None:
+    def start(self, clusters: Sequence[ClusterBackend], verbs: Verbs) -> None:
         """Serve everything. Raises FluxlabError when a port is taken."""
-        self._prepare_repository()
+        self._prepare_repository(clusters)
         self._map_hosts()
-        tell_way_out(
-            self._folder, proxy_url=self._proxy_url(YOU, port=self._gateway_port), authorities=self._authorities()
-        )
+        proxy_url = self._proxy_url(YOU, at=f"{LOOPBACK}:{self._gateway_port}")
+        tell_way_out(self._folder, proxy_url=proxy_url, authorities=self._authorities())
         for cluster in clusters:
             self._connect_pushes(cluster)
         self._thread.start()
         self.run(self._listen(clusters, verbs))
 
-    def _prepare_repository(self) -> None:
+    def _prepare_repository(self, clusters: Sequence[ClusterBackend]) -> None:
         new = self.repository.served_commit() is None
         components = self._toolchain.flux_manifests.read_text()
-        for cluster in self._spec.clusters:
+        for cluster in clusters:
             version = f"v{self._toolchain.versions['flux'].removeprefix('v')}"
             bootstrap.commit_components(
-                self.repository.path, self.sync(cluster.name), components=components, version=version
+                self.repository.path, self.sync(cluster), components=components, version=version
             )
         if new:
             self._chronicle.begin(self.repository)
@@ -204,22 +206,30 @@ class Services:
         self.registry.await_answer()
         return True
 
-    def _connect_pushes(self, cluster: LocalCluster) -> None:
+    def _connect_pushes(self, cluster: ClusterBackend) -> None:
+        if (port := cluster.receiver_port) is None:
+            self._git.subscribe(partial(self._ask_to_fetch, cluster))
+            return
         path = bootstrap.receiver_path(self._receiver_token)
-        webhook = Webhook(
-            url=f"http://127.0.0.1:{cluster.receiver_port()}{path}",
-            token=self._receiver_token,
-        )
+        webhook = Webhook(url=f"http://{LOOPBACK}:{port}{path}", token=self._receiver_token)
         self._webhooks.append(webhook)
         self._git.subscribe(webhook)
 
-    async def _listen(self, clusters: list[LocalCluster], verbs: Verbs) -> None:
+    @staticmethod
+    async def _ask_to_fetch(cluster: ClusterBackend, push: Push) -> None:
+        """The news of a push for a cluster whose notification-controller cannot be reached from here."""
+        await asyncio.to_thread(bootstrap.request_fetch, cluster.api, cluster.root, push.time.isoformat())
+
+    async def _listen(self, clusters: Sequence[ClusterBackend], verbs: Verbs) -> None:
         await self._serve_registries()
-        await self._gateway.start(port=self._gateway_port)
-        self._servers.append(await serve(self._git, bind_loopback(self._git_port)))
-        for cluster in clusters:
-            bound = bind_loopback(cluster.kubelet_port)
-            self._servers.append(await serve(Kubelet(logs=cluster.controller_logs()), bound, tls=cluster.kubelet_tls()))
+        through, direct = {LOOPBACK}, {LOOPBACK}
+        for cluster in clusters:  # no door that no cluster needs
+            (direct if cluster.root.lacks(Capability.MAPPED_HOSTS) else through).add(cluster.address)
+        await self._gateway.start(port=self._gateway_port, addresses=sorted(through))
+        for address in sorted(direct):
+            self._servers.append(await serve(self._git, bind_address(address, self._git_port)))
+        for door in (door for cluster in clusters for door in cluster.doors()):
+            self._servers.append(await serve(door.app, bind_loopback(door.port), tls=door.tls))
         self._servers.append(await serve(control_app(verbs), self._control_socket()))
 
     def _control_socket(self) -> socket.socket:
@@ -262,7 +272,7 @@ class Services:
     @property
     def clone_url(self) -> str:
         """Where the repository is reached on this machine."""
-        return f"http://127.0.0.1:{self._git_port}/{self.repository.name}.git"
+        return f"http://{LOOPBACK}:{self._git_port}/{self.repository.name}.git"
 
     @property
     def ports(self) -> Mapping[str, int]:

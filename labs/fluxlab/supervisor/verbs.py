@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxlab.clones import known_clones
-from fluxlab.clusters.local import LocalCluster
+from fluxlab.clusters.base import ClusterBackend
+from fluxlab.clusters.capabilities import Capability
 from fluxlab.flux import bootstrap
 from fluxlab.servers.chart_metadata import is_stand_in
 from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, LinkState, RepositoryState, StepState
@@ -83,11 +84,13 @@ class SupervisorVerbs:
             toolchain=dict(supervisor.toolchain.versions),
         )
 
-    def _cluster(self, cluster: LocalCluster) -> ClusterState:
+    def _cluster(self, cluster: ClusterBackend) -> ClusterState:
         spec = self._supervisor.spec.cluster(cluster.name)
         return ClusterState(
             name=cluster.name,
             backend=spec.backend,
+            footing=str(cluster.root.footing),
+            lacks={str(one): reason for one in Capability if (reason := cluster.root.lacks(one))},
             nodes=spec.nodes,
             path=spec.path,
             kubeconfig=str(cluster.kubeconfig),

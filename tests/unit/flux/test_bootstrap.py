@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fluxlab.clusters.root import Root
 from fluxlab.commands import CommandError
 from fluxlab.flux.bootstrap import Sync, commit_components, kustomization_manifest, receiver_path, source_manifest
 from fluxlab.spec import RepositorySpec
@@ -15,6 +16,7 @@ SYNC = Sync(
     repository=RepositorySpec(url="https://github.com/acme/fleet.git", branch="release/1"),
     path="clusters/staging",
     token="t0k3n-value",
+    root=Root(),
 )
 FOLDER = "clusters/staging/flux-system"
 
@@ -98,7 +100,7 @@ def test_to_repeat_it_changes_nothing(bare: Path) -> None:
 def test_another_cluster_is_added_after_the_first(bare: Path) -> None:
     commit_components(bare, SYNC, components=COMPONENTS, version="v2.9.2")
     before = git(bare, "rev-parse", "release/1").strip()
-    other = Sync(repository=SYNC.repository, path="clusters/production", token="x")
+    other = Sync(repository=SYNC.repository, path="clusters/production", token="x", root=Root())
     commit_components(bare, other, components=COMPONENTS, version="v2.9.2")
     assert git(bare, "rev-parse", "release/1~2").strip() == before
     paths = git(bare, "ls-tree", "-r", "--name-only", "release/1").split()

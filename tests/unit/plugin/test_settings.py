@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from fluxlab.clusters.root import Root
 from fluxlab.errors import UsageError
 from fluxlab.pool import LabRequest
-from fluxlab.spec import LabSpec
-from pytest_fluxlab.marks import asked_for, check_reach
+from fluxlab.spec import ClusterSpec, LabSpec
+from pytest_fluxlab.marks import asked_for, check_reach, on_backend
+from pytest_fluxlab.needs import skip_where_lacking
 from pytest_fluxlab.settings import ARGUMENTS, SETTINGS, Settings
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "pytest.md"
@@ -30,7 +32,7 @@ def settings(pytester: pytest.Pytester, *options: str) -> Settings:
 
 def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> None:
     assert settings(pytester) == Settings(
-        backend="local", keep=False, keep_on_failure=False, artifacts=None, timeout_factor=1.0, spares=None
+        backend="", keep=False, keep_on_failure=False, artifacts=None, timeout_factor=1.0, spares=None
     )
     pytester.makeini(
         "[pytest]\nfluxlab_keep_on_failure = true\nfluxlab_timeout_factor = 3\nfluxlab_spares = 2\n"
@@ -92,6 +94,34 @@ def test_a_marker_changes_what_the_spec_says(pytester: pytest.Pytester) -> None:
     found = asked(pytester, "nodes=3, scenario='otel-demo', links=True").spec
     assert [cluster.nodes for cluster in found.clusters] == [3]
     assert (found.scenarios, found.links) == (["otel-demo"], True)
+
+
+def test_what_a_cluster_says_for_another_backend_is_left_out(pytester: pytest.Pytester) -> None:
+    there = LabSpec(clusters=[ClusterSpec(name="a", backend="existing", context="team", path="deploy")])
+    assert on_backend(LabRequest(spec=there), "local").spec.clusters == [ClusterSpec(name="a", path="deploy")]
+    assert on_backend(LabRequest(spec=there), "").spec == there
+    assert asked(pytester, "backend='local'", base=LabRequest(spec=there)).spec.clusters[0].context == ""
+
+
+@pytest.mark.parametrize(
+    ("marker", "told"),
+    [
+        ("fluxlab_needs('container')", "no capability 'container'\n  there are: bootstrap, mapped-hosts, containers"),
+        ("fluxlab_needs()", "names nothing"),
+    ],
+)
+def test_a_need_that_no_cluster_has_is_refused(pytester: pytest.Pytester, marker: str, told: str) -> None:
+    item = pytester.getitem(f"import pytest\n@pytest.mark.{marker}\ndef test_it(): pass\n", "test_it")
+    with pytest.raises(UsageError, match=rf"::test_it(.|\n)*{told}"):
+        skip_where_lacking(item, [])
+
+
+def test_a_test_is_skipped_where_a_cluster_lacks_what_it_needs(pytester: pytest.Pytester) -> None:
+    code = "import pytest\n@pytest.mark.fluxlab_needs('audit', 'containers')\ndef test_it(): pass\n"
+    item = pytester.getitem(code, "test_it")
+    with pytest.raises(pytest.skip.Exception, match=r"cluster b \(local\) has no containers: pods are simulated"):
+        skip_where_lacking(item, [("b", Root())])
+    skip_where_lacking(item, [])
 
 
 def test_a_marker_names_several_scenarios(pytester: pytest.Pytester) -> None:
