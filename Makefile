@@ -22,8 +22,11 @@ $(VENV)/installed: pyproject.toml
 setup: $(VENV)/installed ## Make .venv and the toolchain (15 minutes on two cores, once)
 	@$(BIN)/fluxlab toolchain build
 
-lab: setup ## Start the playground: Flux rolls out the OpenTelemetry demo
-	@$(BIN)/fluxlab up playground --clone fleet
+lab: setup ## Start the playground: Flux rolls out the OpenTelemetry demo (BACKEND=kind: in real containers)
+ifeq ($(BACKEND),kind)
+	@$(BIN)/fluxlab toolchain build --with kind
+endif
+	@$(BIN)/fluxlab up playground --clone fleet $(if $(BACKEND),--backend $(BACKEND))
 	@echo; echo "fluxlab is in $(BIN): export PATH=\"$(CURDIR)/$(BIN):\$$PATH\""
 
 down: ## End the playground

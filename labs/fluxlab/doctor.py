@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from fluxlab.clusters.capabilities import Capability, Footing
+from fluxlab.clusters.root import Root
 from fluxlab.commands import CommandError, run
 from fluxlab.errors import FluxlabError
 from fluxlab.ports import Ports
@@ -22,7 +24,7 @@ class Finding:
 
     subject: str
     verdict: str
-    """`ok`, `bad` or `unknown`."""
+    """`ok`, `bad`, `unknown`, or `absent` for what some labs can do without."""
     detail: str
     hint: str = ""
 
@@ -33,8 +35,36 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything that a lab needs from this machine."""
-    checks: tuple[Callable[[], Finding], ...] = (_git, _toolchain, _state, _ports, _labs, _descriptors)
+    checks: tuple[Callable[[], Finding], ...] = (_git, _toolchain, _state, _ports, _labs, _descriptors, _kind)
     return [check() for check in checks]
+
+
+def capabilities() -> dict[str, dict[str, str]]:
+    """For each kind of cluster what it lacks, and why: `docs/backends.md` as data. Pods are taken for real ones."""
+    return {
+        str(footing): {
+            str(one): reason
+            for one in Capability
+            if (reason := Root(footing=footing, simulated=footing is Footing.LOCAL).lacks(one))
+        }
+        for footing in Footing
+    }
+
+
+def _kind() -> Finding:
+    from fluxlab.clusters.backends import kind_program  # noqa: PLC0415 # not every machine has it
+    from fluxlab.clusters.kind_nodes import check, daemon  # noqa: PLC0415 # as above
+
+    subject = "backend kind"
+    try:
+        with daemon() as client:
+            check(client, image="")
+            version = str(client.version()["Version"])
+        kind_program()
+    except FluxlabError as error:
+        detail = "; ".join((error.what, *error.facts))
+        return Finding(subject=subject, verdict="absent", detail=detail, hint=error.hint)
+    return Finding(subject=subject, verdict="ok", detail=f"Docker {version}")
 
 
 def _git() -> Finding:

@@ -112,6 +112,14 @@ def die_with_parent() -> Callable[[], None]:
     return arm
 
 
+def die_when_ends(parent: int) -> None:
+    """As `die_with_parent`, of the process that is to exec something else now: its parent is known by its pid."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 @contextmanager
 def socket_address(path: Path) -> Iterator[str]:
     """A name for the Unix socket at `path` that fits the kernel's limit of 107 bytes, valid within the context.

@@ -82,9 +82,9 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-Backend = Literal["local", "existing"]
+Backend = Literal["local", "kind", "existing"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-OF_BACKEND = {"context": "existing", "kubeconfig": "existing", "address": "existing"}
+OF_BACKEND = {"image": "kind", "context": "existing", "kubeconfig": "existing", "address": "existing"}
 """Fields of a cluster that mean something on one backend only."""
 
 
@@ -93,7 +93,8 @@ class ClusterSpec(_Model):
 
     name: Name = "flux-playground"
     backend: Backend = "local"
-    nodes: int = Field(default=1, ge=1, le=200, description="simulated nodes")
+    nodes: int = Field(default=1, ge=1, le=200, description="local: simulated nodes; kind: containers")
+    image: str = Field(default="", description="kind: the node image; default: fluxlab's if there is one, else kind's")
     path: Annotated[str, AfterValidator(_path)] = ""
     context: str = Field(default="", description="existing: the kubeconfig's context; default: its current one")
     kubeconfig: str = Field(default="", description="existing: a file; default: $KUBECONFIG, ~/.kube/config")
@@ -162,6 +163,18 @@ class LabSpec(_Model):
         if len(set(names)) != len(names):
             raise ValueError(f"two clusters have the same name: {', '.join(names)}")
         return self
+
+    def on_backend(self, backend: str) -> "LabSpec":
+        """The same with all clusters on a backend: what they say for another one does not hold there.
+
+        Raises ValidationError when such a lab cannot be.
+        """
+        clusters = [
+            {name: value for name, value in cluster.model_dump().items() if OF_BACKEND.get(name, backend) == backend}
+            for cluster in self.clusters
+        ]
+        changed = {**self.model_dump(), "clusters": [{**cluster, "backend": backend} for cluster in clusters]}
+        return LabSpec.model_validate(changed)
 
     def cluster(self, name: str | None = None) -> ClusterSpec:
         """The cluster of that name, or the only one. Raises UsageError otherwise."""

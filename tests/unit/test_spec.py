@@ -77,7 +77,8 @@ def test_a_lab_without_a_word_is_the_playground(tmp_path: Path, text: str) -> No
     assert (spec.charts, spec.scenarios, spec.gateway.allow) == ([], [], [])
 
 
-ELSEWHERE = {"context": "", "kubeconfig": "", "address": ""}
+OF_A_CLUSTER = "address, backend, context, image, kubeconfig, name, nodes, path"
+ELSEWHERE = {"image": "", "context": "", "kubeconfig": "", "address": ""}
 
 
 def test_every_field_is_understood(tmp_path: Path) -> None:
@@ -114,10 +115,18 @@ def test_a_cluster_of_somebody_else_is_named_by_its_context(tmp_path: Path) -> N
     assert (cluster.context, cluster.kubeconfig, cluster.address) == ("team", "~/team", "172.18.0.1")
 
 
-@pytest.mark.parametrize("field", ["context: x", "kubeconfig: x", "address: 10.0.0.1"])
-def test_a_field_of_another_backend_is_refused(tmp_path: Path, field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "backend"),
+    [
+        ("context: x", "existing"),
+        ("kubeconfig: x", "existing"),
+        ("address: 10.0.0.1", "existing"),
+        ("image: x", "kind"),
+    ],
+)
+def test_a_field_of_another_backend_is_refused(tmp_path: Path, field: str, backend: str) -> None:
     (told,) = complaints(tmp_path, f"clusters:\n- {{name: a, {field}}}\n")
-    assert f"{field.partition(':')[0]} is for backend existing, and a is on backend local" in told
+    assert f"{field.partition(':')[0]} is for backend {backend}, and a is on backend local" in told
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "example.org", "::1", "1.2.3"])  # noqa: S104 # nothing is bound
@@ -173,11 +182,11 @@ def test_a_cluster_is_found_by_name_or_because_it_is_the_only_one() -> None:
         ),
         (
             "name: a\nclusters:\n- name: b\n\n  node: 3\n",
-            "5: clusters.0.node: unknown field; allowed here: address, backend, context, kubeconfig, name, nodes, path",
+            f"5: clusters.0.node: unknown field; allowed here: {OF_A_CLUSTER}",
         ),
         (
             "clusters:\n- name: a\n- {name: b, pth: x}\n",
-            "3: clusters.1.pth: unknown field; allowed here: address, backend, context, kubeconfig, name, nodes, path",
+            f"3: clusters.1.pth: unknown field; allowed here: {OF_A_CLUSTER}",
         ),
         ("repository:\n  uri: x\n", "2: repository.uri: unknown field; allowed here: branch, name, url"),
         (

@@ -13,8 +13,10 @@ from .output import say, show_error, summary, table, ticker
 if TYPE_CHECKING:
     from fluxlab.flux.look import Convergence
     from fluxlab.lab import Lab
+    from fluxlab.spec import LabSpec
     from fluxlab.status import ClusterState, LabStatus
 
+BACKEND_NAMES = ("local", "kind", "existing")
 SIMULATED = "pods are simulated by KWOK: they have no containers, and become Ready by themselves"
 
 
@@ -28,6 +30,7 @@ def up(
     file: LabFileArgument = None,
     name: Annotated[str | None, typer.Option("--name", help="The lab's name; default: as in the file.")] = None,
     clone: Annotated[Path | None, typer.Option(help="Clone the repository there, to work in.")] = None,
+    backend: Annotated[str | None, typer.Option(help=f"Where all clusters run: {', '.join(BACKEND_NAMES)}.")] = None,
     timeout: TimeoutOption = 120.0,
     *,
     retain: Annotated[bool, typer.Option(help="Keep the folder of a lab that did not start, for a look.")] = False,
@@ -37,7 +40,8 @@ def up(
     from fluxlab.supervisor.starter import loading_early
 
     with loading_early():  # before the libraries below, which take as long as those of a supervisor
-        lab, looks = _up(file, name=name, clone=clone, timeout=timeout, retain=retain)
+        spec, base = _described(file, name=name, backend=backend)
+        lab, looks = _up(spec, base=base, clone=clone, timeout=timeout, retain=retain)
         state = lab.status()
     if output is Output.JSON:
         print(state.model_dump_json(indent=2))
@@ -47,27 +51,39 @@ def up(
     raise typer.Exit(0 if state.well else 1)
 
 
-def _up(
-    given: str | None, *, name: str | None, clone: Path | None, timeout: float, retain: bool
-) -> tuple["Lab", Sequence["Convergence"]]:
+def _described(given: str | None, *, name: str | None, backend: str | None) -> tuple["LabSpec", Path]:
+    """The lab that is meant, and the folder to which its paths are relative."""
+    from fluxlab.errors import UsageError
     from fluxlab.lab import Lab
     from fluxlab.lab_files import find_lab_file
-    from fluxlab.spec import LabSpec, load_spec
+    from fluxlab.spec import BACKENDS, LabSpec, load_spec
     from fluxlab.state import LabFolder, checked_name
-    from fluxlab.supervisor.launch import end
 
     file = find_lab_file(given) if given else None
     spec = load_spec(file) if file else LabSpec()
     if name is not None:
         spec = spec.model_copy(update={"name": checked_name(name)})
     folder = LabFolder.named(spec.name)
+    if not file and folder.spec.exists():
+        spec = Lab(folder).spec  # as it was started
+    if backend and backend not in BACKENDS:
+        raise UsageError(f"--backend: there is no backend {backend!r}", facts=[f"there are: {', '.join(BACKENDS)}"])
+    return spec.on_backend(backend) if backend else spec, file.parent if file else Path()
+
+
+def _up(
+    spec: "LabSpec", *, base: Path, clone: Path | None, timeout: float, retain: bool
+) -> tuple["Lab", Sequence["Convergence"]]:
+    from fluxlab.lab import Lab
+    from fluxlab.state import LabFolder
+    from fluxlab.supervisor.launch import end
+
+    folder = LabFolder.named(spec.name)
     new = not folder.spec.exists()
     looks: Sequence[Convergence] = ()
-    if not file and not new:
-        spec = Lab(folder).spec  # as it was started
     with ticker() as tick:
         try:
-            lab = Lab.up(spec, base=file.parent if file else Path(), progress=tick, retain=retain)
+            lab = Lab.up(spec, base=base, progress=tick, retain=retain)
             if clone:
                 lab.repository.clone(clone.absolute())
             if spec.scenarios:
@@ -100,7 +116,7 @@ def down(
     *,
     everything: Annotated[bool, typer.Option("--all", help="End all labs.")] = False,
     forget: Annotated[
-        bool, typer.Option("--forget", help="Leave what labs made in clusters that are not their own.")
+        bool, typer.Option("--forget", help="Leave what labs made in Docker and in clusters that are not their own.")
     ] = False,
 ) -> None:
     """End a lab and remove all of it."""
@@ -200,11 +216,12 @@ def _nature(cluster: "ClusterState") -> str:
 
 def doctor(output: OutputOption = Output.TEXT) -> None:
     """Check whether this machine can run a lab, and say what to do where it cannot."""
-    from fluxlab.doctor import examine
+    from fluxlab.doctor import capabilities, examine
 
     findings = examine()
     if output is Output.JSON:
-        print(json.dumps([finding.as_dict() for finding in findings], indent=2))
+        told = {"findings": [finding.as_dict() for finding in findings], "capabilities": capabilities()}
+        print(json.dumps(told, indent=2))
     else:
         for finding in findings:
             typer.secho(

@@ -48,6 +48,8 @@ class ClusterBackend(Protocol):
     """
 
     name: str
+    patience_seconds: float
+    """How long its Flux may take to act."""
     resumed: bool
     """Whether it was there before, so that what its status says may be of an earlier life. Known after `launch`."""
 

@@ -11,6 +11,8 @@ class Footing(StrEnum):
 
     LOCAL = "local"
     """Processes of fluxlab's, on loopback."""
+    KIND = "kind"
+    """Containers of the lab's own, made by kind."""
     INSTALLED = "existing"
     """Somebody's cluster, in which fluxlab has installed Flux for as long as the lab lives."""
     GUEST = "existing, with its own Flux"
@@ -39,12 +41,19 @@ class Capability(StrEnum):
 
 
 SIMULATED = "pods are simulated by KWOK"
+_IN_PODS = "pods keep their logs to themselves: kubectl -n flux-system logs"
 _NOT_OURS = "fluxlab does not own this control plane"
 _ITS_FLUX = "its Flux belongs to somebody else, and is used as it is"
 _NO: Mapping[Footing, Mapping[Capability, str]] = {
     Footing.LOCAL: {},
+    Footing.KIND: {
+        Capability.CONTROLLER_LOGS: _IN_PODS,
+        Capability.AUDIT: "kind's API server keeps no audit log",
+        Capability.SNAPSHOT: "etcd runs in a node",
+        Capability.LINKS: "its parts speak to each other within the nodes",
+    },
     Footing.INSTALLED: {
-        Capability.CONTROLLER_LOGS: "pods keep their logs to themselves: kubectl -n flux-system logs",
+        Capability.CONTROLLER_LOGS: _IN_PODS,
         Capability.AUDIT: _NOT_OURS,
         Capability.SNAPSHOT: _NOT_OURS,
         Capability.LINKS: _NOT_OURS,

@@ -33,6 +33,7 @@ from .wiring import Wiring
 
 SEED_FORMAT = "4"
 API_TIMEOUT_SECONDS = 60
+ACTING_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.025
 
 
@@ -58,6 +59,7 @@ class LocalCluster:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.name = spec.name
         self.root = Root()
+        self.patience_seconds = float(ACTING_TIMEOUT_SECONDS)
         self.address = LOOPBACK
         self._spec = spec
         self._in_main_thread = in_main_thread

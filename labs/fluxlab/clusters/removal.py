@@ -3,12 +3,11 @@
 Needs no supervisor, only the cluster's folder: it works after whatever has become of the lab, and may be repeated.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
 from fluxlab.documents import JsonObject
-from fluxlab.errors import FluxlabError
 from fluxlab.waiting import wait_until
 
 from .api import ApiError, KubeApi
@@ -30,27 +29,13 @@ _Found = Mapping[str, tuple[Resource, KubeObject]]
 """Objects by their UID."""
 
 
-class NotRemovedError(FluxlabError):
-    """Something that a lab made is still in somebody's cluster."""
+def remove_from_cluster(kubeconfig: Path, root: Root) -> None:
+    """Remove what a lab made in a cluster that is not its own.
 
-
-def remove_from_clusters(folders: Iterable[Path], *, progress: Callable[[str], object] = lambda _: None) -> None:
-    """Remove what a lab made in clusters that are not its own. Raises NotRemovedError, after having tried all."""
-    troubles = []
-    for folder in folders:
-        root = Root.of(folder)
-        if not root.labels:
-            continue
-        progress(f"removing what the lab made in cluster {folder.name}")
-        try:
-            with KubeApi(read_kubeconfig(folder / "kubeconfig"), timeout_seconds=API_TIMEOUT_SECONDS) as api:
-                _Removal(api, root).run()
-        except (FluxlabError, OSError) as error:
-            troubles.append(f"cluster {folder.name}: {error}")
-    if troubles:
-        what = "what the lab made in clusters that are not its own is still there"
-        hint = "fluxlab down again, when they answer; with --forget it stays there for good"
-        raise NotRemovedError(what, facts=troubles, hint=hint)
+    Raises ApiError, ApiUnreachableError, or WaitTimeoutError that names what is still there.
+    """
+    with KubeApi(read_kubeconfig(kubeconfig), timeout_seconds=API_TIMEOUT_SECONDS) as api:
+        _Removal(api, root).run()
 
 
 class _Removal:

@@ -110,7 +110,7 @@ def commit_components(repository: Path, sync: Sync, *, components: str, version:
         index["resources"] = ["gotk-components.yaml", "gotk-sync.yaml"]
         first = _commit(branch, f"Add Flux {version} component manifests", parent=parent)
         first += _file(f"{folder}/gotk-components.yaml", components)
-    if sync.root.footing is Footing.INSTALLED:
+    if sync.installs_flux and sync.root.footing is not Footing.LOCAL:
         index |= flux_pods.kustomize_fields(sync.root.labels)
     stream = "".join(
         (

@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psutil
 from pydantic import ValidationError
 
+from fluxlab.clusters import backends
 from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
 from fluxlab.files import write_private
 from fluxlab.host import ended_by_exception, unbroken
@@ -132,13 +132,7 @@ def _check_machine(spec: LabSpec) -> None:
     """Raise FluxlabError for what a lab needs and does not find, before anything is made."""
     if not shutil.which("git"):
         raise FluxlabError("git is not on PATH", hint="install git, then `fluxlab doctor`")
-    toolchain = find()
-    for cluster in spec.clusters:
-        if cluster.backend == "existing":
-            from fluxlab.clusters.existing import connect  # noqa: PLC0415 # not needed by most labs
-
-            with TemporaryDirectory(prefix="fluxlab-") as folder:
-                connect(cluster, folder=Path(folder), kubectl=toolchain.binary("kubectl")).close()
+    backends.check(spec, find())
 
 
 def _check_spec(folder: LabFolder, spec: LabSpec) -> bool:
@@ -279,15 +273,11 @@ def _is_ready(folder: LabFolder, record: Record | None, *, ended: bool) -> bool:
 
 
 def discard(folder: LabFolder, *, progress: Progress = lambda _: None) -> None:
-    """Remove what a lab that has ended left: in somebody's clusters, then its folder.
+    """Remove what a lab that has ended left: in Docker, in somebody's clusters, then its folder.
 
-    Raises NotRemovedError, and the folder stays, when a cluster does not let go.
+    Raises NotRemovedError, and the folder stays, when one does not let go.
     """
-    guests = [path.parent for path in (folder.root / "clusters").glob("*/root.json")]
-    if guests:
-        from fluxlab.clusters.removal import remove_from_clusters  # noqa: PLC0415 # not needed by most labs
-
-        remove_from_clusters(guests, progress=progress)
+    backends.remove([file.parent for file in (folder.root / "clusters").glob("*/root.json")], progress=progress)
     folder.remove()
 
 
@@ -302,8 +292,8 @@ def _discard_or_tell(folder: LabFolder, progress: Progress) -> None:
 def end(folder: LabFolder, *, leave_clusters: bool = False, progress: Progress = lambda _: None) -> None:
     """End a lab and remove its folder; also one that starts, is half-made, or whose supervisor is gone.
 
-    With `leave_clusters` nothing is removed from clusters that are not the lab's own. Raises NotRemovedError, and the
-    folder stays, when one of them does not let go.
+    With `leave_clusters` what it made outside its folder is left there. Raises NotRemovedError, and the folder stays,
+    when that cannot be removed.
     """
 
     def hurry() -> None:  # whoever starts it holds the lock until it is ready

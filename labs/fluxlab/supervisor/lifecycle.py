@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from fluxlab.clusters import backends
 from fluxlab.clusters.base import ClusterBackend
 from fluxlab.clusters.objects import text_at
 from fluxlab.clusters.resources import GIT_REPOSITORY
@@ -34,7 +35,6 @@ from .recording import Recording
 if TYPE_CHECKING:
     from .services import Services
 
-ACTING_TIMEOUT_SECONDS = 60
 LOOK_SECONDS = 1.0
 CAUSE_TIMEOUT_SECONDS = 0.5
 # Of the 8 s of processor time that a test with a lab of its own takes, garbage collection is a sixth, and threads that
@@ -129,31 +129,17 @@ class Supervisor:
         self.recording.start()  # what was there before, it finds
 
     def _cluster(self, spec: ClusterSpec) -> ClusterBackend:
-        folder = self.folder.cluster(spec.name)
-        if spec.backend == "existing":
-            from fluxlab.clusters.existing import ExistingCluster  # noqa: PLC0415 # not needed by most labs
-
-            return ExistingCluster(
-                spec,
-                lab=self.spec.name,
-                repository=self.spec.repository.name,
-                folder=folder,
-                toolchain=self.toolchain,
-                git_port=self._git_port,
-                gateway_port=self._gateway_port,
-            )
-        from fluxlab.clusters.local import LocalCluster  # noqa: PLC0415 # as above
-
-        return LocalCluster(
-            spec,
-            folder=folder,
+        around = backends.Surroundings(
+            lab=self.spec,
+            folder=self.folder.cluster(spec.name),
             toolchain=self.toolchain,
             processes=self.processes,
             ports=self._ports,
+            git_port=self._git_port,
             gateway_port=self._gateway_port,
-            links=self.spec.links,
             in_main_thread=self.call,
         )
+        return backends.make(spec, around)
 
     def _start_services(self) -> None:
         # Their libraries load while the API server does.
@@ -191,7 +177,7 @@ class Supervisor:
         wait_until(
             acting,
             what=f"cluster {cluster.name}: Flux fetches {root.url or self.spec.repository.url}",
-            timeout_seconds=ACTING_TIMEOUT_SECONDS,
+            timeout_seconds=cluster.patience_seconds,
             state=lambda: last,
         )
 

@@ -153,7 +153,7 @@ def test_a_mistake_in_a_lab_file_is_told_with_its_line(run: Run, tmp_path: Path)
     file.write_text("name: x\nclusters:\n- node: 3\n")
     ended = run("up", str(file))
     assert ended.code == 64
-    allowed = "address, backend, context, kubeconfig, name, nodes, path"
+    allowed = "address, backend, context, image, kubeconfig, name, nodes, path"
     assert f"  {file}:3: clusters.0.node: unknown field; allowed here: {allowed}\n" in ended.err
 
 

@@ -71,17 +71,9 @@ def test_a_value_that_cannot_be_is_refused_before_anything_runs(
     result.stderr.fnmatch_lines([f"*{told}*"])
 
 
-PYTEST_KIND = """
-def pytest_addoption(parser):
-    for name in ("cluster-name", "keep-cluster", "kubeconfig", "kind-image", "kind-bin", "kind-kubectl-bin"):
-        parser.getgroup("kind").addoption(f"--{name}")
-"""
-
-
 def test_the_options_of_pytest_kind_stay_its_own(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(PYTEST_KIND)
     pytester.makepyfile("def test_it(pytestconfig): assert pytestconfig.getoption('kubeconfig') == 'mine'")
-    pytester.runpytest_inprocess("--kubeconfig=mine").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("--kubeconfig=mine", "--cluster-name=x").assert_outcomes(passed=1)
 
 
 def asked(pytester: pytest.Pytester, marker: str, *, base: LabRequest | None = None) -> LabRequest:

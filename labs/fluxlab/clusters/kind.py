@@ -1,0 +1,213 @@
+"""The `kind` backend: nodes that are containers, made by kind in a network of the lab's own."""
+
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fluxlab.commands import run
+from fluxlab.errors import FluxlabError
+from fluxlab.files import make_private
+from fluxlab.processes import ManagedProcess, last_words
+from fluxlab.spec import ClusterSpec, LabSpec
+from fluxlab.toolchain import Toolchain
+from fluxlab.waiting import wait_until
+
+from .api import KubeApi
+from .base import ComponentStatus
+from .capabilities import Footing
+from .contexts import import_context
+from .kind_create import ORDER, KindOrder
+from .kind_nodes import PRELOAD_LABEL, DockerError, Nodes, check, daemon, labels
+from .kubeconfig import read_kubeconfig
+from .pod_cluster import PodCluster
+from .root import Root
+
+OWN_IMAGE = "fluxlab/node"
+"""The repository of node images that `make node-image` makes."""
+CREATION_SECONDS = 600
+"""kind may have to pull its node image first."""
+LOAD_SECONDS = 300
+API_TIMEOUT_SECONDS = 10
+
+
+def kind_name(lab: str, cluster: str) -> str:
+    """What kind and Docker call a lab's cluster: in the playground as the lab file does, else with the lab's name."""
+    return cluster if lab == LabSpec().name else f"{lab}-{cluster}"
+
+
+def node_image(client: object, wanted: str) -> str:
+    """The image for nodes: the wanted one, else fluxlab's own if Docker has one, else kind's default (empty)."""
+    if wanted:
+        return wanted
+    images = client.images.list(name=OWN_IMAGE)  # type: ignore[attr-defined] # a docker.DockerClient
+    tags = sorted(tag for image in images for tag in image.tags)
+    return str(tags[-1]) if tags else ""
+
+
+def check_machine(spec: ClusterSpec, *, lab: str) -> None:
+    """Raise FluxlabError or DockerError when Docker cannot run this cluster, or has one of its name."""
+    with daemon() as client:
+        check(client, image=spec.image)
+        name = kind_name(lab, spec.name)
+        Nodes(cluster=name, network=f"fluxlab-{name}", labels=labels(lab, "")).check_free(client)
+
+
+def nodes_of(root: Root, *, lab: str, cluster: str) -> Nodes:
+    """The nodes of a cluster whose root was written down."""
+    name = kind_name(lab, cluster)
+    return Nodes(cluster=name, network=f"fluxlab-{name}", labels=root.labels)
+
+
+class KindCluster(PodCluster):
+    """One cluster of a lab on the `kind` backend."""
+
+    def __init__(
+        self, spec: ClusterSpec, *, lab: str, folder: Path, toolchain: Toolchain, kind: Path, gateway_port: int
+    ) -> None:
+        """`kind` is the program."""
+        super().__init__(spec.name, folder=folder, toolchain=toolchain, gateway_port=gateway_port)
+        self._spec = spec
+        self._lab = lab
+        self._kind = kind
+        self._image = ""
+        self._creation: ManagedProcess | None = None
+
+    @property
+    def _nodes(self) -> Nodes:
+        return nodes_of(self.root, lab=self._lab, cluster=self.name)
+
+    def launch(self) -> None:
+        """Write down what is about to be made, make the network, and have kind make the nodes meanwhile."""
+        known = Root.of(self._folder)
+        if known.labels:
+            self._root = known
+        else:
+            made = labels(self._lab, secrets.token_hex(8))
+            self._root = Root(footing=Footing.KIND, labels=made, simulated=False).save(self._folder)
+        with daemon() as client:
+            self._nodes.check_free(client)
+            self._image = node_image(client, self._spec.image)
+            self.address = self._nodes.make_network(client)
+            nodes = self._nodes.all(client)
+            self.resumed = bool(nodes) and self.kubeconfig.exists()
+            if self.resumed:
+                for node in nodes:
+                    node.start()
+                return
+            for node in nodes:  # half-made by a start that was killed
+                node.remove(force=True, v=True)
+        self._creation = ManagedProcess(
+            f"{self.name}/kind",
+            [sys.executable, "-m", "fluxlab.clusters.kind_create"],
+            log=self._log,
+            environment={**os.environ, ORDER: self._order.to_json()},
+        )
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "logs" / "kind.log"
+
+    @property
+    def _order(self) -> KindOrder:
+        return KindOrder(
+            name=self._nodes.cluster,
+            folder=str(make_private(self._folder / "kind")),
+            kind=str(self._kind),
+            kubectl=str(self._toolchain.binary("kubectl")),
+            image=self._image,
+            workers=self._spec.nodes - 1,
+            network=self._nodes.network,
+        )
+
+    def await_api(self) -> None:
+        """Wait for kind, then for the API; and load the images that Docker has for it."""
+        if self._creation:
+            self._await_creation(self._creation)
+            kubectl = self._toolchain.binary("kubectl")
+            import_context("", kubeconfig=str(self._order.kubeconfig), folder=self._folder, kubectl=kubectl)
+            self._load_images()
+        self._api = KubeApi(read_kubeconfig(self.kubeconfig), timeout_seconds=API_TIMEOUT_SECONDS)
+        wait_until(
+            self.api.healthy,
+            what=f"cluster {self.name}: the API server is ready",
+            timeout_seconds=self.patience_seconds,
+            interval_seconds=0.1,
+            hint=f"docker logs {self._nodes.cluster}-control-plane",
+        )
+
+    def _await_creation(self, creation: ManagedProcess) -> None:
+        wait_until(
+            lambda: not creation.running,
+            what=f"kind makes cluster {self._nodes.cluster}",
+            timeout_seconds=CREATION_SECONDS,
+            interval_seconds=0.1,
+            state=lambda: "\n".join(last_words(self._log)),
+        )
+        if creation.ending != "exit code 0":
+            facts = last_words(self._log)
+            raise FluxlabError(f"kind could not make cluster {self._nodes.cluster}", facts=facts, hint="docker info")
+
+    def _load_images(self) -> None:
+        with daemon() as client:
+            images = client.images.list(filters={"label": PRELOAD_LABEL})
+            tags = sorted(tag for image in images for tag in image.tags)
+        if tags:
+            load = ["load", "docker-image", f"--name={self._nodes.cluster}", *tags]
+            run([self._kind, *load], timeout_seconds=LOAD_SECONDS)
+
+    # -- while it runs -----------------------------------------------------------------------------------------
+
+    def repair(self) -> Sequence[str]:
+        """Start the nodes that were stopped."""
+        with daemon() as client:
+            stopped = [node for node in self._nodes.all(client) if node.status != "running"]
+            for node in stopped:
+                node.unpause() if node.status == "paused" else node.start()
+        if stopped:
+            wait_until(self.api.healthy, what=f"cluster {self.name} answers", timeout_seconds=self.patience_seconds)
+        return [self._node_name(str(node.name)) for node in stopped]
+
+    def components(self) -> Sequence[ComponentStatus]:
+        """The nodes, the API server, and each of Flux's controllers."""
+        try:
+            with daemon() as client:
+                nodes = [(str(node.name), str(node.status)) for node in self._nodes.all(client)]
+        except DockerError as error:
+            return [ComponentStatus(name="docker", state="dead", detail=str(error))]
+        told = [
+            ComponentStatus(
+                name=self._node_name(name),
+                state="running" if status == "running" else "dead",
+                detail="" if status == "running" else f"container {name} is {status}",
+            )
+            for name, status in sorted(nodes)
+        ]
+        return [*told, *super().components()]
+
+    def _node_name(self, container: str) -> str:
+        return container.removeprefix(f"{self._nodes.cluster}-")
+
+    def restart(self, component: str) -> None:
+        """As for other pods; and a node, by the name that `components` gives it."""
+        with daemon() as client:
+            for node in self._nodes.all(client):
+                if self._node_name(str(node.name)) == component:
+                    node.restart(timeout=1)
+                    break
+            else:
+                super().restart(component)
+                return
+        wait_until(self.api.healthy, what=f"{self.name}/{component} runs again", timeout_seconds=self.patience_seconds)
+
+    def abort(self) -> None:
+        """End kind, and with it what it waits for."""
+        if self._creation:
+            self._creation.request_stop()
+
+    def stop(self) -> None:
+        """Let go; the nodes go with the lab (`removal`)."""
+        if self._creation:
+            self._creation.stop()
+        super().stop()
