@@ -3,13 +3,15 @@
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 
 import pytest
 from tests.integration.conftest import Observer
 
+from fluxlab.clusters.backends import kind_program
 from fluxlab.lab import Lab
 from fluxlab.spec import ClusterSpec, LabSpec
 
@@ -53,23 +55,88 @@ def _local(_: pytest.FixtureRequest) -> Ground:
 
 def _guest(request: pytest.FixtureRequest) -> Ground:
     owner: Lab = request.getfixturevalue("somebodys_lab")
-    kubeconfig = owner.cluster.kubeconfig
+    return _existing("guest", owner.cluster.kubeconfig)
+
+
+def _existing(name: str, kubeconfig: Path, *, address: str = "") -> Ground:
     context = Observer(kubeconfig).kubectl("config", "current-context").strip()
     consent(kubeconfig, context)
-    cluster = ClusterSpec(name=CLUSTER, backend="existing", context=context, kubeconfig=str(kubeconfig))
-    return Ground("guest", cluster, Observer(kubeconfig))
+    cluster = ClusterSpec(
+        name=CLUSTER, backend="existing", context=context, kubeconfig=str(kubeconfig), address=address
+    )
+    return Ground(name, cluster, Observer(kubeconfig))
 
 
-GROUNDS: Mapping[str, object] = {"local": _local, "guest": _guest}
+def _kind(_: pytest.FixtureRequest) -> Ground:
+    need_docker()
+    return Ground("kind", ClusterSpec(name=CLUSTER, backend="kind"))
+
+
+def _installed(request: pytest.FixtureRequest) -> Ground:
+    need_docker()
+    kubeconfig, address = request.getfixturevalue("somebodys_kind_cluster")
+    return _existing("installed", kubeconfig, address=address)
+
+
+def need_docker() -> None:
+    """Skip where there is no Docker; where it is installed and of no use, fail."""
+    done = (
+        subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
+        if which("docker")
+        else None
+    )
+    if done and done.returncode == 0:
+        return
+    if which("dockerd"):
+        pytest.fail(f"Docker is installed here, and of no use: {done.stderr if done else 'no client'}")
+    pytest.skip("NOT TESTED WITH REAL CONTAINERS: no Docker here (make verify-kind installs it)")
+
+
+@pytest.fixture(scope="session")
+def somebodys_kind_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A kind cluster without Flux that nobody but its owner made, and this machine's address for its pods."""
+    folder = tmp_path_factory.mktemp("kind")
+    kind, name = str(kind_program()), f"owner-{secrets.token_hex(3)}"
+    kubeconfig = folder / "kubeconfig"
+    image = [f"--image={tag}" for tag in own_node_images()[-1:]]
+    words = [kind, "create", "cluster", f"--name={name}", f"--kubeconfig={kubeconfig}", *image]
+    made = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
+    try:
+        assert made.returncode == 0, made.stderr
+        load = [kind, "load", "docker-image", f"--name={name}", *preloaded()]
+        subprocess.run(load, check=True, capture_output=True, timeout=300)
+        asked = ["docker", "network", "inspect", "kind", "-f", "{{range .IPAM.Config}}{{.Gateway}} {{end}}"]
+        gateways = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+        yield kubeconfig, next(one for one in gateways if "." in one)
+    finally:
+        subprocess.run([kind, "delete", "cluster", f"--name={name}"], capture_output=True, timeout=120, check=False)
+
+
+def own_node_images() -> list[str]:
+    return _images("--filter=reference=fluxlab/node")
+
+
+def preloaded() -> list[str]:
+    return _images("--filter=label=fluxlab.dev/preload")
+
+
+def _images(*options: str) -> list[str]:
+    words = ["docker", "images", *options, "--format={{.Repository}}:{{.Tag}}"]
+    return sorted(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+
+
+GROUNDS: Mapping[str, Callable[[pytest.FixtureRequest], Ground]] = {
+    "local": _local,
+    "guest": _guest,
+    "installed": _installed,
+    "kind": _kind,
+}
 
 
 @pytest.fixture(scope="session", params=sorted(GROUNDS))
 def ground(request: pytest.FixtureRequest) -> Ground:
     """The cluster that this run of the suite is about."""
-    make = GROUNDS[request.param]
-    assert callable(make)
-    found: Ground = make(request)
-    return found
+    return GROUNDS[request.param](request)
 
 
 @pytest.fixture(scope="session")

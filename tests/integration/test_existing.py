@@ -4,6 +4,7 @@ The cluster is another lab's, looked at with kubectl as its owner does. What wor
 """
 
 import datetime as dt
+import json
 import os
 import re
 import signal
@@ -18,12 +19,26 @@ import pytest
 import trustme
 import yaml
 from tests.integration.conftest import CommandLine, Observer, command_lines
+from tests.integration.gitops import git
 from tests.integration.traces import supervisor
 
 pytestmark = pytest.mark.integration
 
 Eventually = Callable[..., object]
 PROMPT_SECONDS = 10
+SETTINGS = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: shop}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: default}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +181,32 @@ def test_a_namespace_that_somebody_else_made_is_not_taken(fluxlab: CommandLine, 
         assert owner.kubectl("get", "all,secrets,gitrepositories", "-n", "fluxlab-mine", "-o", "name") == ""
     finally:
         owner.kubectl("delete", "namespace", "fluxlab-mine")
+
+
+def test_what_others_do_in_that_cluster_is_neither_drift_nor_held_back(fluxlab: CommandLine, owner: Observer) -> None:
+    fluxlab.ok("up", lab_file(fluxlab, owner.kubeconfig))
+    clone = fluxlab.folder / "clone"
+    fluxlab.ok("clone", str(clone), "--lab=guest")
+    (clone / "clusters/shared/settings.yaml").write_text(SETTINGS)
+    git("add", "--all", cwd=clone)
+    git("commit", "--quiet", "--message=Add settings", cwd=clone)
+    git("push", "--quiet", "origin", "HEAD:main", cwd=clone)
+    fluxlab.ok("wait", "--lab=guest")
+    owner.kubectl("create", "configmap", "theirs", "-n", "default", "--from-literal=a=b")
+    owner.kubectl("create", "configmap", "stray", "-n", "shop", "--from-literal=a=b")
+    try:
+        report = json.loads(fluxlab.run("drift", "--lab=guest", "-o", "json").stdout)
+        assert [drift["object"] for drift in report["drifts"]] == ["ConfigMap shop/stray"]
+        fluxlab.ok("report-only", "on", "--lab=guest")
+        held = {
+            one["metadata"]["name"]: one["spec"].get("suspend") for one in owner.get("kustomizations", "-A")["items"]
+        }
+        assert held == {"fleet": True, "flux-system": None}
+        fluxlab.ok("report-only", "off", "--lab=guest")
+    finally:
+        owner.kubectl("delete", "configmap", "theirs", "-n", "default")
+    fluxlab.ok("down", "guest")
+    assert "shop" not in str(namespaces(owner))
 
 
 def test_after_the_death_of_its_supervisor_a_lab_goes_on_or_goes(fluxlab: CommandLine, owner: Observer) -> None:

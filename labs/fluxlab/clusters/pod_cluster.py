@@ -130,6 +130,8 @@ class PodCluster:
 
     def components(self) -> Sequence[ComponentStatus]:
         """The API server, and each of Flux's controllers."""
+        if self._api is None:
+            return [ComponentStatus(name="api", state="stopped", detail="not there yet")]
         try:
             return [ComponentStatus(name="api", state="running"), *map(_status, self._deployments())]
         except (ApiError, ApiUnreachableError) as error:

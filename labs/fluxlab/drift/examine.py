@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.api import ApiError, ApiUnreachableError
+from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.errors import WaitTimeoutError
 from fluxlab.repository import Repository
@@ -106,9 +107,10 @@ def _look(cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Call
     say(f"comparing {len(wanted)} objects")
     there = read(cluster.api, served, wanted, threads)
     compared = list(threads.map(lambda pair: compare_object(cluster.api, served, there, *pair), pairs))
+    shared = bool(cluster.lacks(Capability.BOOTSTRAP))
     return _Look(
         compared=compared,
-        stray=orphans(there, wanted, untold=[one.owner for one in untold]),
+        stray=orphans(there, wanted, untold=[one.owner for one in untold], shared=shared),
         unknown=[
             *(one.why for one in untold),
             *(f"{resource.plural} cannot be looked at: {why}" for resource, why in there.unread.items()),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fluxlab.clusters.api import FIELD_MANAGER
 from fluxlab.clusters.managed_fields import creators
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
-from fluxlab.clusters.resources import HELM_STORAGE, is_flux
+from fluxlab.clusters.resources import HELM_STORAGE, NAMESPACE, is_flux
 from fluxlab.documents import Json
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
 
@@ -15,13 +15,18 @@ from .live import Live
 _Id = tuple[str, str, str]
 
 
-def orphans(there: Live, wanted: Sequence[KubeObject], *, untold: Sequence[KubeObject] = ()) -> list[KubeObject]:
+def orphans(
+    there: Live, wanted: Sequence[KubeObject], *, untold: Sequence[KubeObject] = (), shared: bool = False
+) -> list[KubeObject]:
     """All objects beside `wanted`, in the same namespaces, that none owns, no program made and nobody asked for.
 
-    What says that it belongs to one of `untold`, owners of which it is not known what they want, is none either.
+    What says that it belongs to one of `untold`, owners of which it is not known what they want, is none either. In a
+    `shared` cluster only the namespaces that are themselves wanted count: in others somebody else may work.
     """
     owners = {_id(one) for one in untold}
     namespaces = {subject.namespace for subject in wanted if subject.namespace}
+    if shared:
+        namespaces &= {subject.name for subject in wanted if subject.kind == NAMESPACE.kind}
     present = list(there.namespaced())
     known = {_id(subject) for subject in wanted}
     known |= {found for subject in present if is_flux(subject.api_version) for found in _asked_for(subject)}
