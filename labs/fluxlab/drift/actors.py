@@ -120,16 +120,25 @@ def said_of(subject: ObjectRef, events: Sequence[Entry], *, since: datetime | No
 def actor_of(entry: Entry) -> Actor:
     """Who made a change that the timeline tells of."""
     details = entry.details
-    audit_id = details.get(Detail.AUDIT_ID, "")
-    return Actor(
+    seen = Actor(
         who=entry.actor,
         time=entry.time,
-        user=details.get(Detail.USER, ""),
-        user_agent=details.get(Detail.USER_AGENT, ""),
-        verb=details.get(Detail.REQUEST, ""),
-        audit_id=audit_id,
         manager=details.get(Detail.MANAGER, ""),
         subresource=details.get(Detail.SUBRESOURCE, ""),
-        confidence=Confidence.HIGH if audit_id else Confidence.MEDIUM if entry.actor else Confidence.NONE,
-        reason="the audit log" if audit_id else "the watch saw the change, no request of the audit log fits it",
+        confidence=Confidence.MEDIUM if entry.actor else Confidence.NONE,
+        reason="the watch saw the change, no request of the audit log fits it",
     )
+    if candidates := details.get(Detail.CANDIDATES, ""):  # the audit log names no fields
+        reason = f"requests of several clients within a moment fit it, one of them made it: {candidates}"
+        return replace(seen, who=f"{entry.actor}, or another", reason=reason)
+    if audit_id := details.get(Detail.AUDIT_ID, ""):
+        return replace(
+            seen,
+            user=details.get(Detail.USER, ""),
+            user_agent=details.get(Detail.USER_AGENT, ""),
+            verb=details.get(Detail.REQUEST, ""),
+            audit_id=audit_id,
+            confidence=Confidence.HIGH,
+            reason="the audit log",
+        )
+    return seen
