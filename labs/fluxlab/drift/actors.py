@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.paths import overlap
 from fluxlab.errors import WaitTimeoutError
 from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source, parse_time
@@ -17,7 +17,7 @@ from fluxlab.waiting import wait_until
 from .fields import FieldDrift
 from .records import Actor, Confidence, DriftClass
 
-_VERBS = {DriftClass.DELETED: "deleted", DriftClass.ORPHAN: "created"}
+_VERBS = {DriftClass.DELETED: "deleted", DriftClass.ORPHAN: "created", DriftClass.RECREATED: "created"}
 _NOBODY = Actor(
     who="", time=None, confidence=Confidence.NONE, reason="neither the timeline nor the object says who it was"
 )
@@ -68,6 +68,14 @@ class Actors:
     def behind(self, subject: ObjectRef, class_: DriftClass) -> Actor:
         """Who deleted or made an object."""
         return self._newest(subject, lambda entry: entry.details.get(Detail.VERB) == _VERBS[class_]) or _NOBODY
+
+    def took_the_place(self, subject: KubeObject) -> bool:
+        """Whether an object was deleted of whose name this is another one."""
+        uid = text_at(subject.raw, "metadata", "uid")
+        return any(
+            entry.details.get(Detail.VERB) == "deleted" and entry.details.get(Detail.UID, uid) != uid
+            for entry in self.changes_of(subject.reference)
+        )
 
     def of_field(self, subject: ObjectRef, field: FieldDrift) -> Actor:
         """Who changed a field."""
