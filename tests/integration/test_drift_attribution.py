@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 from tests.integration.drift_objects import ROOT, SSA, config_map
 
@@ -20,15 +21,15 @@ ROUNDS = 6
 @pytest.fixture(scope="module")
 def lab(module_lab: Lab) -> Lab:
     """A lab with ConfigMaps that Flux does not correct."""
-    names = [f"pair-{number}" for number in range(ROUNDS)] + ["quiet"]
+    names = [f"pair-{number}" for number in range(ROUNDS)] + ["quiet", "late"]
     kept = {SSA: "IfNotPresent"}
     module_lab.repository.write(ROOT, [config_map(name, namespace="default", **kept) for name in names])
     module_lab.converge(module_lab.repository.commit("Add settings"))
     return module_lab
 
 
-def write(cluster: Cluster, name: str, person: str, value: str) -> None:
-    """Set the person's own field of a ConfigMap, as kubectl patch notes it for everybody."""
+def write(cluster: Cluster, name: str, person: str, value: str | None) -> None:
+    """Set, or take away, the person's own field of a ConfigMap, as kubectl patch notes it for everybody."""
     words = ("patch", "configmap", name, "-n", "default", "--type=merge", "-p", json.dumps({"data": {person: value}}))
     cluster.kubectl(*words, f"--as={person}", "--as-group=system:masters")
 
@@ -62,6 +63,25 @@ def test_who_wrote_at_the_same_time_is_told_rightly_or_both_are_named(lab: Lab) 
         assert wrongly_sure(found) == []
         for drift in found.values():
             assert (drift.actor.confidence is Confidence.HIGH) == (not both_named(drift))
+
+
+def test_a_write_that_changed_nothing_is_told_apart_or_named_beside_the_one_that_did(lab: Lab) -> None:
+    [recorder] = [
+        process
+        for process in psutil.Process(lab.status().supervisor_pid).children()
+        if process.status() != psutil.STATUS_ZOMBIE and "fluxlab.recorder" in process.cmdline()
+    ]
+    recorder.suspend()  # it hears of alice's change only when bob's request, which came later, is over
+    try:
+        write(lab.cluster, "late", "alice", "1")
+        with ThreadPoolExecutor(2) as threads:  # one after the other would take more than the second that is looked at
+            words = (("alice", "2"), ("bob", None))
+            list(threads.map(lambda one: write(lab.cluster, "late", *one), words))
+    finally:
+        recorder.resume()
+    found = of(lab, "late")
+    assert set(found) == {"alice"}
+    assert wrongly_sure(found) == []
 
 
 def test_who_wrote_one_after_the_other_is_told_for_sure(lab: Lab) -> None:
