@@ -30,7 +30,7 @@ class Looks:
         self._repository = repository
         self._clusters = clusters
         self._commit = repository.resolve(str(commit)) if commit else repository.head()
-        self._text = cache(partial(repository.text, self._commit))
+        self._text_at = cache(lambda commit: cache(partial(repository.text, commit)))
         self._accepted: frozenset[str] = frozenset()
         self._asked_at = -math.inf
 
@@ -56,7 +56,8 @@ class Looks:
             branch=repository.branch,
             commit=self._commit,
             accepted=self._accepted,
-            text=self._text,
+            text=self._text_at(self._commit),
+            text_at=self._text_at,
         )
 
     def _addressed(self, seen: Convergence) -> Convergence:

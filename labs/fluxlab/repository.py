@@ -1,5 +1,6 @@
 """A repository of a lab, from the side of whoever works with it: change, commit and push, and ask what is served."""
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -96,11 +97,13 @@ class Repository:
         return frozenset(self._bare_git("rev-list", *known).split()) - {commit.sha}
 
     def text(self, commit: str, path: str) -> str:
-        """All lines of the text files below a path at a commit; empty where there are none."""
+        """All lines of the text files below a path at a commit, `---` between files; empty where there are none."""
         try:
-            return self._bare_git("grep", "-h", "-I", "-e", "", commit, "--", path.strip("/") or ".")
+            found = self._bare_git("grep", "--break", "--heading", "-I", "-e", "", commit, "--", path.strip("/") or ".")
         except CommandError:
             return ""
+        # What stands above each file's lines is `COMMIT:PATH`.
+        return re.sub(rf"^(\n?){re.escape(commit)}:.*$", "---", found, flags=re.MULTILINE)
 
     def check_out(self, commit: str, target: Path) -> None:
         """Write the files of a commit, without any history, into a new folder."""

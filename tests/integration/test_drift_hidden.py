@@ -137,5 +137,7 @@ def test_a_release_edited_by_hand_whose_workload_has_followed(lab: Lab) -> None:
     assert one.pointer == "/spec/values/objects/0/data/colour"
     assert "admin as alice" in one.actor.who
     assert one.fate.reverted is True
+    words = ("get", "helmrelease", "followed", "-n", "shop", "-o", "jsonpath={.status.history[0].configDigest}")
+    assert f"release followed v2 was made from it (config digest {lab.cluster.kubectl(*words)})" in str(one)
     lab.cluster.flux("reconcile", "kustomization", "flux-system")
     lab.wait_until(lambda: colour(lab.cluster, "followed") == "red", what="the workload follows git")

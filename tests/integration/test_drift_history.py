@@ -9,8 +9,9 @@ from typing import IO
 
 import psutil
 import pytest
-from tests.integration.drift_objects import ROOT, config_map, patch
+from tests.integration.drift_objects import AS_ALICE, ROOT, config_map, patch
 
+from fluxlab.drift.records import DriftClass
 from fluxlab.lab import Lab
 
 
@@ -83,6 +84,43 @@ def test_what_happened_while_the_recorder_was_dead_is_told_when_it_is_back(settl
         return {one.state for one in settled.status().components} == {"running"}
 
     settled.wait_until(over_it, what="nothing is said of its death any more")
+
+
+def test_an_object_that_was_made_anew_by_hand_is_no_longer_fluxs(settled: Lab) -> None:
+    began, cluster, place = datetime.now(UTC), settled.cluster, ("settings", "-n", "default")
+
+    def uid() -> str:
+        return cluster.kubectl("get", "configmap", *place, "-o", "jsonpath={.metadata.uid}")
+
+    first = uid()
+    cluster.kubectl("delete", "configmap", *place, "--as=bob", "--as-group=system:masters")
+    cluster.kubectl("create", "configmap", *place, "--from-literal=colour=blue", *AS_ALICE)
+    second = uid()
+    found = {one.pointer: one for one in settled.drift().drifts}
+    whole = found[""]
+    assert (whole.class_, whole.actor.user, whole.fate.reverted) == (DriftClass.RECREATED, "admin as alice", True)
+    assert found["/data/colour"].live == '"blue"'
+    have_flux_revert(settled)
+    settled.drift().assert_clean()
+    cluster.kubectl("delete", "configmap", *place, "--as=bob", "--as-group=system:masters")
+    have_flux_revert(settled)
+    assert len({first, second, uid()}) == 3
+
+    def told() -> list[tuple[str, str, str, bool]]:
+        edits = [one for one in settled.edits(since=began) if one.field == "" and one.ending]
+        return [
+            (one.class_, one.actor.user, one.ending.actor.who.partition(" with ")[0], one.ending.reverted)
+            for one in edits
+            if one.ending
+        ]
+
+    settled.wait_until(lambda: len(told()) == 3, what="the timeline has all three")
+    assert told() == [
+        ("deleted", "admin as bob", "admin as alice", False),
+        ("recreated", "admin as alice", "kustomize-controller", True),
+        ("deleted", "admin as bob", "kustomize-controller", True),
+    ]
+    assert "recreated by kustomize-controller after" in str(settled.edits(since=began)[-1])
 
 
 def told_until(lines: IO[str], text: str) -> str:

@@ -131,6 +131,8 @@ class _Aims:
             raise NoWayError(self.trial.untold.get(owner, f"{owner} is not built from the branch"))
         if drift.object not in built:
             raise NoWayError("git does not want it any more, in a commit that has not arrived yet")
+        if drift.class_ is DriftClass.RECREATED:
+            raise NoWayError("git wants that object: fields in which the new one differs are adopted by themselves")
         there = None if drift.live is None else json.loads(drift.live)
         fields = {} if drift.class_ is DriftClass.DELETED else {drift.field: there}
         aim = Aim(owner=owner, subject=drift.object, fields=fields)

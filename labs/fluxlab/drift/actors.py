@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.paths import overlap
 from fluxlab.errors import WaitTimeoutError
 from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source, parse_time
@@ -17,7 +17,7 @@ from fluxlab.waiting import wait_until
 from .fields import FieldDrift
 from .records import Actor, Confidence, DriftClass
 
-_VERBS = {DriftClass.DELETED: "deleted", DriftClass.ORPHAN: "created"}
+_VERBS = {DriftClass.DELETED: "deleted", DriftClass.ORPHAN: "created", DriftClass.RECREATED: "created"}
 _NOBODY = Actor(
     who="", time=None, confidence=Confidence.NONE, reason="neither the timeline nor the object says who it was"
 )
@@ -68,6 +68,14 @@ class Actors:
     def behind(self, subject: ObjectRef, class_: DriftClass) -> Actor:
         """Who deleted or made an object."""
         return self._newest(subject, lambda entry: entry.details.get(Detail.VERB) == _VERBS[class_]) or _NOBODY
+
+    def took_the_place(self, subject: KubeObject) -> bool:
+        """Whether an object was deleted of whose name this is another one."""
+        uid = text_at(subject.raw, "metadata", "uid")
+        return any(
+            entry.details.get(Detail.VERB) == "deleted" and entry.details.get(Detail.UID, uid) != uid
+            for entry in self.changes_of(subject.reference)
+        )
 
     def of_field(self, subject: ObjectRef, field: FieldDrift) -> Actor:
         """Who changed a field."""
@@ -120,16 +128,25 @@ def said_of(subject: ObjectRef, events: Sequence[Entry], *, since: datetime | No
 def actor_of(entry: Entry) -> Actor:
     """Who made a change that the timeline tells of."""
     details = entry.details
-    audit_id = details.get(Detail.AUDIT_ID, "")
-    return Actor(
+    seen = Actor(
         who=entry.actor,
         time=entry.time,
-        user=details.get(Detail.USER, ""),
-        user_agent=details.get(Detail.USER_AGENT, ""),
-        verb=details.get(Detail.REQUEST, ""),
-        audit_id=audit_id,
         manager=details.get(Detail.MANAGER, ""),
         subresource=details.get(Detail.SUBRESOURCE, ""),
-        confidence=Confidence.HIGH if audit_id else Confidence.MEDIUM if entry.actor else Confidence.NONE,
-        reason="the audit log" if audit_id else "the watch saw the change, no request of the audit log fits it",
+        confidence=Confidence.MEDIUM if entry.actor else Confidence.NONE,
+        reason="the watch saw the change, no request of the audit log fits it",
     )
+    if candidates := details.get(Detail.CANDIDATES, ""):  # the audit log names no fields
+        reason = f"requests of several clients within a moment fit it, one of them made it: {candidates}"
+        return replace(seen, who=f"{entry.actor}, or another", reason=reason)
+    if audit_id := details.get(Detail.AUDIT_ID, ""):
+        return replace(
+            seen,
+            user=details.get(Detail.USER, ""),
+            user_agent=details.get(Detail.USER_AGENT, ""),
+            verb=details.get(Detail.REQUEST, ""),
+            audit_id=audit_id,
+            confidence=Confidence.HIGH,
+            reason="the audit log",
+        )
+    return seen

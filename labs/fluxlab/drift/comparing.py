@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.differences import without_values
 from fluxlab.clusters.loans import as_before
-from fluxlab.clusters.objects import KubeObject, dig
+from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import SECRET
 
-from .desired import Desired
+from .desired import APPLIERS, Desired
 from .fields import FieldDrift, agrees, compare
 from .live import Live, Served
 
@@ -27,7 +27,15 @@ class Compared:
     @property
     def differs(self) -> bool:
         """Whether there is something to tell."""
-        return not self.unknown and (self.live is None or bool(self.fields))
+        return not self.unknown and (self.live is None or bool(self.fields) or self.never_applied)
+
+    @property
+    def never_applied(self) -> bool:
+        """Whether it is there, and no controller has written it: another one of that name may have been applied."""
+        appliers = set(APPLIERS.values())
+        return self.live is not None and not any(
+            text_at(entry, "manager") in appliers for entry in items_at(self.live.raw, "metadata", "managedFields")
+        )
 
 
 def placed(wanted: KubeObject, served: Served) -> KubeObject:

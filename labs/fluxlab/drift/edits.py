@@ -11,6 +11,7 @@ from fluxlab.clusters.managed_fields import Setter, setter_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import leaves, overlap, value_at
 from fluxlab.documents import Json
+from fluxlab.timeline.attribution import APPLIERS
 from fluxlab.timeline.audit import is_person
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
 
@@ -33,7 +34,7 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """One field that a person changed, or one object that a person deleted. Values as those of Drift."""
+    """One field that a person changed, or one object that a person deleted or recreated. Values as those of Drift."""
 
     cluster: str
     object: ObjectRef
@@ -76,6 +77,8 @@ class Edit:
         if self.ending is None:
             return "it is still so"
         what = "reverted" if self.ending.reverted else "changed again"
+        if self.class_ is DriftClass.DELETED:
+            what = "recreated"
         after = f" after {self.lasted.total_seconds():.1f} s" if self.lasted is not None else ""
         return f"{what} by {self.ending.actor.who or 'somebody'}{after}"
 
@@ -117,7 +120,7 @@ class _Story:
         """One more change of the object."""
         match entry.details.get(Detail.VERB):
             case "created":
-                self._end(WHOLE, entry, reverted=True)
+                self._recreate(entry)
             case "deleted":
                 for field in list(self._open):
                     self._end(field, entry, reverted=False)
@@ -125,9 +128,19 @@ class _Story:
                 if _by_hand(entry):
                     self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.DELETED)
             case _:
+                if WHOLE in self._open and entry.actor in APPLIERS:  # it was recreated by hand
+                    self._end(WHOLE, entry, reverted=True)
                 for change in entry.changes:
                     if is_state(change.field):  # a status of a thousand entries need not be followed
                         self._change(entry, change)
+
+    def _recreate(self, entry: Entry) -> None:
+        place = self._open.get(WHOLE)
+        self._end(WHOLE, entry, reverted=not _by_hand(entry))
+        if place is not None and _by_hand(entry):
+            self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.RECREATED)
+            # The new one need not say whose it should be.
+            self.edits[-1] = replace(self.edits[-1], owner=self.edits[place].owner)
 
     def _change(self, entry: Entry, change: FieldChange) -> None:
         before, after = _leaves(change.field, change.before), _leaves(change.field, change.after)

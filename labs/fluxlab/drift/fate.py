@@ -106,7 +106,8 @@ def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObj
     ready = kustomization.condition("Ready")
     if ready and ready.status == "False":
         return Fate(reverted=False, why=f"{kustomization} corrects nothing while it fails: {ready.message}")
-    why = f"kustomize-controller reverts it at its next reconcile of {kustomization}{_every(kustomization)}"
+    does = "makes it its own" if class_ is DriftClass.RECREATED else "reverts it"
+    why = f"kustomize-controller {does} at its next reconcile of {kustomization}{_every(kustomization)}"
     return Fate(reverted=True, why=why)
 
 

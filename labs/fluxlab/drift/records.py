@@ -22,6 +22,8 @@ class DriftClass(StrEnum):
     """A field that git names is gone."""
     DELETED = "deleted"
     """An object that git wants is gone."""
+    RECREATED = "recreated"
+    """An object that git wants was deleted, and somebody made another one in its place."""
     ORPHAN = "orphan"
     """An object that nobody owns, in a namespace that git fills."""
 
@@ -104,6 +106,8 @@ class Drift:
     fate: Fate
     flux_said: str = ""
     """What Flux said of it since, in an event of the owner; empty when it was silent."""
+    released: str = ""
+    """Of a HelmRelease: the release that was made from it already, and what that means for the release's objects."""
 
     @property
     def headline(self) -> str:
@@ -118,6 +122,8 @@ class Drift:
     def __str__(self) -> str:
         at = f" at {self.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if self.actor.time else ""
         lines = [self.headline, f"  {self.actor}{at}", f"  {self.fate}", f"  Flux: {self.flux_said or 'silent'}"]
+        if self.released:
+            lines.append(f"  {self.released}")
         if self.source:
             lines.append(f"  in git: {self.source}")
         return "\n".join(lines)

@@ -6,6 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import yaml
 
@@ -14,6 +15,7 @@ from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_
 from fluxlab.clusters.resources import SECRET
 from fluxlab.documents import Json
 from fluxlab.errors import UnknownError
+from fluxlab.timeline.entries import parse_time
 
 from .manifests import manifests_in
 
@@ -36,6 +38,23 @@ def made_by_hand(release: KubeObject, *, api: KubeApi) -> str:
     """The Secret of a release that followed helm-controller's own: somebody ran Helm. Empty without one."""
     namespace, name = storage_of(release, later=1)
     return name if api.find(SECRET, name, namespace=namespace) else ""
+
+
+def released_since(release: KubeObject, moment: datetime | None) -> str:
+    """What is to be told of the release that was made from a HelmRelease as it is; empty when none was since then."""
+    newest, attempted = _newest(release), number_at(release.raw, "status", "lastAttemptedGeneration")
+    try:
+        deployed = parse_time(text_at(newest, "lastDeployed"))
+    except ValueError:
+        return ""
+    # Helm's times are whole seconds.
+    if moment is None or attempted != release.generation or deployed < moment.replace(microsecond=0):
+        return ""
+    version, digest = number_at(newest, "version"), text_at(newest, "configDigest")
+    return (
+        f"release {text_at(newest, 'name')} v{version} was made from it (config digest {digest}): "
+        "its objects are compared with a release that git never asked for"
+    )
 
 
 def storage_of(release: KubeObject, *, later: int = 0) -> tuple[str, str]:

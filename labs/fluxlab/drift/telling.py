@@ -7,6 +7,7 @@ from fluxlab.cluster import Cluster
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import pointer_to
+from fluxlab.clusters.resources import HELM_RELEASE
 from fluxlab.clusters.secret_values import all_values
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.folder import TimelineFolder
@@ -18,6 +19,7 @@ from .edits import added_by_hand
 from .fate import NOBODY, fate_of
 from .fields import FieldDrift
 from .records import Actor, Drift, DriftClass, Fate
+from .releases import released_since
 
 
 def tell(
@@ -57,6 +59,9 @@ class _Teller:
         if one.live is None:
             yield self._of_missing(one)
             return
+        if one.never_applied and self.actors.took_the_place(one.live):
+            class_ = DriftClass.RECREATED
+            yield self._drift(one, class_, self.actors.behind(one.live.reference, class_), self._fate(one, class_))
         by_hand = added_by_hand(self.actors.changes_of(one.live.reference), one.wanted, one.live, reported=one.fields)
         for field in (*one.fields, *by_hand):
             yield self._of_field(one, one.live, field)
@@ -71,7 +76,9 @@ class _Teller:
         pointer = pointer_to(field.change.field, live.raw)
         fate = self._fate(one, field.class_, pointer=pointer, setter=field.setter)
         drift = self._drift(one, field.class_, self.actors.of_field(live.reference, field), fate)
-        return replace(drift, field=change.field, pointer=pointer, live=change.before, desired=change.after)
+        drift = replace(drift, field=change.field, pointer=pointer, live=change.before, desired=change.after)
+        followed = live.kind == HELM_RELEASE.kind and pointer.startswith("/spec/")
+        return replace(drift, released=released_since(live, drift.actor.time)) if followed else drift
 
     def _fate(self, one: Compared, class_: DriftClass, *, pointer: str = "", setter: Setter = NO_SETTER) -> Fate:
         return fate_of(

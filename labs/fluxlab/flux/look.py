@@ -5,11 +5,11 @@ the later ones, so a Ready of the old revision can never be taken for that of th
 at the object's current generation.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fluxlab.clusters.api import KubeApi
-from fluxlab.clusters.objects import KubeObject, dig, text_at
+from fluxlab.clusters.objects import KubeObject, dig, number_at, text_at
 from fluxlab.clusters.resources import (
     GIT_REPOSITORY,
     HELM_CHART,
@@ -24,6 +24,7 @@ from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, owner, parent, tried_
 from .pending import Outlook, Pending, failed, waiting
 from .rollout import rollout
 from .substitution import Text, substitution_problem, with_literal_variables
+from .suspension import never_arrives, same_below, same_but_suspended
 from .verdicts import kustomization_failure, not_ready
 
 
@@ -37,6 +38,13 @@ class Target:
     accepted: frozenset[str]
     text: Text = lambda _: ""
     """What the repository says below a path, for those whose build fails."""
+    text_at: Callable[[str], Text] = lambda _: lambda _: ""
+    """The same at another commit, for those that are suspended."""
+
+    @property
+    def text_before(self) -> Text:
+        """What the repository said before the commit."""
+        return self.text_at(f"{self.commit}^")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +152,8 @@ class _Look:
 
     def _kustomization_verdict(self, kustomization: KubeObject) -> Pending | None:
         applied = text_at(kustomization.raw, "status", "lastAppliedRevision")
+        if kustomization.suspended and not (_begun(kustomization) and self._accepts(tried_revision(kustomization))):
+            return self._suspended_kustomization(kustomization, applied)
         if self._accepts(tried_revision(kustomization)):
             problem = substitution_problem(kustomization, api=self._api, text=self._target.text)
             if failure := problem or kustomization_failure(kustomization):
@@ -152,6 +162,43 @@ class _Look:
         if verdict or self._accepts(applied):
             return verdict
         return waiting(kustomization, f"has applied {_short(applied) or 'no revision'}")
+
+    def _suspended_kustomization(self, kustomization: KubeObject, applied: str) -> Pending | None:
+        target, path = self._target, text_at(kustomization.raw, "spec", "path")
+        ready = kustomization.condition("Ready")
+        since = target.text_at(applied.rpartition(":")[2])
+        if not applied or (ready and ready.status == "False"):
+            return never_arrives(kustomization, "what it had not applied does not arrive")
+        if not self._accepts(applied) and not same_below(path, since, target.text):
+            return never_arrives(
+                kustomization, f"what changed in {path or './'} since {_short(applied)} does not arrive"
+            )
+        above = self._paths.get(owner(kustomization, KUSTOMIZE_LABEL))
+        if self._says_anew(kustomization, above):
+            return never_arrives(kustomization, "what this commit changes of its spec does not arrive")
+        return None
+
+    def _suspended_release(self, release: KubeObject, chart: KubeObject | None) -> Pending | None:
+        ready = release.condition("Ready")
+        if ready is None or ready.status != "True":
+            return never_arrives(release, f"what it had not released does not arrive{f' ({ready})' if ready else ''}")
+        if chart and _chart_not_in_use(release, chart):
+            return never_arrives(release, f"what changed in its {chart} does not arrive")
+        if self._says_anew(release, self._paths.get(owner(release, KUSTOMIZE_LABEL))):
+            return never_arrives(release, "what this commit changes of its spec does not arrive")
+        return None
+
+    def _says_anew(self, subject: KubeObject, path: str | None) -> bool:
+        """Whether the commit says something of an object that its controller has not acted on; if in doubt, it does.
+
+        The observed generation tells nothing: helm-controller sets it of what is suspended, too.
+        """
+        target = self._target
+        if path is None or number_at(subject.raw, "status", "lastAttemptedGeneration") == subject.generation:
+            return False
+        return not same_below(path, target.text_before, target.text) and not same_but_suspended(
+            subject, path, target.text_before, target.text
+        )
 
     def _referenced_sources(self, applied: set[tuple[str, str]]) -> None:
         for resource in (HELM_REPOSITORY, OCI_REPOSITORY):
@@ -166,8 +213,13 @@ class _Look:
         for release in releases:
             namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
             chart = charts.get((namespace, name))
+            from_git = chart is not None and _source(chart) in sources
+            if release.suspended and not _begun(release):
+                if self._judge(release, self._suspended_release(release, chart if from_git else None)):
+                    yield release
+                continue
             verdict = _release_verdict(release, chart)
-            if chart and _source(chart) in sources:
+            if chart and from_git:
                 verdict = self._stale_chart(release, chart) or verdict or _chart_not_in_use(release, chart)
             if verdict:
                 path = self._paths.get(owner(release, KUSTOMIZE_LABEL), "")
@@ -192,6 +244,12 @@ class _Look:
 
     def _accepts(self, revision: str) -> bool:
         return revision.rpartition(":")[2] in self._target.accepted
+
+
+def _begun(subject: KubeObject) -> bool:
+    """Whether it was at work when it was suspended: that is not interrupted."""
+    reconciling = subject.condition("Reconciling")
+    return bool(reconciling and reconciling.status == "True" and reconciling.reason == "Progressing")
 
 
 def _release_verdict(release: KubeObject, chart: KubeObject | None) -> Pending | None:

@@ -13,7 +13,7 @@ class Outlook(StrEnum):
     """It waits for what only a person can give: a Secret, whose value must not be in git."""
     WAITING = "waiting"
     FAILED = "failed"
-    """Terminal: this revision will always fail here."""
+    """Terminal: this revision will always fail here, or does not come at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,6 @@ def asking(subject: KubeObject, why: str, *, next_: str = "") -> Pending:
     return Pending(object=str(subject), outlook=Outlook.ASKING, why=why, next=next_)
 
 
-def failed(subject: KubeObject, why: str) -> Pending:
+def failed(subject: KubeObject, why: str, *, next_: str = "") -> Pending:
     """An object that will not arrive at this revision."""
-    return Pending(object=str(subject), outlook=Outlook.FAILED, why=why)
+    return Pending(object=str(subject), outlook=Outlook.FAILED, why=why, next=next_)

@@ -1,10 +1,10 @@
 """Who made a change and for which commit: what no single source tells, from all of them together. Pure."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from .audit import WRITES, short_user
 from .entries import Detail, Entry, Source, parse_time
@@ -13,6 +13,8 @@ APPLIERS = frozenset({"kustomize-controller", "helm-controller"})
 """The field managers whose changes come from git."""
 PATIENCE = timedelta(seconds=30)
 """How much later than the change the recorder may have seen it, in a storm."""
+BURST = timedelta(seconds=1)
+"""Within which time writes of one object may be taken for one another; managed fields have whole seconds, too."""
 SHA_DIGITS = 40
 CHART_SHA_DIGITS = 12
 """How much of a commit's name source-controller puts into the version of a chart that it packages from git."""
@@ -137,15 +139,21 @@ def with_actors(entries: Iterable[Entry], audit: Iterable[Entry]) -> tuple[list[
     used: set[str] = set()
     for key, numbers in changes.items():
         left = sorted(writes.get(key, ()), key=_received)
+        behind: dict[int, int] = {}
         end = len(left)
         # From the last one: a write that changed nothing is skipped, and does not push all later ones aside.
         for number in reversed(numbers):
-            place = _write_behind(found[number], left, end=end)
+            place = _write_behind(found[number], left, end=end, taken=behind.values())
             if place is not None:
-                request = left[place][1]
-                used.add(request.details[Detail.AUDIT_ID])
-                found[number] = _named(found[number], request)
-                end = place
+                behind[number] = place
+                # What was received before this one was answered may have come before it all the same.
+                end = min(end, bisect_left(left, left[place][1].time, key=_received))
+        begin = 0
+        for number, place in reversed(behind.items()):
+            candidates = _candidates(found[number], left, place, begin=begin)
+            begin = candidates[0] + 1
+            used.add(left[place][1].details[Detail.AUDIT_ID])
+            found[number] = _named(found[number], left[place][1], [left[one][1] for one in candidates])
     return found, used
 
 
@@ -165,19 +173,57 @@ def _wrote(request: Entry) -> bool:
     return done and Detail.DRY_RUN not in details and Detail.RECEIVED in details
 
 
-def _write_behind(entry: Entry, writes: Sequence[_Write], *, end: int) -> int | None:
-    """The place, before `end`, of the last write that can have made a change: best one of the same program."""
+def _write_behind(entry: Entry, writes: Sequence[_Write], *, end: int, taken: Collection[int]) -> int | None:
+    """The place, before `end`, of the last write that can have made a change: best one of the same manager."""
     latest = bisect_right(writes, entry.time, hi=end, key=_received)
     fitting: int | None = None
     for place in range(latest - 1, -1, -1):
         received, request = writes[place]
         if received < entry.time - PATIENCE and Detail.LATE not in entry.details:
             break
-        if _fits(entry, request):
-            if _same_program(entry.actor, request):
+        if place not in taken and _fits(entry, request):
+            if entry.actor and _as_its_manager(entry.actor, request):
                 return place
             fitting = place if fitting is None else fitting
     return fitting
+
+
+def _candidates(entry: Entry, writes: Sequence[_Write], chosen: int, *, begin: int) -> Sequence[int]:
+    """The places of all writes that can have made a change, in order: one, where it is certain.
+
+    `begin` is the first that no earlier change needs. Those between it and the chosen one may have done nothing, or the
+    chosen one may have; of those that the API server had at the same time it is not known which came first.
+    """
+    received = writes[chosen][0]
+    near = [
+        place
+        for place in range(
+            bisect_left(writes, received - BURST, key=_received),
+            bisect_right(writes, min(received + BURST, entry.time), key=_received),
+        )
+        if place == chosen or (_fits(entry, writes[place][1]) and _as_its_manager(entry.actor, writes[place][1]))
+    ]
+    at_once: list[int] = []
+    answered = datetime.min.replace(tzinfo=UTC)
+    for place in near:
+        if writes[place][0] > answered:
+            if chosen in at_once:
+                break
+            at_once = []
+        at_once.append(place)
+        answered = max(answered, writes[place][1].time)
+    return sorted({*(at_once if chosen in at_once else ()), *(one for one in near if begin <= one <= chosen)})
+
+
+def _as_its_manager(actor: str, request: Entry) -> bool:
+    """Whether a request is noted in the managed fields under one of the names that made a change, if any did."""
+    names = _managers(actor)
+    asked = request.details.get(Detail.MANAGER, "")
+    return not names or (asked in names if asked else _same_program(actor, request))
+
+
+def _managers(actor: str) -> Sequence[str]:
+    return [name.partition(" (")[0] for name in actor.split(", ") if name]
 
 
 def _fits(entry: Entry, request: Entry) -> bool:
@@ -201,15 +247,17 @@ def _same_program(actor: str, request: Entry) -> bool:
     return bool(program) and any(program in name for name in actor.split(", "))
 
 
-def _named(entry: Entry, request: Entry) -> Entry:
+def _named(entry: Entry, request: Entry, candidates: Sequence[Entry]) -> Entry:
     user = short_user(request.details.get(Detail.USER, ""))
-    managers = [name.partition(" (")[0] for name in entry.actor.split(", ") if name]
+    managers = _managers(entry.actor)
     # Who only takes something away is not among the managers of what is left.
     asked = managers or [name for name in (request.details.get(Detail.MANAGER, ""),) if name]
     own = not user or any(user.rpartition(":")[2] in name for name in asked)
     with_ = f" with {', '.join(asked)}" if asked and not own else ""
     kept = (Detail.USER, Detail.USER_AGENT, Detail.MANAGER, Detail.AUDIT_ID, Detail.SUBRESOURCE)
     details = {key: request.details[key] for key in kept if key in request.details}
+    if len({_client(one) for one in candidates}) > 1:
+        details[Detail.CANDIDATES] = "; ".join(map(_told, candidates))
     return replace(
         entry,
         actor=entry.actor if own and managers else f"{user}{with_}",
@@ -217,3 +265,12 @@ def _named(entry: Entry, request: Entry) -> Entry:
         time=min(entry.time, request.time),
         details={**entry.details, **details, Detail.REQUEST: request.details[Detail.VERB]},
     )
+
+
+def _client(request: Entry) -> tuple[str, str]:
+    return request.details.get(Detail.USER, ""), request.details.get(Detail.USER_AGENT, "")
+
+
+def _told(request: Entry) -> str:
+    user, agent = _client(request)
+    return f"{short_user(user)} with {agent.partition(' ')[0]} (audit id {request.details[Detail.AUDIT_ID]})"

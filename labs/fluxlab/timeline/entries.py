@@ -131,6 +131,8 @@ class Detail:
     MANAGER = "field manager"
     """As whom a request asked to be noted in the managed fields."""
     AUDIT_ID = "audit id"
+    CANDIDATES = "candidates"
+    """Of a change that requests of several clients fit: all of them."""
     STATUS = "status"
     HOST = "host"
     URI = "uri"

@@ -53,7 +53,7 @@ class Query:
 
 def ask(folder: TimelineFolder, query: Query) -> list[Entry]:
     """The entries that a query asks for, in order of time."""
-    audited = _audited(folder, since=query.since, until=query.until) if _asks(query, Source.AUDIT) else []
+    audited = _audited(folder, query) if _asks(query, Source.AUDIT) else []
     named, used = with_actors(_journals(folder), audited)  # first: whether Flux deleted something is told there
     own = attribute(named)
     kinds = {
@@ -115,8 +115,9 @@ def _journals(folder: TimelineFolder) -> Iterator[Entry]:
         yield from read_journal(folder.journal(writer))
 
 
-def _audited(folder: TimelineFolder, *, since: datetime | None, until: datetime | None) -> list[Entry]:
-    """The audit entries of all clusters between two moments, and a little around them."""
+def _audited(folder: TimelineFolder, query: Query) -> list[Entry]:
+    """The audit entries of all clusters in the time of a query, and a little around it."""
+    since, until = query.since, query.until
     return [
         entry
         for cluster in folder.clusters
@@ -125,6 +126,7 @@ def _audited(folder: TimelineFolder, *, since: datetime | None, until: datetime 
             cluster=cluster,
             since=since - MARGIN if since else None,
             until=until + MARGIN if until else None,
+            writes_only=bool(query.sources) and Source.AUDIT not in query.sources,
         )
     ]
 

@@ -112,8 +112,28 @@ def test_a_deletion_is_an_edit_that_ends_when_the_object_is_made_again() -> None
     )
     assert told(found) == [
         (".data.colour", DriftClass.MODIFIED, '"red"', '"blue"', "changed again by bob after 1.0 s"),
-        ("", DriftClass.DELETED, None, None, "reverted by kustomize-controller after 2.0 s"),
+        ("", DriftClass.DELETED, None, None, "recreated by kustomize-controller after 2.0 s"),
     ]
+    assert found[1].ending
+    assert found[1].ending.reverted
+
+
+def test_what_a_person_makes_in_the_place_of_a_deleted_object_is_an_edit_until_flux_has_it() -> None:
+    def owned(one: Entry) -> Entry:
+        return replace(one, details={**one.details, Detail.OWNER: ""})  # kubectl create puts no labels on it
+
+    deleted, created = entry(0, "bob", verb="deleted"), owned(entry(1, "alice", verb="created"))
+    taken = entry(3, FLUX, (".metadata.labels", None, '{"a": "1"}'))
+    found = edits([deleted, created])
+    assert told(found) == [
+        ("", DriftClass.DELETED, None, None, "recreated by alice after 1.0 s"),
+        ("", DriftClass.RECREATED, None, None, "it is still so"),
+    ]
+    assert [one.owner for one in found] == [str(APPS), str(APPS)]
+    assert found[0].ending
+    assert not found[0].ending.reverted
+    assert edits([deleted, created, taken])[1].fortune == "reverted by kustomize-controller after 2.0 s"
+    assert edits([created]) == []
 
 
 def test_what_programs_do_and_what_is_no_state_is_no_edit() -> None:

@@ -455,6 +455,63 @@ def test_a_suspended_release_is_named(flux: Flux) -> None:
     assert "is suspended" in pending(flux.source(), flux.kustomization(), suspended, flux.chart())[0][1]
 
 
+# -- what is suspended -----------------------------------------------------------------------------------------------
+
+
+def frozen(flux: Flux, **changes: Any) -> KubeObject:
+    return flux.kustomization(OLD, name="apps", spec={"suspend": True, "path": "./apps"}, **changes)
+
+
+def apps_in_git(*, interval: str = "1m", suspend: str = "") -> str:
+    spec = f"spec: {{interval: {interval}{suspend}}}"
+    return (
+        f"kind: ConfigMap\nmetadata: {{name: {interval}}}\n---\nkind: Kustomization\nmetadata: {{name: apps}}\n{spec}\n"
+    )
+
+
+def of_commits(**texts: tuple[str, str]) -> Target:
+    """What folders say before the commit, and with it."""
+
+    def text_at(commit: str) -> Callable[[str], str]:
+        return lambda path: texts.get(path, ("", ""))[commit == NEW]
+
+    return Target(
+        url=URL, branch="main", commit=NEW, accepted=frozenset({NEW, LATER}), text=text_at(NEW), text_at=text_at
+    )
+
+
+def suspended(flux: Flux, target: Target) -> Convergence:
+    return seen(flux.source(), flux.kustomization(spec={"path": "./clusters"}), frozen(flux), target=target)
+
+
+def test_a_commit_that_only_suspends_has_arrived_with_the_suspension(flux: Flux) -> None:
+    clusters = apps_in_git(), apps_in_git(suspend=", suspend: true")
+    assert suspended(flux, of_commits(apps=("a: 1", "a: 1"), clusters=clusters)).converged
+
+
+def test_what_changes_below_what_is_suspended_never_arrives(flux: Flux) -> None:
+    clusters = apps_in_git(), apps_in_git(suspend=", suspend: true")
+    [failure] = suspended(flux, of_commits(apps=("a: 1", "a: 2"), clusters=clusters)).failures
+    assert failure.object == "Kustomization flux-system/apps"
+    assert failure.why == "is suspended: what changed in ./apps since main@sha1:aaaaaaaaaa does not arrive"
+
+
+def test_what_else_changes_of_a_spec_that_is_suspended_never_arrives(flux: Flux) -> None:
+    clusters = apps_in_git(), apps_in_git(interval="2m", suspend=", suspend: true")
+    [failure] = suspended(flux, of_commits(apps=("a: 1", "a: 1"), clusters=clusters)).failures
+    assert failure.why == "is suspended: what this commit changes of its spec does not arrive"
+
+
+def test_a_folder_of_which_nothing_is_known_is_not_taken_for_unchanged(flux: Flux) -> None:
+    assert suspended(flux, of_commits()).failures
+
+
+def test_what_had_begun_with_the_commit_when_it_was_suspended_is_waited_for(flux: Flux) -> None:
+    at_work = {"Ready": READY, "Reconciling": ("True", "Progressing", f"for revision main@sha1:{NEW} with")}
+    working = frozen(flux, conditions=at_work)
+    assert not seen(flux.source(), flux.kustomization(), working).failures
+
+
 # -- workloads -------------------------------------------------------------------------------------------------------
 
 

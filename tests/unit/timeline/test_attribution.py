@@ -1,5 +1,6 @@
 """Who made a change, and for which commit: told from sources that do not name each other."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -246,3 +247,59 @@ def test_a_deletion_by_flux_belongs_to_the_commit_that_pruned_it() -> None:
     writes = [request("cart", 1, 0.9, user=user, agent="kustomize-controller/1", verb="delete")]
     named, _ = with_actors([tries(10, A), gone], writes)
     assert [entry.commit for entry in attribute(named)] == [A, A]
+
+
+def candidates(found: Sequence[Entry]) -> list[list[str]]:
+    """The users whose requests fit each change, where there are several."""
+    return [
+        [user for user in ("ada", "bob", "kustomize-controller") if f"{user} with " in told]
+        for told in (entry.details.get(Detail.CANDIDATES, "") for entry in found)
+    ]
+
+
+def by(user: str, number: int, seconds: float, *, took: float = 0.01, manager: str = "kubectl-patch") -> Entry:
+    return request("cart", number, seconds, user=user, agent="kubectl/1", took=took, manager=manager)
+
+
+def test_writes_at_the_same_time_are_candidates_for_each_others_changes() -> None:
+    writes = [by("ada", 1, 0.0, took=0.05), by("bob", 2, 0.01, took=0.02)]
+    found, _ = with_actors([seen("cart", 0.03, "kubectl-patch"), seen("cart", 0.06, "kubectl-patch")], writes)
+    assert candidates(found) == [["ada", "bob"], ["ada", "bob"]]
+
+
+def test_writes_one_after_the_other_that_both_changed_something_are_certain() -> None:
+    writes = [by("ada", 1, 0.0), by("bob", 2, 0.1)]
+    # The recorder was slow: it heard of both once both were done.
+    found, _ = with_actors([seen("cart", 0.3, "kubectl-patch"), seen("cart", 0.3, "kubectl-patch")], writes)
+    assert [entry.details[Detail.USER] for entry in found] == ["ada", "bob"]
+    assert candidates(found) == [[], []]
+
+
+@pytest.mark.parametrize("heard", [0.05, 0.3])
+def test_a_write_that_may_have_changed_nothing_is_a_candidate_only_if_it_came_before_the_change_was_heard_of(
+    heard: float,
+) -> None:
+    writes = [by("ada", 1, 0.0), by("bob", 2, 0.1)]
+    found, _ = with_actors([seen("cart", heard, "kubectl-patch")], writes)
+    assert candidates(found) == [["ada", "bob"] if heard > 0.1 else []]
+
+
+def test_who_writes_under_another_name_is_no_candidate() -> None:
+    user = "system:serviceaccount:flux-system:kustomize-controller"
+    flux = request("cart", 2, 0.01, user=user, agent="kustomize-controller/1", manager="kustomize-controller", took=0.1)
+    writes = [by("ada", 1, 0.0, took=0.05), flux, by("bob", 3, 0.02, manager="kubectl-edit")]
+    changes = [seen("cart", 0.1 + n / 100, name) for n, name in enumerate(["kubectl-edit", "kubectl-patch"])]
+    found, _ = with_actors(changes, writes)
+    assert [entry.details[Detail.USER] for entry in found] == ["bob", "ada"]
+    assert candidates(found) == [[], []]
+
+
+def test_what_one_client_wrote_twice_has_one_candidate() -> None:
+    found, _ = with_actors([seen("cart", 0.3, "kubectl-patch")], [by("ada", 1, 0.0), by("ada", 2, 0.1)])
+    assert candidates(found) == [[]]
+
+
+def test_writes_that_only_one_long_request_connects_may_all_be_each_others() -> None:
+    writes = [by("ada", 1, 0.0, took=0.5), by("bob", 2, 0.1), by("bob", 3, 0.3)]
+    found, _ = with_actors([seen("cart", 0.6, "kubectl-patch")] * 3, writes)
+    assert candidates(found) == [["ada", "bob"]] * 3

@@ -171,6 +171,12 @@ def test_the_audit_log_tells_who_did_what(tmp_path: Path) -> None:
     assert refused.details[Detail.MANAGER] == "x"
     assert tried.level is Level.DEBUG
     assert not list(read_audit([log], cluster="c", until=NOW - timedelta(hours=1)))
+    reads = [{**raw, "verb": verb, "userAgent": '"verb":"patch"'} for verb in ("get", "list", "watch")]
+    write = {**raw, "auditID": "3", "userAgent": '"verb":"get"'}
+    log.write_text("".join(json.dumps(one, separators=(",", ":")) + "\n" for one in [*reads, write]))
+    assert len(list(read_audit([log], cluster="c"))) == 4
+    [found] = read_audit([log], cluster="c", writes_only=True)
+    assert found.details[Detail.AUDIT_ID] == "3"
 
 
 def test_people_and_programs_are_told_apart() -> None:
