@@ -2,7 +2,7 @@
 
 from .building import build
 from .bundling import Bundle, bundle
-from .components import COMPONENTS, Component
+from .components import COMPONENTS, KIND_COMPONENTS, Component
 from .errors import DiskFullError, ToolchainError
 from .handle import Toolchain
 from .installing import install
@@ -13,6 +13,7 @@ from .unpacking import BundleRefusedError
 
 __all__ = [
     "COMPONENTS",
+    "KIND_COMPONENTS",
     "Bundle",
     "BundleRefusedError",
     "Component",

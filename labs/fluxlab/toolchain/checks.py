@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fluxlab.commands import CommandError, run
 
-from .components import Component
+from .components import STANDARD_LIBRARY, Component
 from .entries import Entry
 from .errors import RETRY, ToolchainError
 from .golang import Go
@@ -19,6 +19,7 @@ def check_build(go: Go, program: Path, entry: Entry) -> None:
     component = entry.component
     modules = {found["Path"]: _module(found) for found in stated.get("Deps") or []}
     own = component.own_program  # then upstream is what it is linked with
+    modules[STANDARD_LIBRARY] = f"{STANDARD_LIBRARY} v{component.go_version}"  # not listed: a newer Go may link its own
     seen = {
         "package": component.package if own else stated["Path"],
         "module": modules.get(component.module, "none") if own else _module(stated["Main"]),

@@ -10,6 +10,8 @@ from .errors import ToolchainError
 
 SOURCES = Path(__file__).parent / "components"
 FLUX_MANIFESTS = "gotk-components.yaml"
+STANDARD_LIBRARY = "std"
+"""The module of an own program that is linked with nothing else: its version is that of its go.mod's `go` line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,8 @@ class Component:
     @cached_property
     def version(self) -> str:
         """The version that its go.mod requires, without the leading v."""
+        if self.module == STANDARD_LIBRARY:
+            return self.go_version
         return required_version(self.folder / "go.mod", module=self.module)
 
     @cached_property
@@ -82,9 +86,9 @@ def required_version(go_mod: Path, *, module: str) -> str:
     return found[1]
 
 
-def _kubernetes(name: str, *, version_arguments: tuple[str, ...] = ("--version",)) -> Component:
+def kubernetes(name: str, *, version_arguments: tuple[str, ...] = ("--version",), sources: Path = SOURCES) -> Component:
     """A program of kubernetes/kubernetes, which without these variables would call itself v0.0.0-master."""
-    minor = required_version(SOURCES / name / "go.mod", module="k8s.io/kubernetes").split(".")[1]
+    minor = required_version(sources / name / "go.mod", module="k8s.io/kubernetes").split(".")[1]
     settings = ("gitVersion=v{version}", "gitMajor=1", f"gitMinor={minor}", "gitTreeState=clean")
     return Component(
         name=name,
@@ -97,6 +101,7 @@ def _kubernetes(name: str, *, version_arguments: tuple[str, ...] = ("--version",
         ),
         version_arguments=version_arguments,
         version_output="v{version}",
+        sources=sources,
     )
 
 
@@ -122,10 +127,10 @@ COMPONENTS: tuple[Component, ...] = (
         module="go.etcd.io/etcd/etcdutl/v3",
         version_arguments=("version",),
     ),
-    _kubernetes("kube-apiserver"),
-    _kubernetes("kube-controller-manager"),
-    _kubernetes("kube-scheduler"),
-    _kubernetes("kubectl", version_arguments=("version", "--client")),
+    kubernetes("kube-apiserver"),
+    kubernetes("kube-controller-manager"),
+    kubernetes("kube-scheduler"),
+    kubernetes("kubectl", version_arguments=("version", "--client")),
     Component(
         name="kwok",
         package="sigs.k8s.io/kwok/cmd/kwok",
@@ -165,3 +170,14 @@ COMPONENTS: tuple[Component, ...] = (
         inputs=("kubectl", *CONTROLLERS),
     ),
 )
+
+KIND_COMPONENTS: tuple[Component, ...] = (
+    Component(
+        name="kind",
+        package="sigs.k8s.io/kind",
+        module="sigs.k8s.io/kind",
+        version_arguments=("version",),
+        version_output="kind v{version}",
+    ),
+)
+"""A set of its own: who never makes a kind cluster need not build it, and the key of COMPONENTS stays as it is."""
