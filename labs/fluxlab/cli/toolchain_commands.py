@@ -1,9 +1,11 @@
 """toolchain build, list, bundle, install, path: the pinned upstream programs."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +13,17 @@ from .build_progress import BuildProgress
 from .options import Output, OutputOption
 from .output import say, table, ticker
 
+if TYPE_CHECKING:
+    from fluxlab.toolchain import Component
+
+
+class Extra(StrEnum):
+    """What not every lab needs."""
+
+    KIND = "kind"
+
+
+ExtraOption = Annotated[list[Extra] | None, typer.Option("--with", help="Also what not every lab needs.")]
 PlatformOption = Annotated[
     str | None, typer.Option("--platform", help="Another one than this machine's: linux/arm64, darwin/arm64, ...")
 ]
@@ -23,6 +36,7 @@ def build(
     keep_build_cache: Annotated[bool, typer.Option(help="Keep Go's build cache (about 8 GB).")] = False,
     jobs: Annotated[int | None, typer.Option(help="Compilers at once; default: as many as cores.", min=1)] = None,
     platform: PlatformOption = None,
+    extras: ExtraOption = None,
 ) -> None:
     """Build what is missing: about 15 minutes on two cores, once."""
     from fluxlab.toolchain import Platform
@@ -31,7 +45,13 @@ def build(
     target = Platform.parse(platform) if platform else None
     progress = BuildProgress()
     with progress.ticking():
-        toolchain = make(progress=progress, keep_build_cache=keep_build_cache, jobs=jobs, platform=target)
+        toolchain = make(
+            progress=progress,
+            keep_build_cache=keep_build_cache,
+            jobs=jobs,
+            platform=target,
+            components=_components(extras),
+        )
     say(f"the toolchain is complete: {len(toolchain.versions)} programs")
 
 
@@ -39,12 +59,13 @@ def build(
 def list_components(
     *,
     verify: Annotated[bool, typer.Option(help="Read every file and compare its digest.")] = False,
+    extras: ExtraOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List the components and whether they are installed. Exit code 1 when one is missing or damaged."""
     from fluxlab.toolchain import status
 
-    components = status(verify=verify)
+    components = status(verify=verify, components=_components(extras))
     if output is Output.JSON:
         print(json.dumps([{**asdict(c), "path": str(c.path)} for c in components], indent=2))
     else:
@@ -56,9 +77,10 @@ def list_components(
 @app.command()
 def path(component: Annotated[str, typer.Argument(help="A component, such as flux.")]) -> None:
     """Print where a program is."""
-    from fluxlab.toolchain import find
+    from fluxlab.toolchain import KIND_COMPONENTS, find
 
-    print(find().binary(component))
+    extra = [known for known in KIND_COMPONENTS if known.name == component]
+    print((find(components=extra) if extra else find()).binary(component))
 
 
 @app.command()
@@ -91,3 +113,9 @@ def install(
         tick(f"verifying and installing {archive}")
         toolchain = take(archive, expected_sha256=sha256)
     say(f"installed {len(toolchain.versions)} programs")
+
+
+def _components(extras: list[Extra] | None) -> Sequence["Component"]:
+    from fluxlab.toolchain import COMPONENTS, KIND_COMPONENTS
+
+    return (*COMPONENTS, *KIND_COMPONENTS) if extras else COMPONENTS

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from fluxlab.errors import UsageError
 
-from .components import FLUX_MANIFESTS
+from .components import FLUX_MANIFESTS, KIND_COMPONENTS
 from .entries import Entry, set_key
-from .errors import OBTAIN, ToolchainError
+from .errors import OBTAIN, OBTAIN_KIND, ToolchainError
 from .store import Store
 
 
@@ -51,10 +51,15 @@ def open_toolchain(store: Store, wanted: Sequence[Entry], *, verify: bool = Fals
     ]
     if damaged:
         raise ToolchainError("the toolchain is damaged", facts=damaged, hint="`fluxlab toolchain build` repairs it")
-    missing = [f"{entry.name} {entry.component.version}" for entry, state in found.items() if state.state == "missing"]
+    missing = [entry for entry, condition in found.items() if condition.state == "missing"]
     if missing:
-        facts = [f"missing in {store.root}: {', '.join(missing)}"]
-        raise ToolchainError("the toolchain is not installed", facts=facts, hint=OBTAIN)
+        named = ", ".join(f"{entry.name} {entry.component.version}" for entry in missing)
+        only_kind = all(entry.component in KIND_COMPONENTS for entry in missing)
+        raise ToolchainError(
+            "kind is not installed" if only_kind else "the toolchain is not installed",
+            facts=[f"missing in {store.root}: {named}"],
+            hint=OBTAIN_KIND if only_kind else OBTAIN,
+        )
     return Toolchain(
         key=set_key(wanted),
         folders=MappingProxyType({entry.name: store.folder(entry) for entry in wanted}),

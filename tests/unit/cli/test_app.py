@@ -283,3 +283,17 @@ except SystemExit as ended:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1] == "CODE 0"
     assert not state_dir.exists()
+
+
+def test_kind_is_listed_only_when_asked_for(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUXLAB_TOOLCHAIN", str(tmp_path))
+    names = {with_kind: {entry["name"] for entry in listed(run, *with_kind)} for with_kind in ((), ("--with", "kind"))}
+    assert names["--with", "kind"] - names[()] == {"kind"}
+    assert "kind is not installed" in run("toolchain", "path", "kind").err
+
+
+def listed(run: Run, *options: str) -> list[dict[str, str]]:
+    ended = run("toolchain", "list", "--output", "json", *options)
+    assert ended.code == 1
+    found: list[dict[str, str]] = json.loads(ended.out)
+    return found

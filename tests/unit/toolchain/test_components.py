@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fluxlab.toolchain.components import COMPONENTS, CONTROLLERS, Component
+from fluxlab.toolchain.components import COMPONENTS, CONTROLLERS, KIND_COMPONENTS, STANDARD_LIBRARY, Component
 from fluxlab.toolchain.errors import ToolchainError
 
 BY_NAME = {component.name: component for component in COMPONENTS}
@@ -17,8 +17,13 @@ def test_the_set_is_what_a_lab_runs() -> None:
     }
 
 
+def test_kind_is_a_set_of_its_own() -> None:
+    assert {component.name for component in KIND_COMPONENTS} == {"kind"}
+    assert not {component.name for component in KIND_COMPONENTS} & set(BY_NAME)
+
+
 def test_every_component_has_a_version_and_a_folder_with_checksums() -> None:
-    for component in COMPONENTS:
+    for component in (*COMPONENTS, *KIND_COMPONENTS):
         assert re.fullmatch(r"\d+\.\d+\.\d+", component.version), component.name
         assert (component.folder / "go.sum").stat().st_size > 0
 
@@ -65,3 +70,13 @@ def test_a_module_that_is_not_required_is_an_error(tmp_path: Path) -> None:
         _ = component.version
     with pytest.raises(ToolchainError, match="no `go` line"):
         _ = component.go_version
+
+
+def test_the_version_of_an_own_program_without_modules_is_that_of_the_language(tmp_path: Path) -> None:
+    folder = tmp_path / "alpha"
+    folder.mkdir()
+    (folder / "go.mod").write_text("module x\n\ngo 1.26.0\n")
+    (folder / "main.go").write_text("package main\n")
+    component = Component(name="alpha", package="net/http", module=STANDARD_LIBRARY, sources=folder.parent)
+    assert component.version == "1.26.0"
+    assert component.target == "."

@@ -7,6 +7,7 @@ from tests.unit.toolchain.conftest import Bench
 
 from fluxlab.errors import UsageError
 from fluxlab.toolchain import ToolchainError, bundle, find, status
+from fluxlab.toolchain.components import KIND_COMPONENTS
 from fluxlab.toolchain.entries import set_key
 
 
@@ -27,6 +28,14 @@ def test_nothing_there_names_all_that_is_missing_and_both_ways_to_get_it(bench: 
     assert "fluxlab toolchain build" in caught.value.hint
     assert "fluxlab toolchain install FILE" in caught.value.hint
     assert caught.value.exit_code != 0
+
+
+def test_kind_alone_missing_is_told_with_its_own_way_to_get_it(bench: Bench) -> None:
+    with pytest.raises(ToolchainError, match="kind is not installed") as caught:
+        find(components=KIND_COMPONENTS)
+    assert "fluxlab toolchain build --with kind" in caught.value.hint
+    with pytest.raises(ToolchainError, match="the toolchain is not installed"):
+        find(components=(*bench.components, *KIND_COMPONENTS))
 
 
 def test_damage_names_the_component_the_place_and_the_repair(bench: Bench) -> None:

@@ -1,0 +1,1 @@
+"""A kind node image from nothing but package registries: Debian's packages and pinned Go modules."""

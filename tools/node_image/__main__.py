@@ -1,0 +1,115 @@
+"""`python -m tools.node_image`: a kind node image where no image registry can be reached.
+
+Everything comes from Debian's packages and pinned Go modules. What is finished stays: the programs in the toolchain's
+cache, the root file system beside it; interrupted and run again it goes on. The image carries a key over what decides
+what it becomes, so a second call finds that it is there already.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tools import image_archives
+from tools.image_archives import Image, Tree, write_archive
+
+from fluxlab.cli.build_progress import BuildProgress
+from fluxlab.commands import CommandError, run
+from fluxlab.errors import FluxlabError
+from fluxlab.toolchain import Platform, build
+from fluxlab.toolchain.entries import entries, set_key
+from fluxlab.toolchain.lookup import cache_store
+
+from . import rootfs
+from .components import NODE_COMPONENTS
+from .node import assemble
+from .steps import Steps
+
+LABEL = "dev.fluxlab.node-image.key"
+STOP_SIGNAL = "SIGRTMIN+3"  # systemd's word for an orderly end: https://systemd.io/CONTAINER_INTERFACE
+ENTRYPOINT = ("/usr/local/bin/entrypoint", "/sbin/init")
+LOAD_SECONDS = 600
+NO_DAEMON = "let DOCKER_HOST name a Docker daemon; `python -m tools.docker_daemon start FOLDER` starts one"
+
+
+def key() -> str:
+    """What decides what the image becomes: the programs, and the files that make an image of them."""
+    digest = hashlib.sha256(set_key(entries(NODE_COMPONENTS, platform=Platform.native())).encode())
+    here = Path(__file__).parent
+    sources = [*here.glob("*.py"), *(path for path in here.glob("overlay/**/*") if path.is_file())]
+    for path in sorted([*sources, Path(image_archives.__file__)]):
+        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def present(name: str) -> str:
+    """The key of the image of this name in the Docker daemon; empty when there is none. Raises without a daemon."""
+    run(["docker", "version"], hint=NO_DAEMON)
+    try:
+        found = json.loads(run(["docker", "image", "inspect", name]).stdout)
+    except CommandError:
+        return ""
+    labels: dict[str, str] = found[0]["Config"].get("Labels") or {}
+    return labels.get(LABEL, "")
+
+
+def make(name: str, *, folder: Path, mirror: str, save: Path | None) -> None:
+    """Build the image and load it into the Docker daemon."""
+    steps = Steps()
+    progress = BuildProgress()
+    with steps.step("programs"), progress.ticking():
+        programs = build(components=NODE_COMPONENTS, progress=progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    with steps.step("root file system"):
+        base = rootfs.prepare(folder, mirror=mirror)
+    scratch = Path(tempfile.mkdtemp(prefix="node-", dir=folder))
+    try:
+        root = scratch / "root"
+        with steps.step("node"):
+            rootfs.unpack(base, root)
+            assemble(root, programs=programs, scratch=scratch)
+        archive = save or scratch / "node.tar"
+        with steps.step("image"):
+            image = Image(
+                names=(name,),
+                layers=(Tree(root=root),),
+                entrypoint=ENTRYPOINT,
+                environment={"container": "docker"},
+                labels={LABEL: key()},
+                stop_signal=STOP_SIGNAL,
+            )
+            write_archive(archive, [image])
+        with steps.step("docker load"):
+            run(["docker", "load", "--input", archive], timeout_seconds=LOAD_SECONDS)
+        steps.say(f"{name}: {archive.stat().st_size / 1e6:.0f} MB")
+    finally:
+        shutil.rmtree(scratch)
+
+
+def main() -> int:
+    """Make the image unless it is there."""
+    version = next(component.version for component in NODE_COMPONENTS if component.name == "kubelet")
+    parser = argparse.ArgumentParser(prog="python -m tools.node_image", description=__doc__)
+    parser.add_argument("--name", default=f"fluxlab/node:v{version}")
+    parser.add_argument(
+        "--folder", type=Path, default=cache_store().root.parent / "node-image", help="keeps what is done"
+    )
+    parser.add_argument("--mirror", default=rootfs.MIRROR, help="of Debian's packages")
+    parser.add_argument("--save", type=Path, help="keep the archive that `docker load` takes under this name")
+    chosen = parser.parse_args()
+    try:
+        if present(chosen.name) == key() and not chosen.save:
+            print(f"{chosen.name} is there already")
+            return 0
+        make(chosen.name, folder=chosen.folder.absolute(), mirror=chosen.mirror, save=chosen.save)
+    except FluxlabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

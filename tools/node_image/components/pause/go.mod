@@ -1,0 +1,3 @@
+module fluxlab.local/toolchain/pause
+
+go 1.26.0
