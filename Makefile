@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help setup lab down test check unit verify bench matrix format clean
+.PHONY: help setup lab down test check unit node-image verify-kind verify bench matrix format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -44,6 +44,14 @@ unit: $(VENV)/installed ## Unit tests alone
 
 test: setup check ## Set up everything, then run all checks and tests on the real programs
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not verify' tests/integration tests/backends examples
+
+node-image: setup ## Make a kind node image and the scenarios' images without an image registry, in Docker
+	$(BIN)/fluxlab toolchain build --with kind
+	$(BIN)/python -m tools.node_image
+	$(BIN)/python -m tools.workload_images
+
+verify-kind: setup ## The tests on real containers, with a Docker daemon of their own (root, Debian)
+	$(BIN)/python -m tools.verify_kind
 
 verify: setup ## What is too long for `make test`: complete matrices; goes on where it was interrupted
 	$(BIN)/python tools/verify.py

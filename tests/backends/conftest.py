@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import which
 
 import pytest
-from tests.integration.conftest import Observer
+from tests.integration.conftest import Observer, eventually, fluxlab  # noqa: F401 # the two fixtures are used by tests here
 
 from fluxlab.clusters.backends import kind_program
 from fluxlab.lab import Lab
@@ -137,6 +137,20 @@ GROUNDS: Mapping[str, Callable[[pytest.FixtureRequest], Ground]] = {
 def ground(request: pytest.FixtureRequest) -> Ground:
     """The cluster that this run of the suite is about."""
     return GROUNDS[request.param](request)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def images(record_testsuite_property: Callable[[str, object], None]) -> None:
+    """The report says with which node image it was."""
+    if (
+        which("docker")
+        and subprocess.run(["docker", "info"], capture_output=True, timeout=30, check=False).returncode == 0
+    ):
+        for tag in own_node_images():
+            words = ["docker", "image", "inspect", tag, "--format={{.Id}}"]
+            record_testsuite_property(
+                tag, subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+            )
 
 
 @pytest.fixture(scope="session")

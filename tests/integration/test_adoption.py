@@ -201,6 +201,7 @@ def clone(shop: Lab, adoption: Adoption, tmp_path_factory: pytest.TempPathFactor
     return shop.repository.clone(tmp_path_factory.mktemp("clone") / "fleet")
 
 
+@pytest.mark.verify
 def test_nothing_is_written_to_a_cluster(shop: Lab, edited: DriftReport, request: pytest.FixtureRequest) -> None:
     assert edited.drifts
     audit = shop.cluster.kubeconfig.parent / "audit.log"

@@ -156,6 +156,7 @@ def test_what_etcd_acknowledged_survives_its_death(unlucky: Person) -> None:
     assert set(names) <= kept
 
 
+@pytest.mark.verify
 def test_a_supervisor_that_hangs_is_told_and_replaced(unlucky: Person, eventually: Eventually) -> None:
     fluxlab = unlucky.fluxlab
     hung = supervisor(fluxlab, LAB)
@@ -172,6 +173,7 @@ def test_a_supervisor_that_hangs_is_told_and_replaced(unlucky: Person, eventuall
 # -- the record, the folder, the trash ------------------------------------------------------------------------------
 
 
+@pytest.mark.verify
 def test_a_lab_with_rubbish_for_a_record_is_still_found(unlucky: Person) -> None:
     fluxlab = unlucky.fluxlab
     for rubbish in (b"\0" * 300, b"[]", b'{"phase": "ready"}', b""):
@@ -195,6 +197,7 @@ def test_rubbish_for_a_record_does_not_hide_what_runs_from_down(alone: CommandLi
     assert leftovers(alone) == []
 
 
+@pytest.mark.verify
 def test_a_lab_whose_folder_was_removed_by_hand_ends(alone: CommandLine, eventually: Eventually) -> None:
     alone.ok("up", f"--name={LAB}")
     trash = alone.state / "trash"

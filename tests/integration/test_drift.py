@@ -148,6 +148,7 @@ def test_the_command_tells_drift_as_text_and_as_json_and_by_its_exit_code(lab: L
     assert drift("--cluster=nope").returncode == 64
 
 
+@pytest.mark.verify
 def test_a_commit_that_is_on_its_way_is_no_drift(lab: Lab) -> None:
     lab.converge()
 
@@ -184,6 +185,7 @@ def test_what_cannot_be_compared_is_never_clean(lab: Lab) -> None:
         report.assert_clean()
 
 
+@pytest.mark.verify
 def test_a_kind_that_cannot_be_listed_is_unknown_and_hides_nothing_else(lab: Lab) -> None:
     lab.repository.write("clusters/flux-playground/settings.yaml", {**config_map("settings"), **IN_DEFAULT})
     lab.converge(lab.repository.commit("Add settings"))

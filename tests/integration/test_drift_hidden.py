@@ -89,6 +89,7 @@ def test_what_a_correction_leaves_behind_when_git_drops_it(lab: Lab) -> None:
     assert one.fate.reverted is False
 
 
+@pytest.mark.verify
 def test_what_two_own_outlives_git(lab: Lab) -> None:
     same = json.dumps({**config_map("shared"), "data": {"colour": "red"}})
     lab.cluster.kubectl("apply", "--server-side", "--field-manager=node-fetch", "-f", "-", *AS_ALICE, stdin=same)

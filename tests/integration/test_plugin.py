@@ -189,6 +189,7 @@ def test_a_failure_brings_its_evidence_without_secrets(suite: Suite) -> None:
     assert leftovers(suite.fluxlab) == []
 
 
+@pytest.mark.verify
 def test_a_lab_is_kept_for_a_look_only_if_its_test_failed(suite: Suite) -> None:
     suite.write(
         """

@@ -76,6 +76,7 @@ def test_many_labs_leave_nothing(count: int) -> None:
     assert {kind: after[kind] - before[kind] for kind in after} == {kind: set() for kind in after}
 
 
+@pytest.mark.verify
 def test_a_spare_that_died_while_it_waited_is_not_handed_out(pool: Pool) -> None:
     pool.prepare(REQUEST)
     try:

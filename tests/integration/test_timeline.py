@@ -249,6 +249,7 @@ def test_a_storm_is_told_change_by_change(person: Person, eventually: Eventually
         assert any("recording goes on" in text for text in texts)
 
 
+@pytest.mark.verify
 def test_after_the_supervisor_was_killed_the_sum_of_what_was_missed_is_told(
     person: Person, eventually: Eventually
 ) -> None:

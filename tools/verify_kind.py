@@ -1,0 +1,80 @@
+"""`python -m tools.verify_kind`: the tests on real containers, on a machine that has nothing for them yet.
+
+Installs what is missing from Debian, starts a Docker daemon of its own, makes the images for nodes and scenarios,
+runs the suite, and stops the daemon, whatever happened. A second call finds the images in the folder.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.docker_daemon import PACKAGE, Daemon
+
+from fluxlab.commands import run
+from fluxlab.errors import FluxlabError
+from fluxlab.toolchain.lookup import cache_store
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = (PACKAGE, "debootstrap")
+INSTALL_SECONDS = 900
+REPORT = ROOT / "build" / "kind.xml"
+PREPARATIONS = (
+    ("fluxlab", "toolchain", "build", "--with", "kind"),
+    ("tools.node_image",),
+    ("tools.workload_images",),
+)
+
+
+def install() -> None:
+    """Install the packages that are missing. Raises FluxlabError."""
+    missing = [
+        package
+        for package, program in zip(PACKAGES, ("dockerd", "debootstrap"), strict=True)
+        if not shutil.which(program)
+    ]
+    if not missing:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        hint = f"install {', '.join(missing)}, as root"
+        raise FluxlabError("what real containers need can be installed on Debian and Ubuntu only, by root", hint=hint)
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-qq"], environment=quiet, timeout_seconds=INSTALL_SECONDS)
+    words = ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *missing]
+    run(words, environment=quiet, timeout_seconds=INSTALL_SECONDS)
+
+
+def call(*words: str | Path) -> int:
+    """Run a step whose output is for the person here."""
+    return subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode
+
+
+def main() -> int:
+    """Do it all; the exit code is that of the first step that failed."""
+    parser = argparse.ArgumentParser(prog="python -m tools.verify_kind", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=cache_store().root.parent / "docker", help="the daemon's")
+    parser.add_argument("arguments", nargs="*", help="for pytest; default: the whole suite")
+    chosen = parser.parse_args()
+    daemon = Daemon(folder=chosen.folder.absolute())
+    try:
+        install()
+        daemon.start()
+        os.environ["DOCKER_HOST"] = daemon.host
+        try:
+            for words in PREPARATIONS:
+                if code := call("-m", *words):
+                    return code
+            REPORT.parent.mkdir(exist_ok=True)
+            suite = chosen.arguments or ["tests/backends", "-k", "kind or installed"]
+            return call("-m", "pytest", "-v", f"--junitxml={REPORT}", "-m", "", *suite)
+        finally:
+            daemon.stop()
+    except FluxlabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
