@@ -12,6 +12,7 @@ import pytest
 from tests.integration.conftest import Observer, eventually, fluxlab  # noqa: F401 # the two fixtures are used by tests here
 
 from fluxlab.clusters.backends import kind_program
+from fluxlab.clusters.kind import preloads
 from fluxlab.lab import Lab
 from fluxlab.spec import ClusterSpec, LabSpec
 
@@ -103,8 +104,9 @@ def somebodys_kind_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     made = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
     try:
         assert made.returncode == 0, made.stderr
-        load = [kind, "load", "docker-image", f"--name={name}", *preloaded()]
-        subprocess.run(load, check=True, capture_output=True, timeout=300)
+        for archive in (file for file in preloads() if file.suffix == ".tar"):
+            load = [kind, "load", "image-archive", str(archive), f"--name={name}"]
+            subprocess.run(load, check=True, capture_output=True, timeout=300)
         asked = ["docker", "network", "inspect", "kind", "-f", "{{range .IPAM.Config}}{{.Gateway}} {{end}}"]
         gateways = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
         yield kubeconfig, next(one for one in gateways if "." in one)
@@ -113,15 +115,7 @@ def somebodys_kind_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def own_node_images() -> list[str]:
-    return _images("--filter=reference=fluxlab/node")
-
-
-def preloaded() -> list[str]:
-    return _images("--filter=label=fluxlab.dev/preload")
-
-
-def _images(*options: str) -> list[str]:
-    words = ["docker", "images", *options, "--format={{.Repository}}:{{.Tag}}"]
+    words = ["docker", "images", "--filter=reference=fluxlab/node", "--format={{.Repository}}:{{.Tag}}"]
     return sorted(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
 
 
@@ -140,7 +134,7 @@ def ground(request: pytest.FixtureRequest) -> Ground:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def images(record_testsuite_property: Callable[[str, object], None]) -> None:
+def used_images(record_testsuite_property: Callable[[str, object], None]) -> None:
     """The report says with which node image it was."""
     if (
         which("docker")

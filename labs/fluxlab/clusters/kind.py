@@ -12,6 +12,7 @@ from fluxlab.files import make_private
 from fluxlab.processes import ManagedProcess, last_words
 from fluxlab.spec import ClusterSpec, LabSpec
 from fluxlab.toolchain import Toolchain
+from fluxlab.toolchain.lookup import cache_store
 from fluxlab.waiting import wait_until
 
 from .api import KubeApi
@@ -19,7 +20,7 @@ from .base import ComponentStatus
 from .capabilities import Footing
 from .contexts import import_context
 from .kind_create import ORDER, KindOrder
-from .kind_nodes import PRELOAD_LABEL, DockerError, Nodes, check, daemon, labels
+from .kind_nodes import DockerError, Nodes, check, daemon, labels
 from .kubeconfig import read_kubeconfig
 from .pod_cluster import PodCluster
 from .root import Root
@@ -58,6 +59,15 @@ def nodes_of(root: Root, *, lab: str, cluster: str) -> Nodes:
     """The nodes of a cluster whose root was written down."""
     name = kind_name(lab, cluster)
     return Nodes(cluster=name, network=f"fluxlab-{name}", labels=root.labels)
+
+
+def preloads() -> Sequence[Path]:
+    """What each new kind cluster gets before Flux: image archives (.tar) and manifests (.yaml) in the cache folder.
+
+    So a machine without an image registry has what the nodes would otherwise pull; `make node-image` puts it there.
+    """
+    folder = cache_store().root.parent / "kind-preload"
+    return sorted(file for file in folder.glob("*") if file.suffix in {".tar", ".yaml"})
 
 
 class KindCluster(PodCluster):
@@ -127,7 +137,7 @@ class KindCluster(PodCluster):
             self._await_creation(self._creation)
             kubectl = self._toolchain.binary("kubectl")
             import_context("", kubeconfig=str(self._order.kubeconfig), folder=self._folder, kubectl=kubectl)
-            self._load_images()
+            self._preload()
         self._api = KubeApi(read_kubeconfig(self.kubeconfig), timeout_seconds=API_TIMEOUT_SECONDS)
         wait_until(
             self.api.healthy,
@@ -149,13 +159,14 @@ class KindCluster(PodCluster):
             facts = last_words(self._log)
             raise FluxlabError(f"kind could not make cluster {self._nodes.cluster}", facts=facts, hint="docker info")
 
-    def _load_images(self) -> None:
-        with daemon() as client:
-            images = client.images.list(filters={"label": PRELOAD_LABEL})
-            tags = sorted(tag for image in images for tag in image.tags)
-        if tags:
-            load = ["load", "docker-image", f"--name={self._nodes.cluster}", *tags]
-            run([self._kind, *load], timeout_seconds=LOAD_SECONDS)
+    def _preload(self) -> None:
+        for file in preloads():
+            if file.suffix == ".tar":
+                load = ["load", "image-archive", file, f"--name={self._nodes.cluster}"]
+                run([self._kind, *load], timeout_seconds=LOAD_SECONDS)
+            else:
+                kubectl = self._toolchain.binary("kubectl")
+                run([kubectl, f"--kubeconfig={self.kubeconfig}", "apply", "--server-side", f"--filename={file}"])
 
     # -- while it runs -----------------------------------------------------------------------------------------
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 KIND_LABEL = "io.x-k8s.kind.cluster"
 """By which kind knows the nodes of a cluster."""
-PRELOAD_LABEL = "fluxlab.dev/preload"
-"""Images with it are loaded into the nodes: what an image registry would otherwise be asked for."""
 MINIMUM_MEMORY_BYTES = 3_000_000_000
 CALL_SECONDS = 10
 REMOVAL_SECONDS = 60
