@@ -162,8 +162,8 @@ class KindCluster(PodCluster):
     def _preload(self) -> None:
         for file in preloads():
             if file.suffix == ".tar":
-                load = ["load", "image-archive", file, f"--name={self._nodes.cluster}"]
-                run([self._kind, *load], timeout_seconds=LOAD_SECONDS)
+                name = f"--name={self._nodes.cluster}"
+                run([self._kind, "load", "image-archive", file, name], timeout_seconds=LOAD_SECONDS)
             else:
                 kubectl = self._toolchain.binary("kubectl")
                 run([kubectl, f"--kubeconfig={self.kubeconfig}", "apply", "--server-side", f"--filename={file}"])
