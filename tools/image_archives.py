@@ -88,6 +88,7 @@ class Image:
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stop_signal: str = ""
+    user: str = ""
 
     def configuration(self, digests: Sequence[str], *, architecture: str) -> bytes:
         """What is run how, and the digests of the layers in order."""
@@ -97,6 +98,7 @@ class Image:
             "Entrypoint": list(self.entrypoint) or None,
             "Labels": dict(self.labels) or None,
             "StopSignal": self.stop_signal or None,
+            "User": self.user or None,
         }
         content = {
             "architecture": architecture,

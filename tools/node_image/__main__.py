@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from tools import image_archives
@@ -56,6 +57,13 @@ def present(name: str) -> str:
     return labels.get(LABEL, "")
 
 
+def _identifier(name: str) -> str:
+    try:
+        return run(["docker", "image", "inspect", "--format", "{{.Id}}", name]).stdout.strip()
+    except CommandError:
+        return ""
+
+
 def make(name: str, *, folder: Path, mirror: str, save: Path | None) -> None:
     """Build the image and load it into the Docker daemon."""
     steps = Steps()
@@ -83,7 +91,11 @@ def make(name: str, *, folder: Path, mirror: str, save: Path | None) -> None:
             )
             write_archive(archive, [image])
         with steps.step("docker load"):
+            before = _identifier(name)
             run(["docker", "load", "--input", archive], timeout_seconds=LOAD_SECONDS)
+            if before and before != _identifier(name):
+                with suppress(CommandError):  # nodes may still run from it
+                    run(["docker", "image", "rm", before])
         steps.say(f"{name}: {archive.stat().st_size / 1e6:.0f} MB")
     finally:
         shutil.rmtree(scratch)

@@ -45,7 +45,7 @@ def node_images(programs: Toolchain, *, root: Path) -> list[Image]:
 
 
 def busybox(root: Path) -> Image:
-    """Debian's static busybox under all its names: for helper pods, and for manifests that name the public image."""
+    """Debian's static busybox under all its names, for the helper pods of local-path-provisioner."""
     binary = root / "bin/busybox"
     names = [name for name in run([binary, "--list"]).stdout.split() if name != "busybox"]
     members = (
@@ -54,7 +54,7 @@ def busybox(root: Path) -> Image:
         Member(path="tmp", mode=TEMPORARY),
     )
     return Image(
-        names=(f"{OWN}/busybox:v1", "docker.io/library/busybox:latest"),
+        names=(f"{OWN}/busybox:v1",),
         layers=(Layer(members=members),),
         entrypoint=("/bin/sh",),
     )

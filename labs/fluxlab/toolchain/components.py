@@ -50,7 +50,7 @@ class Component:
     @property
     def files(self) -> tuple[str, ...]:
         """What of its folder decides what is built."""
-        return ("go.mod", "go.sum", *(["main.go"] if self.own_program else []))
+        return ("go.mod", "go.sum", *sorted(path.name for path in self.folder.glob("*.go")))
 
     @property
     def target(self) -> str:

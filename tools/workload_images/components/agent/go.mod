@@ -1,0 +1,3 @@
+module fluxlab.local/workload/agent
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module fluxlab.local/workload/standin
+
+go 1.26.0
