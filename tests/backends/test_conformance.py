@@ -2,8 +2,6 @@
 
 import base64
 import json
-import re
-import secrets
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -295,34 +293,6 @@ def test_links_are_there_or_refused(ground: Ground) -> None:
     else:
         with pytest.raises(ValueError, match="links: here is not on backend local"):
             type(ground.spec()).model_validate({**spec, "links": True})
-
-
-# -- what it leaves -------------------------------------------------------------------------------------------------
-
-
-def everything(owner: Observer) -> set[str]:
-    """All objects of somebody's cluster, but for what changes by itself."""
-    kinds = owner.kubectl("api-resources", "--verbs=list", "-o", "name").split()
-    chosen = [kind for kind in kinds if not re.match(r"(events|leases|endpoint|pods\.metrics)", kind)]
-    found = owner.get(",".join(chosen), "-A")["items"]
-    return {f"{one['kind']} {one['metadata'].get('namespace', '')}/{one['metadata']['name']}" for one in found}
-
-
-def test_what_a_lab_made_goes_with_it_and_nothing_else(ground: Ground) -> None:
-    if ground.owner is None:
-        pytest.skip("a cluster of the lab's own goes as a whole: test_lifecycle.py")
-    before = everything(ground.owner)
-    name = f"passing-{secrets.token_hex(3)}"
-    lab = Lab.up(ground.spec(name), lifeline=True)
-    try:
-        lab.repository.write(path("passing"), [namespace("passing"), config_map("passing/settings", size="1")])
-        lab.converge(lab.repository.commit("Make something"))
-        lab.cluster.set_secret("passing/keys", "TOKEN", "x")
-        made = everything(ground.owner) - before
-        assert {"Namespace /passing", "ConfigMap passing/settings", "Secret passing/keys"} <= made
-    finally:
-        lab.down()
-    assert everything(ground.owner) == before
 
 
 def test_no_signal_is_taken_for_one_that_does_not_come(lab: Lab) -> None:

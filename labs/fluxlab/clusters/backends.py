@@ -87,14 +87,17 @@ def kind_program() -> Path:
     return find(components=KIND_COMPONENTS).binary("kind")
 
 
-def check(spec: LabSpec, toolchain: Toolchain) -> None:
-    """Raise FluxlabError for what a lab's clusters need and do not find, before anything is made."""
+def check(spec: LabSpec, toolchain: Toolchain, *, folder_of: Callable[[str], Path]) -> None:
+    """Raise FluxlabError for what a lab's clusters need and do not find, before anything is made.
+
+    `folder_of` names the folder of a cluster, which is there when the lab was.
+    """
     for cluster in spec.clusters:
         if cluster.backend == "kind":
             from .kind import check_machine
 
             kind_program()
-            check_machine(cluster, lab=spec.name)
+            check_machine(cluster, lab=spec.name, known=Root.of(folder_of(cluster.name)))
         elif cluster.backend == "existing":
             from .existing import connect
 

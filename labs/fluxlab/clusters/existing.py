@@ -20,7 +20,7 @@ from .objects import dig
 from .pod_cluster import OF_FLUX, PodCluster
 from .resources import DEPLOYMENT, GIT_REPOSITORY, KUSTOMIZATION, NODE
 from .resources import NAMESPACE as NAMESPACES
-from .root import ID_LABEL, LAB_LABEL, Root
+from .root import FLUX_SYSTEM, ID_LABEL, LAB_LABEL, Root
 
 API_TIMEOUT_SECONDS = 5
 KWOK_NODE = "kwok.x-k8s.io/node"
@@ -102,6 +102,7 @@ class ExistingCluster(PodCluster):
         labels = {LAB_LABEL: self._lab, ID_LABEL: secrets.token_hex(8)}
         nodes = self.api.list(NODE)
         simulated = any(dig(node.raw, "metadata", "annotations", KWOK_NODE) is not None for node in nodes)
+        self._check_no_other_lab()
         if self._has_flux():
             url = f"http://{self.address}:{self._git_port}/{self._repository}.git"
             namespace = f"fluxlab-{self._lab}"
@@ -117,6 +118,13 @@ class ExistingCluster(PodCluster):
             root = Root(footing=Footing.INSTALLED, labels=labels, simulated=simulated)
         self._check_namespace(root)
         return root
+
+    def _check_no_other_lab(self) -> None:
+        """Raise UsageError where another lab has installed Flux: it goes with that lab."""
+        found = self.api.find(NAMESPACES, FLUX_SYSTEM)
+        if found and (whose := found.labels.get(LAB_LABEL)):
+            hint = f"fluxlab down {whose}, where that lab was started"
+            raise UsageError(f"the Flux in cluster {self.name} was installed by lab {whose}, for itself", hint=hint)
 
     def _has_flux(self) -> bool:
         needed = {GIT_REPOSITORY.path(), KUSTOMIZATION.path()}

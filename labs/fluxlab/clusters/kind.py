@@ -30,7 +30,7 @@ OWN_IMAGE = "fluxlab/node"
 CREATION_SECONDS = 600
 """kind may have to pull its node image first."""
 LOAD_SECONDS = 300
-API_TIMEOUT_SECONDS = 10
+API_TIMEOUT_SECONDS = 5
 
 
 def kind_name(lab: str, cluster: str) -> str:
@@ -47,12 +47,11 @@ def node_image(client: object, wanted: str) -> str:
     return str(tags[-1]) if tags else ""
 
 
-def check_machine(spec: ClusterSpec, *, lab: str) -> None:
-    """Raise FluxlabError or DockerError when Docker cannot run this cluster, or has one of its name."""
+def check_machine(spec: ClusterSpec, *, lab: str, known: Root) -> None:
+    """Raise FluxlabError or DockerError when Docker cannot run this cluster, or has another one of its name."""
     with daemon() as client:
         check(client, image=spec.image)
-        name = kind_name(lab, spec.name)
-        Nodes(cluster=name, network=f"fluxlab-{name}", labels=labels(lab, "")).check_free(client)
+        nodes_of(known, lab=lab, cluster=spec.name).check_free(client)
 
 
 def nodes_of(root: Root, *, lab: str, cluster: str) -> Nodes:
@@ -195,6 +194,8 @@ class KindCluster(PodCluster):
             )
             for name, status in sorted(nodes)
         ]
+        if dead := [part.name for part in told if not part.well]:  # who asks a node that is paused waits
+            return [*told, ComponentStatus(name="api", state="dead", detail=f"see {', '.join(dead)}")]
         return [*told, *super().components()]
 
     def _node_name(self, container: str) -> str:

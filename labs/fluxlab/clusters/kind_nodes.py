@@ -100,9 +100,13 @@ class Nodes:
 
     def _own_network(self, client: "docker.DockerClient") -> "Network | None":
         for found in client.networks.list(names=[self.network]):
-            if found.name == self.network and (found.attrs.get("Labels") or {}).get(ID_LABEL) == self.labels[ID_LABEL]:
+            if found.name == self.network and self._is_own(found):
                 return found
         return None
+
+    def _is_own(self, network: "Network") -> bool:
+        mine = self.labels.get(ID_LABEL)
+        return mine is not None and (network.attrs.get("Labels") or {}).get(ID_LABEL) == mine
 
     def all(self, client: "docker.DockerClient") -> "Sequence[Container]":
         """The nodes, running or not."""

@@ -75,6 +75,9 @@ class PodCluster:
         components = flux_pods.components(manifests, root.labels, kubectl=kubectl)
         install(api, components, what=f"cluster {self.name}", check=lambda: None)
         self._await_definitions()
+        if self.resumed:  # they go by the variables of an earlier supervisor, whose passwords hold no longer
+            for pod in self.api.list(POD, namespace=NAMESPACE, query=OF_FLUX):
+                self._delete_pod(pod.name)
 
     def _await_definitions(self) -> None:
         missing = wanted = {resource.path() for resource in FLUX_RESOURCES}
@@ -92,7 +95,24 @@ class PodCluster:
         )
 
     def start_workers(self) -> None:
-        """A real cluster has its own."""
+        """A real cluster has its own; but all of the lab's controllers are to be there when it is ready."""
+        if self.root.lacks(Capability.BOOTSTRAP):
+            return
+        waiting: list[str] = []
+
+        def available() -> bool:
+            nonlocal waiting
+            found = {one.name: one for one in self._deployments()}
+            waiting = [name for name in CONTROLLERS if name not in found or not _available(found[name])]
+            return not waiting
+
+        wait_until(
+            available,
+            what=f"cluster {self.name}: all of Flux's controllers run",
+            timeout_seconds=self.patience_seconds,
+            state=lambda: f"waiting for {', '.join(waiting)}",
+            hint=f"kubectl --kubeconfig={self.kubeconfig} -n {NAMESPACE} describe pods",
+        )
 
     # -- while it runs -----------------------------------------------------------------------------------------
 
@@ -118,8 +138,7 @@ class PodCluster:
         query = {"labelSelector": f"app={component}"}
         before = {pod.name for pod in self.api.list(POD, namespace=NAMESPACE, query=query)}
         for name in before:
-            with suppress(ApiError):  # it is gone: that is what was wanted
-                self.api.delete(POD, name, namespace=NAMESPACE)
+            self._delete_pod(name)
 
         def replaced() -> bool:
             pods = self.api.list(POD, namespace=NAMESPACE, query=query)
@@ -127,6 +146,10 @@ class PodCluster:
             return bool(ready) and ready.isdisjoint(before)
 
         wait_until(replaced, what=f"{self.name}/{component} runs again", timeout_seconds=RESTART_SECONDS)
+
+    def _delete_pod(self, name: str) -> None:
+        with suppress(ApiError):  # it is gone: that is what was wanted
+            self.api.delete(POD, name, namespace=NAMESPACE)
 
     def components(self) -> Sequence[ComponentStatus]:
         """The API server, and each of Flux's controllers."""
@@ -173,8 +196,13 @@ class PodCluster:
 def _status(deployment: KubeObject) -> ComponentStatus:
     if number_at(deployment.raw, "spec", "replicas") == 0:
         return ComponentStatus(name=deployment.name, state="stopped", detail="scaled to 0")
-    available = deployment.condition("Available")
-    if available and available.status == "True":
+    if _available(deployment):
         return ComponentStatus(name=deployment.name, state="running")
-    detail = available.message if available else "it has not been looked at yet"
+    said = deployment.condition("Available")
+    detail = said.message if said else "it has not been looked at yet"
     return ComponentStatus(name=deployment.name, state="dead", detail=detail)
+
+
+def _available(deployment: KubeObject) -> bool:
+    found = deployment.condition("Available")
+    return bool(found and found.status == "True")

@@ -132,7 +132,7 @@ def _check_machine(spec: LabSpec) -> None:
     """Raise FluxlabError for what a lab needs and does not find, before anything is made."""
     if not shutil.which("git"):
         raise FluxlabError("git is not on PATH", hint="install git, then `fluxlab doctor`")
-    backends.check(spec, find())
+    backends.check(spec, find(), folder_of=LabFolder.named(spec.name).cluster)
 
 
 def _check_spec(folder: LabFolder, spec: LabSpec) -> bool:
