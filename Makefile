@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help setup lab down test check unit verify bench matrix format clean
+.PHONY: help setup lab down test check unit verify bench matrix node-image format clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -53,6 +53,9 @@ bench: setup ## Measure: start, convergence, memory, idle CPU, isolation, drift
 
 matrix: setup ## Measure who sees which edit by hand, for docs/drift-matrix.md
 	$(BIN)/python -m tools.drift_matrix
+
+node-image: setup ## Make a kind node image without any image registry (15 minutes, once; needs root and a Docker daemon)
+	@$(BIN)/python -m tools.node_image
 
 format: $(VENV)/installed ## Format the code
 	$(BIN)/ruff check --fix

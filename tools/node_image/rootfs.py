@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+from tools.debian_packages import HINT
+
 from fluxlab.commands import run
 from fluxlab.errors import FluxlabError
 
@@ -51,7 +53,7 @@ def prepare(folder: Path, *, mirror: str) -> Path:
     if os.geteuid() != 0:
         raise FluxlabError("a root file system can only be made by root", hint="run it as root")
     if shutil.which("debootstrap") is None or not SCRIPT.exists():
-        raise FluxlabError("debootstrap is not installed", hint="`apt-get install debootstrap`, on Debian or Ubuntu")
+        raise FluxlabError("debootstrap is not installed", hint=HINT)
     root = folder / "debian"
     shutil.rmtree(root, ignore_errors=True)
     included = f"--include={','.join(PACKAGES)}"
