@@ -108,13 +108,11 @@ class Daemon:
         self._end()
 
     def _end(self) -> None:
-        running = self._processes()
-        for process in running:
-            if _program(process) == "dockerd":  # it ends the others
-                process.send_signal(signal.SIGTERM)
+        for process in self._daemons():  # each ends its containerd, and that the rest
+            process.send_signal(signal.SIGTERM)
         try:
             wait_until(
-                lambda: not any(map(_runs, running)) and not self._processes(),
+                lambda: not self._processes(),
                 what=f"the Docker daemon in {self.folder} ends",
                 timeout_seconds=STOP_SECONDS,
                 interval_seconds=0.1,
@@ -206,14 +204,7 @@ def _command_line(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
     except psutil.Error:
-        return ""  # it has ended meanwhile
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        return ""  # it has ended meanwhile; that of a zombie is empty too
 
 
 def _lacks_sys_resource() -> bool:
