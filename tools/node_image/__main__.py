@@ -113,6 +113,9 @@ def main() -> int:
     except FluxlabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last step that was finished", file=sys.stderr)
+        return 130
     return 0
 
 
