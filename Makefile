@@ -9,7 +9,7 @@ WORKERS ?= 2
 .PHONY: help setup lab down test check unit node-image verify-kind verify bench matrix format clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -45,10 +45,10 @@ unit: $(VENV)/installed ## Unit tests alone
 test: setup check ## Set up everything, then run all checks and tests on the real programs
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not verify' tests/integration tests/backends examples
 
-node-image: setup ## Make a kind node image and the scenarios' images without an image registry, in Docker
+node-image: setup ## A kind node image, Flux's and the scenarios' without any registry (15 minutes, once; root, Docker)
 	$(BIN)/fluxlab toolchain build --with kind
 	$(BIN)/python -m tools.node_image
-	$(BIN)/python -m tools.workload_images
+	$(BIN)/python -m tools.workload_images preload
 
 verify-kind: setup ## The tests on real containers, with a Docker daemon of their own (root, Debian)
 	$(BIN)/python -m tools.verify_kind

@@ -15,20 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from tools.debian_packages import HINT, install
 from tools.host_traces import Traces
 
 from fluxlab.commands import CommandError, run
 from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
 from fluxlab.waiting import wait_until
 
-PACKAGE = "docker.io"
-INSTALL = f"`apt-get install --no-install-recommends {PACKAGE}` on Debian and Ubuntu"
 RUNTIME = Path(__file__).with_name("oci_runtime.py")
 CAP_SYS_RESOURCE = 1 << 24
 START_SECONDS = 60
 STOP_SECONDS = 90
 """dockerd gives each container 10 s, several at a time."""
 QUOTED_LINES = 15
+LONGEST_SOCKET = 60
+"""containerd's sockets are deeper in the folder; the kernel allows 107."""
 
 
 class DaemonError(FluxlabError):
@@ -107,15 +108,15 @@ class Daemon:
         self._end()
 
     def _end(self) -> None:
-        for process in self._daemons():
+        for process in self._daemons():  # each ends its containerd, and that the rest
             process.send_signal(signal.SIGTERM)
         try:
             wait_until(
                 lambda: not self._processes(),
                 what=f"the Docker daemon in {self.folder} ends",
                 timeout_seconds=STOP_SECONDS,
-                interval_seconds=0.2,
-                state=lambda: ", ".join(str(process) for process in self._processes()),
+                interval_seconds=0.1,
+                state=lambda: "\n".join(_command_line(process) for process in self._processes()),
             )
         except WaitTimeoutError as error:
             raise DaemonError(error.what, facts=[*error.facts, *self._last_lines()], hint="stop it again") from error
@@ -155,9 +156,7 @@ class Daemon:
             )
         for program in ("dockerd", "docker", "iptables-save"):
             if shutil.which(program) is None:
-                raise DaemonError(
-                    f"{program} is not installed", hint=f"{INSTALL}, or set DOCKER_HOST to another daemon"
-                )
+                raise DaemonError(f"{program} is not installed", hint=f"{HINT}, or set DOCKER_HOST to another daemon")
         ours = {process.pid for process in self._processes()}
         others = [p for p in psutil.process_iter(["name"]) if p.info["name"] == "dockerd" and p.pid not in ours]
         if others:
@@ -180,7 +179,7 @@ class Daemon:
     def _processes(self) -> list[psutil.Process]:
         """The daemon, its containerd and their shims: all that were started with a path in the folder."""
         mark = f"{self.folder}/"
-        return [p for p in psutil.process_iter() if _program(p) in PROGRAMS and mark in _command_line(p)]
+        return [p for p in psutil.process_iter() if mark in _command_line(p) and _program(p) in PROGRAMS]
 
     def _daemons(self) -> list[psutil.Process]:
         return [process for process in self._processes() if _program(process) == "dockerd"]
@@ -205,7 +204,7 @@ def _command_line(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
     except psutil.Error:
-        return ""  # it has ended meanwhile
+        return ""  # it has ended meanwhile; that of a zombie is empty too
 
 
 def _lacks_sys_resource() -> bool:
@@ -215,24 +214,33 @@ def _lacks_sys_resource() -> bool:
 
 
 def main() -> int:
-    """Start, stop or look at a daemon."""
+    """Install, start, stop or look at a daemon."""
     parser = argparse.ArgumentParser(prog="python -m tools.docker_daemon", description=__doc__)
-    parser.add_argument("verb", choices=["start", "stop", "status"])
-    parser.add_argument("folder", type=Path, help="holds its data and its socket: 10 GB should be free there")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("install", help="Debian's packages, as far as programs are missing")
+    for verb in ("start", "stop", "status"):
+        named = verbs.add_parser(verb)
+        named.add_argument("folder", type=Path, help="holds its data and its socket: 10 GB should be free there")
     chosen = parser.parse_args()
-    daemon = Daemon(folder=chosen.folder.absolute())
     try:
-        if len(str(daemon.socket)) > 60:  # noqa: PLR2004  containerd's sockets are deeper; the kernel allows 107
-            raise UsageError(f"{daemon.folder} is too long a path for sockets", hint="name a folder with a short path")
-        if chosen.verb == "start":
-            daemon.start()
-        elif chosen.verb == "stop":
-            daemon.stop()
-        print(daemon.status())
+        if chosen.verb == "install":
+            install()
+        else:
+            print(_act(chosen.verb, Daemon(folder=chosen.folder.absolute())))
     except FluxlabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _act(verb: str, daemon: Daemon) -> str:
+    if len(str(daemon.socket)) > LONGEST_SOCKET:
+        raise UsageError(f"{daemon.folder} is too long a path for sockets", hint="name a folder with a short path")
+    if verb == "start":
+        daemon.start()
+    elif verb == "stop":
+        daemon.stop()
+    return daemon.status()
 
 
 if __name__ == "__main__":

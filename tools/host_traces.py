@@ -1,11 +1,13 @@
 """What a Docker daemon and the kubelets in its containers change on the machine: recorded before, put back after.
 
-dockerd sets net.ipv4.ip_forward, the policy of FORWARD, chains and rules; a kubelet sets sysctls that are the whole
-machine's (pkg/kubelet/cm/container_manager_linux.go, setupKernelTunables).
+dockerd sets net.ipv4.ip_forward, the policy of FORWARD, chains and rules. Some sysctls are the whole machine's wherever
+they are set: a kubelet sets what it needs (setupKernelTunables in pkg/kubelet/cm/container_manager_linux.go), systemd
+in a node raises fs.file-max, and sets what files in the node's /usr/lib/sysctl.d say.
 """
 
 import json
 import re
+import socket
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from fluxlab.commands import run
 
 SYSCTLS = Path("/proc/sys")
 SETTINGS = (
+    *("fs/file-max", "fs/nr_open", "kernel/pid_max"),
+    *("fs/protected_fifos", "fs/protected_hardlinks", "fs/protected_regular", "fs/protected_symlinks"),
     "kernel/keys/root_maxbytes",
     "kernel/keys/root_maxkeys",
     "kernel/panic",
@@ -122,7 +126,7 @@ def _saved(*, counters: bool = False) -> list[str]:
 
 
 def _links() -> list[str]:
-    return sorted(path.name for path in Path("/sys/class/net").iterdir())
+    return sorted(name for _, name in socket.if_nameindex())
 
 
 def _docker_cgroups() -> list[str]:

@@ -6,44 +6,23 @@ runs the suite, and stops the daemon, whatever happened. A second call finds the
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from tools.docker_daemon import PACKAGE, Daemon
+from tools import debian_packages
+from tools.docker_daemon import Daemon
 
-from fluxlab.commands import run
 from fluxlab.errors import FluxlabError
 from fluxlab.toolchain.lookup import cache_store
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = (PACKAGE, "debootstrap")
-INSTALL_SECONDS = 900
 REPORT = ROOT / "build" / "kind.xml"
 PREPARATIONS = (
     ("fluxlab", "toolchain", "build", "--with", "kind"),
     ("tools.node_image",),
-    ("tools.workload_images",),
+    ("tools.workload_images", "preload"),
 )
-
-
-def install() -> None:
-    """Install the packages that are missing. Raises FluxlabError."""
-    missing = [
-        package
-        for package, program in zip(PACKAGES, ("dockerd", "debootstrap"), strict=True)
-        if not shutil.which(program)
-    ]
-    if not missing:
-        return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        hint = f"install {', '.join(missing)}, as root"
-        raise FluxlabError("what real containers need can be installed on Debian and Ubuntu only, by root", hint=hint)
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-qq"], environment=quiet, timeout_seconds=INSTALL_SECONDS)
-    words = ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *missing]
-    run(words, environment=quiet, timeout_seconds=INSTALL_SECONDS)
 
 
 def call(*words: str | Path) -> int:
@@ -59,7 +38,7 @@ def main() -> int:
     chosen = parser.parse_args()
     daemon = Daemon(folder=chosen.folder.absolute())
     try:
-        install()
+        debian_packages.install()
         daemon.start()
         os.environ["DOCKER_HOST"] = daemon.host
         try:

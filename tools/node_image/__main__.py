@@ -10,10 +10,9 @@ import hashlib
 import json
 import shutil
 import sys
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
+from filelock import FileLock
 from tools import image_archives
 from tools.image_archives import Image, Tree, write_archive
 
@@ -57,23 +56,16 @@ def present(name: str) -> str:
     return labels.get(LABEL, "")
 
 
-def _identifier(name: str) -> str:
-    try:
-        return run(["docker", "image", "inspect", "--format", "{{.Id}}", name]).stdout.strip()
-    except CommandError:
-        return ""
-
-
 def make(name: str, *, folder: Path, mirror: str, save: Path | None) -> None:
     """Build the image and load it into the Docker daemon."""
     steps = Steps()
     progress = BuildProgress()
     with steps.step("programs"), progress.ticking():
         programs = build(components=NODE_COMPONENTS, progress=progress)
-    folder.mkdir(parents=True, exist_ok=True)
     with steps.step("root file system"):
         base = rootfs.prepare(folder, mirror=mirror)
-    scratch = Path(tempfile.mkdtemp(prefix="node-", dir=folder))
+    scratch = folder / "unfinished"
+    shutil.rmtree(scratch, ignore_errors=True)
     try:
         root = scratch / "root"
         with steps.step("node"):
@@ -91,11 +83,9 @@ def make(name: str, *, folder: Path, mirror: str, save: Path | None) -> None:
             )
             write_archive(archive, [image])
         with steps.step("docker load"):
-            before = _identifier(name)
             run(["docker", "load", "--input", archive], timeout_seconds=LOAD_SECONDS)
-            if before and before != _identifier(name):
-                with suppress(CommandError):  # nodes may still run from it
-                    run(["docker", "image", "rm", before])
+            # Earlier ones that no node runs from.
+            run(["docker", "image", "prune", "--force", "--filter", f"label={LABEL}"], timeout_seconds=LOAD_SECONDS)
         steps.say(f"{name}: {archive.stat().st_size / 1e6:.0f} MB")
     finally:
         shutil.rmtree(scratch)
@@ -116,10 +106,16 @@ def main() -> int:
         if present(chosen.name) == key() and not chosen.save:
             print(f"{chosen.name} is there already")
             return 0
-        make(chosen.name, folder=chosen.folder.absolute(), mirror=chosen.mirror, save=chosen.save)
+        folder = chosen.folder.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):  # one at a time
+            make(chosen.name, folder=folder, mirror=chosen.mirror, save=chosen.save)
     except FluxlabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last step that was finished", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -67,6 +67,9 @@ def _quieten(root: Path) -> None:
     wanted.mkdir(exist_ok=True)
     for name in UNITS:
         (wanted / f"{name}.service").symlink_to(f"/{UNIT_FOLDER}/{name}.service")
+    # Debian's settings are for a machine: some would be made on the one that the node is on.
+    for path in [*(root / "usr/lib/sysctl.d").glob("*.conf"), root / "etc/sysctl.d/99-sysctl.conf"]:
+        path.unlink(missing_ok=True)
     # Mounts a file system that belongs to the machine.
     (root / UNIT_FOLDER / "systemd-binfmt.service").symlink_to("/dev/null")
     default = root / VENDOR_FOLDER / "default.target"

@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+from tools.debian_packages import HINT
+
 from fluxlab.commands import run
 from fluxlab.errors import FluxlabError
 
@@ -51,9 +53,9 @@ def prepare(folder: Path, *, mirror: str) -> Path:
     if os.geteuid() != 0:
         raise FluxlabError("a root file system can only be made by root", hint="run it as root")
     if shutil.which("debootstrap") is None or not SCRIPT.exists():
-        raise FluxlabError("debootstrap is not installed", hint="`apt-get install debootstrap`, on Debian or Ubuntu")
+        raise FluxlabError("debootstrap is not installed", hint=HINT)
     root = folder / "debian"
-    shutil.rmtree(root, ignore_errors=True)
+    _remove(root)
     included = f"--include={','.join(PACKAGES)}"
     run(
         ["debootstrap", "--variant=minbase", included, RELEASE, root, mirror],
@@ -71,8 +73,17 @@ def prepare(folder: Path, *, mirror: str) -> Path:
     unfinished = archive.with_suffix(".unfinished")
     run(["tar", "--directory", root, "--create", "--file", unfinished, "."], timeout_seconds=TIMEOUT_SECONDS)
     unfinished.replace(archive)
-    shutil.rmtree(root)
+    _remove(root)
     return archive
+
+
+def _remove(root: Path) -> None:
+    """Remove what an interrupted debootstrap left: first /proc and /sys, if they are still mounted there."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in sorted((place for place in mounted if place.startswith(f"{root}/")), reverse=True):
+        run(["umount", place])
+    if root.exists():
+        shutil.rmtree(root)
 
 
 def unpack(archive: Path, root: Path) -> None:

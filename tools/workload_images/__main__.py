@@ -14,6 +14,7 @@ from pathlib import Path
 from tools.image_archives import write_archive
 from tools.node_image import rootfs
 
+from fluxlab.clusters.kind import preload_folder
 from fluxlab.commands import run
 from fluxlab.errors import FluxlabError
 from fluxlab.toolchain import KIND_COMPONENTS, Toolchain, build, find
@@ -23,6 +24,7 @@ from .components import WORKLOAD_COMPONENTS
 from .images import images
 from .rendered import Use, template, uses
 
+POLICY = Path(__file__).with_name("pull-policy.yaml")
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 CHARTS = {
     SCENARIOS / "otel-demo/charts/opentelemetry-demo": {},
@@ -60,6 +62,16 @@ def write(target: Path, *, folder: Path, mirror: str) -> None:
     write_archive(target, images(used(find()), programs=programs, busybox=busybox(folder, mirror=mirror)))
 
 
+def preload(*, folder: Path, mirror: str) -> None:
+    """Write the images, and the policy that keeps pods from pulling them, where fluxlab looks for what to load."""
+    target = preload_folder()
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        write(Path(scratch) / "workloads.tar", folder=folder, mirror=mirror)
+        (Path(scratch) / "workloads.tar").replace(target / "workloads.tar")
+    shutil.copyfile(POLICY, target / POLICY.name)
+
+
 def load(cluster: str, *, folder: Path, mirror: str) -> None:
     """Write the images and load them into all nodes of a kind cluster."""
     kind = find(components=KIND_COMPONENTS).binary("kind")
@@ -81,6 +93,7 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list", help="the names of the images")
     verbs.add_parser("build", help="write them into FILE").add_argument("file", type=Path)
+    verbs.add_parser("preload", help="have every new kind cluster of fluxlab get them")
     verbs.add_parser("load", help="load them into a kind cluster").add_argument("cluster")
     parser.add_argument(
         "--folder", type=Path, default=cache_store().root.parent / "node-image", help="as of node_image"
@@ -93,6 +106,8 @@ def main() -> int:
                 print(use.image)
         elif chosen.verb == "build":
             write(chosen.file.absolute(), folder=chosen.folder.absolute(), mirror=chosen.mirror)
+        elif chosen.verb == "preload":
+            preload(folder=chosen.folder.absolute(), mirror=chosen.mirror)
         else:
             load(chosen.cluster, folder=chosen.folder.absolute(), mirror=chosen.mirror)
     except FluxlabError as error:

@@ -65,8 +65,12 @@ def preloads() -> Sequence[Path]:
 
     So a machine without an image registry has what the nodes would otherwise pull; `make node-image` puts it there.
     """
-    folder = cache_store().root.parent / "kind-preload"
-    return sorted(file for file in folder.glob("*") if file.suffix in {".tar", ".yaml"})
+    return sorted(file for file in preload_folder().glob("*") if file.suffix in {".tar", ".yaml"})
+
+
+def preload_folder() -> Path:
+    """Where those files are."""
+    return cache_store().root.parent / "kind-preload"
 
 
 class KindCluster(PodCluster):
