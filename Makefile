@@ -26,7 +26,7 @@ lab: setup ## Start the playground: Flux rolls out the OpenTelemetry demo (BACKE
 ifeq ($(BACKEND),kind)
 	@$(BIN)/fluxlab toolchain build --with kind
 endif
-	@$(BIN)/fluxlab up playground --clone fleet $(if $(BACKEND),--backend $(BACKEND))
+	@$(BIN)/fluxlab up playground --clone fleet $(if $(BACKEND),--backend $(BACKEND)) $(if $(filter kind,$(BACKEND)),--nodes 2 --timeout 400)
 	@echo; echo "fluxlab is in $(BIN): export PATH=\"$(CURDIR)/$(BIN):\$$PATH\""
 
 down: ## End the playground

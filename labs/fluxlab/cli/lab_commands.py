@@ -31,8 +31,9 @@ def up(
     name: Annotated[str | None, typer.Option("--name", help="The lab's name; default: as in the file.")] = None,
     clone: Annotated[Path | None, typer.Option(help="Clone the repository there, to work in.")] = None,
     backend: Annotated[str | None, typer.Option(help=f"Where all clusters run: {', '.join(BACKEND_NAMES)}.")] = None,
-    timeout: TimeoutOption = 120.0,
     *,
+    nodes: Annotated[int | None, typer.Option(help="Nodes of each cluster; default: as in the file.", min=1)] = None,
+    timeout: TimeoutOption = 120.0,
     retain: Annotated[bool, typer.Option(help="Keep the folder of a lab that did not start, for a look.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -40,7 +41,7 @@ def up(
     from fluxlab.supervisor.starter import loading_early
 
     with loading_early():  # before the libraries below, which take as long as those of a supervisor
-        spec, base = _described(file, name=name, backend=backend)
+        spec, base = _described(file, name=name, backend=backend, nodes=nodes)
         lab, looks = _up(spec, base=base, clone=clone, timeout=timeout, retain=retain)
         state = lab.status()
     if output is Output.JSON:
@@ -51,7 +52,9 @@ def up(
     raise typer.Exit(0 if state.well else 1)
 
 
-def _described(given: str | None, *, name: str | None, backend: str | None) -> tuple["LabSpec", Path]:
+def _described(
+    given: str | None, *, name: str | None, backend: str | None, nodes: int | None
+) -> tuple["LabSpec", Path]:
     """The lab that is meant, and the folder to which its paths are relative."""
     from fluxlab.errors import UsageError
     from fluxlab.lab import Lab
@@ -68,7 +71,11 @@ def _described(given: str | None, *, name: str | None, backend: str | None) -> t
         spec = Lab(folder).spec  # as it was started
     if backend and backend not in BACKENDS:
         raise UsageError(f"--backend: there is no backend {backend!r}", facts=[f"there are: {', '.join(BACKENDS)}"])
-    return spec.on_backend(backend) if backend else spec, file.parent if file else Path()
+    spec = spec.on_backend(backend) if backend else spec
+    if nodes:
+        clusters = [cluster.model_copy(update={"nodes": nodes}) for cluster in spec.clusters]
+        spec = spec.model_copy(update={"clusters": clusters})
+    return spec, file.parent if file else Path()
 
 
 def _up(
