@@ -49,6 +49,7 @@ def test_a_release_wants_its_manifest_with_helms_marks_in_its_namespace() -> Non
 
 @pytest.mark.parametrize(
     ("data", "told"),
+    # With names of their own: gzip writes the time, and workers that collected within two seconds had different tests.
     [
         (None, "is not there"),
         ("", "cannot be read"),
@@ -58,6 +59,7 @@ def test_a_release_wants_its_manifest_with_helms_marks_in_its_namespace() -> Non
         (base64.b64encode(base64.b64encode(gzip.compress(b"{}")[:-4])).decode(), "cannot be read"),
         (packed({"manifest": "a: ["}), "cannot be read"),
     ],
+    ids=["nothing", "empty", "no base64", "no gzip", "no json", "cut off", "no yaml"],
 )
 def test_a_storage_that_cannot_be_read_is_unknown(data: str | None, told: str) -> None:
     with pytest.raises(UnknownError, match=told):
