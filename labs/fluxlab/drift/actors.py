@@ -134,7 +134,7 @@ def actor_of(entry: Entry) -> Actor:
         manager=details.get(Detail.MANAGER, ""),
         subresource=details.get(Detail.SUBRESOURCE, ""),
         confidence=Confidence.MEDIUM if entry.actor else Confidence.NONE,
-        reason="the watch saw the change, no request of the audit log fits it",
+        reason="the watch saw the change, and no request of an audit log is known for it",
     )
     if candidates := details.get(Detail.CANDIDATES, ""):  # the audit log names no fields
         reason = f"requests of several clients within a moment fit it, one of them made it: {candidates}"
