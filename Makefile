@@ -48,7 +48,7 @@ test: setup check ## Set up everything, then run all checks and tests on the rea
 node-image: setup ## A kind node image, Flux's and the scenarios' without any registry (15 minutes, once; root, Docker)
 	$(BIN)/fluxlab toolchain build --with kind
 	$(BIN)/python -m tools.node_image
-	$(BIN)/python -m tools.workload_images preload
+	$(BIN)/python -m tools.workload_images policy
 
 verify-kind: setup ## The tests on real containers, with a Docker daemon of their own (root, Debian)
 	$(BIN)/python -m tools.verify_kind

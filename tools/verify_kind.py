@@ -21,7 +21,7 @@ REPORT = ROOT / "build" / "kind.xml"
 PREPARATIONS = (
     ("fluxlab", "toolchain", "build", "--with", "kind"),
     ("tools.node_image",),
-    ("tools.workload_images", "preload"),
+    ("tools.workload_images", "policy"),
 )
 
 

@@ -15,12 +15,15 @@ from pathlib import Path
 from filelock import FileLock
 from tools import image_archives
 from tools.image_archives import Image, Tree, write_archive
+from tools.workload_images.__main__ import SCENARIOS
+from tools.workload_images.__main__ import write as write_workloads
+from tools.workload_images.components import WORKLOAD_COMPONENTS
 
 from fluxlab.cli.build_progress import BuildProgress
 from fluxlab.commands import CommandError, run
 from fluxlab.errors import FluxlabError
 from fluxlab.toolchain import Platform, build
-from fluxlab.toolchain.entries import entries, set_key
+from fluxlab.toolchain.entries import entries
 from fluxlab.toolchain.lookup import cache_store
 
 from . import rootfs
@@ -35,12 +38,16 @@ LOAD_SECONDS = 600
 NO_DAEMON = "let DOCKER_HOST name a Docker daemon; `python -m tools.docker_daemon start FOLDER` starts one"
 
 
-def key() -> str:
+def key(*, bare: bool) -> str:
     """What decides what the image becomes: the programs, and the files that make an image of them."""
-    digest = hashlib.sha256(set_key(entries(NODE_COMPONENTS, platform=Platform.native())).encode())
+    components = NODE_COMPONENTS if bare else (*NODE_COMPONENTS, *WORKLOAD_COMPONENTS)
+    keys = sorted({entry.key for entry in entries(components, platform=Platform.native())})
+    digest = hashlib.sha256("\n".join(keys).encode())
     here = Path(__file__).parent
-    sources = [*here.glob("*.py"), *(path for path in here.glob("overlay/**/*") if path.is_file())]
-    for path in sorted([*sources, Path(image_archives.__file__)]):
+    sources = [Path(image_archives.__file__), *here.glob("*.py"), *here.glob("overlay/**/*")]
+    if not bare:
+        sources += [*here.with_name("workload_images").glob("*.py"), *SCENARIOS.glob("*/charts/**/*")]
+    for path in sorted(source for source in sources if source.is_file()):
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
@@ -56,7 +63,7 @@ def present(name: str) -> str:
     return labels.get(LABEL, "")
 
 
-def make(name: str, *, folder: Path, mirror: str, save: Path | None) -> None:
+def make(name: str, *, folder: Path, mirror: str, save: Path | None, bare: bool) -> None:
     """Build the image and load it into the Docker daemon."""
     steps = Steps()
     progress = BuildProgress()
@@ -70,7 +77,12 @@ def make(name: str, *, folder: Path, mirror: str, save: Path | None) -> None:
         root = scratch / "root"
         with steps.step("node"):
             rootfs.unpack(base, root)
-            assemble(root, programs=programs, scratch=scratch)
+            archives = [] if bare else [scratch / "workloads.tar"]
+            for archive in archives:
+                write_workloads(archive, folder=folder, mirror=mirror)
+            assemble(root, programs=programs, scratch=scratch, archives=archives)
+            for archive in archives:
+                archive.unlink()
         archive = save or scratch / "node.tar"
         with steps.step("image"):
             image = Image(
@@ -78,7 +90,7 @@ def make(name: str, *, folder: Path, mirror: str, save: Path | None) -> None:
                 layers=(Tree(root=root),),
                 entrypoint=ENTRYPOINT,
                 environment={"container": "docker"},
-                labels={LABEL: key()},
+                labels={LABEL: key(bare=bare)},
                 stop_signal=STOP_SIGNAL,
             )
             write_archive(archive, [image])
@@ -100,16 +112,17 @@ def main() -> int:
         "--folder", type=Path, default=cache_store().root.parent / "node-image", help="keeps what is done"
     )
     parser.add_argument("--mirror", default=rootfs.MIRROR, help="of Debian's packages")
+    parser.add_argument("--bare", action="store_true", help="without the images of Flux and of the scenarios")
     parser.add_argument("--save", type=Path, help="keep the archive that `docker load` takes under this name")
     chosen = parser.parse_args()
     try:
-        if present(chosen.name) == key() and not chosen.save:
+        if present(chosen.name) == key(bare=chosen.bare) and not chosen.save:
             print(f"{chosen.name} is there already")
             return 0
         folder = chosen.folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):  # one at a time
-            make(chosen.name, folder=folder, mirror=chosen.mirror, save=chosen.save)
+            make(chosen.name, folder=folder, mirror=chosen.mirror, save=chosen.save, bare=chosen.bare)
     except FluxlabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

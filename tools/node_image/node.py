@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.image_archives import write_archive
@@ -30,8 +31,8 @@ IDLE = (
 )
 
 
-def assemble(root: Path, *, programs: Toolchain, scratch: Path) -> None:
-    """Turn an unpacked Debian into a node; all but the images."""
+def assemble(root: Path, *, programs: Toolchain, scratch: Path, archives: Sequence[Path] = ()) -> None:
+    """Turn an unpacked Debian into a node, which holds the images in `archives`, too."""
     run(["cp", "--recursive", "--preserve=mode", "--no-target-directory", OVERLAY, root])
     for place, names in PLACES.items():
         (root / place).mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ def assemble(root: Path, *, programs: Toolchain, scratch: Path) -> None:
     _quieten(root)
     images = scratch / "images.tar"
     write_archive(images, node_images(programs, root=root))
-    preload(images, root=root, programs=programs, scratch=scratch)
+    preload([images, *archives], root=root, programs=programs, scratch=scratch)
     images.unlink()
 
 

@@ -1,5 +1,6 @@
 """Images put into a node's containerd before there is a node: imported and unpacked by a containerd of our own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fluxlab.commands import CommandError, run
@@ -13,8 +14,8 @@ LABELS = ("io.cri-containerd.pinned=pinned", "io.cri-containerd.image=managed")
 IMPORT_SECONDS = 300
 
 
-def preload(archive: Path, *, root: Path, programs: Toolchain, scratch: Path) -> None:
-    """Import what is in `archive` into the containerd whose node has the root file system `root`."""
+def preload(archives: Sequence[Path], *, root: Path, programs: Toolchain, scratch: Path) -> None:
+    """Import what is in `archives` into the containerd whose node has the root file system `root`."""
     scratch.mkdir(parents=True, exist_ok=True)
     configuration, socket = scratch / "containerd.toml", scratch / "c.sock"
     configuration.write_text(
@@ -44,10 +45,11 @@ def preload(archive: Path, *, root: Path, programs: Toolchain, scratch: Path) ->
         # --local: the transfer service knows no labels. What is unpacked is not kept a second time as an archive, and
         # collected now: without `prune` it would stay until the next collection, which is in the node.
         labels = [f"--label={label}" for label in LABELS]
-        run(
-            [*ctr, "images", "import", "--local", "--discard-unpacked-layers", *labels, archive],
-            timeout_seconds=IMPORT_SECONDS,
-        )
+        for archive in archives:
+            run(
+                [*ctr, "images", "import", "--local", "--discard-unpacked-layers", *labels, archive],
+                timeout_seconds=IMPORT_SECONDS,
+            )
         run([*ctr, "content", "prune", "references"], timeout_seconds=IMPORT_SECONDS)
     finally:
         daemon.stop()

@@ -1,7 +1,8 @@
 """`python -m tools.workload_images`: images under the names that the scenarios' charts and Flux's manifests render.
 
-`list` tells the names, `build FILE` writes one archive for `kind load image-archive`, `load CLUSTER` does both. Pods
-that name an image without a tag would still pull: apply pull-policy.yaml beside this file to the cluster.
+Node images hold them already. `list` tells the names, `build FILE` writes one archive for `kind load image-archive`,
+`load CLUSTER` does both. Pods that name an image without a tag would still pull: `policy` has every new kind cluster of
+fluxlab get pull-policy.yaml, beside this file.
 """
 
 import argparse
@@ -62,13 +63,10 @@ def write(target: Path, *, folder: Path, mirror: str) -> None:
     write_archive(target, images(used(find()), programs=programs, busybox=busybox(folder, mirror=mirror)))
 
 
-def preload(*, folder: Path, mirror: str) -> None:
-    """Write the images, and the policy that keeps pods from pulling them, where fluxlab looks for what to load."""
+def keep_from_pulling() -> None:
+    """Put the policy that keeps pods from pulling where fluxlab looks for what a new kind cluster gets."""
     target = preload_folder()
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        write(Path(scratch) / "workloads.tar", folder=folder, mirror=mirror)
-        (Path(scratch) / "workloads.tar").replace(target / "workloads.tar")
     shutil.copyfile(POLICY, target / POLICY.name)
 
 
@@ -93,7 +91,7 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list", help="the names of the images")
     verbs.add_parser("build", help="write them into FILE").add_argument("file", type=Path)
-    verbs.add_parser("preload", help="have every new kind cluster of fluxlab get them")
+    verbs.add_parser("policy", help="have every new kind cluster of fluxlab get pull-policy.yaml")
     verbs.add_parser("load", help="load them into a kind cluster").add_argument("cluster")
     parser.add_argument(
         "--folder", type=Path, default=cache_store().root.parent / "node-image", help="as of node_image"
@@ -106,8 +104,8 @@ def main() -> int:
                 print(use.image)
         elif chosen.verb == "build":
             write(chosen.file.absolute(), folder=chosen.folder.absolute(), mirror=chosen.mirror)
-        elif chosen.verb == "preload":
-            preload(folder=chosen.folder.absolute(), mirror=chosen.mirror)
+        elif chosen.verb == "policy":
+            keep_from_pulling()
         else:
             load(chosen.cluster, folder=chosen.folder.absolute(), mirror=chosen.mirror)
     except FluxlabError as error:

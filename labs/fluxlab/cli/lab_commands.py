@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fluxlab.spec import LabSpec
     from fluxlab.status import ClusterState, LabStatus
 
-BACKEND_NAMES = ("local", "kind", "existing")
 SIMULATED = "pods are simulated by KWOK: they have no containers, and become Ready by themselves"
 
 
@@ -30,7 +29,7 @@ def up(
     file: LabFileArgument = None,
     name: Annotated[str | None, typer.Option("--name", help="The lab's name; default: as in the file.")] = None,
     clone: Annotated[Path | None, typer.Option(help="Clone the repository there, to work in.")] = None,
-    backend: Annotated[str | None, typer.Option(help=f"Where all clusters run: {', '.join(BACKEND_NAMES)}.")] = None,
+    backend: Annotated[str | None, typer.Option(help="Where all clusters run: local, kind or existing.")] = None,
     *,
     nodes: Annotated[int | None, typer.Option(help="Nodes of each cluster; default: as in the file.", min=1)] = None,
     timeout: TimeoutOption = 120.0,

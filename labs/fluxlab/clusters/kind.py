@@ -5,6 +5,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fluxlab.commands import run
 from fluxlab.errors import FluxlabError
@@ -25,6 +26,9 @@ from .kubeconfig import read_kubeconfig
 from .pod_cluster import PodCluster
 from .root import Root
 
+if TYPE_CHECKING:
+    import docker
+
 OWN_IMAGE = "fluxlab/node"
 """The repository of node images that `make node-image` makes."""
 CREATION_SECONDS = 600
@@ -38,12 +42,11 @@ def kind_name(lab: str, cluster: str) -> str:
     return cluster if lab == LabSpec().name else f"{lab}-{cluster}"
 
 
-def node_image(client: object, wanted: str) -> str:
+def node_image(client: "docker.DockerClient", wanted: str) -> str:
     """The image for nodes: the wanted one, else fluxlab's own if Docker has one, else kind's default (empty)."""
     if wanted:
         return wanted
-    images = client.images.list(name=OWN_IMAGE)  # type: ignore[attr-defined] # a docker.DockerClient
-    tags = sorted(tag for image in images for tag in image.tags)
+    tags = sorted(tag for image in client.images.list(name=OWN_IMAGE) for tag in image.tags)
     return str(tags[-1]) if tags else ""
 
 
@@ -106,8 +109,7 @@ class KindCluster(PodCluster):
             nodes = self._nodes.all(client)
             self.resumed = bool(nodes) and self.kubeconfig.exists()
             if self.resumed:
-                for node in nodes:
-                    node.start()
+                self._nodes.wake(client)
                 return
             for node in nodes:  # half-made by a start that was killed
                 node.remove(force=True, v=True)
@@ -176,12 +178,10 @@ class KindCluster(PodCluster):
     def repair(self) -> Sequence[str]:
         """Start the nodes that were stopped."""
         with daemon() as client:
-            stopped = [node for node in self._nodes.all(client) if node.status != "running"]
-            for node in stopped:
-                node.unpause() if node.status == "paused" else node.start()
-        if stopped:
+            woken = self._nodes.wake(client)
+        if woken:
             wait_until(self.api.healthy, what=f"cluster {self.name} answers", timeout_seconds=self.patience_seconds)
-        return [self._node_name(str(node.name)) for node in stopped]
+        return [self._node_name(name) for name in woken]
 
     def components(self) -> Sequence[ComponentStatus]:
         """The nodes, the API server, and each of Flux's controllers."""

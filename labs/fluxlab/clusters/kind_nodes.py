@@ -113,6 +113,16 @@ class Nodes:
         found = client.containers.list(all=True, filters={"label": f"{KIND_LABEL}={self.cluster}"})
         return [one for one in found if one.attrs["HostConfig"]["NetworkMode"] == self.network]
 
+    def wake(self, client: "docker.DockerClient") -> Sequence[str]:
+        """Have all nodes run; returns the names of those that did not."""
+        sleeping = [node for node in self.all(client) if node.status != "running"]
+        for node in sleeping:
+            if node.status == "paused":
+                node.unpause()
+            else:
+                node.start()
+        return [str(node.name) for node in sleeping]
+
     def check_free(self, client: "docker.DockerClient") -> None:
         """Raise FluxlabError when a cluster of that name is there which is not this lab's: it is never touched."""
         own = {one.id for one in self.all(client)} if self._own_network(client) else set()

@@ -67,5 +67,5 @@ def test_scripts_of_the_overlay_may_be_run() -> None:
 
 
 def test_the_key_is_the_same_each_time() -> None:
-    assert re.fullmatch(r"[0-9a-f]{64}", key())
-    assert key() == key()
+    assert re.fullmatch(r"[0-9a-f]{64}", key(bare=True))
+    assert key(bare=True) == key(bare=True) != key(bare=False) == key(bare=False)
