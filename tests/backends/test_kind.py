@@ -19,28 +19,31 @@ pytestmark = pytest.mark.integration
 
 Eventually = Callable[..., object]
 PROMPT_SECONDS = 10
-LISTINGS = (
-    ("ps", "--all", "--quiet"),
-    ("network", "ls", "--quiet"),
-    ("volume", "ls", "--quiet"),
-    ("images", "--quiet"),
-)
+LABS = ("still", "cut", "bare")
+"""What the labs here are called: other workers have theirs in the same Docker."""
 
 
 @pytest.fixture
 def docker() -> Iterator[Callable[..., str]]:
-    """Docker's own client, where there is a daemon; afterwards it holds what it held before."""
+    """Docker's own client, where there is a daemon; afterwards it holds nothing of the labs here."""
     need_docker()
 
     def ask(*words: str) -> str:
         return subprocess.run(["docker", *words], check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
-    def everything() -> list[set[str]]:
-        return [set(ask(*words).split()) for words in LISTINGS]
+    def of_labs(*words: str) -> list[str]:
+        return [name for name in ask(*words).split() if any(lab in name for lab in LABS)]
 
-    before = everything()
+    images = set(ask("images", "--quiet").split())
     yield ask
-    assert everything() == before
+    assert of_labs("ps", "--all", "--format={{.Names}}") == []
+    assert of_labs("network", "ls", "--format={{.Name}}") == []
+    assert set(ask("images", "--quiet").split()) == images
+
+
+def volumes(docker: Callable[..., str], container: str) -> set[str]:
+    """The volumes that Docker made for a node."""
+    return set(docker("inspect", container, "--format={{range .Mounts}}{{.Name}} {{end}}").split())
 
 
 def lab_file(fluxlab: CommandLine, name: str, *, cluster: str = "k", **fields: object) -> str:
@@ -91,6 +94,8 @@ def test_a_stopped_node_is_named_and_started_again(
     fluxlab: CommandLine, docker: Callable[..., str], eventually: Eventually
 ) -> None:
     fluxlab.ok("up", lab_file(fluxlab, "still"), timeout=400)
+    made = volumes(docker, "still-k-control-plane")
+    assert made
     docker("pause", "still-k-control-plane")
     eventually(lambda: fluxlab.run("status", "--lab=still").returncode == 1, what="status notices")
     assert "control-plane is dead\n  container still-k-control-plane is paused" in fluxlab.run("status").stdout
@@ -100,6 +105,7 @@ def test_a_stopped_node_is_named_and_started_again(
     fluxlab.ok("up", "--name=still", timeout=400)
     fluxlab.ok("wait", "--lab=still")
     fluxlab.ok("down", "still")
+    assert made.isdisjoint(docker("volume", "ls", "--quiet").split())
 
 
 @pytest.mark.parametrize("victim", ["caller", "supervisor"])

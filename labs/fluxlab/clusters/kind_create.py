@@ -8,6 +8,7 @@ environment variable, as JSON.
 import json
 import os
 import shlex
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,7 +76,10 @@ def main() -> int:
         kind_path=wrapper,
         kubectl_path=Path(order.kubectl),
     )
-    cluster.create(config_file=file)
+    try:
+        cluster.create(config_file=file)
+    except subprocess.CalledProcessError as error:  # whose last words are those of kind
+        return error.returncode
     return 0
 
 
