@@ -24,6 +24,8 @@ from fluxlab.waiting import wait_until
 
 RUNTIME = Path(__file__).with_name("oci_runtime.py")
 CAP_SYS_RESOURCE = 1 << 24
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 1024
 START_SECONDS = 60
 STOP_SECONDS = 90
 """dockerd gives each container 10 s, several at a time."""
@@ -82,6 +84,7 @@ class Daemon:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._record.exists():  # else an earlier daemon was killed: the machine is not as it was
             Traces.now().write(self._record)
+        _raise_inotify_limit()
         (self.folder / "docker.pid").unlink(missing_ok=True)  # only ours writes there, and ours does not run
         with self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -205,6 +208,15 @@ def _command_line(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""  # it has ended meanwhile; that of a zombie is empty too
+
+
+def _raise_inotify_limit() -> None:
+    """Let there be more watchers: systemd and the kubelet of each node take some, all counted as one user's.
+
+    Source: kind's list of known issues. `stop` restores it with the rest.
+    """
+    if int(INOTIFY.read_text()) < INOTIFY_INSTANCES:
+        INOTIFY.write_text(str(INOTIFY_INSTANCES))
 
 
 def _lacks_sys_resource() -> bool:

@@ -16,7 +16,7 @@ from fluxlab.commands import run
 
 SYSCTLS = Path("/proc/sys")
 SETTINGS = (
-    *("fs/file-max", "fs/nr_open", "kernel/pid_max"),
+    *("fs/file-max", "fs/nr_open", "kernel/pid_max", "fs/inotify/max_user_instances"),
     *("fs/protected_fifos", "fs/protected_hardlinks", "fs/protected_regular", "fs/protected_symlinks"),
     "kernel/keys/root_maxbytes",
     "kernel/keys/root_maxkeys",

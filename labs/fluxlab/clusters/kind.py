@@ -63,6 +63,12 @@ def nodes_of(root: Root, *, lab: str, cluster: str) -> Nodes:
     return Nodes(cluster=name, network=f"fluxlab-{name}", labels=root.labels)
 
 
+def inotify_limits() -> dict[str, str]:
+    """What nodes run out of first (kind's list of known issues); nothing where the kernel has no such limits."""
+    folder = Path("/proc/sys/fs/inotify")
+    return {f"fs.inotify.{file.name}": file.read_text().strip() for file in sorted(folder.glob("max_user_*"))}
+
+
 def preloads() -> Sequence[Path]:
     """What each new kind cluster gets before Flux: image archives (.tar) and manifests (.yaml) in the cache folder.
 
@@ -161,8 +167,12 @@ class KindCluster(PodCluster):
             state=lambda: "\n".join(last_words(self._log)),
         )
         if creation.ending != "exit code 0":
-            facts = last_words(self._log)
-            raise FluxlabError(f"kind could not make cluster {self._nodes.cluster}", facts=facts, hint="docker info")
+            limits = [f"{name} is {value}" for name, value in inotify_limits().items()]
+            raise FluxlabError(
+                f"kind could not make cluster {self._nodes.cluster}",
+                facts=[*last_words(self._log), *limits],
+                hint="where many nodes run, kind asks for: sysctl -w fs.inotify.max_user_instances=512",
+            )
 
     def _preload(self) -> None:
         for file in preloads():
