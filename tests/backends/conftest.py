@@ -74,7 +74,6 @@ def _kind(_: pytest.FixtureRequest) -> Ground:
 
 
 def _installed(request: pytest.FixtureRequest) -> Ground:
-    need_docker()
     kubeconfig, address = request.getfixturevalue("somebodys_kind_cluster")
     return _existing("installed", kubeconfig, address=address)
 
@@ -96,6 +95,7 @@ def need_docker() -> None:
 @pytest.fixture(scope="session")
 def somebodys_kind_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """A kind cluster without Flux that nobody but its owner made, and this machine's address for its pods."""
+    need_docker()
     folder = tmp_path_factory.mktemp("kind")
     kind, name = str(kind_program()), f"owner-{secrets.token_hex(3)}"
     kubeconfig = folder / "kubeconfig"
