@@ -1,5 +1,6 @@
 """A handle on a running lab: it finds the parts and puts them together, and does nothing itself."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -21,11 +22,15 @@ from .drift.history import follow, history
 from .drift.records import DriftReport, together
 from .drift.report_only import HOLD_SECONDS, report_only
 from .errors import UsageError
+from .fault_records import FaultRecord
+from .faults.base import Ground
+from .faults.injecting import TIME_LIMIT_SECONDS, Faults
 from .flux.convergence import converge, stopped_controllers
 from .flux.look import Convergence
 from .host import ended_by_exception
 from .looks import Looks
 from .moments import Commit, Moment
+from .processes import Identity
 from .repository import Repository
 from .scenarios import Scenario, load_scenario
 from .servers.chart_packaging import package_chart
@@ -98,7 +103,9 @@ class Lab:
             repository.close()
 
         launch(spec, progress=progress, serving=fill, retain=retain, lifeline=lifeline)
-        return cls(LabFolder.named(spec.name))
+        lab = cls(LabFolder.named(spec.name))
+        lab.faults.recover(progress=progress)
+        return lab
 
     @classmethod
     def restore(
@@ -378,3 +385,45 @@ class Lab:
         """
         timeout_seconds = self.patience(HOLD_SECONDS)
         return report_only(self.chosen(cluster), progress=progress, timeout_seconds=timeout_seconds)
+
+    # -- faults --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def faults(self) -> Faults:
+        """What is broken on purpose, to be put in and taken out."""
+        return Faults(self.folder, ground=self._ground, patience=self.patience)
+
+    def fault(
+        self,
+        name: str,
+        *,
+        target: str = "",
+        cluster: str | None = None,
+        for_: float = TIME_LIMIT_SECONDS,
+        seed: int | None = None,
+        **parameters: object,
+    ) -> AbstractContextManager[FaultRecord]:
+        """`with lab.fault("controller-pause", target="helm-controller", for_=30):` has a fault in while a block runs.
+
+        `for_` is its time limit in seconds: after that it is taken out in any case. It is proven to be in when the
+        block begins, and proven to be gone afterwards, whatever ended the block; after SIGKILL the lab's watchdog, or
+        the next command, takes it out. Raises what `Faults.inject` and `Faults.heal` raise.
+        """
+        return self.faults.during(
+            name,
+            cluster=self.spec.cluster(cluster).name,
+            target=target,
+            parameters=parameters,
+            for_seconds=for_,
+            seed=seed,
+            owner=Identity.of(os.getpid()),
+        )
+
+    def _ground(self, cluster: str) -> Ground:
+        return Ground(
+            cluster=self.clusters[cluster],
+            folder=self.folder,
+            control=self.control,
+            open_repository=lambda: self.repository,
+            links=self.spec.links,
+        )

@@ -10,6 +10,7 @@ from fluxlab.errors import FluxlabError
 from . import (
     chart_commands,
     drift_commands,
+    fault_commands,
     lab_commands,
     report_only_commands,
     repository_commands,
@@ -56,7 +57,7 @@ def _options(
     """Take what comes before a command."""
 
 
-for commands in (lab_commands, repository_commands, timeline_commands, drift_commands, tool_commands):
+for commands in (lab_commands, repository_commands, timeline_commands, drift_commands, fault_commands, tool_commands):
     commands.register(app)
 app.add_typer(chart_commands.app, name="charts")
 app.add_typer(report_only_commands.app, name="report-only")

@@ -38,11 +38,17 @@ class Capability(StrEnum):
     """The cluster can be written to a file, and start from it."""
     LINKS = "links"
     """TCP hops between its parts can be broken."""
+    PROCESSES = "processes"
+    """Its programs are processes of this machine, which can be stopped, killed and started again."""
+    STAGES = "stages"
+    """The lives of its pods and nodes are played by KWOK's Stages, which can play others."""
 
 
 SIMULATED = "pods are simulated by KWOK"
 _IN_PODS = "pods keep their logs to themselves: kubectl -n flux-system logs"
 _NOT_OURS = "fluxlab does not own this control plane"
+_IN_CONTAINERS = "its programs run in containers"
+_REAL_PODS = "its pods and nodes are real"
 _ITS_FLUX = "its Flux belongs to somebody else, and is used as it is"
 _NO: Mapping[Footing, Mapping[Capability, str]] = {
     Footing.LOCAL: {},
@@ -51,12 +57,16 @@ _NO: Mapping[Footing, Mapping[Capability, str]] = {
         Capability.AUDIT: "kind's API server keeps no audit log",
         Capability.SNAPSHOT: "etcd runs in a node",
         Capability.LINKS: "its parts speak to each other within the nodes",
+        Capability.PROCESSES: _IN_CONTAINERS,
+        Capability.STAGES: _REAL_PODS,
     },
     Footing.INSTALLED: {
         Capability.CONTROLLER_LOGS: _IN_PODS,
         Capability.AUDIT: _NOT_OURS,
         Capability.SNAPSHOT: _NOT_OURS,
         Capability.LINKS: _NOT_OURS,
+        Capability.PROCESSES: _NOT_OURS,
+        Capability.STAGES: _NOT_OURS,
     },
     Footing.GUEST: {
         Capability.BOOTSTRAP: _ITS_FLUX,
@@ -66,6 +76,8 @@ _NO: Mapping[Footing, Mapping[Capability, str]] = {
         Capability.AUDIT: _NOT_OURS,
         Capability.SNAPSHOT: _NOT_OURS,
         Capability.LINKS: _NOT_OURS,
+        Capability.PROCESSES: _NOT_OURS,
+        Capability.STAGES: _NOT_OURS,
     },
 }
 

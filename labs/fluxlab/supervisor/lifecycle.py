@@ -31,6 +31,7 @@ from fluxlab.waiting import wait_until
 
 from .chronicle import Chronicle
 from .recording import Recording
+from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from .services import Services
@@ -71,6 +72,7 @@ class Supervisor:
         self.chronicle = Chronicle(TimelineFolder(folder))
         self.processes = ProcessGroup(changed=self._notice, environment=BRIEF_LIFE if brief else {})
         self.recording = Recording(folder, changed=self._notice)
+        self._watchdog = Watchdog(folder)
         self.clusters: list[ClusterBackend] = []
 
     # -- the life of a lab ---------------------------------------------------------------------------------------
@@ -195,6 +197,7 @@ class Supervisor:
         """What is looked after while nothing else happens."""
         self.chronicle.retry()
         self.recording.revive()
+        self._watchdog.look()
         try:
             bound_logs(self.folder)
         except OSError as error:  # a full disk: tried again in a moment
@@ -208,7 +211,7 @@ class Supervisor:
         self._note()
 
     def _stop_clusters(self) -> None:
-        endings = [self.recording.stop, *(cluster.stop for cluster in self.clusters)]
+        endings = [self._watchdog.stop, self.recording.stop, *(cluster.stop for cluster in self.clusters)]
         with ThreadPoolExecutor(len(endings)) as pool:
             for ending in [pool.submit(ending) for ending in endings]:
                 ending.result()
@@ -318,7 +321,7 @@ class Supervisor:
                 log.error("record: %s", error)
 
     def _identities(self) -> dict[str, Identity]:
-        return {**self.processes.identities(), **self.recording.identities()}
+        return {**self.processes.identities(), **self.recording.identities(), **self._watchdog.identities()}
 
     @property
     def record(self) -> Record:

@@ -20,6 +20,7 @@ class Source(StrEnum):
     REQUEST = "request"
     LOG = "log"
     PROCESS = "process"
+    FAULT = "fault"
     RECORDER = "recorder"
     """The timeline itself: a gap, a line that was cut off, a clock that jumped."""
 
@@ -139,6 +140,8 @@ class Detail:
     RECEIVED = "received"
     """When the API server had a request whole; `Entry.time` is when it had answered."""
     DRY_RUN = "dry run"
+    FAULT = "fault"
+    """Which fault of the catalogue."""
 
 
 def to_line(entry: Entry) -> str:

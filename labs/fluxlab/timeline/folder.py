@@ -9,6 +9,8 @@ from fluxlab.state import LabFolder
 
 RECORDER = "recorder"
 SUPERVISOR = "supervisor"
+FAULTS = "faults"
+"""Who writes down what was broken on purpose; one process at a time."""
 
 
 @dataclass(frozen=True)

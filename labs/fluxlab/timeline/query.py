@@ -14,12 +14,14 @@ from fluxlab.redaction import Redactor
 from .attribution import attribute, with_actors
 from .audit import audit_files, read_audit
 from .entries import Detail, Entry, Level, ObjectRef, Source
-from .folder import RECORDER, SUPERVISOR, TimelineFolder
+from .folder import FAULTS, RECORDER, SUPERVISOR, TimelineFolder
 from .journal import masked, read_journal
 from .loglines import LogLine, read_log_lines
 from .requests import read_requests
 
-OWN = frozenset({Source.PUSH, Source.COMMIT, Source.OBJECT, Source.EVENT, Source.PROCESS, Source.RECORDER})
+OWN = frozenset(
+    {Source.PUSH, Source.COMMIT, Source.OBJECT, Source.EVENT, Source.PROCESS, Source.FAULT, Source.RECORDER}
+)
 _STRUCTURED = frozenset({"gateway"})
 """Logs that are a source of their own."""
 PLATFORM = frozenset({"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "registry"})
@@ -111,7 +113,7 @@ def _asks(query: Query, source: Source) -> bool:
 
 
 def _journals(folder: TimelineFolder) -> Iterator[Entry]:
-    for writer in (SUPERVISOR, RECORDER):
+    for writer in (SUPERVISOR, RECORDER, FAULTS):
         yield from read_journal(folder.journal(writer))
 
 

@@ -1,0 +1,160 @@
+"""faults, inject, heal: break something on purpose, with a proof, and take it out again."""
+
+import json
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
+from .output import say, table, ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fluxlab.documents import Json
+    from fluxlab.fault_records import FaultRecord
+
+_DURATION = re.compile(r"(?:(?P<minutes>\d+)m)?(?:(?P<seconds>\d+(?:\.\d+)?)s?)?")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (faults, inject, heal):
+        app.command()(command)
+
+
+def _complete_fault(incomplete: str) -> list[str]:
+    from fluxlab.faults.catalogue import CATALOGUE
+
+    return [name for name in CATALOGUE if name.startswith(incomplete)]
+
+
+FaultArgument = Annotated[
+    str | None, typer.Argument(metavar="NAME", help="One fault, in detail.", autocompletion=_complete_fault)
+]
+
+
+def faults(name: FaultArgument = None, output: OutputOption = Output.TEXT) -> None:
+    """List the faults that there are: what happens, what Flux does then, where, and what can be chosen."""
+    from fluxlab.faults.catalogue import CATALOGUE, find_fault
+    from fluxlab.faults.descriptions import describe
+
+    chosen = [find_fault(name)] if name else list(CATALOGUE.values())
+    described = [describe(fault) for fault in chosen]
+    if output is Output.JSON:
+        print(json.dumps([one.as_json() for one in described], indent=2))
+    elif name:
+        print("\n".join(described[0].lines()))
+    else:
+        table(
+            ["LAYER", "FAULT", "BACKENDS", "WHAT HAPPENS"],
+            [[one.layer, one.name, ",".join(one.backends), one.summary] for one in described],
+        )
+        say("next: fluxlab faults NAME, then fluxlab inject NAME --for 30s")
+
+
+def inject(
+    name: Annotated[str, typer.Argument(help="As `fluxlab faults` lists it.", autocompletion=_complete_fault)],
+    *,
+    target: Annotated[str, typer.Option("--target", help="What to break, or a pattern; default: chosen by seed.")] = "",
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter.")] = None,
+    for_: Annotated[str, typer.Option("--for", help="Taken out after that time, such as 30s or 2m.")] = "5m",
+    seed: Annotated[int | None, typer.Option("--seed", help="The same seed, the same plan.", min=0)] = None,
+    lab: LabOption = None,
+    cluster: ClusterOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Break something, and prove that it is broken. It stays so until `fluxlab heal`, or its time is over."""
+    found = find_lab(lab)
+    with ticker() as tick:
+        record = found.faults.inject(
+            name,
+            cluster=found.spec.cluster(cluster).name,
+            target=target,
+            parameters=_parameters(set_ or []),
+            for_seconds=_seconds(for_),
+            seed=seed,
+            progress=tick,
+        )
+    if output is Output.JSON:
+        print(record.model_dump_json(indent=2))
+        return
+    print(f"{record.id}: {', '.join(record.targets)}")
+    say(f"proof: {record.proof}")
+    say(f"until {record.until.astimezone():%H:%M:%S}; sooner with: fluxlab heal {record.id}")
+
+
+def heal(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `fluxlab inject` told them.")] = None,
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="All faults of the lab.")] = False,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Those that nobody can want any more.")] = False,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Forget those that cannot be taken out; what they did stays.")
+    ] = False,
+    lab: LabOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Take faults out, and prove that they are gone. Without an ID: list what is in."""
+    from fluxlab.errors import UsageError
+
+    found = find_lab(lab)
+    if sum([bool(ids), all_, overdue]) > 1:
+        raise UsageError("several at once: name faults, or --all, or --overdue")
+    if give_up and not all_:
+        raise UsageError("--give-up goes with --all", hint="fluxlab heal --all --give-up")
+    records = found.faults.active()
+    if ids or all_ or overdue:
+        with ticker() as tick:
+            if give_up:
+                records = found.faults.give_up()
+            elif overdue:
+                records = found.faults.heal_overdue(progress=tick)
+            else:
+                records = found.faults.heal(*(ids or []), progress=tick)
+    done = "given up" if give_up else "out" if ids or all_ or overdue else ""
+    _show(records, output, done=done)
+
+
+def _show(records: "Sequence[FaultRecord]", output: Output, *, done: str) -> None:
+    if output is Output.JSON:
+        print(json.dumps([record.model_dump(mode="json") for record in records], indent=2))
+    elif done:
+        for record in records:
+            print(f"{record.id}: {done}")
+        if not records:
+            say("nothing to take out")
+    else:
+        table(
+            ["ID", "STATE", "CLUSTER", "TARGETS", "UNTIL"],
+            [
+                [one.id, one.state, one.cluster, ", ".join(one.targets), f"{one.until.astimezone():%H:%M:%S}"]
+                for one in records
+            ],
+        )
+        if records:
+            say("next: fluxlab heal ID, or fluxlab heal --all")
+
+
+def _parameters(given: list[str]) -> "dict[str, Json]":
+    """KEY=VALUE pairs; numbers and true or false are read as such by whoever validates them."""
+    from fluxlab.errors import UsageError
+
+    pairs = [text.partition("=") for text in given]
+    if wrong := [text for text, separator, _ in pairs if not separator]:
+        raise UsageError(f"--set {wrong[0]}: has to be KEY=VALUE")
+    return {key: value for key, _, value in pairs}
+
+
+def _seconds(text: str) -> float:
+    """A duration such as 30s, 2m or 1m30s, in seconds."""
+    from fluxlab.errors import UsageError
+
+    found = _DURATION.fullmatch(text)
+    seconds = (
+        60 * float(found["minutes"] or 0) + float(found["seconds"] or 0) if found and text and text[-1] in "ms" else 0
+    )
+    if not seconds:
+        raise UsageError(f"--for {text}: no duration", facts=["such as 30s, 2m or 1m30s"])
+    return seconds

@@ -1,0 +1,133 @@
+"""What is known on disk of each fault that is in, or may be: written before the first change, gone when all is undone.
+
+Whoever finds a record can undo the fault: the process that injected it, the supervisor's watchdog, the next command.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from .errors import FluxlabError
+from .files import make_private, write_private
+from .processes import Identity
+from .state import LabFolder
+
+_SUFFIX = ".json"
+
+
+class FaultState(StrEnum):
+    """How far a fault has come."""
+
+    PLANNED = "planned"
+    """It may be in, wholly or in part: its injection has begun."""
+    INJECTED = "injected"
+    """It is in: that was proven."""
+    STUCK = "stuck"
+    """It could not be taken out."""
+
+
+class FaultRecord(BaseModel):
+    """One fault of a lab."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    fault: str
+    """The fault's name in the catalogue."""
+    cluster: str
+    targets: tuple[str, ...]
+    touches: frozenset[str] = frozenset()
+    """What it changes, by names that mean the same to all faults: two that touch the same thing exclude each other."""
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    undo: dict[str, JsonValue] = Field(default_factory=dict)
+    """What its healing needs to know besides."""
+    seed: int
+    state: FaultState = FaultState.PLANNED
+    began: datetime
+    until: datetime
+    """When its time is over: the watchdog takes it out then."""
+    owner: tuple[int, float] | None = None
+    """The process (pid, start in seconds since boot) whose end ends the fault; None: its time alone does."""
+    supervisor: tuple[int, float]
+    """The supervisor at that time: with its end a lab's processes ended, and with them what was done to them."""
+    proof: str = ""
+    """What somebody else saw of it."""
+    trouble: str = ""
+    """Why it could not be taken out."""
+    by_hand: tuple[str, ...] = ()
+    """The commands that would do it."""
+
+    def changed(self, **changes: object) -> Self:
+        """A copy with other values."""
+        return self.model_copy(update=changes)
+
+    def overdue(self, *, now: datetime, supervisor: Identity | None) -> str:
+        """Why nobody can want it any more; empty as long as somebody may."""
+        if now >= self.until:
+            return "its time is over"
+        if supervisor and pair(supervisor) != self.supervisor:
+            return "the lab was started again since"
+        if self.owner and not Identity(pid=self.owner[0], since_boot=self.owner[1]).process():
+            return "whoever injected it has ended"
+        return ""
+
+
+def pair(identity: Identity) -> tuple[int, float]:
+    """A process as records have it."""
+    found = asdict(identity)
+    return found["pid"], found["since_boot"]
+
+
+class FaultRecords:
+    """The records of one lab, a file each."""
+
+    def __init__(self, folder: LabFolder) -> None:
+        self._folder = folder.root / "faults"
+        self.log = self._folder / "healer.log"
+        """What the watchdog's healer wrote."""
+
+    def all(self) -> Sequence[FaultRecord]:
+        """Those that are in or may be, oldest first. Raises FluxlabError for a file that is none."""
+        return sorted(
+            (self._read(file) for file in self._folder.glob(f"*{_SUFFIX}")), key=lambda one: (one.began, one.id)
+        )
+
+    def _read(self, file: Path) -> FaultRecord:
+        try:
+            return FaultRecord.model_validate_json(file.read_text())
+        except (OSError, ValidationError) as error:
+            hint = f"see what is broken, mend it by hand, then rm {file}"
+            raise FluxlabError(
+                f"{file} cannot be read as the record of a fault", facts=[str(error)], hint=hint
+            ) from None
+
+    def overdue(self, supervisor: Identity | None) -> Sequence[FaultRecord]:
+        """Those that nobody can want any more."""
+        now = datetime.now(UTC)
+        return [record for record in self.all() if record.overdue(now=now, supervisor=supervisor)]
+
+    def write(self, record: FaultRecord) -> FaultRecord:
+        """Write one down, whole or not at all. Raises OSError."""
+        write_private(self._folder / f"{record.id}{_SUFFIX}", record.model_dump_json(indent=1))
+        return record
+
+    def forget(self, record: FaultRecord) -> None:
+        """It is out: nothing is left to be known of it."""
+        (self._folder / f"{record.id}{_SUFFIX}").unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """While nobody else injects or heals. Raises filelock.Timeout."""
+        make_private(self._folder)
+        with FileLock(self._folder / "lock", timeout=LONGEST_HEALING.total_seconds()):
+            yield
+
+
+LONGEST_HEALING = timedelta(minutes=3)

@@ -1,0 +1,166 @@
+"""What a fault is: planned, injected, proven to be in by somebody else's observation, healed, proven to be gone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from random import Random
+from typing import ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from fluxlab.cluster import Cluster
+from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.capabilities import Capability
+from fluxlab.documents import Json
+from fluxlab.repository import Repository
+from fluxlab.state import LabFolder
+from fluxlab.status import ClusterState, LabStatus
+from fluxlab.supervisor.control import Control
+
+
+class Layer(StrEnum):
+    """What of a lab a fault is in; one module each."""
+
+    GIT = "git"
+    CHARTS = "charts"
+    SOURCES = "sources"
+    LINKS = "links"
+    API = "api"
+    ETCD = "etcd"
+    CONTROLLERS = "controllers"
+    NODES = "nodes"
+    PODS = "pods"
+    SECRETS = "secrets"
+    MANIFESTS = "manifests"
+    HUMANS = "humans"
+
+
+class Parameters(BaseModel):
+    """What of a fault can be chosen; names end in units (`latency_milliseconds`), bounds are the fields' own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What a fault gets to see and to change: one cluster of a lab, with what is around it."""
+
+    cluster: Cluster
+    folder: LabFolder
+    control: Control
+    open_repository: Callable[[], Repository]
+    links: bool
+    """Whether the hops between the parts of the cluster lead through toxiproxy."""
+
+    @cached_property
+    def repository(self) -> Repository:
+        """The repository that the cluster reconciles. Raises FluxlabError while no supervisor serves it."""
+        return self.open_repository()
+
+    @property
+    def api(self) -> KubeApi:
+        """The cluster's API, for its administrator."""
+        return self.cluster.api
+
+    def status(self) -> LabStatus:
+        """How the lab is now, told by its supervisor."""
+        return self.control.status()
+
+    def state(self) -> ClusterState:
+        """How this cluster is now, told by its supervisor."""
+        return next(one for one in self.status().clusters if one.name == self.cluster.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a fault will do: the same for the same lab, parameters and seed."""
+
+    targets: tuple[str, ...]
+    touches: frozenset[str]
+    """What it changes, as `process:NAME`, `link:NAME`, `host:NAME`, `object:KIND NAMESPACE/NAME` or `branch:NAME`."""
+    undo: Mapping[str, Json] = field(default_factory=dict)
+    """What healing needs to know besides: how it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Injection(Generic[P]):
+    """One planned fault: everything by which it can be put in, and taken out by somebody else."""
+
+    id: str
+    targets: tuple[str, ...]
+    parameters: P
+    undo: Mapping[str, Json]
+
+    @property
+    def target(self) -> str:
+        """The only target."""
+        (only,) = self.targets
+        return only
+
+    def text(self, key: str) -> str:
+        """A text in `undo`."""
+        return str(self.undo[key])
+
+
+class NoParameters(Parameters):
+    """Nothing to choose."""
+
+
+class Fault(ABC, Generic[P]):
+    """One way in which things break. It holds no state: what an injection needs to remember is in its record.
+
+    The methods that prove return what was seen, as a sentence, or nothing when it is not so (yet); they are asked
+    until it is or the time is up. They must not read the injector's own configuration.
+    """
+
+    name: ClassVar[str]
+    layer: ClassVar[Layer]
+    summary: ClassVar[str]
+    """What happens, in one sentence."""
+    expect: ClassVar[str]
+    """What Flux says and does then, and what becomes of it after healing."""
+    parameters: ClassVar[type[Parameters]] = NoParameters
+    needs: ClassVar[frozenset[Capability]] = frozenset()
+    """What a cluster must be able to for this fault."""
+    most: ClassVar[int] = 1
+    """The number of targets at once."""
+    proof_seconds: ClassVar[float] = 30.0
+    """How long it may take until the fault shows, and until it is gone."""
+
+    def lacks(self, ground: Ground) -> str:
+        """Why this cluster cannot have it; empty when it can."""
+        return next((f"{one}: {why}" for one in sorted(self.needs) if (why := ground.cluster.lacks(one))), "")
+
+    @abstractmethod
+    def candidates(self, ground: Ground) -> Sequence[str]:
+        """What it can be done to, in an order that depends on names only."""
+
+    @abstractmethod
+    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: P, random: Random) -> Plan:
+        """What would be done to these candidates. Changes nothing."""
+
+    @abstractmethod
+    def inject(self, ground: Ground, injection: Injection[P]) -> None:
+        """Put it in. May be cut off anywhere."""
+
+    @abstractmethod
+    def injected(self, ground: Ground, injection: Injection[P]) -> str:
+        """What a client that has no part in the injection sees of it."""
+
+    @abstractmethod
+    def heal(self, ground: Ground, injection: Injection[P]) -> None:
+        """Take it out, however much of it is in: nothing, a part, all, or none any more."""
+
+    @abstractmethod
+    def healed(self, ground: Ground, injection: Injection[P]) -> str:
+        """What that client sees when it is gone."""
+
+    def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
+        """The commands that take it out, for a person whom `heal` has failed."""
+        del injection
+        return [f"fluxlab down {ground.folder.name}    # the last resort: everything of the lab goes"]

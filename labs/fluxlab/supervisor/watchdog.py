@@ -1,0 +1,51 @@
+"""The watchdog of faults: what nobody can want any more is taken out, by a process of its own."""
+
+import logging
+import os
+import sys
+import time
+
+from fluxlab.errors import FluxlabError
+from fluxlab.fault_records import FaultRecords, FaultState
+from fluxlab.processes import Identity, ManagedProcess
+from fluxlab.state import LabFolder
+
+PAUSE_SECONDS = 5.0
+"""Between the end of a healer and the next one: one that fails would fail at once again."""
+log = logging.getLogger(__name__)
+
+
+class Watchdog:
+    """Starts a healer when a fault is overdue. Main thread of the supervisor only."""
+
+    def __init__(self, folder: LabFolder) -> None:
+        self._folder = folder
+        self._records = FaultRecords(folder)
+        self._own = Identity.of(os.getpid())
+        self._healer: ManagedProcess | None = None
+        self._next = 0.0
+
+    def look(self) -> None:
+        """See whether there is something to take out."""
+        if (self._healer and self._healer.running) or time.monotonic() < self._next:
+            return
+        try:
+            overdue = [one for one in self._records.overdue(self._own) if one.state is not FaultState.STUCK]
+        except FluxlabError as error:  # a person is told by the next command
+            log.info("%s", error)
+            return
+        if overdue:
+            self._next = time.monotonic() + PAUSE_SECONDS
+            log.info("overdue: %s", ", ".join(one.id for one in overdue))
+            words = [sys.executable, "-m", "fluxlab", "heal", "--overdue", f"--lab={self._folder.name}"]
+            environment = {**os.environ, "FLUXLAB_STATE_DIR": str(self._folder.root.parents[1])}
+            self._healer = ManagedProcess("healer", words, log=self._records.log, environment=environment)
+
+    def identities(self) -> dict[str, Identity]:
+        """The healer, if it runs, for the lab's record."""
+        return {"healer": self._healer.identity} if self._healer and self._healer.running else {}
+
+    def stop(self) -> None:
+        """End the healer: with the lab everything goes."""
+        if self._healer:
+            self._healer.stop(grace_seconds=1)
