@@ -1,16 +1,16 @@
-"""All faults by name: one list, a module for each layer."""
+"""All faults by name: a module for each layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from fluxlab.errors import UsageError
 
-from . import controllers
+from . import api, charts, controllers, etcd, git, humans, links, manifests, nodes, pods, secrets, sources
 from .base import Fault
 
-_ALL: Sequence["type[AnyFault]"] = (controllers.ControllerPause,)
 AnyFault: TypeAlias = "Fault[Any]"
-CATALOGUE: Mapping[str, AnyFault] = {kind.name: kind() for kind in _ALL}
+_LAYERS = (git, charts, sources, links, api, etcd, controllers, nodes, pods, secrets, manifests, humans)
+CATALOGUE: Mapping[str, AnyFault] = {kind.name: kind() for layer in _LAYERS for kind in layer.FAULTS}
 
 
 def find_fault(name: str) -> AnyFault:

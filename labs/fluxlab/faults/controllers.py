@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import psutil
 
@@ -61,3 +62,6 @@ class ControllerPause(Fault[NoParameters]):
     def _signal(ground: Ground, injection: Injection[NoParameters], number: signal.Signals) -> None:
         if pid := programs(ground).get(injection.target):
             psutil.Process(pid).send_signal(number)
+
+
+FAULTS: Sequence[type[Fault[Any]]] = (ControllerPause,)
