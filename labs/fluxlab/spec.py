@@ -2,15 +2,13 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from .documents import check_nesting
 from .errors import UsageError
+from .model_files import read_model
 from .state import NAME
 
 HOST_URL = re.compile(r"https://[a-z0-9.-]+\.[a-z]{2,}(/[A-Za-z0-9._~-]+)*")
@@ -191,73 +189,4 @@ class LabSpec(_Model):
 
 def load_spec(file: Path) -> LabSpec:
     """The spec in a lab file. Raises UsageError that names file, line, path and the allowed names."""
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read as a lab file", facts=[str(error)]) from None
-    try:
-        check_nesting(text)
-        tree = yaml.compose(text, Loader=yaml.CSafeLoader)
-        data = yaml.load(text, Loader=yaml.CSafeLoader)  # the safe loader, in C
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none
-        raise UsageError(f"{file}: no valid YAML", facts=[str(error)]) from None
-    if doubles := [f"{file}:{line}: {place}: is there twice" for place, line in _doubles(tree)]:
-        raise UsageError(f"{file}: not a lab file that fluxlab understands", facts=doubles)
-    try:
-        return LabSpec.model_validate({} if data is None else data)
-    except ValidationError as error:
-        facts = [_complaint(file, tree, detail["loc"], detail["msg"], detail["type"]) for detail in error.errors()]
-        raise UsageError(f"{file}: not a lab file that fluxlab understands", facts=facts) from None
-
-
-def _complaint(file: Path, tree: yaml.Node | None, loc: tuple[int | str, ...], message: str, kind: str) -> str:
-    place = ".".join(map(str, loc)) or "the whole file"
-    if kind == "extra_forbidden":
-        message = f"unknown field; allowed here: {', '.join(_allowed(loc[:-1]))}"
-    return f"{file}:{_line(tree, loc)}: {place}: {message.removeprefix('Value error, ')}"
-
-
-def _doubles(root: yaml.Node | None) -> Iterator[tuple[str, int]]:
-    """Keys that a mapping has twice, of which YAML would silently take the last: their places and lines."""
-    waiting, seen = [("", root)], set()
-    while waiting:
-        place, node = waiting.pop()
-        if node is None or id(node) in seen:  # an alias leads to a node again, even from within
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            waiting.extend((f"{place}{number}.", child) for number, child in enumerate(node.value))
-        elif isinstance(node, yaml.MappingNode):
-            known: set[str] = set()
-            for key, value in node.value:
-                if key.value in known:
-                    yield f"{place}{key.value}", key.start_mark.line + 1
-                known.add(key.value)
-                waiting.append((f"{place}{key.value}.", value))
-
-
-def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
-    line = node.start_mark.line + 1 if node else 1
-    for step in loc:
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(key, value) for key, value in node.value if key.value == step]
-            if not pairs:
-                break
-            line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line + 1
-    return line
-
-
-_NESTED: dict[str, type[_Model]] = {
-    "clusters": ClusterSpec,
-    "repository": RepositorySpec,
-    "charts": ChartRepositorySpec,
-    "gateway": GatewaySpec,
-}
-
-
-def _allowed(loc: tuple[int | str, ...]) -> list[str]:
-    model = _NESTED.get(str(loc[0]), LabSpec) if loc else LabSpec
-    return sorted(model.model_fields)
+    return read_model(file, LabSpec, what="a lab file")
