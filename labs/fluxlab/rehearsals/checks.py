@@ -1,0 +1,110 @@
+"""Ask whether something holds in a lab now: yes, no, or nobody can tell."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fluxlab.clusters.api import ApiError
+from fluxlab.clusters.objects import KubeObject, dig
+from fluxlab.clusters.resources import WORKLOADS
+from fluxlab.errors import FluxlabError, UnknownError
+from fluxlab.flux.rollout import rollout
+from fluxlab.lab import Lab
+from fluxlab.timeline.entries import ObjectRef
+
+from .spec import Check, ConditionSpec, FieldSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came of asking."""
+
+    holds: bool | None
+    """None: it could not be told."""
+    words: str
+
+
+def ask(check: Check, lab: Lab) -> Answer:
+    """Whether a check holds now. A question that could not be asked is an answer, too."""
+    try:
+        return _way(check)(lab)
+    except UnknownError as error:
+        return Answer(holds=None, words=error.what)
+    except FluxlabError as error:
+        return Answer(holds=None, words=str(error))
+
+
+def _way(check: Check) -> Callable[[Lab], Answer]:
+    if check.arrived:
+        return _arrived
+    if check.drift:
+        return _no_drift
+    if workloads := check.workloads:
+        return lambda lab: _rolled_out(lab, workloads)
+    if condition := check.condition:
+        return lambda lab: _condition(lab, condition)
+    if field := check.field:
+        return lambda lab: _field(lab, field)
+    if absent := check.absent:
+        return lambda lab: _absent(lab, absent)
+    raise AssertionError("of the kinds of checks there is one")
+
+
+def _arrived(lab: Lab) -> Answer:
+    looks = lab.look()
+    pending = [one for look in looks for one in look.pending]
+    if pending:
+        return Answer(holds=False, words=str(pending[0]))
+    arrived = sum(len(look.arrived) for look in looks)
+    return Answer(holds=all(look.converged for look in looks), words=f"{looks[0].commit[:10]}: {arrived} objects")
+
+
+def _no_drift(lab: Lab) -> Answer:
+    report = lab.drift()
+    if report.drifts:
+        return Answer(holds=False, words=str(report.drifts[0]))
+    if report.unknown:
+        return Answer(holds=None, words=report.unknown[0])
+    return Answer(holds=report.clean, words=f"{report.examined} objects are as git wants them")
+
+
+def _rolled_out(lab: Lab, namespace: str) -> Answer:
+    found = [one for resource in WORKLOADS for one in lab.cluster.api.list(resource, namespace=namespace)]
+    late = [pending for one in found if (pending := rollout(one))]
+    if late:
+        return Answer(holds=False, words=str(late[0]))
+    words = f"{len(found)} workloads are rolled out"
+    return Answer(holds=bool(found), words=words if found else f"there is no workload in {namespace}")
+
+
+def _condition(lab: Lab, spec: ConditionSpec) -> Answer:
+    found = _get(lab, spec.kind, spec.place)
+    condition = found.condition(spec.type) if found else None
+    if condition is None:
+        return Answer(holds=False, words=f"{spec.kind} {spec.place} has no condition {spec.type}")
+    holds = condition.status == spec.status and spec.reason in {"", condition.reason}
+    return Answer(holds=holds and spec.message in condition.message, words=f"{found}: {condition}")
+
+
+def _field(lab: Lab, spec: FieldSpec) -> Answer:
+    found = _get(lab, spec.kind, spec.place)
+    if found is None:
+        return Answer(holds=False, words=f"{spec.kind} {spec.place} is not there")
+    value = dig(found.raw, *spec.path.split("."))
+    return Answer(holds=str(value) == spec.equals, words=f"{found}: {spec.path} is {value}")
+
+
+def _absent(lab: Lab, reference: str) -> Answer:
+    about = ObjectRef.parse(reference)
+    place = f"{about.namespace}/{about.name}" if about.namespace else about.name
+    found = _get(lab, about.kind, place)
+    return Answer(holds=found is None, words=f"{reference} is {'there' if found else 'not there'}")
+
+
+def _get(lab: Lab, kind: str, place: str) -> KubeObject | None:
+    try:
+        return lab.cluster.get(kind, place)
+    except ApiError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return None
+        raise

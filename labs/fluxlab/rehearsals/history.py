@@ -1,0 +1,103 @@
+"""What a cluster said during a run: every version of every object that counts, so that no short moment is missed."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from queue import Empty, Queue
+
+from fluxlab.cluster import Cluster
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import EVENT, FLUX_RESOURCES, POD, WORKLOADS, Resource
+from fluxlab.moments import Moment
+from fluxlab.recorder.watching import Listed, News, Watching
+from fluxlab.recorder.watching import Seen as Heard
+
+WATCHED = (*FLUX_RESOURCES, *WORKLOADS, EVENT, POD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """One version of an object, when it was seen first."""
+
+    time: datetime
+    subject: KubeObject
+    deleted: bool = False
+
+    @property
+    def version(self) -> int:
+        """Its place in the order of all changes of the cluster."""
+        text = self.subject.resource_version
+        return int(text) if text.isdigit() else 0
+
+
+class History:
+    """Watches one cluster from `start` to `stop`, through deaths of its API server."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._news: News = Queue()
+        self._stopping = threading.Event()
+        self._sightings: dict[str, list[Sighting]] = {}
+        self._lock = threading.Lock()
+        self._lists = 0
+
+    def start(self, *more: Resource) -> None:
+        """Begin with what is there, of what always counts and `more`; returns when all of it is known."""
+        resources = list(dict.fromkeys((*WATCHED, *more)))
+        for resource in resources:
+            Watching(
+                api=self._cluster.api,
+                cluster=self._cluster.name,
+                resource=resource,
+                since="",
+                news=self._news,
+                stopping=self._stopping,
+                secret_seen=lambda _: None,  # what is shown of it later passes the report's own writer
+            ).start()
+        while self._lists < len(resources):
+            self._take(self._news.get())
+
+    def stop(self) -> None:
+        """Watch no longer; each thread ends with the next thing that it hears, or with the lab."""
+        self._stopping.set()
+
+    def _take(self, news: Listed | Heard) -> None:
+        if isinstance(news, Listed):
+            self._lists += 1
+            for subject in news.objects:
+                self._add(Sighting(time=news.time, subject=subject))
+        elif news.kind != "BOOKMARK":
+            self._add(Sighting(time=news.time, subject=news.subject, deleted=news.kind == "DELETED"))
+
+    def _add(self, sighting: Sighting) -> None:
+        known = self._sightings.setdefault(sighting.subject.kind.lower(), [])
+        known.append(sighting)
+
+    def _drain(self) -> None:
+        with self._lock:
+            while True:
+                try:
+                    self._take(self._news.get_nowait())
+                except Empty:
+                    return
+
+    def of(self, kind: str, *, namespace: str | None = None, name: str | None = None) -> Sequence[Sighting]:
+        """The versions of the objects of a kind, in the order in which they were seen."""
+        self._drain()
+        return [
+            one
+            for one in self._sightings.get(kind.lower(), ())
+            if name in {None, one.subject.name} and namespace in {None, one.subject.namespace}
+        ]
+
+    def all(self) -> Iterator[Sighting]:
+        """Everything, by kind."""
+        self._drain()
+        for sightings in self._sightings.values():
+            yield from sightings
+
+    def is_after(self, sighting: Sighting, moment: Moment) -> bool:
+        """Whether a version is newer than a moment: by the cluster's own count, where that was known then."""
+        known = moment.versions.get(self._cluster.name)
+        return sighting.time >= moment.time and (known is None or sighting.version > known)

@@ -1,0 +1,163 @@
+"""What came of a run: verdict, reasons, and everything by which somebody else can check them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from .spec import Truth
+
+
+class Outcome(StrEnum):
+    """Of a run, or of one thing in it."""
+
+    PASS = "pass"  # noqa: S105 # no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+    @property
+    def exit_code(self) -> int:
+        """True, false, could not tell."""
+        return list(Outcome).index(self)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Finding(_Model):
+    """One thing that was judged."""
+
+    part: str
+    """hypothesis, step, fault, signal, forbidden, control, recovery or residue."""
+    what: str
+    outcome: Outcome
+    why: str = ""
+
+
+class CheckResult(_Model):
+    """One answer to one part of the hypothesis."""
+
+    what: str
+    when: str
+    holds: bool | None
+    words: str
+    at: datetime
+    for_seconds: float = 0.0
+    """During a fault: for how long it did not hold, or could not be told."""
+
+
+class StepResult(_Model):
+    """One step that was taken."""
+
+    name: str
+    what: str
+    began: datetime
+    seconds: float
+    words: str = ""
+    skipped: bool = False
+    """In a control run: it was the fault, or waits for it."""
+
+
+class FaultResult(_Model):
+    """One fault that was in."""
+
+    name: str
+    fault: str
+    id: str
+    targets: tuple[str, ...]
+    parameters: dict[str, JsonValue]
+    began: datetime
+    proven: datetime
+    proof: str
+    healed: datetime | None = None
+    trouble: str = ""
+
+
+class SignalResult(_Model):
+    """One signal that was looked for."""
+
+    what: str
+    signal: dict[str, JsonValue]
+    forbidden: bool = False
+    within_seconds: float | None = None
+    after: datetime | None = None
+    seen: datetime | None = None
+    after_seconds: float | None = None
+    words: str = ""
+    unknown: str = ""
+    """Why it could not be looked for."""
+
+
+class Times(_Model):
+    """In seconds; None: it did not come to that."""
+
+    first_signal_seconds: float | None = None
+    """From the first fault to the first expected signal."""
+    all_signals_seconds: float | None = None
+    """From the first fault to the last expected signal: how long it took to be detected in full."""
+    alert_seconds: float | None = None
+    """From the first fault to the first alert."""
+    recovery_seconds: float | None = None
+    """From healing until the hypothesis held again."""
+
+
+class HistoryEntry(_Model):
+    """One thing that happened, for the lanes of the drawn timeline."""
+
+    time: datetime
+    lane: str
+    text: str
+    level: str
+    object: str = ""
+    commit: str = ""
+    actor: str = ""
+
+
+class RunResult(_Model):
+    """One run of one rehearsal."""
+
+    title: str
+    story: str = ""
+    file: str
+    seed: int
+    control: bool
+    lab: str
+    outcome: Outcome
+    findings: tuple[Finding, ...]
+    truth: Truth
+    began: datetime
+    ended: datetime
+    checks: tuple[CheckResult, ...] = ()
+    steps: tuple[StepResult, ...] = ()
+    faults: tuple[FaultResult, ...] = ()
+    signals: tuple[SignalResult, ...] = ()
+    times: Times = Times()
+    blast_radius: tuple[str, ...] = ()
+    """Objects that said of themselves that they were not well, from the first fault to the end."""
+    residue: tuple[str, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
+    evidence: tuple[str, ...] = ()
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Of the programs that ran."""
+    commit: str = ""
+    """The newest commit when the run began."""
+    replay: str
+    """The command that does the same once more."""
+
+    @property
+    def reasons(self) -> tuple[Finding, ...]:
+        """The findings that made the outcome what it is."""
+        return tuple(one for one in self.findings if one.outcome is self.outcome and one.outcome is not Outcome.PASS)
+
+
+def verdict(findings: Iterable[Finding]) -> Outcome:
+    """A failure is one whatever else is unknown; without one, what is unknown outranks everything that passed.
+
+    No findings prove nothing.
+    """
+    outcomes = {finding.outcome for finding in findings}
+    if Outcome.FAIL in outcomes:
+        return Outcome.FAIL
+    return Outcome.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes or not outcomes else Outcome.PASS

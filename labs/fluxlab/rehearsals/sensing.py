@@ -1,0 +1,179 @@
+"""Look for signals in what a lab has said since a moment: when each was there first, and in which words."""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psutil
+import urllib3
+
+from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
+from fluxlab.errors import UnknownError
+from fluxlab.lab import Lab
+from fluxlab.logs import find_log, log_files
+from fluxlab.moments import Moment
+from fluxlab.timeline.loglines import read_log_lines
+
+from .history import History, Sighting
+from .spec import ConditionSpec, DriftSpec, EventSpec, LogSpec, MetricSpec, PendingSpec, PodsSpec, SignalSpec
+
+LONGEST_WORDS = 500
+_METRIC = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A signal that came."""
+
+    time: datetime
+    words: str
+
+
+class Senses:
+    """Finds signals of one cluster of a lab."""
+
+    def __init__(self, lab: Lab, history: History) -> None:
+        self._lab = lab
+        self._cluster = lab.cluster
+        self._history = history
+        self._late_since: dict[PendingSpec, float] = {}
+
+    def find(self, signal: SignalSpec, *, after: Moment) -> Seen | None:
+        """The first time that a signal was there after a moment.
+
+        Raises FluxlabError when it could not be looked for.
+        """
+        found = next(self._looking(signal, after), None)
+        return found and Seen(time=found.time, words=found.words[:LONGEST_WORDS])
+
+    def _looking(self, signal: SignalSpec, after: Moment) -> Iterator[Seen]:
+        if signal.condition:
+            return self._conditions(signal.condition, after)
+        if signal.event:
+            return self._events(signal.event, after)
+        if signal.log:
+            return self._lines(signal.log, after)
+        if signal.pods:
+            return self._pods(signal.pods, after)
+        if signal.drift:
+            return self._drifts(signal.drift)
+        if signal.metric:
+            return self._metrics(signal.metric)
+        if signal.pending:
+            return self._pending(signal.pending)
+        raise AssertionError("of the kinds of signals there is one")
+
+    # -- objects -------------------------------------------------------------------------------------------------
+
+    def _versions(self, kind: str, place: str) -> Sequence[Sighting]:
+        namespace, _, name = place.rpartition("/")
+        return self._history.of(kind, namespace=namespace, name=name)
+
+    def _conditions(self, spec: ConditionSpec, after: Moment) -> Iterator[Seen]:
+        before: Condition | None = None
+        for one in self._versions(spec.kind, spec.place):
+            condition = one.subject.condition(spec.type)
+            if not self._history.is_after(one, after):
+                before = condition
+            elif condition and condition != before and _fits(condition, spec, one.subject):
+                yield Seen(time=one.time, words=f"{one.subject}: {condition}")
+
+    def _events(self, spec: EventSpec, after: Moment) -> Iterator[Seen]:
+        namespace, _, name = spec.place.rpartition("/")
+        uids = {_uid(one.subject) for one in self._versions(spec.kind, spec.place)}
+        for one in self._history.of("Event"):
+            event, about = one.subject, one.subject.raw.get("involvedObject")
+            if (
+                self._history.is_after(one, after)
+                and not one.deleted
+                and (text_at(about, "kind").lower(), text_at(about, "namespace"), text_at(about, "name"))
+                == (spec.kind.lower(), namespace, name)
+                and (not uids or text_at(about, "uid") in uids)
+                and spec.reason in {"", text_at(event.raw, "reason")}
+                and spec.type in {"", text_at(event.raw, "type")}
+                and spec.message in text_at(event.raw, "message")
+            ):
+                words = (text_at(event.raw, field) for field in ("type", "reason", "message"))
+                yield Seen(time=one.time, words=" ".join(words))
+
+    def _pods(self, spec: PodsSpec, after: Moment) -> Iterator[Seen]:
+        for one in self._history.of("Pod", namespace=spec.namespace):
+            if self._history.is_after(one, after) and spec.labels.items() <= one.subject.labels.items():
+                for container in items_at(one.subject.raw, "status", "containerStatuses"):
+                    reason = text_at(container, "state", "waiting", "reason")
+                    if reason and spec.waiting in reason:
+                        message = text_at(container, "state", "waiting", "message")
+                        yield Seen(time=one.time, words=f"{one.subject}: {reason}: {message}")
+
+    # -- other sources -------------------------------------------------------------------------------------------
+
+    def _lines(self, spec: LogSpec, after: Moment) -> Iterator[Seen]:
+        logs = log_files(self._lab.folder)
+        name = find_log(logs, spec.component)
+        for place in (logs[name].with_name(f"{logs[name].name}.1"), logs[name]):
+            for line in read_log_lines(place, part=name):
+                if line.entry.time >= _whole_milliseconds(after.time) and re.search(spec.pattern, line.raw):
+                    yield Seen(time=line.entry.time, words=line.raw)
+
+    def _drifts(self, spec: DriftSpec) -> Iterator[Seen]:
+        for one in self._lab.drift().drifts:
+            if str(one.object) == spec.object and spec.class_ in {"", str(one.class_)}:
+                yield Seen(time=datetime.now(UTC), words=str(one))
+
+    def _pending(self, spec: PendingSpec) -> Iterator[Seen]:
+        pending = [one for look in self._lab.look() for one in look.pending]
+        late = next((one for one in pending if one.object == spec.object and spec.why in one.why), None)
+        if late is None:
+            self._late_since.pop(spec, None)
+            return
+        since = self._late_since.setdefault(spec, time.monotonic())
+        if time.monotonic() - since >= spec.for_seconds:
+            yield Seen(time=datetime.now(UTC), words=str(late))
+
+    def _metrics(self, spec: MetricSpec) -> Iterator[Seen]:
+        for line in _scrape(self._metrics_address(spec.component)).splitlines():
+            parts = _METRIC.fullmatch(line)
+            if parts and parts["name"] == spec.name:
+                labels = dict(_LABEL.findall(parts["labels"] or ""))
+                if spec.labels.items() <= labels.items() and float(parts["value"]) > spec.above:
+                    yield Seen(time=datetime.now(UTC), words=line)
+
+    def _metrics_address(self, component: str) -> str:
+        """From the program's own command line: it is the one who serves them."""
+        parts = [part for cluster in self._lab.status().clusters for part in cluster.components]
+        pid = next((part.pid for part in parts if part.name.rpartition("/")[2] == component and part.pid), None)
+        words = psutil.Process(pid).cmdline() if pid else []
+        address = next((word.partition("=")[2] for word in words if word.startswith("--metrics-addr=")), "")
+        if not address:
+            raise UnknownError(f"{component} serves no metrics, or does not run")
+        return address
+
+
+def _scrape(address: str) -> str:
+    try:
+        answer = urllib3.request("GET", f"http://{address}/metrics", timeout=5, retries=False)
+    except urllib3.exceptions.HTTPError as error:
+        raise UnknownError(f"http://{address}/metrics does not answer", facts=[str(error)]) from error
+    return answer.data.decode(errors="replace")
+
+
+def _fits(condition: Condition, spec: ConditionSpec, subject: KubeObject) -> bool:
+    # Kubernetes' own kinds say only once for all conditions which generation they speak of, or never.
+    spoken_of = condition.observed_generation or subject.observed_generation
+    return (
+        spoken_of in {0, subject.generation}
+        and condition.status == spec.status
+        and spec.reason in {"", condition.reason}
+        and spec.message in condition.message
+    )
+
+
+def _uid(subject: KubeObject) -> str:
+    return text_at(subject.raw, "metadata", "uid")
+
+
+def _whole_milliseconds(time: datetime) -> datetime:
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)  # logs have milliseconds
