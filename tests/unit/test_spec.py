@@ -351,8 +351,8 @@ def test_what_is_allowed_is_a_host(tmp_path: Path, host: str) -> None:
         ("? [a]: b\n", "line 1"),
         ("name: *nobody\n", "line 1"),
         ("name: 2024-99-99\n", "month"),
-        ("[" * 100_000, "nested too deeply"),
-        ("{a: " * 100_000, "nested too deeply"),
+        ("[" * 100_000, "nest"),  # in the words of fluxlab, or of a newer libyaml
+        ("{a: " * 100_000, "nest"),
         ("name: \0\n", ""),
     ],
 )
