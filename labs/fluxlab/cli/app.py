@@ -12,6 +12,7 @@ from . import (
     drift_commands,
     fault_commands,
     lab_commands,
+    rehearse_commands,
     report_only_commands,
     repository_commands,
     secret_commands,
@@ -57,7 +58,15 @@ def _options(
     """Take what comes before a command."""
 
 
-for commands in (lab_commands, repository_commands, timeline_commands, drift_commands, fault_commands, tool_commands):
+for commands in (
+    lab_commands,
+    repository_commands,
+    timeline_commands,
+    drift_commands,
+    fault_commands,
+    rehearse_commands,
+    tool_commands,
+):
     commands.register(app)
 app.add_typer(chart_commands.app, name="charts")
 app.add_typer(report_only_commands.app, name="report-only")

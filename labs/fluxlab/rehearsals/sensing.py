@@ -50,6 +50,7 @@ class Senses:
         return found and Seen(time=found.time, words=found.words[:LONGEST_WORDS])
 
     def _looking(self, signal: SignalSpec, after: Moment) -> Iterator[Seen]:
+        """What is on record, or else is asked for now."""
         if signal.condition:
             return self._conditions(signal.condition, after)
         if signal.event:
@@ -58,6 +59,9 @@ class Senses:
             return self._lines(signal.log, after)
         if signal.pods:
             return self._pods(signal.pods, after)
+        return self._asking(signal)
+
+    def _asking(self, signal: SignalSpec) -> Iterator[Seen]:
         if signal.drift:
             return self._drifts(signal.drift)
         if signal.metric:

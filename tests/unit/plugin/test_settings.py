@@ -32,11 +32,19 @@ def settings(pytester: pytest.Pytester, *options: str) -> Settings:
 
 def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> None:
     assert settings(pytester) == Settings(
-        backend="", keep=False, keep_on_failure=False, artifacts=None, timeout_factor=1.0, spares=None
+        backend="",
+        keep=False,
+        keep_on_failure=False,
+        artifacts=None,
+        timeout_factor=1.0,
+        spares=None,
+        seed=0,
+        control=False,
     )
     pytester.makeini(
         "[pytest]\nfluxlab_keep_on_failure = true\nfluxlab_timeout_factor = 3\nfluxlab_spares = 2\n"
         "fluxlab_artifacts = evidence\nfluxlab_backend = local\nfluxlab_keep = true\n"
+        "fluxlab_seed = 7\nfluxlab_control = true\n"
     )
     assert settings(pytester) == Settings(
         backend="local",
@@ -45,6 +53,8 @@ def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> N
         artifacts=pytester.path / "evidence",
         timeout_factor=3.0,
         spares=2,
+        seed=7,
+        control=True,
     )
     given = settings(pytester, "--fluxlab-timeout-factor=0.5", "--fluxlab-spares=0", "--fluxlab-artifacts=/elsewhere")
     assert (given.timeout_factor, given.spares, given.artifacts) == (0.5, 0, Path("/elsewhere"))
