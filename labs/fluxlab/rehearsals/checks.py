@@ -1,5 +1,6 @@
 """Ask whether something holds in a lab now: yes, no, or nobody can tell."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -7,12 +8,15 @@ from http import HTTPStatus
 from fluxlab.clusters.api import ApiError
 from fluxlab.clusters.objects import KubeObject, dig
 from fluxlab.clusters.resources import WORKLOADS
-from fluxlab.errors import FluxlabError, UnknownError
+from fluxlab.errors import FluxlabError, UnknownError, WaitTimeoutError
 from fluxlab.flux.rollout import rollout
 from fluxlab.lab import Lab
 from fluxlab.timeline.entries import ObjectRef
+from fluxlab.waiting import wait_until
 
 from .spec import Check, ConditionSpec, FieldSpec
+
+LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,21 @@ def ask(check: Check, lab: Lab) -> Answer:
         return Answer(holds=None, words=error.what)
     except FluxlabError as error:
         return Answer(holds=None, words=str(error))
+
+
+def await_check(check: Check, lab: Lab, within_seconds: float) -> Answer:
+    """The first answer that it holds, or the last one when the time is over."""
+    last = ask(check, lab)
+
+    def holds() -> bool:
+        nonlocal last
+        last = last if last.holds else ask(check, lab)
+        return bool(last.holds)
+
+    timeout_seconds = lab.patience(within_seconds)
+    with contextlib.suppress(WaitTimeoutError):  # the last answer tells why
+        wait_until(holds, what="a check", timeout_seconds=timeout_seconds, interval_seconds=LOOK_SECONDS)
+    return last
 
 
 def _way(check: Check) -> Callable[[Lab], Answer]:

@@ -12,7 +12,9 @@ from fluxlab.clusters.resources import EVENT, FLUX_RESOURCES, POD, WORKLOADS, Re
 from fluxlab.moments import Moment
 from fluxlab.recorder.watching import Listed, News, Watching
 from fluxlab.recorder.watching import Seen as Heard
+from fluxlab.waiting import wait_until
 
+LISTING_SECONDS = 60.0
 WATCHED = (*FLUX_RESOURCES, *WORKLOADS, EVENT, POD)
 
 
@@ -43,7 +45,10 @@ class History:
         self._lists = 0
 
     def start(self, *more: Resource) -> None:
-        """Begin with what is there, of what always counts and `more`; returns when all of it is known."""
+        """Begin with what is there, of what always counts and `more`; returns when all of it is known.
+
+        Raises WaitTimeoutError when the cluster does not list all of it.
+        """
         resources = list(dict.fromkeys((*WATCHED, *more)))
         for resource in resources:
             Watching(
@@ -55,8 +60,12 @@ class History:
                 stopping=self._stopping,
                 secret_seen=lambda _: None,  # what is shown of it later passes the report's own writer
             ).start()
-        while self._lists < len(resources):
-            self._take(self._news.get())
+        wait_until(
+            lambda: self._listed() >= len(resources),
+            what=f"cluster {self._cluster.name} lists all that a rehearsal looks at",
+            timeout_seconds=LISTING_SECONDS,
+            state=lambda: f"{self._lists} of {len(resources)} resources are listed",
+        )
 
     def stop(self) -> None:
         """Watch no longer; each thread ends with the next thing that it hears, or with the lab."""
@@ -81,6 +90,11 @@ class History:
                     self._take(self._news.get_nowait())
                 except Empty:
                     return
+
+    def _listed(self) -> int:
+        """How many resources have been listed so far."""
+        self._drain()
+        return self._lists
 
     def of(self, kind: str, *, namespace: str | None = None, name: str | None = None) -> Sequence[Sighting]:
         """The versions of the objects of a kind, in the order in which they were seen."""

@@ -10,6 +10,7 @@ from fluxlab.errors import FluxlabError
 from fluxlab.lab import Lab
 
 from .checks import Answer, ask
+from .results import CheckResult
 from .spec import SteadyState
 
 EVERY_SECONDS = 0.5
@@ -39,6 +40,18 @@ class Course:
         lasted = now - self.failing_since
         if self.worst is None or lasted >= self.longest_seconds:
             self.longest_seconds, self.worst = lasted, answer
+
+    def result(self) -> CheckResult:
+        """What came of all answers: the worst one, if there is one."""
+        worst = self.worst or self.last
+        return CheckResult(
+            what=self.state.what,
+            when="during",
+            holds=worst.holds if worst else None,
+            words=worst.words if worst else "it was never asked",
+            at=self.last_at,
+            for_seconds=round(self.longest_seconds, 3),
+        )
 
 
 class Sampler:

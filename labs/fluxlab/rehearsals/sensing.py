@@ -95,7 +95,7 @@ class Senses:
                 and not one.deleted
                 and (text_at(about, "kind").lower(), text_at(about, "namespace"), text_at(about, "name"))
                 == (spec.kind.lower(), namespace, name)
-                and (not uids or text_at(about, "uid") in uids)
+                and text_at(about, "uid") in uids
                 and spec.reason in {"", text_at(event.raw, "reason")}
                 and spec.type in {"", text_at(event.raw, "type")}
                 and spec.message in text_at(event.raw, "message")

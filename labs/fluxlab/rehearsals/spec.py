@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
+from fluxlab.clusters.secret import check_key, parse_place
+from fluxlab.errors import UsageError
 from fluxlab.model_files import read_model
 
 When = Literal["before", "during", "after"]
@@ -29,6 +31,10 @@ class _OneOf(_Model):
     def ways(cls) -> tuple[str, ...]:
         """The fields of which there is exactly one."""
         raise NotImplementedError
+
+    def way(self) -> str:
+        """The one that is there."""
+        return next(name for name in self.ways() if getattr(self, name) is not None)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -243,12 +249,28 @@ class Truth(_Model):
     not_: Annotated[tuple[str, ...], Many] = Field(default=(), alias="not")
 
 
+def _secret_need(text: str) -> str:
+    place, _, key = text.partition(" ")
+    try:
+        parse_place(place)
+        check_key(key)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+SecretNeed = Annotated[str, AfterValidator(_secret_need)]
+
+
 class LabNeeds(_Model):
     """The lab that a rehearsal needs."""
 
     scenarios: Annotated[tuple[str, ...], Many] = ("shop",)
     links: bool = False
     nodes: int = Field(default=1, ge=1, le=20)
+    secrets: Annotated[tuple[SecretNeed, ...], Many] = Field(
+        default=(), description="NAMESPACE/NAME KEY of values that are not in git; each gets one by chance"
+    )
 
 
 class Rehearsal(_Model):

@@ -1,0 +1,138 @@
+"""Who looks for a run's signals: each from the moment on from which it counts, until it was seen once."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+
+from fluxlab.clusters.kinds import Kinds
+from fluxlab.clusters.resources import Resource
+from fluxlab.errors import FluxlabError
+from fluxlab.lab import Lab
+from fluxlab.moments import Moment
+from fluxlab.waiting import wait_until
+
+from .history import History
+from .results import SignalResult
+from .sensing import Seen, Senses
+from .spec import ExpectedSignal, ForbiddenSignal, Rehearsal, SignalSpec
+
+QUIET_SECONDS = 15.0
+"""For how long a control run waits for signals that must not come."""
+LOOK_SECONDS = 0.2
+
+
+class Lookout:
+    """Finds the signals of a rehearsal; from any thread, each with senses of its own."""
+
+    def __init__(self, rehearsal: Rehearsal, lab: Lab, history: History, *, control: bool) -> None:
+        self._rehearsal = rehearsal
+        self._lab = lab
+        self._history = history
+        self._control = control
+        self._senses = Senses(lab, history)
+        self._lock = threading.Lock()
+        self._moments: dict[str, Moment] = {}
+        self._seen: dict[int, SignalResult] = {}
+        self.first_fault: Moment | None = None
+
+    @property
+    def results(self) -> Mapping[int, SignalResult]:
+        """What was found so far, by the signal's place in the rehearsal."""
+        return self._seen
+
+    def kinds(self) -> Iterator[Resource]:
+        """The resources that signals are about. Raises UsageError for a kind that the cluster does not have."""
+        kinds = Kinds(self._lab.cluster.api)
+        for signal in (*self._rehearsal.signals, *(step.wait for step in self._rehearsal.steps if step.wait)):
+            for spec in (signal.condition, signal.event):
+                if spec:
+                    yield kinds.find(spec.kind)
+
+    def mark(self, name: str, *, fault: bool) -> None:
+        """From here on the signals count that come after what has this name."""
+        moment = self._lab.moment()
+        self._moments[name] = moment
+        if fault and self.first_fault is None:
+            self.first_fault = moment
+
+    def looking(self, lab: Lab) -> Callable[[], None]:
+        """One look, with the senses of another handle on the lab: for another thread."""
+        senses = Senses(lab, self._history)
+        return lambda: self.look(senses)
+
+    def look(self, senses: Senses | None = None) -> None:
+        """Look for each signal that has not been seen yet."""
+        for number, signal in enumerate(self._rehearsal.signals):
+            known = self._seen.get(number)
+            after = self._moment_of(signal)
+            if after is None or (known and known.seen):
+                continue
+            try:
+                seen, unknown = (senses or self._senses).find(signal, after=after), ""
+            except FluxlabError as error:
+                seen, unknown = None, str(error)
+            with self._lock:
+                known = self._seen.get(number)
+                if not (known and known.seen):  # the other thread may have been the first
+                    self._seen[number] = _result(signal, after, seen, unknown)
+
+    def _moment_of(self, signal: ExpectedSignal | ForbiddenSignal) -> Moment | None:
+        if isinstance(signal, ExpectedSignal) and signal.after:
+            return self._moments.get(signal.after)
+        return self.first_fault
+
+    def await_one(self, signal: SignalSpec, within_seconds: float) -> str:
+        """The words of a signal since the first fault, once it is there. Raises FluxlabError when it does not come."""
+        after = self.first_fault or Moment()
+        seen = wait_until(
+            lambda: self._senses.find(signal, after=after),
+            what=describe_signal(signal),
+            timeout_seconds=self._lab.patience(within_seconds),
+            interval_seconds=LOOK_SECONDS,
+        )
+        return seen.words
+
+    def await_expected(self) -> None:
+        """Until each expected signal has come, or its time is over; a control run waits for none for a while."""
+        if self.first_fault is None:
+            return
+        deadlines = [self._deadline(one) for one in self._rehearsal.expect]
+
+        def over() -> bool:
+            self.look()
+            now = datetime.now(UTC).timestamp()
+            return all(
+                (not self._control and (found := self._seen.get(number)) is not None and found.seen is not None)
+                or now >= deadline
+                for number, deadline in enumerate(deadlines)
+            )
+
+        longest = max(deadlines) - datetime.now(UTC).timestamp()
+        wait_until(over, what="signals", timeout_seconds=max(longest, 0) + 60, interval_seconds=LOOK_SECONDS)
+
+    def _deadline(self, signal: ExpectedSignal) -> float:
+        if self._control:
+            return datetime.now(UTC).timestamp() + min(self._lab.patience(signal.within_seconds), QUIET_SECONDS)
+        after = self._moment_of(signal)
+        return after.time.timestamp() + self._lab.patience(signal.within_seconds) if after else 0.0
+
+
+def describe_signal(signal: SignalSpec) -> str:
+    """A signal in a few words."""
+    way = signal.way()
+    told = getattr(signal, way).model_dump(by_alias=True, exclude_defaults=True)
+    return f"{way} {', '.join(f'{key} {value}' for key, value in told.items())}"
+
+
+def _result(signal: ExpectedSignal | ForbiddenSignal, after: Moment, seen: Seen | None, unknown: str) -> SignalResult:
+    return SignalResult(
+        what=signal.what,
+        signal=signal.model_dump(mode="json", by_alias=True, include={signal.way()}),
+        forbidden=isinstance(signal, ForbiddenSignal),
+        within_seconds=signal.within_seconds if isinstance(signal, ExpectedSignal) else None,
+        after=after.time,
+        seen=seen.time if seen else None,
+        after_seconds=round((seen.time - after.time).total_seconds(), 3) if seen else None,
+        words=seen.words if seen else "",
+        unknown=unknown,
+    )

@@ -1,0 +1,68 @@
+"""Rehearsal files: what is refused names the place, and what is allowed there."""
+
+from pathlib import Path
+
+import pytest
+
+from fluxlab.errors import UsageError
+from fluxlab.rehearsals.spec import Rehearsal, load_rehearsal, shipped_rehearsals
+
+SOUND = """\
+title: A pause
+hypothesis:
+- {what: the shop is rolled out, workloads: shop}
+steps:
+- fault: {fault: controller-pause}
+  name: pause
+expect:
+- what: it is late
+  pending: {object: Kustomization flux-system/shop}
+truth: {cause: a pause, not: [the commit]}
+"""
+
+
+def load(tmp_path: Path, text: str) -> Rehearsal:
+    file = tmp_path / "one.yaml"
+    file.write_text(text)
+    return load_rehearsal(file)
+
+
+def complaint(tmp_path: Path, text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, text)
+    return "\n".join(caught.value.facts).replace(f"{tmp_path}/", "")
+
+
+def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
+    rehearsal = load(tmp_path, SOUND)
+    assert rehearsal.lab.scenarios == ("shop",)
+    assert rehearsal.hypothesis[0].when == ("before", "during", "after")
+    assert rehearsal.expect[0].within_seconds == 30
+    assert rehearsal.truth.not_ == ("the commit",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("title: A pause", "titel: A pause", "one.yaml:1: titel: unknown field; allowed here: expect"),
+        ("workloads: shop", "workload: shop", "unknown field; allowed here: absent, arrived, condition, drift, field"),
+        (", workloads: shop", "", "exactly one of arrived, workloads"),
+        ("workloads: shop", "workloads: shop, arrived: true", "exactly one of"),
+        ("name: pause", "name: pause\n- {name: pause, heal: pause}", "two steps are named pause"),
+        ("fault: {fault: controller-pause}", "human: {kubectl: [get, pods]}", "none of them is a fault"),
+        ("- what: it is late", "- what: it is late\n  after: later", "no step is named so; there are controller-pause"),
+        ("name: pause", "name: pause\n- {heal: other}", "heal other: no fault is named so; there are pause"),
+        ("truth: {", "lab: {secrets: [shop-secrets TOKEN]}\ntruth: {", "'shop-secrets' names no Secret"),
+        ("truth: {", "lab: {secrets: [shop/a B=C]}\ntruth: {", "'B=C' is no key"),
+        ("truth: {cause: a pause, not: [the commit]}", "", "truth: Field required"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in SOUND
+    assert words in complaint(tmp_path, SOUND.replace(old, new))
+
+
+def test_every_rehearsal_that_comes_with_fluxlab_is_one() -> None:
+    titles = [load_rehearsal(file).title for file in shipped_rehearsals()]
+    assert titles
+    assert len(set(titles)) == len(titles)
