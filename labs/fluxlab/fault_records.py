@@ -29,6 +29,8 @@ class FaultState(StrEnum):
     """It may be in, wholly or in part: its injection has begun."""
     INJECTED = "injected"
     """It is in: that was proven."""
+    HEALING = "healing"
+    """It may be in, wholly or in part: its healing has begun."""
     STUCK = "stuck"
     """It could not be taken out."""
 
@@ -54,7 +56,10 @@ class FaultRecord(BaseModel):
     until: datetime
     """When its time is over: the watchdog takes it out then."""
     owner: tuple[int, float] | None = None
-    """The process (pid, start in seconds since boot) whose end ends the fault; None: its time alone does."""
+    """The process (pid, start in seconds since boot) whose end ends the fault; None: its time alone does.
+
+    While it is put in or taken out, that is whoever does so.
+    """
     supervisor: tuple[int, float]
     """The supervisor at that time: with its end a lab's processes ended, and with them what was done to them."""
     proof: str = ""
@@ -75,7 +80,7 @@ class FaultRecord(BaseModel):
         if supervisor and pair(supervisor) != self.supervisor:
             return "the lab was started again since"
         if self.owner and not Identity(pid=self.owner[0], since_boot=self.owner[1]).process():
-            return "whoever injected it has ended"
+            return "whoever wanted it, or was about to take it out, has ended"
         return ""
 
 

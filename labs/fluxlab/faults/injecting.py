@@ -1,5 +1,6 @@
 """The faults of one lab: put in with a proof, taken out with a proof, whatever happens to whom in between."""
 
+import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -118,11 +119,13 @@ class Faults:
                 seed=seed,
                 began=now,
                 until=now + timedelta(seconds=for_seconds),
-                owner=pair(owner) if owner else None,
+                owner=_myself(),
                 supervisor=self._supervisor(),
             )
             with ended_by_exception():
-                return self._put_in(fault, ground, self._records.write(record), progress)
+                proof = self._put_in(fault, ground, self._records.write(record), progress)
+            there = record.changed(state=FaultState.INJECTED, proof=proof, owner=pair(owner) if owner else None)
+            return self._records.write(there)
 
     def _begin(self, progress: Progress) -> None:
         """Take out what nobody can want any more, and refuse to go on beside what could not be taken out."""
@@ -147,7 +150,7 @@ class Faults:
                 facts = [f"{other.id} has {', '.join(both)} until {other.until:%H:%M:%S} UTC"]
                 raise UsageError(f"{fault.name} excludes {other.fault}", facts=facts, hint=f"fluxlab heal {other.id}")
 
-    def _put_in(self, fault: AnyFault, ground: Ground, record: FaultRecord, progress: Progress) -> FaultRecord:
+    def _put_in(self, fault: AnyFault, ground: Ground, record: FaultRecord, progress: Progress) -> str:
         injection = _injection(fault, record)
         what = f"{fault.name} ({', '.join(record.targets)})"
         try:
@@ -163,7 +166,7 @@ class Faults:
             self._take_out(record, progress)
             raise
         self._note(record, f"{what}: in; {seen}", level=Level.WARNING)
-        return self._records.write(record.changed(state=FaultState.INJECTED, proof=seen))
+        return seen
 
     def _await(self, probe: Callable[[], str], fault: AnyFault, *, what: str) -> str:
         return wait_until(
@@ -223,6 +226,7 @@ class Faults:
         fault, ground = find_fault(record.fault), self._ground(record.cluster)
         injection = _injection(fault, record)
         what = f"{fault.name} ({', '.join(record.targets)})"
+        record = self._records.write(record.changed(state=FaultState.HEALING, owner=_myself()))
         progress(f"healing {what}")
         trouble = FluxlabError(what)
         for _ in range(HEALING_ATTEMPTS):
@@ -233,6 +237,8 @@ class Faults:
                 raise  # with `up` there will be somebody to ask
             except FluxlabError as error:
                 trouble = error
+            except Exception as error:  # noqa: BLE001 # a heal that crashes is tried again, and told, like any other
+                trouble = FluxlabError(f"{type(error).__name__}: {error}")
             else:
                 self._note(record, f"{what}: out; {seen}")
                 self._records.forget(record)
@@ -269,6 +275,10 @@ class Faults:
             details={Detail.FAULT: record.fault},
         )
         journal.append([entry])
+
+
+def _myself() -> tuple[int, float]:
+    return pair(Identity.of(os.getpid()))
 
 
 def _check_allowed(fault: AnyFault, ground: Ground) -> None:

@@ -1,0 +1,44 @@
+"""Every fault of the catalogue, with its defaults: it can be put in, is proven, and leaves nothing once it is out."""
+
+import pytest
+from tests.integration.faults.wholeness import Whole, await_whole
+
+from fluxlab.clusters.capabilities import Footing, UnsupportedError
+from fluxlab.faults.catalogue import CATALOGUE
+from fluxlab.faults.descriptions import describe
+from fluxlab.lab import Lab
+
+pytestmark = pytest.mark.integration
+
+RECOVERY_SECONDS = 90.0
+HERE = sorted(name for name, fault in CATALOGUE.items() if str(Footing.LOCAL) in describe(fault).backends)
+NOT_HERE = sorted(CATALOGUE.keys() - set(HERE))
+
+
+@pytest.fixture(scope="module")
+def whole(shop_lab: Lab) -> Whole:
+    return Whole.of(shop_lab.folder.root)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("name", HERE)
+def test_a_fault_is_proven_and_leaves_nothing(shop: Lab, whole: Whole, name: str) -> None:
+    with shop.fault(name, seed=3) as fault:
+        assert fault.proof
+        assert [record.id for record in shop.faults.active()] == [fault.id]
+    shop.converge(timeout_seconds=RECOVERY_SECONDS)
+    await_whole(shop.folder.root, whole)
+    shop.drift().assert_clean()
+
+
+@pytest.mark.parametrize("name", NOT_HERE)
+def test_what_the_backend_lacks_is_refused_before_anything_is_touched(shop: Lab, name: str) -> None:
+    before = Whole.of(shop.folder.root)
+    with pytest.raises(UnsupportedError) as caught, shop.fault(name):
+        pass
+    assert describe(CATALOGUE[name]).lacks[str(Footing.LOCAL)] in "\n".join(caught.value.facts)
+    assert Whole.of(shop.folder.root).differences(before) == []
+
+
+def test_there_are_enough_faults_for_a_rehearsal() -> None:
+    assert len(HERE) >= 34

@@ -1,0 +1,120 @@
+"""Whoever is killed while something is broken, at whatever step: the next command leaves everything as it was."""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.integration.conftest import CommandLine, command_lines
+from tests.integration.faults.wholeness import Whole, await_whole
+from tests.integration.traces import supervisor
+
+from fluxlab.clusters.capabilities import Footing
+from fluxlab.errors import WaitTimeoutError
+from fluxlab.faults.catalogue import CATALOGUE
+from fluxlab.faults.descriptions import describe
+
+pytestmark = pytest.mark.integration
+
+LAB = "killed"
+STEPS = {"inject": "injecting", "verify": "proving", "hold": "holding", "heal": "healing"}
+"""What the breaker says when it comes to a step."""
+BREAKER = Path(__file__).with_name("breaker.py")
+LONGEST_DELAY_SECONDS = 0.3
+"""A step is not over in no time: it is killed somewhere in it."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    fault: str
+    step: str
+    victim: str
+
+    def __str__(self) -> str:
+        return f"{self.victim}-at-{self.step}-of-{self.fault}"
+
+
+def kills() -> Sequence[Kill]:
+    """All there are, in an order by chance that is the same every time."""
+    faults = sorted(name for name, fault in CATALOGUE.items() if str(Footing.LOCAL) in describe(fault).backends)
+    found = [Kill(fault, step, victim) for fault in faults for step in STEPS for victim in ("caller", "supervisor")]
+    random.Random(8).shuffle(found)  # noqa: S311 # an order, no secret
+    return found
+
+
+DAILY = 20
+COMPLETE = 220
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    for command_line in command_lines(tmp_path_factory.mktemp("killed")):
+        (command_line.folder / "lab.yaml").write_text(f"name: {LAB}\nlinks: true\nscenarios: [shop]\n")
+        command_line.ok("up", "lab.yaml")
+        command_line.ok("wait")
+        yield command_line
+
+
+@pytest.fixture(scope="module")
+def whole(killed: CommandLine) -> Whole:
+    return Whole.of(killed.state / "labs" / LAB)
+
+
+def breaking(killed: CommandLine, fault: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(BREAKER), LAB, fault, "1"],
+        env=killed.environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def die(killed: CommandLine, kill: Kill) -> str:
+    """Have the breaker come to the step, and kill; returns what it said."""
+    with breaking(killed, kill.fault) as breaker:
+        assert breaker.stdin
+        assert breaker.stdout
+        said = ""
+        for line in breaker.stdout:
+            said += line
+            if kill.step == "heal" and line.startswith(STEPS["hold"]):
+                breaker.stdin.write("\n")
+                breaker.stdin.flush()
+            if line.startswith(STEPS[kill.step]):
+                break
+        else:
+            pytest.fail(f"it never came to {kill.step}:\n{said}")
+        time.sleep(random.Random(str(kill)).uniform(0, LONGEST_DELAY_SECONDS))  # noqa: S311 # somewhere in the step
+        (breaker if kill.victim == "caller" else supervisor(killed, LAB)).kill()
+        breaker.stdin.close()
+        said += breaker.stdout.read()
+    return said
+
+
+def check(killed: CommandLine, whole: Whole, kill: Kill) -> None:
+    said = die(killed, kill)
+    killed.ok("up", f"--name={LAB}")
+    killed.ok("wait", "--timeout=90")
+    try:
+        await_whole(killed.state / "labs" / LAB, whole)
+    except WaitTimeoutError as error:
+        pytest.fail(f"{error}\nthe breaker said:\n{said}")
+
+
+@pytest.mark.parametrize("kill", kills()[:DAILY], ids=str)
+def test_a_kill_leaves_nothing_that_the_next_command_does_not_heal(
+    killed: CommandLine, whole: Whole, kill: Kill
+) -> None:
+    check(killed, whole, kill)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("kill", kills()[DAILY:COMPLETE], ids=str)
+def test_none_of_two_hundred_kills_leaves_anything(killed: CommandLine, whole: Whole, kill: Kill) -> None:
+    check(killed, whole, kill)

@@ -1,0 +1,80 @@
+"""Records of faults: when nobody can want a fault any more."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fluxlab.errors import FluxlabError
+from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
+from fluxlab.processes import Identity
+from fluxlab.state import LabFolder
+
+NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+SUPERVISOR = Identity(pid=1, since_boot=0.5)
+
+
+def record(*, owner: tuple[int, float] | None = None, identity: str = "git-hang-1") -> FaultRecord:
+    return FaultRecord(
+        id=identity,
+        fault="git-hang",
+        cluster="one",
+        targets=("github.com",),
+        seed=0,
+        began=NOW,
+        until=NOW + timedelta(seconds=30),
+        owner=owner,
+        supervisor=pair(SUPERVISOR),
+    )
+
+
+def ended() -> tuple[int, float]:
+    """A process that was there."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        return pair(Identity.of(process.pid))
+
+
+def test_a_fault_is_wanted_until_its_time_is_over() -> None:
+    assert record().overdue(now=NOW + timedelta(seconds=29), supervisor=SUPERVISOR) == ""
+    assert record().overdue(now=NOW + timedelta(seconds=30), supervisor=SUPERVISOR) == "its time is over"
+
+
+def test_a_fault_ends_with_whoever_wanted_it() -> None:
+    mine = pair(Identity.of(os.getpid()))
+    assert record(owner=mine).overdue(now=NOW, supervisor=SUPERVISOR) == ""
+    assert "has ended" in record(owner=ended()).overdue(now=NOW, supervisor=SUPERVISOR)
+    later = (mine[0], mine[1] - 100)  # the same pid, of an earlier process
+    assert "has ended" in record(owner=later).overdue(now=NOW, supervisor=SUPERVISOR)
+
+
+def test_a_fault_ends_with_the_supervisor_under_which_it_was_put_in() -> None:
+    other = Identity(pid=1, since_boot=99.0)
+    assert "started again" in record().overdue(now=NOW, supervisor=other)
+    assert record().overdue(now=NOW, supervisor=None) == "", "without a supervisor nobody knows yet"
+
+
+def test_records_come_back_as_they_were_written_and_are_private(tmp_path: Path) -> None:
+    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+    with records.alone():
+        second = records.write(record(identity="b"))
+        first = records.write(record(identity="a").changed(state=FaultState.HEALING))
+    assert records.all() == [first, second]
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "labs/one/faults").glob("*.json")} == {0o600}
+    records.forget(first)
+    records.forget(first)
+    assert records.all() == [second]
+
+
+def test_a_record_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
+    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+    with records.alone():
+        records.write(record(identity="a"))
+    file = tmp_path / "labs/one/faults/a.json"
+    file.write_text(file.read_text()[:40])
+    with pytest.raises(FluxlabError) as caught:
+        records.all()
+    assert str(file) in str(caught.value)
+    assert "rm " in caught.value.hint
