@@ -1,5 +1,6 @@
 """rehearse: break something as a file says, and see whether it goes as the file says."""
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ from .options import Output, OutputOption
 from .output import Ticker, say, table, ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fluxlab.rehearsals.results import RunResult
 
@@ -49,8 +50,7 @@ def rehearse(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Rehearse failures, each on a lab of its own. Exit code 0 pass, 1 fail, 2 inconclusive."""
-    import secrets
-
+    from fluxlab.rehearsals.grounds import Grounds
     from fluxlab.rehearsals.results import verdict
     from fluxlab.rehearsals.running import rehearse as run
     from fluxlab.rehearsals.spec import load_rehearsal
@@ -60,7 +60,8 @@ def rehearse(
         return
     found = [(file, load_rehearsal(file)) for file in map(_find, files)]  # before anything is started
     results: list[RunResult] = []
-    with ticker() as tick:
+    with ticker() as tick, _snapshots() as folder:
+        grounds = Grounds(folder if len(found) * repeat > 1 else None)
         for file, rehearsal in found:
             for number in range(seed, seed + repeat):
                 result = run(
@@ -68,7 +69,7 @@ def rehearse(
                     file=file,
                     seed=number,
                     control=control,
-                    name=f"rehearsal-{secrets.token_hex(3)}",
+                    grounds=grounds,
                     progress=_prefixed(tick, file.stem),
                     timeout_factor=factor,
                 )
@@ -82,6 +83,21 @@ def rehearse(
     worst = verdict(finding for result in results for finding in result.findings)
     if worst.exit_code:
         raise typer.Exit(worst.exit_code)
+
+
+@contextmanager
+def _snapshots() -> "Iterator[Path]":
+    """A folder for snapshots, which hold Secrets; whatever ends this process, it goes, at the latest with the next."""
+    import os
+    import secrets
+
+    from fluxlab.runs import remove_runs, run_folder
+
+    run = f"{secrets.token_hex(3)}-{os.getpid()}"
+    try:
+        yield run_folder(run)
+    finally:
+        remove_runs(run)
 
 
 def _prefixed(tick: Ticker, title: str) -> "Callable[[str], None]":

@@ -1,8 +1,7 @@
 """Run a rehearsal on a lab: the hypothesis holds, something is broken, signals come, it heals, the hypothesis holds."""
 
-import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +10,11 @@ from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.host import ended_by_exception
 from fluxlab.lab import Lab
 from fluxlab.moments import Moment
-from fluxlab.spec import LabSpec
 from fluxlab.waiting import wait_until
 
 from .checks import LOOK_SECONDS, Answer, await_check
 from .footprint import Footprint
+from .grounds import Grounds, Progress
 from .history import History
 from .judging import judge
 from .lookout import Lookout
@@ -27,7 +26,6 @@ from .telling import tell
 
 BEFORE_SECONDS = 60.0
 RESIDUE_SECONDS = 10.0
-Progress = Callable[[str], None]
 
 
 class Run:
@@ -185,21 +183,11 @@ def rehearse(
     *,
     file: Path,
     seed: int,
+    grounds: Grounds,
     control: bool = False,
-    name: str,
     progress: Progress = lambda _: None,
     timeout_factor: float = 1.0,
 ) -> RunResult:
-    """Run a rehearsal on a lab of its own, which is gone afterwards. Raises what `Lab.up` raises."""
-    needs = rehearsal.lab
-    spec = LabSpec(name=name, links=needs.links, scenarios=list(needs.scenarios))
-    nodes = [cluster.model_copy(update={"nodes": needs.nodes}) for cluster in spec.clusters]
-    lab = Lab.up(spec.model_copy(update={"clusters": nodes}), progress=progress, lifeline=True)
-    lab.timeout_factor = timeout_factor
-    try:
-        for need in needs.secrets:
-            place, _, key = need.partition(" ")
-            lab.cluster.set_secret(place, key, secrets.token_hex(16), create_namespace=True)
+    """Run a rehearsal on a lab of its own, which is gone afterwards. Raises what `Grounds.lab` raises."""
+    with grounds.lab(rehearsal.lab, progress=progress, timeout_factor=timeout_factor) as lab:
         return Run(rehearsal, lab, file=file, seed=seed, control=control, progress=progress).execute()
-    finally:
-        lab.down()
