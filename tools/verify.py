@@ -11,7 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MEMORY = ROOT / "build" / "verify.json"
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-m", "verify", "-p", "no:cacheprovider"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+TOGETHER, EACH = "verify and not verify(each=True)", "verify(each=True)"
+"""Tests whose parameters share a long beginning, and tests of which each parameter takes long by itself."""
 
 
 def content() -> str:
@@ -30,12 +32,18 @@ def content() -> str:
     return digest.hexdigest()
 
 
-def collect() -> list[str]:
-    """The ids of all tests that carry the marker, each once for all its parameters: they may share a long beginning."""
-    found = subprocess.run([*PYTEST, "--collect-only", "tests"], cwd=ROOT, capture_output=True, text=True, check=False)
+def collect(marker: str) -> list[str]:
+    """The ids of the tests that a marker selects. Ends the process when there are none."""
+    words = [*PYTEST, "-m", marker, "--collect-only", "tests"]
+    found = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     if found.returncode != 0:
         sys.exit(found.stdout + found.stderr)
-    return list(dict.fromkeys(line.partition("[")[0] for line in found.stdout.splitlines() if "::" in line))
+    return [line for line in found.stdout.splitlines() if "::" in line]
+
+
+def collect_all() -> list[str]:
+    """All that there is to verify, in the order in which it is run."""
+    return [*dict.fromkeys(test.partition("[")[0] for test in collect(TOGETHER)), *collect(EACH)]
 
 
 def main() -> int:
@@ -43,12 +51,12 @@ def main() -> int:
     key = content()
     memory = json.loads(MEMORY.read_text()) if MEMORY.exists() else {}
     passed: list[str] = memory.get("passed", []) if memory.get("content") == key else []
-    tests = collect()
+    tests = collect_all()
     for number, test in enumerate(tests, start=1):
         print(f"[{number}/{len(tests)}] {test}{' (passed before)' if test in passed else ''}", flush=True)
         if test in passed:
             continue
-        if subprocess.run([*PYTEST, test], cwd=ROOT, check=False).returncode != 0:
+        if subprocess.run([*PYTEST, "-m", "verify", test], cwd=ROOT, check=False).returncode != 0:
             print("stopped; `make verify` goes on from here")
             return 1
         passed.append(test)

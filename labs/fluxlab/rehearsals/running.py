@@ -83,6 +83,11 @@ class Run:
         """When the last fault was taken out."""
         return self._steps.healed
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether a step could not be taken."""
+        return any(one.part == "step" for one in self.findings)
+
     def execute(self) -> RunResult:
         """Do all of it. Whatever ends it, all faults are out afterwards, or a finding says which are not."""
         with ended_by_exception():

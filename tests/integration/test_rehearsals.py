@@ -1,0 +1,184 @@
+"""Rehearsals that come with fluxlab, and rehearsals with planted mistakes: none of the latter may pass."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from fluxlab.faults.controllers import ControllerPause
+from fluxlab.rehearsals import running
+from fluxlab.rehearsals.grounds import Grounds
+from fluxlab.rehearsals.results import Finding, Outcome, RunResult
+from fluxlab.rehearsals.running import rehearse
+from fluxlab.rehearsals.spec import Rehearsal, load_rehearsal, shipped_rehearsals
+
+pytestmark = pytest.mark.integration
+
+SHIPPED = {file.stem: file for file in shipped_rehearsals()}
+DAILY = sorted(SHIPPED)[::3]
+SEEDS = range(1, 11)
+SMALL = """\
+title: A pause
+hypothesis:
+- {what: the shop is rolled out, workloads: shop}
+- {what: the newest commit is everywhere, arrived: true, when: [before, after]}
+steps:
+- fault: {fault: controller-pause, target: kustomize-controller}
+- commit:
+    message: Take dollars, too
+    patch:
+    - {path: apps/shop/settings.yaml, kind: ConfigMap, name: settings, change: {data: {currency: EUR USD}}}
+expect:
+- what: it is late
+  pending: {object: Kustomization flux-system/flux-system, for_seconds: 1}
+  within_seconds: 20
+truth: {cause: a pause}
+recovery_seconds: 30
+"""
+
+
+@pytest.fixture(scope="module")
+def grounds(tmp_path_factory: pytest.TempPathFactory) -> Grounds:
+    return Grounds(tmp_path_factory.mktemp("grounds"))
+
+
+@pytest.fixture
+def short_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ControllerPause, "proof_seconds", 2.0)
+
+
+class Rehearsing:
+    """Runs small rehearsals."""
+
+    def __init__(self, grounds: Grounds, folder: Path) -> None:
+        self._grounds = grounds
+        self._file = folder / "small.yaml"
+
+    def __call__(self, *, old: str = "", new: str = "", control: bool = False) -> RunResult:
+        assert old in SMALL
+        self._file.write_text(SMALL.replace(old, new) if old else SMALL)
+        rehearsal: Rehearsal = load_rehearsal(self._file)
+        return rehearse(rehearsal, file=self._file, seed=1, grounds=self._grounds, control=control)
+
+
+@pytest.fixture
+def rehearsing(grounds: Grounds, tmp_path: Path) -> Rehearsing:
+    return Rehearsing(grounds, tmp_path)
+
+
+def reasons(result: RunResult, part: str) -> Sequence[Finding]:
+    found = [one for one in result.reasons if one.part == part]
+    assert found, result.findings
+    return found
+
+
+# -- what comes with fluxlab -----------------------------------------------------------------------------------------
+
+
+def check(grounds: Grounds, name: str, *, seed: int, control: bool = False) -> RunResult:
+    file = SHIPPED[name]
+    result = rehearse(load_rehearsal(file), file=file, seed=seed, grounds=grounds, control=control)
+    told = "\n".join(f"{one.outcome} {one.part}: {one.what}: {one.why}" for one in result.findings)
+    assert result.outcome is Outcome.PASS, told
+    return result
+
+
+@pytest.mark.parametrize("name", DAILY)
+def test_a_rehearsal_passes(grounds: Grounds, name: str) -> None:
+    check(grounds, name, seed=0)
+
+
+@pytest.mark.verify(each=True)
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_every_rehearsal_passes_with_every_seed_and_says_nothing_in_its_control_run(
+    grounds: Grounds, name: str
+) -> None:
+    results = [check(grounds, name, seed=seed) for seed in SEEDS]
+    check(grounds, name, seed=0, control=True)
+    steps = {tuple(step.what for step in result.steps) for result in results}
+    assert len(steps) == 1, "the steps do not depend on the seed"
+    again = check(grounds, name, seed=SEEDS[0])
+    plans = [[(fault.fault, fault.targets, fault.parameters) for fault in one.faults] for one in (results[0], again)]
+    assert plans[0] == plans[1], "the same seed, the same plan"
+
+
+# -- planted mistakes ------------------------------------------------------------------------------------------------
+
+
+def test_a_sound_rehearsal_passes_and_its_control_run_says_nothing(rehearsing: Rehearsing) -> None:
+    for control in (False, True):
+        result = rehearsing(control=control)
+        assert result.outcome is Outcome.PASS, result.findings
+        assert [one.skipped for one in result.steps] == [control, False]
+        assert len(result.faults) == (0 if control else 1)
+
+
+@pytest.mark.usefixtures("short_proofs")
+def test_a_fault_that_does_nothing_proves_nothing(rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ControllerPause, "inject", lambda *_: None)
+    result = rehearsing()
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert "could not be proven" in reasons(result, "step")[0].why
+
+
+@pytest.mark.usefixtures("short_proofs")
+def test_a_heal_that_does_nothing_is_caught(rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ControllerPause, "heal", lambda *_: None)
+    result = rehearsing()
+    assert result.outcome is Outcome.FAIL
+    assert any("could not be taken out" in one.why for one in result.findings)
+    assert any("kustomize-controller is paused" in one.why for one in reasons(result, "residue"))
+
+
+def test_a_signal_that_does_not_come_fails(rehearsing: Rehearsing) -> None:
+    result = rehearsing(old="Kustomization flux-system/flux-system, for", new="Kustomization flux-system/other, for")
+    assert result.outcome is Outcome.FAIL
+    assert "never came" in reasons(result, "signal")[0].why
+
+
+def test_a_signal_that_must_not_come_fails(rehearsing: Rehearsing) -> None:
+    forbidden = "forbid:\n- {what: silence, pending: {object: Kustomization flux-system/flux-system, for_seconds: 0}}\n"
+    result = rehearsing(old="truth:", new=f"{forbidden}truth:")
+    assert result.outcome is Outcome.FAIL
+    assert reasons(result, "forbidden")[0].what == "silence"
+
+
+def test_a_signal_that_comes_without_the_fault_makes_the_rehearsal_worthless(rehearsing: Rehearsing) -> None:
+    applied = "condition: {kind: Kustomization, place: flux-system/shop, message: Applied revision}"
+    pending = "pending: {object: Kustomization flux-system/flux-system, for_seconds: 1}"
+    result = rehearsing(old=pending, new=applied, control=True)
+    assert result.outcome is Outcome.FAIL
+    assert "without any fault" in reasons(result, "control")[0].why
+
+
+def test_what_did_not_hold_before_makes_a_run_inconclusive(
+    rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "BEFORE_SECONDS", 2.0)
+    result = rehearsing(
+        old="{what: the shop is rolled out, workloads: shop}", new="{what: it is so, absent: Namespace shop}"
+    )
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert "before anything was done it did not hold" in reasons(result, "step")[0].why
+    assert result.faults == ()
+
+
+BY_SOMEBODY = (
+    "--field-manager=somebody, --type=merge"  # Flux leaves alone what git does not have and kubectl did not set
+)
+LEFT = {
+    "[create, configmap, forgotten, -n, default]": "ConfigMap default/forgotten is there, and nobody owns it",
+    f"""[-n, flux-system, patch, kustomization, shop, {BY_SOMEBODY}, -p, '{{"spec":{{"suspend":true}}}}']""": (
+        "Kustomization flux-system/shop is suspended"
+    ),
+    f"""[-n, shop, patch, service, frontend, {BY_SOMEBODY}, -p, '{{"metadata":{{"finalizers":["a.b/c"]}}}}']""": (
+        "Service shop/frontend has finalizer a.b/c"
+    ),
+}
+
+
+@pytest.mark.parametrize(("by_hand", "left"), LEFT.items(), ids=["object", "suspended", "finalizer"])
+def test_what_is_left_behind_is_found(rehearsing: Rehearsing, by_hand: str, left: str) -> None:
+    result = rehearsing(old="expect:", new=f"- human: {{kubectl: {by_hand}}}\nexpect:")
+    assert result.outcome is Outcome.FAIL
+    assert left in [one.why for one in reasons(result, "residue")]
