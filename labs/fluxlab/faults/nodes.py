@@ -26,9 +26,8 @@ def taints(node: KubeObject) -> frozenset[str]:
 
 
 def pods_on(ground: Ground, node: str) -> Sequence[KubeObject]:
-    """The pods of a node, but for those that stand for processes of this machine."""
-    found = ground.api.list(POD, query={"fieldSelector": f"spec.nodeName={node}"})
-    return [pod for pod in found if not marked(pod, STANDS_FOR)]
+    """The pods of a node."""
+    return ground.api.list(POD, query={"fieldSelector": f"spec.nodeName={node}"})
 
 
 class NodeFault(Fault[NoParameters]):
@@ -155,8 +154,9 @@ class NodeDrained(NodeFault):
 
 
 def _evictable(pods: Sequence[KubeObject]) -> Sequence[KubeObject]:
-    """The pods that `kubectl drain` evicts: a DaemonSet's would come back to the node."""
-    return [pod for pod in pods if "DaemonSet" not in {kind for kind, _ in _owners(pod)}]
+    """The pods that `kubectl drain` evicts (a DaemonSet's would come back), but for those that stand for processes."""
+    there = [pod for pod in pods if not marked(pod, STANDS_FOR)]
+    return [pod for pod in there if "DaemonSet" not in {kind for kind, _ in _owners(pod)}]
 
 
 def _evict(ground: Ground, pod: KubeObject) -> None:
