@@ -99,8 +99,8 @@ class HumanEdit(ImageFault):
     name = "human-edit"
     summary = "somebody changes the image of a Deployment that git has (kubectl set image)"
     expect = (
-        "a Kustomization, and a HelmRelease with driftDetection enabled, correct it at their next look and say so only in "
-        "an event; others keep it and say nothing"
+        "a Kustomization, and a HelmRelease with driftDetection enabled, correct it at their next look and say so only "
+        "in an event; others keep it and say nothing"
     )
 
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
@@ -136,13 +136,13 @@ class AddsField(EditFault[Who]):
     name = "human-adds-field"
     summary = "somebody adds a variable to a Deployment that git has (server-side apply by a manager of their own)"
     expect = (
-        "Flux keeps it and says nothing: what git does not have it removes only where kubectl itself owns it; the pods are "
-        "rolled out with it"
+        "Flux keeps it and says nothing: what git does not have it removes only where kubectl itself owns it; the pods "
+        "are rolled out with it"
     )
 
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
         variable = {"name": "HOTFIX", "value": injection.id}
-        container = {"name": injection.text("container"), "env": [variable]}
+        container: JsonObject = {"name": injection.text("container"), "env": [variable]}
         _apply(ground, injection, {"template": {"spec": {"containers": [container]}}})
 
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
@@ -153,9 +153,8 @@ class AddsField(EditFault[Who]):
 
     def is_edited(self, injection: Injection[Who], deployment: KubeObject) -> bool:
         containers = items_at(deployment.raw, "spec", "template", "spec", "containers")
-        return any(
-            text_at(variable, "value") == injection.id for one in containers for variable in items_at(one, "env")
-        )
+        variables = (variable for one in containers for variable in items_at(one, "env"))
+        return any(text_at(variable, "value") == injection.id for variable in variables)
 
 
 class Scaling(Who):
@@ -183,8 +182,8 @@ class HumanScale(ScaleFault):
     name = "human-scale"
     summary = "somebody scales a Deployment (kubectl scale)"
     expect = (
-        "where git says how many, a Kustomization, and a HelmRelease with driftDetection enabled, correct it at their next "
-        "look and say so only in an event; else it stays"
+        "where git says how many, a Kustomization, and a HelmRelease with driftDetection enabled, correct it at their "
+        "next look and say so only in an event; else it stays"
     )
     parameters = Scaling
 
@@ -198,9 +197,7 @@ class TakesOver(ScaleFault):
     """`kubectl apply --server-side --force-conflicts`."""
 
     name = "human-takes-over"
-    summary = (
-        "somebody takes the number of replicas over from Flux (server-side apply with force, by their own manager)"
-    )
+    summary = "somebody takes the number of replicas over from Flux (server-side apply with force, by another manager)"
     expect = (
         "Flux forces, too: a Kustomization takes the field back at its next look, a HelmRelease with driftDetection "
         "enabled patches it; the only word of it is an event"

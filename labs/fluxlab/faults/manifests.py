@@ -403,9 +403,7 @@ class ReleaseFault(DeliveredFault[P]):
 
     def injected(self, ground: Ground, injection: Injection[P]) -> str:
         found = _release(ground, injection.target)
-        if found is None or is_ready(found) or found.observed_generation < found.generation:
-            return ""
-        return self.shows(ground, found) if delivered(ground, injection) else ""
+        return self.shows(ground, found) if found and not is_ready(found) and delivered(ground, injection) else ""
 
     @abstractmethod
     def shows(self, ground: Ground, release: KubeObject) -> str:
@@ -429,8 +427,8 @@ class UnknownVersion(ReleaseFault[NoParameters]):
     name = "release-unknown-version"
     summary = "a commit asks for a version of a chart that is not there"
     expect = (
-        "the HelmChart says InvalidChartReference and is Stalled, the HelmRelease says SourceNotReady without a Warning "
-        "of its own, and what runs goes on"
+        "the HelmChart says InvalidChartReference and is Stalled, the HelmRelease says SourceNotReady without a "
+        "Warning of its own, and what runs goes on"
     )
     title = "Update the chart"
 
@@ -478,8 +476,8 @@ class ReleaseBadValues(ReleaseFault[BadValues]):
 
     def shows(self, ground: Ground, release: KubeObject) -> str:
         del ground
-        released = release.condition("Released")
-        return f"{release}: {released}" if released and released.status == "False" else ""
+        released, seen = release.condition("Released"), release.observed_generation == release.generation
+        return f"{release}: {released}" if released and released.status == "False" and seen else ""
 
 
 def missing_image(image: str) -> str:

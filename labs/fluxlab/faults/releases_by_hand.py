@@ -67,7 +67,7 @@ class HelmRollback(ReleaseByHand):
 
     name = "human-helm-rollback"
     summary = "somebody rolls a release back (helm rollback)"
-    expect = "at its next look helm-controller upgrades once more, whatever its drift detection, with a plain UpgradeSucceeded"
+    expect = "at its next look helm-controller upgrades once more, in any mode, with a plain UpgradeSucceeded"
 
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
         known = [number_at(one, "revision") for one in revisions(ground, injection)]
@@ -90,7 +90,9 @@ class HelmUninstall(ReleaseByHand):
 
     name = "human-helm-uninstall"
     summary = "somebody uninstalls a release (helm uninstall)"
-    expect = "all its objects are gone until helm-controller's next look, which installs it anew with a plain InstallSucceeded"
+    expect = (
+        "its objects are gone until helm-controller's next look, which installs it anew with a plain InstallSucceeded"
+    )
 
     def plan(self, ground: Ground, targets: tuple[str, ...], parameters: Who, random: Random) -> Plan:
         plan = super().plan(ground, targets, parameters, random)
