@@ -48,8 +48,8 @@ class FaultRecord(BaseModel):
     touches: frozenset[str] = frozenset()
     """What it changes, by names that mean the same to all faults: two that touch the same thing exclude each other."""
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
-    undo: dict[str, JsonValue] = Field(default_factory=dict)
-    """What its healing needs to know besides."""
+    undo: dict[str, JsonValue] = Field(default_factory=dict, repr=False)
+    """What its healing needs to know besides. It may hold values of Secrets: it stands in the record's file only."""
     seed: int
     state: FaultState = FaultState.PLANNED
     began: datetime
@@ -72,6 +72,10 @@ class FaultRecord(BaseModel):
     def changed(self, **changes: object) -> Self:
         """A copy with other values."""
         return self.model_copy(update=changes)
+
+    def told(self) -> str:
+        """Its JSON for others to read: without what only its healing needs to know."""
+        return self.model_dump_json(indent=1, exclude={"undo"})
 
     def overdue(self, *, now: datetime, supervisor: Identity | None) -> str:
         """Why nobody can want it any more; empty as long as somebody may."""
@@ -108,10 +112,9 @@ class FaultRecords:
         try:
             return FaultRecord.model_validate_json(file.read_text())
         except (OSError, ValidationError) as error:
+            reason = str(error) if isinstance(error, OSError) else "; ".join(_complaints(error))
             hint = f"see what is broken, mend it by hand, then rm {file}"
-            raise FluxlabError(
-                f"{file} cannot be read as the record of a fault", facts=[str(error)], hint=hint
-            ) from None
+            raise FluxlabError(f"{file} cannot be read as the record of a fault", facts=[reason], hint=hint) from None
 
     def overdue(self, supervisor: Identity | None) -> Sequence[FaultRecord]:
         """Those that nobody can want any more."""
@@ -133,6 +136,12 @@ class FaultRecords:
         make_private(self._folder)
         with FileLock(self._folder / "lock", timeout=LONGEST_HEALING.total_seconds()):
             yield
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    """What is wrong with a record, without what it holds."""
+    for one in error.errors(include_input=False, include_context=False):
+        yield f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}"
 
 
 LONGEST_HEALING = timedelta(minutes=3)

@@ -91,6 +91,11 @@ class Repository:
             return frozenset()
         return frozenset({commit, *self._bare_git("rev-list", f"{commit}..refs/heads/{self.branch}").split()})
 
+    def saying(self, words: str, *, after: str) -> Sequence[str]:
+        """The commits of the branch after one that have these words in their message, newest first."""
+        grep = ("--fixed-strings", f"--grep={words}")
+        return self._bare_git("rev-list", *grep, f"{after}..refs/heads/{self.branch}").split()
+
     def earlier(self, commit: Commit) -> frozenset[str]:
         """All commits that a cluster may have been at before this one was pushed."""
         known = [commit.sha, *([commit.follows] if commit.follows else [])]

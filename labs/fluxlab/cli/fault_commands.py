@@ -78,7 +78,7 @@ def inject(
             progress=tick,
         )
     if output is Output.JSON:
-        print(record.model_dump_json(indent=2))
+        print(record.told())
         return
     print(f"{record.id}: {', '.join(record.targets)}")
     say(f"proof: {record.proof}")
@@ -119,7 +119,7 @@ def heal(
 
 def _show(records: "Sequence[FaultRecord]", output: Output, *, done: str) -> None:
     if output is Output.JSON:
-        print(json.dumps([record.model_dump(mode="json") for record in records], indent=2))
+        print(json.dumps([json.loads(record.told()) for record in records], indent=2))
     elif done:
         for record in records:
             print(f"{record.id}: {done}")

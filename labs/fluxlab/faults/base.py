@@ -83,8 +83,8 @@ class Plan:
     targets: tuple[str, ...]
     touches: frozenset[str]
     """What it changes, as `process:NAME`, `link:NAME`, `host:NAME`, `object:KIND NAMESPACE/NAME` or `branch:NAME`."""
-    undo: Mapping[str, Json] = field(default_factory=dict)
-    """What healing needs to know besides: how it was."""
+    undo: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    """What healing needs to know besides: how it was. It may hold values of Secrets: it is for the record only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class Injection(Generic[P]):
     id: str
     targets: tuple[str, ...]
     parameters: P
-    undo: Mapping[str, Json]
+    undo: Mapping[str, Json] = field(repr=False)
 
     @property
     def target(self) -> str:
