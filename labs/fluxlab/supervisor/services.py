@@ -85,7 +85,7 @@ class Services:
         self._webhooks: list[Webhook] = []
         self.routes = Routes()
         self.charts: dict[str, ChartRepository] = {}
-        self._gateway = Gateway(
+        self.gateway = Gateway(
             authority=self._authority,
             routes=self.routes,
             clients=self._passwords,
@@ -225,7 +225,7 @@ class Services:
         through, direct = {LOOPBACK}, {LOOPBACK}
         for cluster in clusters:  # no door that no cluster needs
             (direct if cluster.root.lacks(Capability.MAPPED_HOSTS) else through).add(cluster.address)
-        await self._gateway.start(port=self._gateway_port, addresses=sorted(through))
+        await self.gateway.start(port=self._gateway_port, addresses=sorted(through))
         for address in sorted(direct):
             self._servers.append(await serve(self._git, bind_address(address, self._git_port)))
         for door in (door for cluster in clusters for door in cluster.doors()):
@@ -261,7 +261,7 @@ class Services:
     async def _end(self) -> None:
         await self._git.stop()
         await asyncio.gather(
-            self._gateway.stop(),
+            self.gateway.stop(),
             *(server.stop(grace_seconds=0.2) for server in self._servers),
             *(webhook.close() for webhook in self._webhooks),
             self.registry.close(),
