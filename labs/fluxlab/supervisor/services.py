@@ -36,7 +36,7 @@ from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
 from fluxlab.toolchain import Toolchain
 
-from .charts import chart_folder
+from .charts import chart_folder, chart_urls
 from .chronicle import Chronicle
 from .control_app import Verbs, control_app
 from .way_out import tell_way_out
@@ -167,8 +167,8 @@ class Services:
         for charts in self._spec.charts:
             if not charts.url.startswith(OCI):
                 self.serve_charts(charts.url)
-        for folder in sorted(self._folder.charts.glob("*/url")):  # those added while an earlier supervisor ran
-            self.serve_charts(folder.read_text())
+        for url in chart_urls(self._folder):  # those added while an earlier supervisor ran
+            self.serve_charts(url)
 
     def serve_charts(self, url: str) -> None:
         """Answer for the chart repository at a public URL, from its folder. From any thread; safe to repeat."""
