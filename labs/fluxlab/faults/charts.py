@@ -111,7 +111,10 @@ class ChartsTruncated(ChartFault[TruncatedParameters]):
 
     name = "charts-truncated"
     summary = "indexes and archives of the chart repository are cut short, as from a broken cache"
-    expect = "HelmRepository Failed, the index cannot be read; releases stay Ready"
+    expect = (
+        "HelmRepository Failed when the rest of the index is no YAML; else it stays Ready, and charts are missing "
+        "(InvalidChartReference); releases stay as they are"
+    )
     parameters = TruncatedParameters
 
     def effects(self, ground: Ground, injection: Injection[TruncatedParameters]) -> Mapping[str, Effect]:
@@ -151,9 +154,7 @@ class ChartsStaleIndex(ChartFault[NoParameters]):
     """The repository does not know what was published since."""
 
     name = "charts-stale-index"
-    summary = (
-        "the index of the chart repository comes from a cache: what is published from now on is not in it"
-    )
+    summary = "the index of the chart repository comes from a cache: what is published from now on is not in it"
     expect = "no signal: new versions are not found, a release that wants one by name fails with InvalidChartReference"
 
     def effects(self, ground: Ground, injection: Injection[NoParameters]) -> Mapping[str, Effect]:
@@ -185,9 +186,7 @@ class ChartsHugeIndex(ChartFault[HugeParameters]):
 
     name = "charts-huge-index"
     summary = "the index of the chart repository is padded to many megabytes"
-    expect = (
-        "above 50 MB HelmRepository Failed, the index exceeds the maximum size"
-    )
+    expect = "above 50 MB HelmRepository Failed, the index exceeds the maximum size"
     parameters = HugeParameters
 
     def effects(self, ground: Ground, injection: Injection[HugeParameters]) -> Mapping[str, Effect]:

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from fluxlab.host_rules import Cut, Delay, Effect, Reply
 
-from .base import Fault, Ground, Injection, Layer, NoParameters, Parameters
+from .base import Fault, Ground, Impossible, Injection, Layer, NoParameters, Parameters
 from .hosts import PATIENCE_SECONDS, BadCertificate, Hanging, HostFault, Site, Unavailable
+from .rewriting import GitBranchDeleted, GitCommitBurst, GitForcePush
 from .web import Failure
 
 REFS = "/info/refs?service=git-upload-pack"
@@ -126,6 +127,16 @@ class GitWrongCertificate(GitFault[Any], BadCertificate):
     expect = "GitOperationFailed with an x509 error at the next fetch; the last artifact stays"
 
 
+class GitHostKeyChanged(Impossible):
+    """The git server has another SSH host key than the one that Flux knows."""
+
+    name = "git-host-key-changed"
+    layer = Layer.GIT
+    summary = "the git server's SSH host key is another one than the known_hosts of the Secret have"
+    expect = "GitOperationFailed, the host key does not match; it heals when known_hosts has the new key"
+    impossible = "the lab's git server speaks HTTP only: without SSH there is no host key"
+
+
 FAULTS: Sequence[type[Fault[Any]]] = (
     GitUnavailable,
     GitHang,
@@ -133,4 +144,8 @@ FAULTS: Sequence[type[Fault[Any]]] = (
     GitReset,
     GitAuthRevoked,
     GitWrongCertificate,
+    GitForcePush,
+    GitBranchDeleted,
+    GitCommitBurst,
+    GitHostKeyChanged,
 )

@@ -94,10 +94,10 @@ def _read(response: http.client.HTTPResponse, seen: Visit) -> None:
     seen.status = response.status
     seen.headers = {name.lower(): value for name, value in response.getheaders()}
     digest = hashlib.sha256()
-    while chunk := response.read(CHUNK_BYTES):
+    while chunk := response.read1(CHUNK_BYTES):
         digest.update(chunk)
         seen.size += len(chunk)
         seen.content += chunk[: KEPT_BYTES - len(seen.content)]
-    if response.length:
-        seen.failed(Failure.BROKEN, f"{response.length} bytes are missing")
+    if missing := int(seen.headers.get("content-length", seen.size)) - seen.size:
+        seen.failed(Failure.BROKEN, f"{missing} bytes are missing")
     seen.digest = digest.hexdigest()

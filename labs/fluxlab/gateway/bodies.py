@@ -120,6 +120,8 @@ def cut_off(send: Send, connection: Connection) -> Send:
     """Send the head and the first half of what comes first, then reset the connection."""
 
     async def sending(message: Message) -> None:
+        if connection.over.is_set():
+            return
         if message["type"] == "http.response.start":
             await send(message)
             return

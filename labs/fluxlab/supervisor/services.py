@@ -148,6 +148,8 @@ class Services:
 
     def _prepare_repository(self, clusters: Sequence[ClusterBackend]) -> None:
         new = self.repository.served_commit() is None
+        if new and self.repository.used:
+            return  # its branch was deleted: a new one with Flux alone would have Flux remove all else
         components = self._toolchain.flux_manifests.read_text()
         for cluster in clusters:
             version = f"v{self._toolchain.versions['flux'].removeprefix('v')}"
