@@ -53,3 +53,8 @@ class Links:
             for link in self.all()
         ]
         return write_private(file, json.dumps(proxies, indent=1))
+
+
+def proxy_socket(folder: Path) -> Path:
+    """Where the toxiproxy of the cluster in that folder listens for its orders."""
+    return folder / "links" / "toxiproxy.sock"

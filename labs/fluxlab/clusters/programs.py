@@ -13,6 +13,7 @@ from . import control_plane, flux_controllers
 from .base import ComponentStatus
 from .control_plane import ControlPlaneFiles
 from .flux_controllers import CONTROLLERS, NAMESPACE, Wanted, WayOut
+from .links import proxy_socket
 from .objects import KubeObject
 from .wiring import Wiring
 
@@ -89,8 +90,8 @@ class Programs:
         raise AssertionError(f"{program} is started otherwise")
 
     def _start_link_proxy(self) -> None:
-        folder = make_private(self._folder / "links")
-        socket = folder / "toxiproxy.sock"
+        socket = proxy_socket(self._folder)
+        folder = make_private(socket.parent)
         socket.unlink(missing_ok=True)
         config = self._wiring.links.write_config(folder / "links.json")
         # From its folder: the socket's whole path may be longer than the kernel takes.

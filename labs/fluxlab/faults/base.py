@@ -132,8 +132,13 @@ class Fault(ABC, Generic[P]):
     proof_seconds: ClassVar[float] = 30.0
     """How long it may take until the fault shows, and until it is gone."""
 
+    impossible: ClassVar[str] = ""
+    """Why no cluster at all can have it (yet); such a fault is listed, and refused before anything is touched."""
+
     def lacks(self, ground: Ground) -> str:
         """Why this cluster cannot have it; empty when it can."""
+        if self.impossible:
+            return self.impossible
         return next((f"{one}: {why}" for one in sorted(self.needs) if (why := ground.cluster.lacks(one))), "")
 
     @abstractmethod
@@ -164,3 +169,26 @@ class Fault(ABC, Generic[P]):
         """The commands that take it out, for a person whom `heal` has failed."""
         del injection
         return [f"fluxlab down {ground.folder.name}    # the last resort: everything of the lab goes"]
+
+
+class Impossible(Fault[NoParameters]):
+    """A fault that people look for, and that no cluster can have: `impossible` says why. It never gets to act."""
+
+    def candidates(self, ground: Ground) -> Sequence[str]:
+        del ground
+        return ()
+
+    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
+        raise NotImplementedError(self.impossible)
+
+    def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        raise NotImplementedError(self.impossible)
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        raise NotImplementedError(self.impossible)
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        raise NotImplementedError(self.impossible)
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        raise NotImplementedError(self.impossible)

@@ -61,6 +61,8 @@ def describe(fault: AnyFault) -> Description:
 
 
 def _lack(fault: AnyFault, footing: Footing) -> str:
+    if fault.impossible:
+        return fault.impossible
     simulated = footing is Footing.LOCAL
     reasons = ((need, lack(footing, need, simulated=simulated)) for need in sorted(fault.needs))
     return next((f"{need}: {why}" for need, why in reasons if why), "")

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from fluxlab.servers.http import HttpServer
 
 from .certificates import HostContexts
+from .faults import HostFaults
 from .heads import BadHeadError, Head, Target, component, read_head, tunnel_target
 from .requestlog import Entry, RequestLog, elapsed_ms
 from .routes import Allowed, Mapped, Refused, Routes
@@ -30,6 +31,7 @@ class Front:
     routes: Routes
     clients: Mapping[str, str]
     contexts: HostContexts
+    faults: HostFaults
     http: HttpServer
     log: RequestLog
 
@@ -89,14 +91,17 @@ class _Visit:
                 await self._pass_through(target, closing)
 
     async def _answer_inside(self, target: Target, closing: ExitStack, *, tls: bool) -> None:
-        context = self.front.contexts.context(target.host) if tls else None
+        problem = self.front.faults.certificate_problem(target.host)
+        context = self.front.contexts.context(target.host, problem) if tls else None
         await asyncio.get_running_loop().sock_sendall(self.connection, ESTABLISHED)
         closing.pop_all()
         state = {"asked_by": self.asked_by, "host": target.host}
         try:
             await self.front.http.serve_connection(self.connection, tls=context, state=state)
         except ssl.SSLError as error:
-            self.record(0, note=f"TLS: {error.reason or error}: does {self.asked_by} trust the lab's authority?")
+            asked = f"does {self.asked_by} trust the lab's authority?"
+            doubt = f"the certificate is wrong on purpose: {problem}" if problem else asked
+            self.record(0, note=f"TLS: {error.reason or error}: {doubt}")
 
     async def _pass_through(self, target: Target, closing: ExitStack) -> None:
         try:

@@ -12,12 +12,14 @@ import socket
 from collections.abc import Mapping, Sequence
 
 from fluxlab.errors import FluxlabError
+from fluxlab.host_rules import HostRule, WrongCertificate
 from fluxlab.pki import Authority
 from fluxlab.ports import LOOPBACK
 from fluxlab.servers.forward import Forwarder
 from fluxlab.servers.http import HttpServer, bind_address
 
 from .certificates import HostContexts
+from .faults import HostFaults
 from .front import Front
 from .inside import GatewayApplication
 from .requestlog import LoggedApplication, RequestLog
@@ -37,8 +39,14 @@ class Gateway:
         self.routes = routes
         self._forwarder = Forwarder()
         self._http = HttpServer(LoggedApplication(GatewayApplication(routes=routes, forwarder=self._forwarder), log))
+        self._faults = HostFaults(routes)
         self._front = Front(
-            routes=routes, clients=dict(clients), contexts=HostContexts(authority), http=self._http, log=log
+            routes=routes,
+            clients=dict(clients),
+            contexts=HostContexts(authority),
+            faults=self._faults,
+            http=self._http,
+            log=log,
         )
         self._listeners: list[socket.socket] = []
         self._accepting: set[asyncio.Task[None]] = set()
@@ -74,6 +82,24 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._forwarder.close()
+
+    # -- what is wrong on purpose: in the loop only ---------------------------------------------------------------
+
+    def put_rule(self, rule: HostRule) -> None:
+        """Have something wrong with a host; the same rule again changes nothing. Raises UsageError."""
+        self._faults.put(rule)
+        if isinstance(rule.effect, WrongCertificate):
+            self._http.end_idle(rule.host)  # who keeps a connection has seen its certificate already
+
+    def lift_rules(self, id_: str) -> None:
+        """Take out the rules of an id, if there are any."""
+        self._faults.lift(id_)
+
+    def rules(self) -> Sequence[HostRule]:
+        """The rules that are in, oldest first."""
+        return self._faults.all()
+
+    # -- connections ---------------------------------------------------------------------------------------------
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ import psutil
 from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.objects import KubeObject, items_at, text_at
 from fluxlab.clusters.resources import DERIVED, EVENT, HELM_STORAGE
+from fluxlab.clusters.toxics import LinkProxy
 from fluxlab.drift.fields import is_platform
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
 from fluxlab.lab import Lab
@@ -91,8 +92,11 @@ def _is_paused(pid: int) -> bool:
 
 
 def _rules(lab: Lab) -> Iterator[str]:
-    del lab
-    yield from ()
+    for rule in lab.control.rules():
+        yield f"rule {rule.id} of the gateway for {rule.host}"
+    for name in lab.clusters:
+        for link, toxic in LinkProxy(lab.folder.cluster(name)).toxics():
+            yield f"toxic {toxic} of link {link} in cluster {name}"
 
 
 def _objects(api: KubeApi) -> Iterator[tuple[str, Trace]]:

@@ -1,9 +1,11 @@
 """The few things that every ASGI application here needs: who asks, which path, a plain answer."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.types import Scope, Send
 
@@ -42,6 +44,22 @@ def asked_by(scope: Scope) -> str:
     Set per connection by the gateway, never read from the request, so nobody can claim it.
     """
     return str(scope.get("state", {}).get("asked_by", ""))
+
+
+class Connection(Protocol):
+    """The connection on which a request came."""
+
+    over: asyncio.Event
+    """Set when it has ended."""
+
+    def cut(self) -> None:
+        """End it at once, so that the client sees a reset."""
+
+
+def connection_of(scope: Scope) -> Connection:
+    """The connection of a request, as `servers.http` puts it into each scope."""
+    found: Connection = scope["state"]["connection"]
+    return found
 
 
 def path_below(scope: Scope) -> str:

@@ -65,8 +65,13 @@ class ChartMetadata:
 
     @property
     def file_name(self) -> str:
-        """The archive's name, as Helm has it."""
-        return f"{self.name}-{self.version}.tgz"
+        """The archive's name."""
+        return archive_name(self.name, self.version)
+
+
+def archive_name(name: str, version: str) -> str:
+    """The name of a chart's archive, as Helm has it."""
+    return f"{name}-{version}.tgz"
 
 
 def is_stand_in(annotations: Mapping[str, object]) -> bool:

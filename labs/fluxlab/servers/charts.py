@@ -17,7 +17,7 @@ import yaml
 from fluxlab.errors import FluxlabError, UsageError
 
 from .chart_archives import digest, read_metadata
-from .chart_metadata import ChartError, ChartMetadata, precedence
+from .chart_metadata import ChartError, ChartMetadata, archive_name, precedence
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,11 @@ class ChartVersion:
     app_version: str
     stand_in: bool
     """Whether it only stands in for a chart that could not be had."""
+
+    @property
+    def file_name(self) -> str:
+        """The name of its archive."""
+        return archive_name(self.name, self.version)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,11 @@ class GitRepository:
         """The environment for git commands in this repository."""
         return git_environment(self.hooks, self.path)
 
+    @property
+    def used(self) -> bool:
+        """Whether anything was ever committed to it, whatever has become of its branches."""
+        return any(self.path.glob("objects/??/*")) or any(self.path.glob("objects/pack/*.pack"))
+
     def opens(self, token: str) -> bool:
         """Whether `token` is this repository's; takes the same time for any wrong one."""
         return hmac.compare_digest(token.encode(), self.token.encode())

@@ -10,6 +10,7 @@ import errno
 import logging
 import socket
 import ssl
+import struct
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp
@@ -61,7 +62,7 @@ class _Connection(H11Protocol):
     def __init__(
         self, config: Config, server_state: ServerState, *, state: Mapping[str, object], received: bytes
     ) -> None:
-        super().__init__(config, server_state, dict(state))
+        super().__init__(config, server_state, {**state, "connection": self})
         self.over = asyncio.Event()
         self._received = received
         self._silence: asyncio.TimerHandle | None = None
@@ -77,6 +78,12 @@ class _Connection(H11Protocol):
         # uvicorn itself only times the pause between two requests.
         if self.cycle is None:
             self.transport.abort()  # type: ignore[unreachable] # uvicorn types cycle as always set
+
+    def cut(self) -> None:
+        """End it at once, so that the client sees a reset."""
+        held: socket.socket = self.transport.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def end_if_idle(self) -> None:
         """End now between requests, else after the one under way."""
@@ -177,6 +184,12 @@ class HttpServer:
         for task in list(self._state.tasks):
             task.cancel()
         await self._settle(grace_seconds)
+
+    def end_idle(self, host: str) -> None:
+        """End the connections that were made to a host (`host` in their state) and are between two requests."""
+        for connection in self._open():
+            if connection.app_state.get("host") == host:
+                connection.end_if_idle()
 
     async def _settle(self, seconds: float) -> None:
         waiting = [connection.over.wait() for connection in self._open()]

@@ -1,6 +1,7 @@
 """Where the archives of a chart repository are kept in a lab's folder."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from fluxlab.files import write_private
@@ -15,3 +16,8 @@ def chart_folder(folder: LabFolder, url: str) -> Path:
     if not (place / "url").exists():
         write_private(place / "url", url)
     return place
+
+
+def chart_urls(folder: LabFolder) -> Sequence[str]:
+    """The public URLs of the chart repositories that a lab serves."""
+    return sorted(file.read_text() for file in folder.charts.glob("*/url"))

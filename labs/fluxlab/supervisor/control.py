@@ -2,13 +2,14 @@
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
 from fluxlab.clusters.capabilities import UnsupportedError
 from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.host import peer, socket_address
+from fluxlab.host_rules import HostRule
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
@@ -72,6 +73,22 @@ class Control:
     def serve_registry(self, host: str) -> None:
         """Answer for an OCI registry at a public host."""
         self._change("/registry", host)
+
+    def put_rule(self, rule: HostRule) -> None:
+        """Have something wrong with a host that the gateway answers for; the same rule again changes nothing.
+
+        Raises UsageError for a host that is not mapped. Rules go with the supervisor.
+        """
+        self._change("/rules/put", rule.model_dump_json())
+
+    def lift_rules(self, id_: str) -> None:
+        """Take out the gateway's rules of an id, if there are any."""
+        self._change("/rules/lift", id_)
+
+    def rules(self) -> Sequence[HostRule]:
+        """The gateway's rules that are in, oldest first."""
+        found = self._change("/rules")
+        return [HostRule.model_validate(rule) for rule in found] if isinstance(found, list) else []
 
     def save_state(self, folder: Path) -> None:
         """Write what each cluster's etcd holds, without the lab's own tokens, to `<folder>/<cluster>.db`."""

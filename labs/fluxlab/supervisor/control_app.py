@@ -1,6 +1,6 @@
 """The answering side of the supervisor's private socket: which verbs there are, and the application that hears them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Protocol
 
@@ -10,7 +10,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fluxlab.clusters.capabilities import UnsupportedError
+from fluxlab.documents import JsonObject
 from fluxlab.errors import FluxlabError, UsageError
+from fluxlab.host_rules import HostRule
 from fluxlab.status import LabStatus
 
 
@@ -38,6 +40,15 @@ class Verbs(Protocol):
     async def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL, from its folder of archives."""
 
+    async def put_rule(self, rule: HostRule) -> None:
+        """Have something wrong with a host that the gateway answers for; the same rule again changes nothing."""
+
+    async def lift_rules(self, id_: str) -> None:
+        """Take out the gateway's rules of an id, if there are any."""
+
+    async def rules(self) -> Sequence[HostRule]:
+        """The gateway's rules that are in, oldest first."""
+
     async def save_state(self, folder: str) -> None:
         """Write what each cluster's etcd holds, without the lab's own tokens, to `<folder>/<cluster>.db`."""
 
@@ -54,6 +65,12 @@ def control_app(verbs: Verbs) -> Starlette:
 
     async def status(_: Request) -> Response:
         return Response((await verbs.status()).model_dump_json(), media_type="application/json")
+
+    async def put_rule(rule: str) -> None:
+        await verbs.put_rule(HostRule.model_validate_json(rule))
+
+    async def rules() -> Sequence[JsonObject]:
+        return [rule.model_dump(mode="json") for rule in await verbs.rules()]
 
     def verb(act: Callable[[str], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -75,5 +92,8 @@ def control_app(verbs: Verbs) -> Starlette:
             Route("/registry", verb(verbs.serve_registry), methods=["POST"]),
             Route("/state", verb(verbs.save_state), methods=["POST"]),
             Route("/charts", verb(verbs.serve_charts), methods=["POST"]),
+            Route("/rules", verb(lambda _: rules()), methods=["POST"]),
+            Route("/rules/put", verb(put_rule), methods=["POST"]),
+            Route("/rules/lift", verb(verbs.lift_rules), methods=["POST"]),
         ]
     )

@@ -36,7 +36,7 @@ from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
 from fluxlab.toolchain import Toolchain
 
-from .charts import chart_folder
+from .charts import chart_folder, chart_urls
 from .chronicle import Chronicle
 from .control_app import Verbs, control_app
 from .way_out import tell_way_out
@@ -85,7 +85,7 @@ class Services:
         self._webhooks: list[Webhook] = []
         self.routes = Routes()
         self.charts: dict[str, ChartRepository] = {}
-        self._gateway = Gateway(
+        self.gateway = Gateway(
             authority=self._authority,
             routes=self.routes,
             clients=self._passwords,
@@ -148,6 +148,8 @@ class Services:
 
     def _prepare_repository(self, clusters: Sequence[ClusterBackend]) -> None:
         new = self.repository.served_commit() is None
+        if new and self.repository.used:
+            return  # its branch was deleted: a new one with Flux alone would have Flux remove all else
         components = self._toolchain.flux_manifests.read_text()
         for cluster in clusters:
             version = f"v{self._toolchain.versions['flux'].removeprefix('v')}"
@@ -167,8 +169,8 @@ class Services:
         for charts in self._spec.charts:
             if not charts.url.startswith(OCI):
                 self.serve_charts(charts.url)
-        for folder in sorted(self._folder.charts.glob("*/url")):  # those added while an earlier supervisor ran
-            self.serve_charts(folder.read_text())
+        for url in chart_urls(self._folder):  # those added while an earlier supervisor ran
+            self.serve_charts(url)
 
     def serve_charts(self, url: str) -> None:
         """Answer for the chart repository at a public URL, from its folder. From any thread; safe to repeat."""
@@ -225,7 +227,7 @@ class Services:
         through, direct = {LOOPBACK}, {LOOPBACK}
         for cluster in clusters:  # no door that no cluster needs
             (direct if cluster.root.lacks(Capability.MAPPED_HOSTS) else through).add(cluster.address)
-        await self._gateway.start(port=self._gateway_port, addresses=sorted(through))
+        await self.gateway.start(port=self._gateway_port, addresses=sorted(through))
         for address in sorted(direct):
             self._servers.append(await serve(self._git, bind_address(address, self._git_port)))
         for door in (door for cluster in clusters for door in cluster.doors()):
@@ -261,7 +263,7 @@ class Services:
     async def _end(self) -> None:
         await self._git.stop()
         await asyncio.gather(
-            self._gateway.stop(),
+            self.gateway.stop(),
             *(server.stop(grace_seconds=0.2) for server in self._servers),
             *(webhook.close() for webhook in self._webhooks),
             self.registry.close(),

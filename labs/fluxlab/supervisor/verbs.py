@@ -1,7 +1,7 @@
 """What the supervisor answers: each verb, carried from the services' loop to the main thread where it must be."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from fluxlab.clones import known_clones
 from fluxlab.clusters.base import ClusterBackend
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.flux import bootstrap
+from fluxlab.host_rules import HostRule
 from fluxlab.servers.chart_metadata import is_stand_in
 from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, LinkState, RepositoryState, StepState
 
@@ -47,6 +48,18 @@ class SupervisorVerbs:
     async def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL."""
         self._supervisor.services.serve_charts(url)
+
+    async def put_rule(self, rule: HostRule) -> None:
+        """Have something wrong with a host that the gateway answers for."""
+        self._supervisor.services.gateway.put_rule(rule)
+
+    async def lift_rules(self, id_: str) -> None:
+        """Take out the gateway's rules of an id."""
+        self._supervisor.services.gateway.lift_rules(id_)
+
+    async def rules(self) -> Sequence[HostRule]:
+        """The gateway's rules that are in."""
+        return self._supervisor.services.gateway.rules()
 
     async def save_state(self, folder: str) -> None:
         """Write what each cluster's etcd holds, without the lab's own tokens."""

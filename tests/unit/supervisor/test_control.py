@@ -3,19 +3,29 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.host import socket_address
+from fluxlab.host_rules import CertificateProblem, HostRule, Reply, WrongCertificate
 from fluxlab.servers.http import serve
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
 from fluxlab.supervisor.control import Control, SupervisorGoneError
 from fluxlab.supervisor.control_app import control_app
 
+RULES = [
+    HostRule(id="x-1", host="a.example", effect=Reply(status=429, text="ü", headers={"Retry-After": "5"})),
+    HostRule(
+        id="x-2",
+        host="b.example",
+        paths="*/index.yaml",
+        effect=WrongCertificate(problem=CertificateProblem.FOREIGN_AUTHORITY),
+    ),
+]
 STATUS = LabStatus(name="one", phase="ready", folder="/x", mapped=("https://github.com/acme/fleet",))
 
 
@@ -55,6 +65,16 @@ class Verbs:
 
     async def serve_charts(self, url: str) -> None:
         self._hear(f"charts {url}")
+
+    async def put_rule(self, rule: HostRule) -> None:
+        self._hear(f"put {rule!r}")
+
+    async def lift_rules(self, id_: str) -> None:
+        self._hear(f"lift {id_}")
+
+    async def rules(self) -> Sequence[HostRule]:
+        self._hear("rules")
+        return RULES
 
 
 @pytest.fixture
@@ -113,6 +133,14 @@ def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> 
         "stop",
     ]
     assert verbs.told == asked
+
+
+def test_rules_arrive_and_come_back_as_they_are(control: Control, verbs: Verbs) -> None:
+    for rule in RULES:
+        control.put_rule(rule)
+    control.lift_rules("x-1")
+    assert verbs.told == [*(f"put {rule!r}" for rule in RULES), "lift x-1"]
+    assert control.rules() == RULES
 
 
 @pytest.mark.parametrize("kind", [FluxlabError, UsageError])
