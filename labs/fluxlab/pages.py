@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from .junit import plain
 
@@ -29,12 +29,23 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters.update(clock=clock, seconds=seconds, since=since, short=short)
+    environment.filters.update(clock=clock, seconds=seconds, since=since, whole=whole)
     return environment
 
 
 def _shown(value: object) -> object:
-    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """What becomes of a value before it is escaped: a text that nobody could read is cut."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    text = plain(value)
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:LONGEST_TEXT]} … ({len(text) - LONGEST_TEXT} more characters are in the JSON)"
+
+
+def whole(text: str) -> Markup:
+    """A text that must not be cut, because it is copied."""
+    return escape(plain(text))
 
 
 def clock(time: datetime | None) -> str:
@@ -47,14 +58,12 @@ def seconds(value: float | None) -> str:
     return "" if value is None else f"{round(value, 1 if value >= 1 else 2):g} s"
 
 
+def offset(time: datetime, zero: datetime) -> str:
+    """How long after moment zero something was."""
+    return f"{round((time - zero).total_seconds(), 1) + 0.0:+.1f} s"  # the sum makes +0.0 of -0.0
+
+
 @pass_context
 def since(context: Context, time: datetime | None) -> str:
     """How long after the page's moment zero something was."""
-    return f"{(time - context['zero']).total_seconds():+.1f} s" if time else ""
-
-
-def short(text: str) -> str:
-    """The beginning of a text that is too long to be read."""
-    if len(text) <= LONGEST_TEXT:
-        return text
-    return f"{text[:LONGEST_TEXT]} … ({len(text) - LONGEST_TEXT} more characters are in the JSON)"
+    return offset(time, context["zero"]) if time else ""

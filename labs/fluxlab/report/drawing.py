@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from math import floor, log10
 
+from fluxlab.pages import offset
 from fluxlab.rehearsals.results import CheckResult, HistoryEntry, Outcome, RunResult, SignalResult
 
 LANES = ("git", "sources", "kustomizations", "releases", "workloads", "processes", "alerts")
@@ -19,7 +20,7 @@ BUCKETS = 200
 """Things of one lane that are closer to each other than this part of the width are one mark."""
 TICKS = 7
 TOP, LANE_HEIGHT, TITLE_HEIGHT, ROW_HEIGHT = 30, 42, 18, 30
-LONGEST_LABEL, LONGEST_TITLE = 40, 160
+LONGEST_LABEL, LONGEST_TITLE = 60, 160
 RIGHT_HALF = 60.0
 """In percent: what begins beyond it has its label on the left."""
 
@@ -120,7 +121,7 @@ class _Canvas:
         return round(100 * min(1.0, max(0.0, share)), 2)
 
     def since(self, time: datetime) -> str:
-        return f"{(time - self.zero).total_seconds():+.1f} s"
+        return offset(time, self.zero)
 
     def bar(self, begin: datetime, end: datetime, *, y: float, look: str, label: str, title: str) -> Bar:
         x = self.x(begin)

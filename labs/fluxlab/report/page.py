@@ -50,7 +50,7 @@ def page(result: RunResult) -> str:
         hypothesis=_hypothesis(result),
         signals=[_signal(result, one) for one in result.signals],
         figures=list(_figures(result)),
-        residue_known=any(one.part == "residue" for one in result.findings),
+        residue_known=_residue_known(result),
     )
 
 
@@ -111,8 +111,13 @@ def _figures(result: RunResult) -> Iterator[Figure]:
         yield Figure(name="Signals", value=_count(seen, "signal"), note="may come without a fault: none")
     else:
         yield from _times(result)
-    yield Figure(name="Blast radius", value=_count(result.blast_radius, "object"))
-    yield Figure(name="Residue", value=_count(result.residue, "thing"))
+    radius = _count(result.blast_radius, "object") if result.first_fault else "not known"
+    yield Figure(name="Blast radius", value=radius)
+    yield Figure(name="Residue", value=_count(result.residue, "thing") if _residue_known(result) else "not known")
+
+
+def _residue_known(result: RunResult) -> bool:
+    return any(one.part == "residue" for one in result.findings)
 
 
 def _times(result: RunResult) -> Iterator[Figure]:
