@@ -1,18 +1,36 @@
 """rehearse: break something as a file says, and see whether it goes as the file says."""
 
+import json
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Output, OutputOption
 from .output import Ticker, say, table, ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from fluxlab.rehearsals.results import RunResult
+    from fluxlab.rehearsals.spec import Rehearsal
+    from fluxlab.report.writing import Reports
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+
+
+class Described(StrEnum):
+    """What there is a JSON Schema of."""
+
+    REHEARSAL = "rehearsal"
+    RESULT = "result"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,28 +60,52 @@ def rehearse(
         bool, typer.Option("--control", help="Without the faults: no signal may come, or the rehearsal proves nothing.")
     ] = False,
     reports: Annotated[
-        Path | None, typer.Option("--reports", help="Write HTML, JSON and JUnit into this folder.")
+        Path | None,
+        typer.Option("--reports", metavar="DIR", help="Write pages, JSON and JUnit into this folder, after each run."),
     ] = None,
     factor: Annotated[
         float, typer.Option("--timeout-factor", help="Multiply all that is waited for, on a slow machine.", min=0.1)
     ] = 1.0,
-    output: OutputOption = Output.TEXT,
+    schema: Annotated[
+        Described | None, typer.Option("--schema", help="Print the JSON Schema of rehearsal files, or of results.")
+    ] = None,
+    output: Annotated[Format, typer.Option("--output", "-o", help="How to print.")] = Format.TEXT,
 ) -> None:
     """Rehearse failures, each on a lab of its own. Exit code 0 pass, 1 fail, 2 inconclusive."""
-    from fluxlab.rehearsals.grounds import Grounds
     from fluxlab.rehearsals.results import verdict
-    from fluxlab.rehearsals.running import rehearse as run
     from fluxlab.rehearsals.spec import load_rehearsal
 
+    if schema:
+        _print_schema(schema)
+        return
     if not files:
         _list(output)
         return
     found = [(file, load_rehearsal(file)) for file in map(_find, files)]  # before anything is started
+    folder = _open(reports) if reports else None
     results: list[RunResult] = []
+    for result in _runs(found, seeds=range(seed, seed + repeat), control=control, factor=factor):
+        results.append(result)
+        page = _write(folder, result) if folder else None
+        if output is Format.TEXT:
+            _show(result, page)
+    _print(results, output)
+    if folder:
+        say(f"reports: {folder.folder / 'index.html'}")
+    if worst := verdict(results).exit_code:
+        raise typer.Exit(worst)
+
+
+def _runs(
+    found: "Sequence[tuple[Path, Rehearsal]]", *, seeds: "Sequence[int]", control: bool, factor: float
+) -> "Iterator[RunResult]":
+    from fluxlab.rehearsals.grounds import Grounds
+    from fluxlab.rehearsals.running import rehearse as run
+
     with ticker() as tick, _snapshots() as folder:
-        grounds = Grounds(folder if len(found) * repeat > 1 else None)
+        grounds = Grounds(folder if len(found) * len(seeds) > 1 else None)
         for file, rehearsal in found:
-            for number in range(seed, seed + repeat):
+            for number in seeds:
                 result = run(
                     rehearsal,
                     file=file,
@@ -73,16 +115,34 @@ def rehearse(
                     progress=_prefixed(tick, file.stem),
                     timeout_factor=factor,
                 )
-                results.append(result)
                 tick.clear()
-                if output is Output.TEXT:
-                    _show(result)
-    if output is Output.JSON:
-        _print_json(results)
-    del reports
-    worst = verdict(finding for result in results for finding in result.findings)
-    if worst.exit_code:
-        raise typer.Exit(worst.exit_code)
+                yield result
+
+
+def _open(folder: Path) -> "Reports":
+    from fluxlab.errors import UsageError
+    from fluxlab.report.writing import Reports
+
+    try:
+        return Reports(folder)
+    except OSError as error:
+        raise UsageError(f"--reports {folder}: there can be no such folder", facts=[str(error)]) from None
+
+
+def _write(folder: "Reports", result: "RunResult") -> Path:
+    from fluxlab.errors import FluxlabError
+
+    try:
+        return folder.add(result)
+    except OSError as error:
+        told = f"{result.outcome}: {result.title}; again: {result.replay}"
+        raise FluxlabError("a report could not be written", facts=[str(error), told]) from None
+
+
+def _print_schema(schema: Described) -> None:
+    from fluxlab.report.schemas import rehearsal_schema, result_schema
+
+    print(rehearsal_schema() if schema is Described.REHEARSAL else result_schema())
 
 
 @contextmanager
@@ -118,15 +178,17 @@ def _find(name: str) -> Path:
     return known[name]
 
 
-def _list(output: Output) -> None:
-    import json
-
+def _list(output: Format) -> None:
+    from fluxlab.errors import UsageError
     from fluxlab.rehearsals.spec import load_rehearsal, shipped_rehearsals
 
     found = {file.stem: load_rehearsal(file) for file in shipped_rehearsals()}
-    if output is Output.JSON:
-        print(json.dumps({name: one.model_dump(mode="json", by_alias=True) for name, one in found.items()}, indent=2))
+    if output is Format.JSON:
+        told = {name: one.model_dump(mode="json", by_alias=True, exclude_none=True) for name, one in found.items()}
+        print(json.dumps(told, indent=2))
         return
+    if output is Format.JUNIT:
+        raise UsageError("-o junit is for results: a list of rehearsals is told as text or json")
     rows = [
         [name, ",".join(step.fault.fault for step in one.steps if step.fault), one.title] for name, one in found.items()
     ]
@@ -134,13 +196,16 @@ def _list(output: Output) -> None:
     say("next: fluxlab rehearse NAME")
 
 
-def _print_json(results: "list[RunResult]") -> None:
-    import json
+def _print(results: "list[RunResult]", output: Format) -> None:
+    if output is Format.JSON:
+        print(json.dumps([result.model_dump(mode="json", by_alias=True) for result in results], indent=2))
+    elif output is Format.JUNIT:
+        from fluxlab.report.cases import runs_as_junit
 
-    print(json.dumps([result.model_dump(mode="json") for result in results], indent=2))
+        print(runs_as_junit(results))
 
 
-def _show(result: "RunResult") -> None:
+def _show(result: "RunResult", page: Path | None) -> None:
     kind = " (control)" if result.control else ""
     print(f"{result.outcome:12} {result.title}{kind}")
     for finding in result.reasons:
@@ -151,5 +216,8 @@ def _show(result: "RunResult") -> None:
         "alert": times.alert_seconds,
         "recovered": times.recovery_seconds,
     }
-    print(f"  {', '.join(f'{name} after {value:.1f} s' for name, value in told.items() if value is not None)}")
-    print(f"  again: {result.replay}")
+    if known := [f"{name} after {value:.1f} s" for name, value in told.items() if value is not None]:
+        print(f"  {', '.join(known)}")
+    if page:
+        print(f"  report: {page}")
+    print(f"  again: {result.replay}", flush=True)

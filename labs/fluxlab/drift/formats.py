@@ -1,11 +1,13 @@
 """A report on drift, or a list of edits, for programs and for browsers: JSON, JUnit's XML, HTML. Pure."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from html import escape
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from typing import Literal
+
+from fluxlab.junit import Case, junit
 
 from .edits import Edit
 from .records import Actor, Drift, DriftReport
@@ -71,37 +73,22 @@ def report_as_junit(report: DriftReport, *, name: str) -> str:
     cases = [*_cases(report)]
     if not cases:
         text = f"{report.examined} objects are as git wants them" if report.clean else "there was nothing to compare"
-        cases = [Element("testcase", classname="drift", name=text)]
-    kinds = {"failures": "failure", "errors": "error", "skipped": "skipped"}
-    counts = {key: str(sum(case.find(tag) is not None for case in cases)) for key, tag in kinds.items()}
-    suite = Element("testsuite", {"name": name, "tests": str(len(cases)), **counts})
-    suite.extend(cases)
-    suites = Element("testsuites")
-    suites.append(suite)
-    indent(suites)
-    return tostring(suites, encoding="unicode", xml_declaration=True)
+        cases = [Case(classname="drift", name=text)]
+    return junit(cases, name=name)
 
 
-def _cases(report: DriftReport) -> Iterator[Element]:
-    for tag, drifts in (("failure", report.drifts), ("skipped", report.ignored)):
+def _cases(report: DriftReport) -> Iterator[Case]:
+    endings: tuple[tuple[Literal["failure", "skipped"], Sequence[Drift]], ...] = (
+        ("failure", report.drifts),
+        ("skipped", report.ignored),
+    )
+    for ending, drifts in endings:
         for one in drifts:
-            case = Element("testcase", classname=one.owner or "nobody", name=_where(one))
+            where = f"{one.cluster} {one.object} {one.pointer or one.class_}"
             first, _, rest = str(one).partition("\n")
-            SubElement(case, tag, message=_plain(first)).text = _plain(rest)
-            yield case
+            yield Case(classname=one.owner or "nobody", name=where, ending=ending, message=first, text=rest)
     for line in report.unknown:
-        case = Element("testcase", classname="could not tell", name=_plain(line))
-        SubElement(case, "error", message=_plain(line))
-        yield case
-
-
-def _where(one: Drift) -> str:
-    return _plain(f"{one.cluster} {one.object} {one.pointer or one.class_}")
-
-
-def _plain(text: str) -> str:
-    """Without what XML 1.0 does not allow in any spelling: most control characters."""
-    return "".join(character for character in text if character in "\n\t" or character >= " ")
+        yield Case(classname="could not tell", name=line, ending="error", message=line)
 
 
 def report_as_html(report: DriftReport, *, name: str, made: datetime) -> str:

@@ -8,14 +8,16 @@ from queue import Empty, Queue
 
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.clusters.resources import EVENT, FLUX_RESOURCES, POD, WORKLOADS, Resource
+from fluxlab.clusters.resources import EVENT, FLUX_RESOURCES, POD, SECRET, WORKLOADS, Resource
+from fluxlab.clusters.secret_values import values_of
 from fluxlab.moments import Moment
 from fluxlab.recorder.watching import Listed, News, Watching
 from fluxlab.recorder.watching import Seen as Heard
+from fluxlab.redaction import Redactor
 from fluxlab.waiting import wait_until
 
 LISTING_SECONDS = 60.0
-WATCHED = (*FLUX_RESOURCES, *WORKLOADS, EVENT, POD)
+WATCHED = (*FLUX_RESOURCES, *WORKLOADS, EVENT, POD, SECRET)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ class History:
     """Watches one cluster from `start` to `stop`, through deaths of its API server."""
 
     def __init__(self, cluster: Cluster) -> None:
+        self.redactor = Redactor()
+        """Knows every value that a Secret had meanwhile, also one that was rotated out since."""
         self._cluster = cluster
         self._news: News = Queue()
         self._stopping = threading.Event()
@@ -58,7 +62,7 @@ class History:
                 since="",
                 news=self._news,
                 stopping=self._stopping,
-                secret_seen=lambda _: None,  # what is shown of it later passes the report's own writer
+                secret_seen=self._learn,
             ).start()
         wait_until(
             lambda: self._listed() >= len(resources),
@@ -79,7 +83,13 @@ class History:
         elif news.kind != "BOOKMARK":
             self._add(Sighting(time=news.time, subject=news.subject, deleted=news.kind == "DELETED"))
 
+    def _learn(self, subject: KubeObject) -> None:
+        for value in values_of(subject):
+            self.redactor.add(value)
+
     def _add(self, sighting: Sighting) -> None:
+        if sighting.subject.kind == SECRET.kind:
+            return  # its values are known to be masked, and kept nowhere else
         known = self._sightings.setdefault(sighting.subject.kind.lower(), [])
         known.append(sighting)
 

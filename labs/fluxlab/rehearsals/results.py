@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from fluxlab.redaction import Redactor
 
 from .spec import Truth
 
@@ -23,7 +26,7 @@ class Outcome(StrEnum):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Finding(_Model):
@@ -46,6 +49,15 @@ class CheckResult(_Model):
     at: datetime
     for_seconds: float = 0.0
     """During a fault: for how long it did not hold, or could not be told."""
+    tolerated_seconds: float = 0.0
+    """During a fault: for how long that is allowed."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it means for the run."""
+        if self.holds or self.for_seconds <= self.tolerated_seconds > 0:
+            return Outcome.PASS
+        return Outcome.INCONCLUSIVE if self.holds is None else Outcome.FAIL
 
 
 class StepResult(_Model):
@@ -98,7 +110,7 @@ class Times(_Model):
     all_signals_seconds: float | None = None
     """From the first fault to the last expected signal: how long it took to be detected in full."""
     alert_seconds: float | None = None
-    """From the first fault to the first alert."""
+    """From the first fault to the first alert that was expected."""
     recovery_seconds: float | None = None
     """From healing until the hypothesis held again."""
 
@@ -128,7 +140,15 @@ class RunResult(_Model):
     findings: tuple[Finding, ...]
     truth: Truth
     began: datetime
+    first_fault: datetime | None = None
+    """From here on signals count; in a control run: when the fault would have gone in."""
+    healed: datetime | None = None
+    """When the last fault was out."""
+    recovered: datetime | None = None
+    """When the hypothesis held again."""
     ended: datetime
+    recovery_within_seconds: float = 0.0
+    """How long that may have taken."""
     checks: tuple[CheckResult, ...] = ()
     steps: tuple[StepResult, ...] = ()
     faults: tuple[FaultResult, ...] = ()
@@ -138,7 +158,12 @@ class RunResult(_Model):
     """Objects that said of themselves that they were not well, from the first fault to the end."""
     residue: tuple[str, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
+    untold: int = 0
+    """How many things happened besides, which mattered least and are left out of the history."""
     evidence: tuple[str, ...] = ()
+    """The last things that went wrong, from the first fault on."""
+    unreal: tuple[str, ...] = ()
+    """What only stood in for something: simulated pods, stand-in charts."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Of the programs that ran."""
     commit: str = ""
@@ -151,13 +176,33 @@ class RunResult(_Model):
         """The findings that made the outcome what it is."""
         return tuple(one for one in self.findings if one.outcome is self.outcome and one.outcome is not Outcome.PASS)
 
+    def as_json(self) -> str:
+        """For programs, as the published schema has it, and for `RunResult.model_validate_json`."""
+        return self.model_dump_json(by_alias=True, indent=2)
 
-def verdict(findings: Iterable[Finding]) -> Outcome:
+    def masked(self, redactor: Redactor) -> Self:
+        """A copy in which no text holds a secret value: before it is printed, written or sent."""
+        return self.model_validate(_masked(self.model_dump(by_alias=True), redactor))
+
+
+def _masked(value: object, redactor: Redactor) -> object:
+    if isinstance(value, StrEnum):
+        return value
+    if isinstance(value, str):
+        return redactor.redact(value)
+    if isinstance(value, dict):
+        return {key: _masked(one, redactor) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(_masked(one, redactor) for one in value)
+    return value
+
+
+def verdict(judged: Iterable[Finding | RunResult]) -> Outcome:
     """A failure is one whatever else is unknown; without one, what is unknown outranks everything that passed.
 
-    No findings prove nothing.
+    Nothing that was judged proves nothing.
     """
-    outcomes = {finding.outcome for finding in findings}
+    outcomes = {one.outcome for one in judged}
     if Outcome.FAIL in outcomes:
         return Outcome.FAIL
     return Outcome.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes or not outcomes else Outcome.PASS

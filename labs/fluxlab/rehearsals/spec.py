@@ -3,7 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from fluxlab.clusters.secret import check_key, parse_place
 from fluxlab.errors import UsageError
@@ -43,6 +54,13 @@ class _OneOf(_Model):
             known = ", ".join(name.rstrip("_") for name in self.ways())
             raise ValueError(f"exactly one of {known} has to be there, not {', '.join(given) or 'none'}")
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Say the same to editors."""
+        schema = handler(core)
+        handler.resolve_ref_schema(schema)["oneOf"] = [{"required": [name]} for name in cls.ways()]
+        return schema
 
 
 # -- what a cluster says ---------------------------------------------------------------------------------------------

@@ -3,17 +3,21 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from fluxlab.clusters.capabilities import SIMULATED
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import FLUX_RESOURCES, WORKLOADS
 from fluxlab.flux.rollout import rollout
+from fluxlab.scenarios import load_scenario
 from fluxlab.timeline.entries import Entry, Level, Source
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
 from fluxlab.toolchain import find
 
-from .results import HistoryEntry, RunResult, Times, verdict
+from .results import CheckResult, HistoryEntry, RunResult, Times, verdict
+from .spec import shipped_rehearsals
 
 if TYPE_CHECKING:
     from .running import Run
@@ -34,8 +38,16 @@ _LANES = {
 
 
 def tell(run: "Run") -> RunResult:
-    """The result of a run that has ended."""
-    entries = ask(TimelineFolder(run.lab.folder), Query(since=run.began))
+    """The result of a run that has ended, in which no secret value stands."""
+    folder = TimelineFolder(run.lab.folder)
+    for value in folder.known_secrets():
+        run.history.redactor.add(value)
+    return _told(run, ask(folder, Query(since=run.began))).masked(run.history.redactor)
+
+
+def _told(run: "Run", entries: Sequence[Entry]) -> RunResult:
+    first_fault = run.first_fault.time if run.first_fault else None
+    history = [_entry(one) for one in _most_telling(entries)]
     return RunResult(
         title=run.rehearsal.title,
         story=run.rehearsal.story,
@@ -47,45 +59,78 @@ def tell(run: "Run") -> RunResult:
         findings=tuple(run.findings),
         truth=run.rehearsal.truth,
         began=run.began,
+        first_fault=first_fault,
+        healed=run.healed,
+        recovered=run.recovered,
         ended=datetime.now(UTC),
-        checks=tuple(run.checks),
+        recovery_within_seconds=run.lab.patience(run.rehearsal.recovery_seconds),
+        checks=(*run.checks, *_courses(run)),
         steps=tuple(run.steps),
         faults=tuple(run.faults.values()),
         signals=tuple(run.signals[number] for number in sorted(run.signals)),
         times=_times(run),
         blast_radius=tuple(_blast_radius(run)),
         residue=tuple(run.residue),
-        history=tuple(_history(entries)),
-        evidence=tuple(
-            _evidence([entry for entry in entries if run.first_fault and entry.time >= run.first_fault.time])
-        ),
-        versions=dict(find().versions),
+        history=tuple(history),
+        untold=sum(map(_is_told, entries)) - len(history),
+        evidence=tuple(_evidence([entry for entry in entries if first_fault and entry.time >= first_fault])),
+        unreal=tuple(_unreal(run)),
+        versions={"fluxlab": version("fluxlab"), **find().versions},
         commit=run.head,
         replay=_replay(run),
     )
 
 
+def _courses(run: "Run") -> Iterator[CheckResult]:
+    """What was asked again and again while something was broken, as the worst answer to it."""
+    for course in run.sampler.courses:
+        if answer := course.worst or course.last:
+            yield CheckResult(
+                what=course.state.what,
+                when="during",
+                holds=answer.holds,
+                words=answer.words,
+                at=course.last_at,
+                for_seconds=round(course.longest_seconds, 3),
+                tolerated_seconds=course.state.tolerate_seconds,
+            )
+
+
+def _unreal(run: "Run") -> Iterator[str]:
+    for name, cluster in run.lab.clusters.items():
+        if cluster.root.simulated:
+            yield f"{SIMULATED} in cluster {name}: they have no containers"
+    for scenario in run.rehearsal.lab.scenarios:
+        for chart in load_scenario(scenario).content.charts:
+            if chart.stand_in:
+                yield f"chart {chart.path} of scenario {scenario} is a stand-in for the public one"
+
+
 def _replay(run: "Run") -> str:
-    words = ["fluxlab", "rehearse", str(run.file), "--seed", str(run.seed), *(["--control"] if run.control else [])]
+    shipped = run.file.resolve() in (file.resolve() for file in shipped_rehearsals())
+    words = ["fluxlab", "rehearse", run.file.stem if shipped else str(run.file), "--seed", str(run.seed)]
+    if run.control:
+        words.append("--control")
+    if run.lab.timeout_factor != 1:
+        words += ["--timeout-factor", f"{run.lab.timeout_factor:g}"]
     return shlex.join(words)
 
 
 def _times(run: "Run") -> Times:
-    seen = sorted(
-        one.after_seconds for one in run.signals.values() if one.after_seconds is not None and not one.forbidden
-    )
-    alerts = [
-        one.after_seconds for one in run.signals.values() if "alert" in one.signal and one.after_seconds is not None
-    ]
-    recovery = (run.recovered - run.healed).total_seconds() if run.recovered and run.healed else None
+    expected = [run.signals.get(number) for number in range(len(run.rehearsal.expect))]
+    seen = [one.seen for one in expected if one and one.seen]
+    alerts = [one.seen for one in expected if one and one.seen and "alert" in one.signal]
+    began = run.first_fault.time if run.first_fault else None
     return Times(
-        first_signal_seconds=seen[0] if seen else None,
-        all_signals_seconds=seen[-1]
-        if seen and all(one.seen for one in run.signals.values() if not one.forbidden)
-        else None,
-        alert_seconds=min(alerts, default=None),
-        recovery_seconds=None if recovery is None else round(max(0.0, recovery), 3),
+        first_signal_seconds=_between(began, min(seen, default=None)),
+        all_signals_seconds=_between(began, max(seen) if len(seen) == len(expected) else None),
+        alert_seconds=_between(began, min(alerts, default=None)),
+        recovery_seconds=_between(run.healed, run.recovered),
     )
+
+
+def _between(begin: datetime | None, end: datetime | None) -> float | None:
+    return round(max(0.0, (end - begin).total_seconds()), 3) if begin and end else None
 
 
 def _blast_radius(run: "Run") -> Sequence[str]:
@@ -109,18 +154,31 @@ def _is_unwell(subject: KubeObject) -> bool:
     return ready is not None and ready.status == "False"
 
 
-def _history(entries: Sequence[Entry]) -> Iterator[HistoryEntry]:
-    told = [entry for entry in entries if entry.source not in {Source.AUDIT, Source.REQUEST, Source.LOG}]
-    for entry in told[:LONGEST_HISTORY]:
-        yield HistoryEntry(
-            time=entry.time,
-            lane=_lane(entry),
-            text=entry.text,
-            level=entry.level,
-            object=str(entry.object) if entry.object else entry.part,
-            commit=entry.commit,
-            actor=entry.actor,
-        )
+def _is_told(entry: Entry) -> bool:
+    return entry.source not in {Source.AUDIT, Source.REQUEST, Source.LOG}
+
+
+def _most_telling(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """In their order; of too many, those that matter most: pushes and faults, then what went wrong."""
+    told = [entry for entry in entries if _is_told(entry)]
+    kept = sorted(told, key=_weight, reverse=True)[:LONGEST_HISTORY]
+    return sorted(kept, key=lambda entry: entry.time)
+
+
+def _weight(entry: Entry) -> int:
+    return len(Level) if _lane(entry) in {"git", "faults", "alerts"} else entry.level.rank
+
+
+def _entry(entry: Entry) -> HistoryEntry:
+    return HistoryEntry(
+        time=entry.time,
+        lane=_lane(entry),
+        text=entry.text,
+        level=entry.level,
+        object=str(entry.object) if entry.object else entry.part,
+        commit=entry.commit,
+        actor=entry.actor,
+    )
 
 
 def _lane(entry: Entry) -> str:

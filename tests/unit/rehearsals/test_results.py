@@ -1,0 +1,67 @@
+"""Verdicts, and results without secret values."""
+
+import base64
+
+import pytest
+from tests.unit.report.samples import FAILED, INCONCLUSIVE, PASSED, hostile
+
+from fluxlab.redaction import MASK, Redactor
+from fluxlab.rehearsals.results import CheckResult, Finding, Outcome, RunResult, verdict
+
+SECRET = "k7-canary-3f9"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "wanted"),
+    [
+        ([], Outcome.INCONCLUSIVE),
+        ([Outcome.PASS, Outcome.PASS], Outcome.PASS),
+        ([Outcome.PASS, Outcome.INCONCLUSIVE], Outcome.INCONCLUSIVE),
+        ([Outcome.INCONCLUSIVE, Outcome.FAIL, Outcome.PASS], Outcome.FAIL),
+    ],
+)
+def test_inconclusive_outranks_pass_and_a_failure_is_one_in_any_case(outcomes: list[Outcome], wanted: Outcome) -> None:
+    assert verdict(Finding(part="signal", what="x", outcome=one) for one in outcomes) is wanted
+
+
+def test_a_run_without_findings_is_not_hidden_by_one_that_passed() -> None:
+    empty = INCONCLUSIVE.model_copy(update={"findings": ()})
+    assert verdict([PASSED, empty]) is Outcome.INCONCLUSIVE
+    assert verdict([PASSED, empty, FAILED]) is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("holds", "lasted", "tolerated", "wanted"),
+    [
+        (True, 0, 0, Outcome.PASS),
+        (False, 0, 0, Outcome.FAIL),
+        (False, 3, 5, Outcome.PASS),
+        (False, 6, 5, Outcome.FAIL),
+        (None, 0, 0, Outcome.INCONCLUSIVE),
+        (None, 3, 5, Outcome.PASS),
+    ],
+)
+def test_what_did_not_hold_for_no_longer_than_it_may_counts_as_held(
+    holds: bool | None, lasted: float, tolerated: float, wanted: Outcome
+) -> None:
+    check = CheckResult(
+        what="x", when="during", holds=holds, words="", at=PASSED.began, for_seconds=lasted, tolerated_seconds=tolerated
+    )
+    assert check.outcome is wanted
+
+
+def test_no_text_of_a_masked_result_holds_a_secret() -> None:
+    spelled = f"x {SECRET} y {base64.b64encode(SECRET.encode()).decode()} z"
+    names = {"parameters": {"seconds": spelled}}  # the keys are a fault's own
+    loud = hostile(spelled).model_copy(update={"versions": {"flux": spelled}})
+    loud = loud.model_copy(update={"faults": tuple(one.model_copy(update=names) for one in loud.faults)})
+    assert SECRET in loud.as_json()  # the test would notice
+    told = loud.masked(Redactor([SECRET])).as_json()
+    assert SECRET not in told
+    assert base64.b64encode(SECRET.encode()).decode() not in told
+    assert told.count(MASK) == 2 * loud.as_json().count(SECRET)
+
+
+def test_masking_changes_nothing_else() -> None:
+    assert PASSED.masked(Redactor([SECRET])) == PASSED
+    assert isinstance(PASSED.masked(Redactor([SECRET])), RunResult)
