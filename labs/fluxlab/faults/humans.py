@@ -27,6 +27,7 @@ class EditFault(Fault[W]):
     """Somebody changes a Deployment that git has."""
 
     layer = Layer.HUMANS
+    parameters = Who
     proof_seconds = 100.0
 
     def candidates(self, ground: Ground) -> Sequence[str]:
@@ -239,6 +240,7 @@ class NewObject(Fault[Who]):
 
     name = "human-new-object"
     layer = Layer.HUMANS
+    parameters = Who
     summary = "somebody creates a Deployment beside those that git has (kubectl create)"
     expect = "Flux does not touch it and says nothing, for as long as it is there"
 
