@@ -16,7 +16,12 @@ def _deployment(observer: Observer, name: str) -> Any:
 
 
 def _managers(thing: Any) -> set[str]:
-    return {one["manager"] for one in thing["metadata"]["managedFields"] if one.get("subresource") != "status"}
+    return {name for name, _ in _entries(thing)}
+
+
+def _entries(thing: Any) -> list[tuple[str, str]]:
+    found = [one for one in thing["metadata"]["managedFields"] if one.get("subresource") != "status"]
+    return [(one["manager"], one["operation"]) for one in found]
 
 
 def _did(lab: Lab, who: str, verb: str) -> list[Any]:
@@ -36,7 +41,8 @@ def _is_as_git_wants(lab: Lab, observer: Observer, name: str) -> None:
     container = found["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == f"registry.shop.example/{name}:1.0.0"
     assert "env" not in container
-    assert _managers(found) <= {"kustomize-controller", "helm-controller", "kube-controller-manager"}
+    assert _entries(found) == [({"frontend": "kustomize-controller", "cart": "helm-controller"}[name], "Apply")]
+    lab.drift().assert_clean()
     for kind in ("kustomization", "helmrelease"):
         for one in observer.get(kind, "-A", "--show-managed-fields")["items"]:
             assert not one["spec"].get("suspend")

@@ -1,4 +1,4 @@
-"""Faults of pods: what kubectl shows of them, of what was there and of what is made meanwhile, and that nothing is left."""
+"""Faults of pods: what kubectl shows of them, of what was there and what is made meanwhile, and what is left."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -3,7 +3,6 @@
 import base64
 import json
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +78,7 @@ def test_a_malformed_value_fails_the_build(shop: Lab, observer: Observer, kept: 
     shop.wait_until(lambda: "True" in _condition(observer, "kustomization", "shop"), what="it builds again")
 
 
-def test_a_rotated_value_arrives_and_the_old_one_stays_private(
-    shop: Lab, observer: Observer, kept: Any, eventually: Callable[..., object]
-) -> None:
+def test_a_rotated_value_arrives_and_the_old_one_stays_private(shop: Lab, observer: Observer, kept: Any) -> None:
     with shop.fault("secret-rotated", target=PLACE, for_=120, key=KEY) as record:
         shop.wait_until(lambda: _checkout(observer) not in {CANARY, "", "none"}, what="the new token arrives")
         _only_the_record_has(shop, record)
