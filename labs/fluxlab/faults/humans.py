@@ -2,7 +2,7 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from fluxlab.clusters.secret import parse_place
 from fluxlab.documents import Json, JsonObject
 
 from .base import Fault, Ground, Injection, Layer, Plan
+from .originals import give_back, original
 from .people import Owner, Who, disown, events_since, kubectl, managers, uid_of
 from .pods import touched
 from .releases_by_hand import DeletesReleaseSecret, HelmRollback, HelmUninstall
@@ -27,6 +28,7 @@ class EditFault(Fault[W]):
     """Somebody changes a Deployment that git has."""
 
     layer = Layer.HUMANS
+    parameters = Who
     proof_seconds = 100.0
 
     def candidates(self, ground: Ground) -> Sequence[str]:
@@ -40,6 +42,7 @@ class EditFault(Fault[W]):
         container = items_at(deployment.raw, "spec", "template", "spec", "containers")[0]
         undo: dict[str, Json] = {
             "uid": uid_of(deployment),
+            "original": original(deployment),
             "owner": owner.note(),
             "managers": managers(deployment),
             "replicas": deployment.replicas,
@@ -57,6 +60,8 @@ class EditFault(Fault[W]):
         if deployment:
             for manager in _strangers(injection, deployment):
                 disown(ground, deployment, manager)
+            kept = injection.undo["original"]
+            give_back(ground.api, DEPLOYMENT, kept if isinstance(kept, Mapping) else {})
 
     def let_go(self, ground: Ground, injection: Injection[W]) -> None:
         """Before Flux is asked."""
@@ -239,6 +244,7 @@ class NewObject(Fault[Who]):
 
     name = "human-new-object"
     layer = Layer.HUMANS
+    parameters = Who
     summary = "somebody creates a Deployment beside those that git has (kubectl create)"
     expect = "Flux does not touch it and says nothing, for as long as it is there"
 

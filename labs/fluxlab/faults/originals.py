@@ -13,8 +13,7 @@ _SERVERS = frozenset({"uid", "resourceVersion", "creationTimestamp", "generation
 
 def original(subject: KubeObject) -> JsonObject:
     """All of an object that can be written again, with its managed fields."""
-    metadata = subject.raw["metadata"]
-    kept = {key: value for key, value in metadata.items() if key not in _SERVERS} if isinstance(metadata, dict) else {}
+    kept = {key: value for key, value in _metadata(subject.raw).items() if key not in _SERVERS}
     managed = [entry for entry in _managed(subject) if not text_at(entry, "subresource")]
     return {**_content(subject), "metadata": {**kept, "managedFields": managed}}
 
@@ -42,11 +41,23 @@ def restore(api: KubeApi, resource: Resource, kept: JsonObject) -> None:
         _put(api, resource, live, kept)
 
 
+def give_back(api: KubeApi, resource: Resource, kept: JsonObject) -> None:
+    """Give the fields of an object to those whose they were, where it wants the same as then. Raises ApiError.
+
+    Who has corrected an object owns what it has corrected, and defaults besides.
+    """
+    known = KubeObject(kept)
+    live = api.find(resource, known.name, namespace=known.namespace or None)
+    if live and dig(live.raw, "spec") == dig(kept, "spec") and _owners(original(live)) != _owners(kept):
+        content = original(live)
+        managed = {"managedFields": items_at(kept, "metadata", "managedFields")}
+        _put(api, resource, live, {**content, "metadata": {**_metadata(content), **managed}})
+
+
 def _put(api: KubeApi, resource: Resource, live: KubeObject, content: JsonObject) -> KubeObject:
     """Write an object; who wrote its status stays so."""
     path = resource.path(namespace=live.namespace or None, name=live.name)
-    metadata = content["metadata"]
-    fields = dict(metadata) if isinstance(metadata, Mapping) else {}
+    fields = _metadata(content)
     statuses = [entry for entry in _managed(live) if text_at(entry, "subresource")]
     if "managedFields" in fields:
         fields["managedFields"] = [*items_at(content, "metadata", "managedFields"), *statuses]
@@ -60,9 +71,12 @@ def _content(subject: KubeObject) -> JsonObject:
 
 def _plain(kept: JsonObject) -> JsonObject:
     """Without whose it was."""
-    metadata = kept["metadata"]
-    fields = metadata if isinstance(metadata, Mapping) else {}
-    return {**kept, "metadata": {key: value for key, value in fields.items() if key != "managedFields"}}
+    return {**kept, "metadata": {key: value for key, value in _metadata(kept).items() if key != "managedFields"}}
+
+
+def _metadata(content: JsonObject) -> dict[str, Json]:
+    metadata = content["metadata"]
+    return dict(metadata) if isinstance(metadata, Mapping) else {}
 
 
 def _managed(subject: KubeObject) -> Sequence[Json]:

@@ -25,6 +25,7 @@ class ReleaseByHand(Fault[Who]):
     """Somebody takes Helm to what helm-controller has released."""
 
     layer = Layer.HUMANS
+    parameters = Who
     proof_seconds = 100.0
 
     def candidates(self, ground: Ground) -> Sequence[str]:
@@ -70,9 +71,8 @@ class HelmRollback(ReleaseByHand):
     expect = "at its next look helm-controller upgrades once more, in any mode, with a plain UpgradeSucceeded"
 
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
-        known = [number_at(one, "revision") for one in revisions(ground, injection)]
-        now = number_at(injection.undo, "revision")
-        earlier = max((one for one in known if one < now), default=now)
+        whole = [one for one in revisions(ground, injection) if text_at(one, "status") == "superseded"]
+        earlier = max((number_at(one, "revision") for one in whole), default=number_at(injection.undo, "revision"))
         words = ("rollback", injection.text("name"), str(earlier), "--namespace", injection.text("namespace"))
         helm(ground, injection.parameters.who, *words, "--force-conflicts")
 

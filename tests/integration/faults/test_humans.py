@@ -1,0 +1,142 @@
+"""Faults of people: what kubectl and the audit log tell of them, and that nothing of them is left."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.integration.conftest import Observer
+
+from fluxlab.lab import Lab
+
+FRONTEND, CART = "shop/frontend", "shop/cart"
+
+
+def _deployment(observer: Observer, name: str) -> Any:
+    return observer.get("deployment", name, "-n", "shop", "--show-managed-fields")
+
+
+def _managers(thing: Any) -> set[str]:
+    return {name for name, _ in _entries(thing)}
+
+
+def _entries(thing: Any) -> list[tuple[str, str]]:
+    found = [one for one in thing["metadata"]["managedFields"] if one.get("subresource") != "status"]
+    return [(one["manager"], one["operation"]) for one in found]
+
+
+def _did(lab: Lab, who: str, verb: str) -> list[Any]:
+    """What the API server itself has noted of a person."""
+    log = lab.folder.cluster(lab.cluster.name) / "audit.log"
+    entries = [json.loads(line) for line in log.read_text().splitlines() if f'"{who}"' in line]
+    return [one for one in entries if one["verb"] == verb and one.get("impersonatedUser", {}).get("username") == who]
+
+
+def _is_as_git_wants(lab: Lab, observer: Observer, name: str) -> None:
+    def whole() -> bool:
+        found = _deployment(observer, name)
+        return bool(found["status"].get("availableReplicas") == found["spec"]["replicas"] == _REPLICAS[name])
+
+    lab.wait_until(whole, what=f"{name} has its replicas")
+    found = _deployment(observer, name)
+    container = found["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == f"registry.shop.example/{name}:1.0.0"
+    assert "env" not in container
+    assert _entries(found) == [({"frontend": "kustomize-controller", "cart": "helm-controller"}[name], "Apply")]
+    lab.drift().assert_clean()
+    for kind in ("kustomization", "helmrelease"):
+        for one in observer.get(kind, "-A", "--show-managed-fields")["items"]:
+            assert not one["spec"].get("suspend")
+            assert not [key for key in one["metadata"].get("annotations", {}) if "reconcile.fluxcd.io" in key]
+            assert not _managers(one) & {"fluxlab", "flux", "kubectl-patch"}
+
+
+_REPLICAS = {"frontend": 2, "cart": 1}
+
+
+@pytest.mark.parametrize("place", [FRONTEND, CART])
+def test_an_edit_reaches_the_pods_and_is_undone(shop: Lab, observer: Observer, place: str) -> None:
+    name = place.partition("/")[2]
+    who = f"editor-of-{name}"
+    with shop.fault("human-edit", target=place, for_=120, who=who) as record:
+        images = [
+            one["spec"]["template"]["spec"]["containers"][0]["image"]
+            for one in observer.get("replicasets", "-n", "shop")["items"]
+        ]
+        assert f"registry.shop.example/{name}:{record.id}" in images
+        assert [one["objectRef"]["name"] for one in _did(shop, who, "patch")] == [name]
+    _is_as_git_wants(shop, observer, name)
+
+
+@pytest.mark.parametrize("place", [FRONTEND, CART])
+def test_an_added_field_stays_until_it_is_taken_away(shop: Lab, observer: Observer, place: str) -> None:
+    name = place.partition("/")[2]
+    kind = {"frontend": "kustomization/shop", "cart": "helmrelease/cart"}[name]
+    with shop.fault("human-adds-field", target=place, for_=120, who="adder") as record:
+        observer.kubectl(
+            "annotate", "-n", "flux-system", kind, f"reconcile.fluxcd.io/requestedAt={record.id}", "--overwrite"
+        )
+        words = ("get", "-n", "flux-system", kind, "-o", "jsonpath={.status.lastHandledReconcileAt}")
+        shop.wait_until(lambda: observer.kubectl(*words) == record.id, what="Flux has looked")
+        observer.kubectl("annotate", "-n", "flux-system", kind, "reconcile.fluxcd.io/requestedAt-")
+        assert "adder" in _managers(_deployment(observer, name))
+        env = _deployment(observer, name)["spec"]["template"]["spec"]["containers"][0]["env"]
+        assert [one["value"] for one in env] == [record.id]
+    _is_as_git_wants(shop, observer, name)
+
+
+@pytest.mark.parametrize("fault", ["human-scale", "human-takes-over"])
+@pytest.mark.parametrize("place", [FRONTEND, CART])
+def test_another_number_of_replicas_is_undone(shop: Lab, observer: Observer, fault: str, place: str) -> None:
+    name = place.partition("/")[2]
+    with shop.fault(fault, target=place, for_=120, replicas=7):
+        events = observer.get("events", "-n", "shop", "--field-selector=reason=ScalingReplicaSet")["items"]
+        assert any(one["message"].endswith("to 7") and one["involvedObject"]["name"] == name for one in events)
+    _is_as_git_wants(shop, observer, name)
+
+
+@pytest.mark.parametrize("place", [FRONTEND, CART])
+def test_a_deleted_deployment_is_made_anew(shop: Lab, observer: Observer, place: str) -> None:
+    name = place.partition("/")[2]
+    before = _deployment(observer, name)["metadata"]["uid"]
+    with shop.fault("human-delete", target=place, for_=120):
+        found = observer.kubectl(
+            "get", "deployment", name, "-n", "shop", "--ignore-not-found", "-o", "jsonpath={.metadata.uid}"
+        )
+        assert found != before
+    _is_as_git_wants(shop, observer, name)
+    assert _deployment(observer, name)["metadata"]["uid"] != before
+
+
+def test_a_new_object_is_left_alone_until_it_is_healed(shop: Lab, observer: Observer) -> None:
+    before = set(observer.kubectl("get", "deployments,pods", "-n", "shop", "-o", "name").split())
+    with shop.fault("human-new-object", target="shop", for_=120, who="maker"):
+        there = set(observer.kubectl("get", "deployments,pods", "-n", "shop", "-o", "name").split())
+        assert len(there - before) == 2
+        assert _did(shop, "maker", "create")
+    assert set(observer.kubectl("get", "deployments,pods", "-n", "shop", "-o", "name").split()) == before
+
+
+@pytest.mark.parametrize("place", [FRONTEND, CART])
+def test_what_is_suspended_and_edited_stays_so_until_it_is_healed(shop: Lab, observer: Observer, place: str) -> None:
+    name = place.partition("/")[2]
+    kind = {"frontend": "kustomization/shop", "cart": "helmrelease/cart"}[name]
+    with shop.fault("human-suspends-and-edits", target=place, for_=120) as record:
+        assert observer.kubectl("get", "-n", "flux-system", kind, "-o", "jsonpath={.spec.suspend}") == "true"
+        image = _deployment(observer, name)["spec"]["template"]["spec"]["containers"][0]["image"]
+        assert image.endswith(record.id)
+    _is_as_git_wants(shop, observer, name)
+
+
+@pytest.mark.parametrize("fault", ["human-helm-rollback", "human-helm-uninstall", "human-deletes-release-secret"])
+def test_what_was_done_with_helm_is_undone(shop: Lab, observer: Observer, fault: str) -> None:
+    def kept() -> dict[str, str]:
+        found = observer.get("secrets", "-n", "shop", "-l", "owner=helm,name=cart")["items"]
+        return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found}
+
+    before = kept()
+    with shop.fault(fault, target="flux-system/cart", for_=120):
+        assert kept() != before
+    newest = observer.get("helmrelease", "cart", "-n", "flux-system")["status"]["history"][0]
+    assert f"sh.helm.release.v1.cart.v{newest['version']}" in kept()
+    assert newest["status"] == "deployed"
+    _is_as_git_wants(shop, observer, "cart")

@@ -1,0 +1,122 @@
+"""Faults that arrive as commits: what Flux says of them, told by kubectl, and what git has afterwards."""
+
+import subprocess
+from typing import Any
+
+import pytest
+from tests.integration.conftest import Observer
+
+from fluxlab.lab import Lab
+
+SHOP = "flux-system/shop"
+CART = "flux-system/cart"
+
+
+def _git(lab: Lab, *words: str) -> str:
+    bare = lab.folder.repositories / f"{lab.repository.name}.git"
+    command = ["git", "-c", f"safe.directory={bare}", f"--git-dir={bare}", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _tree(lab: Lab) -> str:
+    return _git(lab, "rev-parse", "main^{tree}")
+
+
+def _ready(observer: Observer, kind: str, name: str) -> tuple[str, str, str]:
+    found = observer.get(kind, name, "-n", "flux-system")
+    (ready,) = (one for one in found["status"]["conditions"] if one["type"] == "Ready")
+    return ready["status"], ready["reason"], ready["message"]
+
+
+def _is_whole(lab: Lab, observer: Observer, tree: str) -> None:
+    """Git has the same content by two more commits, and the shop is what it was."""
+    assert _tree(lab) == tree
+    applied = observer.get("kustomization", "shop", "-n", "flux-system")["status"]["lastAppliedRevision"]
+    assert applied.endswith(_git(lab, "rev-parse", "main"))
+    assert _ready(observer, "kustomization", "shop")[0] == "True"
+    frontend: Any = observer.get("deployment", "frontend", "-n", "shop")
+    assert frontend["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.shop.example/frontend:1.0.0"
+    lab.converge()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "words"),
+    [
+        ("manifest-syntax-error", "BuildFailed", "MalformedYAML"),
+        ("manifest-path-gone", "ArtifactFailed", "kustomization path not found"),
+        ("manifest-immutable-field", "ReconciliationFailed", "field is immutable"),
+        ("manifest-unset-variable", "BuildFailed", "variable not set"),
+        ("manifest-missing-crd", "ReconciliationFailed", "no matches for kind"),
+    ],
+)
+def test_what_cannot_be_applied_is_refused(shop: Lab, observer: Observer, fault: str, reason: str, words: str) -> None:
+    def refused() -> bool:
+        status, why, message = _ready(observer, "kustomization", "shop")
+        return status == "False" and why == reason and words in message
+
+    tree = _tree(shop)
+    with shop.fault(fault, target=SHOP, for_=200):
+        assert _tree(shop) != tree
+        shop.wait_until(refused, what="Flux refuses it")
+        assert observer.get("deployment", "frontend", "-n", "shop")["status"]["availableReplicas"] == 2
+    _is_whole(shop, observer, tree)
+
+
+def test_an_empty_folder_prunes_everything(shop: Lab, observer: Observer) -> None:
+    tree = _tree(shop)
+    with shop.fault("manifest-empty-directory", target=SHOP, for_=200):
+        assert not observer.kubectl("get", "deployment", "frontend", "-n", "shop", "--ignore-not-found")
+        assert _ready(observer, "kustomization", "shop")[0] == "True"
+    _is_whole(shop, observer, tree)
+
+
+@pytest.mark.parametrize("fault", ["manifest-bad-image", "manifest-unhealthy"])
+def test_a_rollout_hangs_while_the_old_pods_go_on(shop: Lab, observer: Observer, fault: str) -> None:
+    tree = _tree(shop)
+    with shop.fault(fault, target=SHOP, for_=300):
+        pods = observer.get("pods", "-n", "shop", "-l", "app=frontend")["items"]
+        hanging = [pod for pod in pods if pod["status"]["phase"] == "Pending"]
+        assert len(hanging) == 1
+        status = hanging[0]["status"]
+        waiting = [one["state"]["waiting"]["reason"] for one in status.get("containerStatuses", [])]
+        scheduled = [one.get("reason") for one in status["conditions"] if one["type"] == "PodScheduled"]
+        assert waiting == ["ImagePullBackOff"] or scheduled == ["Unschedulable"]
+        assert observer.get("deployment", "frontend", "-n", "shop")["status"]["availableReplicas"] == 2
+    _is_whole(shop, observer, tree)
+    assert not observer.kubectl("get", "mutatingadmissionpolicies,mutatingadmissionpolicybindings", "-o", "name")
+
+
+def test_a_chart_version_that_is_not_there_stalls_the_chart(shop: Lab, observer: Observer) -> None:
+    tree = _tree(shop)
+    with shop.fault("release-unknown-version", target=CART, for_=200):
+        assert _ready(observer, "helmchart", "flux-system-cart")[1] == "InvalidChartReference"
+        assert _ready(observer, "helmrelease", "cart")[1] == "SourceNotReady"
+    _is_whole(shop, observer, tree)
+    assert _ready(observer, "helmrelease", "cart")[0] == "True"
+
+
+def test_bad_values_fail_the_upgrade(shop: Lab, observer: Observer) -> None:
+    tree = _tree(shop)
+    with shop.fault("release-bad-values", target=CART, for_=200):
+        conditions = observer.get("helmrelease", "cart", "-n", "flux-system")["status"]["conditions"]
+        released = {one["type"]: one["reason"] for one in conditions}["Released"]
+        assert released == "UpgradeFailed"
+    _is_whole(shop, observer, tree)
+    assert _ready(observer, "helmrelease", "cart")[0] == "True"
+
+
+def test_what_others_commit_meanwhile_stays(shop: Lab, observer: Observer) -> None:
+    path = "apps/shop/settings.yaml"
+    with shop.fault("manifest-unset-variable", target=SHOP, for_=200):
+        shop.repository.patch(path, {"data": {"currency": "SEK"}})
+        shop.repository.commit("Pay in kronor")
+    assert _git(shop, "show", f"main:{path}").count("SEK") == 1
+    assert "FLUXLAB_UNSET" not in _git(shop, "grep", "-h", "", "main")
+    assert observer.get("configmap", "settings", "-n", "shop")["data"]["currency"] == "SEK"
+
+
+def test_what_somebody_prepares_stays_out_of_it(shop: Lab) -> None:
+    shop.repository.write("notes.txt", "not yet")
+    with shop.fault("manifest-missing-crd", target=SHOP, for_=200):
+        assert "notes.txt" not in _git(shop, "ls-tree", "--name-only", "main")
+    shop.repository.close()

@@ -1,0 +1,151 @@
+"""Faults of Secrets: what Flux makes of the values, told by kubectl; and that no old value gets out."""
+
+import base64
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.conftest import Observer
+
+from fluxlab.clusters.secret import set_secret
+from fluxlab.documents import JsonObject
+from fluxlab.errors import UsageError
+from fluxlab.fault_records import FaultRecord
+from fluxlab.lab import Lab
+from fluxlab.redaction import spellings
+
+PLACE = "flux-system/shop-secrets"
+KEY = "CHECKOUT_TOKEN"
+CANARY = f"canary-{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def kept(shop: Lab, observer: Observer) -> Any:
+    """The Secret that the shop reads, once the shop has read it."""
+    if not shop.cluster.find("Secret", PLACE):
+        set_secret(shop.cluster.api, PLACE, KEY, CANARY)
+    shop.wait_until(lambda: _checkout(observer) == CANARY, what="the shop has the token")
+    return _secret(observer)
+
+
+def _secret(observer: Observer) -> Any:
+    return observer.get("secret", "shop-secrets", "-n", "flux-system", "--show-managed-fields")
+
+
+def _checkout(observer: Observer) -> str:
+    found = observer.get("secret", "checkout", "-n", "shop")
+    return base64.b64decode(found["data"].get("token", "")).decode()
+
+
+def _condition(observer: Observer, kind: str, name: str) -> str:
+    found = observer.get(kind, name, "-n", "flux-system")
+    ready = [one for one in found.get("status", {}).get("conditions", []) if one["type"] == "Ready"]
+    return f"{ready[0]['status']} {ready[0]['reason']}: {ready[0]['message']}" if ready else ""
+
+
+def _is_as_before(now: Any, before: Any) -> bool:
+    def told(secret: Any) -> Any:
+        who = [(one["manager"], one["operation"], one["fieldsV1"]) for one in secret["metadata"]["managedFields"]]
+        return secret["data"], secret["metadata"]["labels"], secret["metadata"].get("annotations"), who
+
+    return bool(told(now) == told(before))
+
+
+def test_a_missing_optional_secret_is_replaced_by_defaults_in_silence(shop: Lab, observer: Observer, kept: Any) -> None:
+    with shop.fault("secret-missing", target=PLACE, for_=120):
+        assert not observer.kubectl("get", "secret", "shop-secrets", "-n", "flux-system", "--ignore-not-found")
+        shop.wait_until(lambda: _checkout(observer) == "none", what="the default is applied")
+        shop.wait_until(lambda: "True" in _condition(observer, "kustomization", "shop"), what="Flux is content")
+    assert _is_as_before(_secret(observer), kept)
+    shop.wait_until(lambda: _checkout(observer) == CANARY, what="the token is back")
+
+
+def test_an_empty_value_is_applied(shop: Lab, observer: Observer, kept: Any) -> None:
+    with shop.fault("secret-empty", target=PLACE, for_=120):
+        shop.wait_until(lambda: _checkout(observer) in {"", "none"}, what="nothing is left of the token")
+    assert _is_as_before(_secret(observer), kept)
+
+
+def test_a_malformed_value_fails_the_build(shop: Lab, observer: Observer, kept: Any) -> None:
+    with shop.fault("secret-malformed", target=PLACE, for_=120):
+        shop.wait_until(
+            lambda: "False BuildFailed" in _condition(observer, "kustomization", "shop"), what="the build fails"
+        )
+        assert _checkout(observer) == CANARY, "what runs goes on"
+    assert _is_as_before(_secret(observer), kept)
+    shop.wait_until(lambda: "True" in _condition(observer, "kustomization", "shop"), what="it builds again")
+
+
+def test_a_rotated_value_arrives_and_the_old_one_stays_private(shop: Lab, observer: Observer, kept: Any) -> None:
+    with shop.fault("secret-rotated", target=PLACE, for_=120, key=KEY) as record:
+        shop.wait_until(lambda: _checkout(observer) not in {CANARY, "", "none"}, what="the new token arrives")
+        _only_the_record_has(shop, record)
+    assert _is_as_before(_secret(observer), kept)
+    shop.wait_until(lambda: _checkout(observer) == CANARY, what="the old token is back")
+
+
+def _only_the_record_has(lab: Lab, record: FaultRecord) -> None:
+    told = (record.told(), str(record), repr(record), json.dumps(lab.faults.active(), default=str))
+    forms = spellings(CANARY)
+    assert not [form for form in forms for text in told if form in text]
+    etcd = lab.folder.cluster(lab.cluster.name) / "etcd"
+    files = [file for file in lab.folder.root.rglob("*") if file.is_file() and not file.is_relative_to(etcd)]
+    holding = [file for file in files if any(form.encode() in file.read_bytes() for form in forms)]
+    assert [file.parent.name for file in holding] == ["faults"], "the undo's file was searched, too, and it has it"
+    assert holding[0].stat().st_mode & 0o777 == 0o600
+
+
+def test_a_record_that_cannot_be_read_is_told_without_what_it_holds(shop: Lab, observer: Observer, kept: Any) -> None:
+    with shop.fault("secret-empty", target=PLACE, for_=120) as record:
+        file: Path = shop.folder.root / "faults" / f"{record.id}.json"
+        whole = file.read_text()
+        file.write_text(whole.replace('"state"', '"stated"'))
+        with pytest.raises(Exception, match="cannot be read") as caught:
+            shop.faults.active()
+        file.write_text(whole)
+        assert not [form for form in spellings(CANARY) if form in str(caught.value)]
+    assert _is_as_before(_secret(observer), kept)
+
+
+def test_a_missing_secret_that_is_needed_fails_the_build(shop: Lab, observer: Observer) -> None:
+    needed: JsonObject = {
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+        "kind": "Kustomization",
+        "metadata": {"name": "needed", "namespace": "flux-system"},
+        "spec": {
+            "interval": "10m",
+            "retryInterval": "2s",
+            "path": "./apps/needed",
+            "prune": True,
+            "sourceRef": {"kind": "GitRepository", "name": "flux-system"},
+            "postBuild": {"substituteFrom": [{"kind": "Secret", "name": "needed"}]},
+        },
+    }
+    content: JsonObject = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "needed-copy", "namespace": "shop"},
+        "stringData": {"token": "${TOKEN}"},
+    }
+    set_secret(shop.cluster.api, "flux-system/needed", "TOKEN", CANARY)
+    shop.repository.write("clusters/flux-playground/needed.yaml", needed)
+    shop.repository.write("apps/needed/copy.yaml", content)
+    commit = shop.repository.commit("Add what needs a Secret")
+    shop.converge(commit)
+    with shop.fault("secret-missing", target="flux-system/needed", for_=120):
+        shop.wait_until(
+            lambda: "BuildFailed" in (told := _condition(observer, "kustomization", "needed")) and "not found" in told,
+            what="the build fails",
+        )
+    shop.wait_until(lambda: "True" in _condition(observer, "kustomization", "needed"), what="it builds again")
+    shop.repository.revert(commit)
+    shop.converge()
+    observer.kubectl("delete", "secret", "needed", "-n", "flux-system")
+
+
+def test_an_unknown_key_is_refused(shop: Lab, observer: Observer, kept: Any) -> None:
+    with pytest.raises(UsageError, match="no key"):
+        shop.faults.inject("secret-empty", cluster=shop.cluster.name, target=PLACE, parameters={"key": "NONE"})
+    assert _is_as_before(_secret(observer), kept)

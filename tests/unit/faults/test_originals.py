@@ -1,0 +1,56 @@
+"""What is kept of an object, and when it is as it was."""
+
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.documents import JsonObject
+from fluxlab.faults.originals import is_original, original
+
+SECRET: JsonObject = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {
+        "name": "token",
+        "namespace": "shop",
+        "uid": "1",
+        "resourceVersion": "7",
+        "labels": {"a": "b"},
+        "managedFields": [
+            {"manager": "ada", "operation": "Update", "time": "t1", "fieldsV1": {"f:data": {"f:key": {}}}},
+            {"manager": "kcm", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}},
+        ],
+    },
+    "data": {"key": "c2VjcmV0"},
+    "status": {"phase": "x"},
+}
+
+
+def changed(**metadata: object) -> KubeObject:
+    known = SECRET["metadata"]
+    assert isinstance(known, dict)
+    return KubeObject({**SECRET, "metadata": {**known, **metadata}})  # type: ignore[dict-item] # JSON of any kind
+
+
+def test_what_the_server_sets_is_not_kept() -> None:
+    kept = original(KubeObject(SECRET))
+    assert "status" not in kept
+    metadata = kept["metadata"]
+    assert isinstance(metadata, dict)
+    assert metadata.keys() == {"name", "namespace", "labels", "managedFields"}
+    assert [entry["manager"] for entry in metadata["managedFields"]] == ["ada"]
+
+
+def test_another_version_of_the_same_is_the_original() -> None:
+    again = changed(resourceVersion="9", uid="2")
+    assert is_original(again, original(KubeObject(SECRET)))
+
+
+def test_what_is_gone_or_has_other_content_is_not() -> None:
+    kept = original(KubeObject(SECRET))
+    assert not is_original(None, kept)
+    assert not is_original(KubeObject({**SECRET, "data": {"key": ""}}), kept)
+    assert not is_original(changed(labels={}), kept)
+
+
+def test_what_belongs_to_somebody_else_is_not() -> None:
+    kept = original(KubeObject(SECRET))
+    eve = {"manager": "eve", "operation": "Update", "fieldsV1": {"f:data": {"f:key": {}}}}
+    assert not is_original(changed(managedFields=[eve]), kept)
