@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from fluxlab.errors import FluxlabError
 from fluxlab.gateway import Gateway, RequestLog, Routes
+from fluxlab.host_rules import CertificateProblem, Cut, HostRule, WrongCertificate
 from fluxlab.pki import Authority
 from fluxlab.redaction import Redactor
 from fluxlab.servers.asgi import answer, asked_by, path_below
@@ -47,6 +48,10 @@ def call() -> Iterator[Call]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+async def on_loop(act: Callable[[], T]) -> T:
+    return act()
 
 
 async def _await(awaitable: Awaitable[T]) -> T:
@@ -108,6 +113,17 @@ def read_all(connection: socket.socket) -> bytes:
     while chunk := connection.recv(65536):
         received += chunk
     return received
+
+
+def read_until_reset(connection: socket.socket) -> bytes:
+    received = b""
+    while True:
+        try:
+            chunk = connection.recv(65536)
+        except ConnectionResetError:
+            return received
+        assert chunk, "it was closed, not reset"
+        received += chunk
 
 
 def connect_to(target: str, *, user: str = COMPONENT, password: str = PASSWORD) -> bytes:
@@ -263,6 +279,39 @@ class TestMappedHosts:
         assert [door.get(f"https://{host}.example/").status_code for host in "ab"] == [503, 200]
         door.routes.unwrap("a.example", fault)
         assert door.get("https://a.example/").status_code == 200
+
+    def test_a_cut_is_a_reset_in_the_middle_of_the_answer(self, door: Door, call: Call) -> None:
+        door.routes.mount("https://a.example/", hello)
+        rule = HostRule(id="cut", host="a.example", effect=Cut())
+        call(on_loop(lambda: door.gateway.put_rule(rule)))
+        credentials = base64.b64encode(f"{COMPONENT}:{PASSWORD}".encode())
+        request = b"GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nProxy-Authorization: Basic %s\r\n\r\n"
+        with door.raw(request % credentials) as connection:
+            received = read_until_reset(connection)
+        head, _, body = received.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        call(on_loop(lambda: door.gateway.lift_rules("cut")))
+        whole = door.get("https://a.example/").content
+        assert whole.startswith(body)
+        assert 0 < len(body) < len(whole)
+
+    @pytest.mark.parametrize("problem", CertificateProblem)
+    def test_a_wrong_certificate_is_shown_to_those_who_had_seen_the_right_one(
+        self, door: Door, call: Call, problem: CertificateProblem
+    ) -> None:
+        door.routes.mount("https://a.example/", hello)
+        door.routes.mount("https://b.example/", hello)
+        rule = HostRule(id="certificate", host="a.example", effect=WrongCertificate(problem=problem))
+        with door.client() as client:
+            assert client.get("https://a.example/").status_code == 200
+            call(on_loop(lambda: door.gateway.put_rule(rule)))
+            with pytest.raises(httpx.ConnectError, match="certificate verify failed") as caught:
+                client.get("https://a.example/")
+            assert ("mismatch" in str(caught.value)) is (problem is CertificateProblem.OTHER_NAME)
+            assert client.get("https://b.example/").status_code == 200
+            call(on_loop(lambda: door.gateway.lift_rules("certificate")))
+            assert client.get("https://a.example/").status_code == 200
+        assert any("wrong on purpose" in line["note"] for line in door.lines(4))
 
     def test_a_client_that_does_not_trust_the_lab_is_in_the_log(self, door: Door) -> None:
         door.routes.mount("https://a.example", hello)

@@ -136,7 +136,10 @@ class ChartsAltered(ChartFault[NoParameters]):
 
     name = "charts-altered"
     summary = "one bit of every archive of the chart repository is another one, so that its digest does not fit"
-    expect = "nothing while nobody fetches a chart; then HelmChart fails; releases stay Ready"
+    expect = (
+        "no signal of its own: Flux does not compare digests, so a version that it fetches meanwhile is used as it "
+        "came if it can be unpacked at all, and is kept after healing; what is there already stays"
+    )
 
     def effects(self, ground: Ground, injection: Injection[NoParameters]) -> Mapping[str, Effect]:
         del ground, injection

@@ -83,7 +83,7 @@ class History:
             index = folder / "index"
             self.git("read-tree", commit, index=index)
             if text is None:
-                self.git("update-index", "--force-remove", path, index=index)
+                self.git(f"--work-tree={folder}", "update-index", "--force-remove", path, index=index)
             else:
                 (folder / "content").write_text(text)
                 blob = self.git("hash-object", "-w", folder / "content")

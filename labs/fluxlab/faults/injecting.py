@@ -34,6 +34,8 @@ TIME_LIMIT_SECONDS = 300.0
 HEALING_ATTEMPTS = 3
 LOOK_SECONDS = 0.1
 QUOTED_CANDIDATES = 30
+_OF_THE_LAB = ("host:", "branch:")
+"""What is touched by these names is the same thing for all clusters of a lab."""
 
 
 class NotProvenError(UnknownError):
@@ -146,7 +148,8 @@ class Faults:
 
     def _check_free(self, fault: AnyFault, cluster: str, touches: frozenset[str]) -> None:
         for other in self._records.all():
-            if other.cluster == cluster and (both := sorted(other.touches & touches)):
+            shared = other.touches & touches
+            if both := sorted(one for one in shared if other.cluster == cluster or one.startswith(_OF_THE_LAB)):
                 facts = [f"{other.id} has {', '.join(both)} until {other.until:%H:%M:%S} UTC"]
                 raise UsageError(f"{fault.name} excludes {other.fault}", facts=facts, hint=f"fluxlab heal {other.id}")
 

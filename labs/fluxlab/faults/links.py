@@ -11,6 +11,7 @@ from pydantic import Field
 
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.links import proxy_socket
+from fluxlab.clusters.programs import LINK_PROXY
 from fluxlab.clusters.toxics import LinkProxy, Stream, Toxic
 from fluxlab.errors import FluxlabError
 
@@ -90,6 +91,8 @@ class LinkFault(Fault[P]):
     def heal(self, ground: Ground, injection: Injection[P]) -> None:
         for name, _ in self._names(injection):
             _proxy(ground).remove(injection.target, name)
+        if any(part.name.endswith(f"/{LINK_PROXY}") and part.state == "dead" for part in ground.state().components):
+            ground.control.repair()  # the toxics went with it, and so did all links
 
     def healed(self, ground: Ground, injection: Injection[P]) -> str:
         client = _client(ground, injection.target)

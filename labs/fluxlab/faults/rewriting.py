@@ -116,10 +116,10 @@ class GitBranchDeleted(HistoryFault[NoParameters]):
     )
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
-        del injection
-        history = History(ground)
-        # As at a public host, which does not let go of the default branch before another one is that.
-        history.git("symbolic-ref", "HEAD", f"{history.ref}-deleted")
+        # As at a public host: another branch has to be the default one before this one can go.
+        history, other = History(ground), f"refs/heads/{injection.id}"
+        history.git("update-ref", other, injection.text("commit"))
+        history.git("symbolic-ref", "HEAD", other)
         history.push("")
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
@@ -131,6 +131,7 @@ class GitBranchDeleted(HistoryFault[NoParameters]):
         history = History(ground)
         history.git("symbolic-ref", "HEAD", history.ref)
         history.give_back(injection.text("commit"))
+        history.git("update-ref", "-d", f"refs/heads/{injection.id}")
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         return _has_again(ground, injection.text("commit"))
@@ -141,6 +142,7 @@ class GitBranchDeleted(HistoryFault[NoParameters]):
         return [
             f"{git} symbolic-ref HEAD {history.ref}",
             f"{git} update-ref {history.ref} {injection.text('commit')}",
+            f"{git} update-ref -d refs/heads/{injection.id}",
         ]
 
 

@@ -23,7 +23,7 @@ from .faults import HostFaults
 from .front import Front
 from .inside import GatewayApplication
 from .requestlog import LoggedApplication, RequestLog
-from .routes import Routes
+from .routes import Routes, normal_host
 
 MAXIMUM_CONNECTIONS = 1000
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -89,7 +89,7 @@ class Gateway:
         """Have something wrong with a host; the same rule again changes nothing. Raises UsageError."""
         self._faults.put(rule)
         if isinstance(rule.effect, WrongCertificate):
-            self._http.end_idle(rule.host)  # who keeps a connection has seen its certificate already
+            self._http.end_idle(normal_host(rule.host))  # who keeps a connection has seen its certificate already
 
     def lift_rules(self, id_: str) -> None:
         """Take out the rules of an id, if there are any."""
