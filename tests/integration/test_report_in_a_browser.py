@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from tests.integration.browser import Browser, browsing, find_chromium
+from tests.unit.drift.test_formats import REPORT
 from tests.unit.report.samples import HOSTILE, PASSED, SAMPLES
 
+from fluxlab.drift.formats import report_as_html
 from fluxlab.report.page import index, page
 
 pytestmark = [
@@ -25,6 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, result in SAMPLES.items():
         (found / f"{name}.html").write_text(page(result))
     (found / "index.html").write_text(index({f"{name}.html": result for name, result in SAMPLES.items()}))
+    (found / "drift.html").write_text(report_as_html(REPORT, name=HOSTILE, made=PASSED.began))
     return found
 
 
@@ -54,7 +57,7 @@ def test_the_browser_tells_of_requests_and_scripts(browser: Browser, tmp_path: P
     assert browser.value("document.title") == "owned"
 
 
-@pytest.mark.parametrize("name", [*SAMPLES, "index"])
+@pytest.mark.parametrize("name", [*SAMPLES, "index", "drift"])
 def test_a_page_asks_for_itself_alone_and_runs_nothing(browser: Browser, folder: Path, name: str) -> None:
     file = folder / f"{name}.html"
     browser.open(file)
@@ -79,7 +82,7 @@ def test_a_person_reads_verdict_hypothesis_and_times(browser: Browser, folder: P
     assert "Three thousand" not in text
 
 
-@pytest.mark.parametrize("name", [*SAMPLES, "index"])
+@pytest.mark.parametrize("name", [*SAMPLES, "index", "drift"])
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_a_page_fits_the_screen(browser: Browser, folder: Path, name: str, width: int) -> None:
     browser.look(width=width, dark=False)
