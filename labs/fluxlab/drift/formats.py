@@ -4,23 +4,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from html import escape
 from typing import Literal
 
 from fluxlab.junit import Case, junit
+from fluxlab.pages import render
 
 from .edits import Edit
 from .records import Actor, Drift, DriftReport
-
-_STYLE = """
-:root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif }
-body { margin: 2rem auto; max-width: 90rem; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% }
-th, td { border-bottom: 1px solid #8886; padding: .4rem .6rem; text-align: left; vertical-align: top }
-code { font-size: .9em; overflow-wrap: anywhere }
-.unknown { color: #c60 }
-"""
-_HEADINGS = ("Object", "What", "Git wants", "There is", "Who", "What becomes of it", "Flux said", "In git")
 
 
 def report_as_json(report: DriftReport) -> str:
@@ -93,45 +83,4 @@ def _cases(report: DriftReport) -> Iterator[Case]:
 
 def report_as_html(report: DriftReport, *, name: str, made: datetime) -> str:
     """One page that needs nothing else, to be kept as evidence of a run."""
-    verdict = "clean" if report.clean else f"differences: {len(report.drifts)}" if report.drifts else "could not tell"
-    rows = "\n".join(_row(one) for one in report.drifts)
-    head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
-    table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>" if rows else ""
-    unknown = "\n".join(f'<p class="unknown">could not tell: {escape(line)}</p>' for line in report.unknown)
-    ignored = f"<p>{len(report.ignored)} are in fields that a rule in git leaves to others.</p>"
-    held_back = "\n".join(f"<p>Report-only is on in cluster {escape(one)}.</p>" for one in report.held_back)
-    title = f"Drift of {escape(name)}: {verdict}"
-    return f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>{title}</title>
-<style>{_STYLE}</style>
-<h1>{title}</h1>
-<p>{report.examined} objects compared, {made.astimezone():%Y-%m-%d %H:%M:%S %Z}.</p>
-{ignored if report.ignored else ""}
-{held_back}
-{unknown}
-{table}
-</html>
-"""
-
-
-def _row(one: Drift) -> str:
-    at = f" at {one.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if one.actor.time else ""
-    owners = " > ".join(one.chain) or "nobody owns it"
-    subject = "<br>".join(map(escape, (one.cluster, str(one.object), owners)))
-    cells = [
-        subject,
-        f"{one.class_}<br><code>{escape(one.field)}</code>",
-        _value(one.desired),
-        _value(one.live),
-        escape(f"{one.actor}{at}"),
-        escape(str(one.fate)),
-        escape(one.flux_said or "silent"),
-        f"<code>{escape(one.source)}</code>",
-    ]
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
-def _value(value: str | None) -> str:
-    return "" if value is None else f"<code>{escape(value)}</code>"
+    return render("drift.html", report=report, name=name, made=f"{made.astimezone():%Y-%m-%d %H:%M:%S %Z}")

@@ -1,6 +1,7 @@
 """Run a rehearsal on a lab: the hypothesis holds, something is broken, signals come, it heals, the hypothesis holds."""
 
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -95,6 +96,8 @@ class Run:
                 self._rehearse()
             except FluxlabError as error:
                 self._find("step", "the run", str(error))
+            except Exception as error:  # noqa: BLE001 # whatever has crashed, the run has proven nothing, and is told
+                self._find("step", "the run", "".join(traceback.format_exception(error)[-3:]))
             finally:
                 self.sampler.stop()
                 self.history.stop()

@@ -1,0 +1,101 @@
+"""Which files are rehearsals, and which tests they become; none of them is run here."""
+
+import re
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from fluxlab.rehearsals.spec import shipped_rehearsals
+
+SOUND = """
+    title: Nobody says anything
+    hypothesis: [{what: the commit is everywhere, arrived: true}]
+    steps: [{fault: {fault: controller-pause, target: source-controller}}]
+    expect: [{what: a word, log: {component: helm-controller, pattern: a word}}]
+    truth: {cause: source-controller is stopped}
+"""
+
+
+def write(pytester: pytest.Pytester, path: str, text: str = SOUND) -> Path:
+    file = pytester.path / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(dedent(text))
+    return file
+
+
+def collected(pytester: pytest.Pytester, *options: str) -> list[str]:
+    result = pytester.runpytest_inprocess("--collect-only", "-q", *options)
+    return re.findall(r"^\S+::\S+$", result.stdout.str(), re.MULTILINE)
+
+
+def test_every_file_in_a_folder_of_rehearsals_is_a_test(pytester: pytest.Pytester) -> None:
+    write(pytester, "rehearsals/quiet.yaml")
+    write(pytester, "team/rehearsals/other.yaml")
+    write(pytester, "manifests/deployment.yaml", "kind: Deployment")
+    write(pytester, "rehearsals/notes.txt", "none")
+    assert collected(pytester) == ["rehearsals/quiet.yaml::quiet", "team/rehearsals/other.yaml::other"]
+
+
+def test_with_control_each_has_a_second_run(pytester: pytest.Pytester) -> None:
+    write(pytester, "rehearsals/quiet.yaml")
+    found = ["rehearsals/quiet.yaml::quiet", "rehearsals/quiet.yaml::quiet[control]"]
+    assert collected(pytester, "--fluxlab-control") == found
+    pytester.makeini("[pytest]\nfluxlab_control = true")
+    assert collected(pytester) == found
+
+
+def test_one_is_chosen_like_any_other_test(pytester: pytest.Pytester) -> None:
+    write(pytester, "rehearsals/quiet.yaml")
+    write(pytester, "rehearsals/loud.yaml")
+    assert collected(pytester, "-k", "loud") == ["rehearsals/loud.yaml::loud"]
+    assert collected(pytester, "rehearsals/quiet.yaml::quiet") == ["rehearsals/quiet.yaml::quiet"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("title: [", "no valid YAML"),
+        ("kind: Deployment", "unknown field; allowed here: expect, forbid, hypothesis, lab"),
+        (SOUND.replace("expect:", "expectt:"), "bad.yaml:5: expectt: unknown field"),
+        (
+            SOUND.replace("steps: [{fault: {fault: controller-pause", "steps: [{heal: x, fault: {fault: y"),
+            "exactly one",
+        ),
+    ],
+)
+def test_a_file_that_is_none_is_an_error_that_names_file_and_line(
+    pytester: pytest.Pytester, text: str, told: str
+) -> None:
+    write(pytester, "rehearsals/bad.yaml", text)
+    write(pytester, "rehearsals/quiet.yaml")
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    said = result.stdout.str()
+    assert told in said
+    assert "Traceback" not in said
+    assert "model_files.py" not in said
+
+
+@pytest.mark.parametrize("option", ["--fluxlab-seed=-1", "--fluxlab-seed=x"])
+def test_a_seed_that_is_none_is_refused_before_anything_is_run(pytester: pytest.Pytester, option: str) -> None:
+    write(pytester, "rehearsals/quiet.yaml")
+    result = pytester.runpytest_inprocess(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "is no seed" in result.stderr.str()
+
+
+def test_those_that_come_with_fluxlab_are_tests_of_this_checkout(pytester: pytest.Pytester) -> None:
+    checkout = Path(__file__).parents[3]
+    result = pytester.runpytest_subprocess(
+        "--collect-only",
+        "-q",
+        "--rootdir",
+        str(checkout),
+        "-c",
+        str(checkout / "pyproject.toml"),
+        str(checkout / "scenarios" / "rehearsals"),
+    )
+    found = re.findall(r"rehearsals/(\S+)\.yaml::(\S+)$", result.stdout.str(), re.MULTILINE)
+    assert found == [(file.stem, file.stem) for file in shipped_rehearsals()]
+    assert found
