@@ -129,9 +129,8 @@ def test_a_wrong_certificate_is_not_believed(shop: Lab, client: httpx.Client, pr
 
 
 def test_a_repository_that_says_nothing(shop: Lab, client: httpx.Client) -> None:
-    with shop.fault("charts-hang", for_=120):
-        with pytest.raises(httpx.ReadTimeout):
-            client.get(INDEX, timeout=2)
+    with shop.fault("charts-hang", for_=120), pytest.raises(httpx.ReadTimeout):
+        client.get(INDEX, timeout=2)
     assert client.get(INDEX).status_code == 200
 
 
