@@ -103,7 +103,7 @@ class Faults:
             self._begin(progress)
             ground = self._ground(cluster)
             _check_allowed(fault, ground)
-            chosen = _parameters(fault, parameters or {})
+            chosen = chosen_parameters(fault, parameters or {})
             seed = secrets.randbelow(10**6) if seed is None else seed
             random = Random(f"{seed}/{name}/{cluster}")  # noqa: S311 # a plan, no secret
             targets = _targets(fault, fault.candidates(ground), target, random)
@@ -296,7 +296,8 @@ def _check_allowed(fault: AnyFault, ground: Ground) -> None:
         raise UsageError(f"cluster {cluster.name} is not given to fluxlab (any more)", hint=hint)
 
 
-def _parameters(fault: AnyFault, given: Mapping[str, object]) -> Any:  # of the fault's own type
+def chosen_parameters(fault: AnyFault, given: Mapping[str, object]) -> Any:  # of the fault's own type
+    """The parameters of a fault. Raises UsageError that names what is wrong and what there is."""
     try:
         return fault.parameters.model_validate(given)
     except ValidationError as error:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 
 import psutil
 import urllib3
@@ -124,7 +125,7 @@ class Senses:
 
     def _drifts(self, spec: DriftSpec) -> Iterator[Seen]:
         for one in self._lab.drift().drifts:
-            if str(one.object) == spec.object and spec.class_ in {"", str(one.class_)}:
+            if fnmatchcase(str(one.object), spec.object) and spec.class_ in {None, one.class_}:
                 yield Seen(time=datetime.now(UTC), words=str(one))
 
     def _pending(self, spec: PendingSpec) -> Iterator[Seen]:

@@ -17,7 +17,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from fluxlab.clusters.secret import check_key, parse_place
+from fluxlab.drift.records import DriftClass
 from fluxlab.errors import UsageError
+from fluxlab.faults.catalogue import find_fault
+from fluxlab.faults.injecting import chosen_parameters
 from fluxlab.model_files import read_model
 
 When = Literal["before", "during", "after"]
@@ -107,8 +110,8 @@ class AlertSpec(_Model):
 class DriftSpec(_Model):
     """A difference between git and the cluster."""
 
-    object: str = Field(description="such as Deployment shop/frontend")
-    class_: str = Field(default="", alias="class")
+    object: str = Field(description="such as Deployment shop/frontend, or a pattern (*)")
+    class_: DriftClass | None = Field(default=None, alias="class")
 
 
 class MetricSpec(_Model):
@@ -240,6 +243,14 @@ class FaultSpec(_Model):
     target: str = ""
     set: dict[str, JsonValue] = Field(default_factory=dict)
     for_seconds: float = Field(default=300.0, gt=0)
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        try:
+            chosen_parameters(find_fault(self.fault), self.set)
+        except UsageError as error:
+            raise ValueError("; ".join([error.what, *error.facts])) from None
+        return self
 
 
 class Step(_OneOf):

@@ -54,6 +54,9 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ("name: pause", "name: pause\n- {heal: other}", "heal other: no fault is named so; there are pause"),
         ("truth: {", "lab: {secrets: [shop-secrets TOKEN]}\ntruth: {", "'shop-secrets' names no Secret"),
         ("truth: {", "lab: {secrets: [shop/a B=C]}\ntruth: {", "'B=C' is no key"),
+        ("{fault: controller-pause}", "{fault: nothing}", "there is no fault 'nothing'; there are: "),
+        ("{fault: controller-pause}", "{fault: git-slow, set: {delay_seconds: 0}}", "greater than or equal to"),
+        ("{fault: controller-pause}", "{fault: git-slow, set: {delay: 1}}", "delay: Extra inputs are not permitted"),
         ("truth: {cause: a pause, not: [the commit]}", "", "truth: Field required"),
     ],
 )
