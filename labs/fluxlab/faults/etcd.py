@@ -1,8 +1,7 @@
 """Faults of etcd: it is gone, stands still, is full, or has forgotten."""
 
-import tempfile
+import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from random import Random
@@ -13,16 +12,17 @@ from pydantic import Field
 from fluxlab.clusters import etcd_data
 from fluxlab.clusters.api import ApiError
 from fluxlab.clusters.capabilities import Capability
-from fluxlab.clusters.etcd_api import FULL, EtcdApi
+from fluxlab.clusters.etcd_api import EtcdApi
 from fluxlab.clusters.programs import ETCD
 from fluxlab.clusters.resources import CONFIG_MAP
 from fluxlab.documents import JsonObject
 from fluxlab.errors import FluxlabError
+from fluxlab.files import make_private
 from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
 from .base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
-from .commits import revert
+from .commits import applied, message, revert
 from .programs import EVERYBODY, Kill, Pause, api_serves, find_process
 
 PLACE = "default"
@@ -99,6 +99,129 @@ class EtcdNoSpace(Fault[NoParameters]):
         _etcd(ground).alarm()
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        with suppress_refusal() as refusals:
-            _write(ground, injection)
-        return next(iter(refusals), "")
+        return _refused(ground, injection)
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        etcd = _etcd(ground)
+        if etcd.alarms():
+            etcd.make_room()
+        _delete(ground, injection.id)  # what a proof left that was cut off
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return "" if _refused(ground, injection) else "a ConfigMap was written, and deleted again"
+
+    def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
+        return [f"fluxlab down {ground.folder.name}    # or with etcdctl: compaction, defrag, alarm disarm"]
+
+
+def _refused(ground: Ground, injection: Injection[Any]) -> str:
+    """With what words the API server cannot write, empty when it can. What is written is deleted again."""
+    try:
+        ground.api.create(CONFIG_MAP, _config_map(injection.id), namespace=PLACE)
+    except ApiError as error:
+        if error.status != HTTPStatus.CONFLICT:
+            return error.what
+    _delete(ground, injection.id)
+    return ""
+
+
+def _config_map(name: str) -> JsonObject:
+    return {"apiVersion": "v1", "kind": CONFIG_MAP.kind, "metadata": {"name": name, "namespace": PLACE}}
+
+
+def _delete(ground: Ground, name: str) -> None:
+    if ground.api.find(CONFIG_MAP, name, namespace=PLACE):
+        ground.api.delete(CONFIG_MAP, name, namespace=PLACE)
+
+
+class Travel(Parameters):
+    """How etcd travels."""
+
+    skipped_revisions: int = Field(
+        1_000_000_000,
+        ge=1_000_000,
+        le=1_000_000_000_000,
+        description="by how much etcd's revisions are raised, so that nobody takes what is for what was",
+    )
+
+
+class EtcdRestore(Fault[Travel]):
+    """A backup is restored under a running cluster, as after a disaster.
+
+    Between backup and restore two ConfigMaps are made: one in git, which comes back, and one by hand, which is lost.
+    """
+
+    name = "etcd-restore"
+    layer = Layer.ETCD
+    summary = "etcd is restored from a backup that is older than the newest commit, and everything is started anew"
+    expect = (
+        "Flux believes what it had applied at the time of the backup, sees that git is further, and applies the newer "
+        "commit again within seconds; what was made by hand since the backup is lost; healing reverts its commit"
+    )
+    parameters = Travel
+    needs = frozenset({Capability.PROCESSES, Capability.SNAPSHOT})
+    proof_seconds = 90.0
+
+    def candidates(self, ground: Ground) -> Sequence[str]:
+        return [ETCD] if find_process(ground, ETCD) else []
+
+    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: Travel, random: Random) -> Plan:
+        del parameters, random
+        touches = EVERYBODY | {f"branch:{ground.repository.branch}"}
+        return Plan(targets=targets, touches=touches, undo={"revision": _etcd(ground).revision()})
+
+    def inject(self, ground: Ground, injection: Injection[Travel]) -> None:
+        etcd, scratch = _etcd(ground), make_private(_scratch(ground, injection))
+        backup = scratch / "backup.db"
+        etcd.save(backup)
+        self._go_on(ground, injection)
+        etcd_data.plant(
+            backup,
+            scratch / ground.cluster.name,
+            peer_url=etcd.peer_url,
+            etcdutl=find().binary("etcdutl"),
+            skipped_revisions=injection.parameters.skipped_revisions,
+        )
+        ground.control.load_state(scratch)
+
+    def _go_on(self, ground: Ground, injection: Injection[Travel]) -> None:
+        """What happens after the backup."""
+        file = f"{ground.state().path}/{injection.id}.yaml"
+        ground.repository.write(file, _config_map(injection.id))
+        ground.repository.commit(message(injection, "Add a ConfigMap after the backup"))
+        ground.api.create(CONFIG_MAP, _config_map(_by_hand(injection)), namespace=PLACE)
+        wait_until(
+            lambda: ground.api.find(CONFIG_MAP, injection.id, namespace=PLACE),
+            what=f"Flux applies ConfigMap {PLACE}/{injection.id}",
+            timeout_seconds=APPLIED_SECONDS,
+            interval_seconds=0.1,
+        )
+
+    def injected(self, ground: Ground, injection: Injection[Travel]) -> str:
+        seen = ground.api.listing(CONFIG_MAP, namespace=PLACE)
+        lost = _by_hand(injection) not in {one.name for one in seen.objects}
+        later = int(seen.resource_version) - int(injection.text("revision"))
+        if not lost or later < injection.parameters.skipped_revisions:
+            return ""
+        return f"ConfigMap {PLACE}/{_by_hand(injection)} is lost; the API is at revision {seen.resource_version}"
+
+    def heal(self, ground: Ground, injection: Injection[Travel]) -> None:
+        ground.control.repair()
+        shutil.rmtree(_scratch(ground, injection), ignore_errors=True)
+        _delete(ground, _by_hand(injection))
+        revert(ground, injection)
+
+    def healed(self, ground: Ground, injection: Injection[Travel]) -> str:
+        left = ground.api.find(CONFIG_MAP, injection.id, namespace=PLACE)
+        return "" if left or not api_serves(ground) else applied(ground)
+
+
+def _by_hand(injection: Injection[Any]) -> str:
+    return f"{injection.id}-by-hand"
+
+
+def _scratch(ground: Ground, injection: Injection[Any]) -> Path:
+    return ground.folder.scratch / injection.id
+
+
+FAULTS: Sequence[type[Fault[Any]]] = (EtcdKill, EtcdPause, EtcdNoSpace, EtcdRestore)
