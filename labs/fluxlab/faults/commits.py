@@ -1,6 +1,7 @@
 """Faults that push a commit: it is known by the injection's id in its message, and its opposite takes it out."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from fluxlab.clusters.objects import text_at
@@ -19,6 +20,12 @@ def revert(ground: Ground, injection: Injection[Any]) -> None:
     """Push the opposite of what an injection has pushed, if it has, and nobody did so yet. Raises CommandError."""
     if pushed := standing(ground.repository.log(), injection.id):
         ground.repository.revert(pushed)
+
+
+def revert_by_hand(injection: Injection[Any]) -> Sequence[str]:
+    """The commands that do so in a clone."""
+    found = f"git log -1 --format=%H --grep={injection.id}"
+    return [f"git revert --no-edit $({found}) && git push    # in a clone (fluxlab clone), unless that was done"]
 
 
 def standing(log: str, id_: str) -> str:

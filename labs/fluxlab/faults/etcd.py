@@ -1,5 +1,6 @@
 """Faults of etcd: it is gone, stands still, is full, or has forgotten."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -12,7 +13,7 @@ from pydantic import Field
 from fluxlab.clusters import etcd_data
 from fluxlab.clusters.api import ApiError
 from fluxlab.clusters.capabilities import Capability
-from fluxlab.clusters.etcd_api import EtcdApi
+from fluxlab.clusters.etcd_api import FULL, EtcdApi
 from fluxlab.clusters.programs import ETCD
 from fluxlab.clusters.resources import CONFIG_MAP
 from fluxlab.documents import JsonObject
@@ -22,7 +23,7 @@ from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
 from .base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
-from .commits import applied, message, revert
+from .commits import applied, message, revert, revert_by_hand
 from .programs import EVERYBODY, Kill, Pause, api_serves, find_process
 
 PLACE = "default"
@@ -111,7 +112,15 @@ class EtcdNoSpace(Fault[NoParameters]):
         return "" if _refused(ground, injection) else "a ConfigMap was written, and deleted again"
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
-        return [f"fluxlab down {ground.folder.name}    # or with etcdctl: compaction, defrag, alarm disarm"]
+        process = find_process(ground, ETCD)
+        disarm = [_disarm_by_hand(EtcdApi.started_by(process.cmdline()))] if process else []
+        return [*disarm, *super().by_hand(ground, injection)]
+
+
+def _disarm_by_hand(etcd: EtcdApi) -> str:
+    way_in = f"--cacert {etcd.authority} --cert {etcd.client.certificate} --key {etcd.client.key}"
+    alarm = json.dumps({"action": "DEACTIVATE", "alarm": FULL})
+    return f"curl {way_in} {etcd.url}/v3/maintenance/alarm -d '{alarm}'"
 
 
 def _refused(ground: Ground, injection: Injection[Any]) -> str:
@@ -210,6 +219,10 @@ class EtcdRestore(Fault[Travel]):
         shutil.rmtree(_scratch(ground, injection), ignore_errors=True)
         _delete(ground, _by_hand(injection))
         revert(ground, injection)
+
+    def by_hand(self, ground: Ground, injection: Injection[Travel]) -> Sequence[str]:
+        starting = f"fluxlab up --name {ground.folder.name}"
+        return [starting, *revert_by_hand(injection), *super().by_hand(ground, injection)]
 
     def healed(self, ground: Ground, injection: Injection[Travel]) -> str:
         left = ground.api.find(CONFIG_MAP, injection.id, namespace=PLACE)

@@ -49,9 +49,11 @@ def recalled(injection: Injection[Any]) -> Identity:
     return Identity(pid=int(injection.text("pid")), since_boot=float(injection.text("since_boot")))
 
 
-def kill(identity: Identity) -> None:
-    """SIGKILL, if that very process still runs."""
-    _signal(identity.process(), signal.SIGKILL)
+def send(identity: Identity, number: signal.Signals) -> None:
+    """A signal, if that very process still runs."""
+    if process := identity.process():
+        with suppress(psutil.NoSuchProcess):  # it ended just now
+            process.send_signal(number)
 
 
 def start(ground: Ground, program: str) -> None:
@@ -80,12 +82,6 @@ def serving(process: psutil.Process | None) -> str:
 def api_serves(ground: Ground) -> str:
     """That the API server serves, with all that it needs itself; empty when it does not, or does not answer."""
     return f"{ground.api.server} says that it is ready" if ground.api.healthy() else ""
-
-
-def _signal(process: psutil.Process | None, number: signal.Signals) -> None:
-    if process:
-        with suppress(psutil.NoSuchProcess):  # it ended just now
-            process.send_signal(number)
 
 
 def _state(process: psutil.Process | None) -> str:
@@ -119,7 +115,7 @@ class Pause(OnPrograms):
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         del ground
-        _signal(recalled(injection).process(), signal.SIGSTOP)
+        send(recalled(injection), signal.SIGSTOP)
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         del ground
@@ -128,7 +124,7 @@ class Pause(OnPrograms):
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         del ground
-        _signal(recalled(injection).process(), signal.SIGCONT)
+        send(recalled(injection), signal.SIGCONT)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         process = find_process(ground, injection.target)  # another one, if the lab was started again since
@@ -144,7 +140,7 @@ class Kill(OnPrograms):
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         del ground
-        kill(recalled(injection))
+        send(recalled(injection), signal.SIGKILL)
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         return dead(ground, injection.target, recalled(injection))
