@@ -13,6 +13,7 @@ from fluxlab.clusters.resources import DEPLOYMENT, POD
 
 from .base import Fault, Ground, Injection, Layer, NoParameters, Plan
 from .borrowing import Field
+from .in_pods import ControllerLeaseStolen, ControllerOom
 from .programs import Kill, Pause, find_process, serving
 from .releases import ControllerKilledMidRelease
 
@@ -110,4 +111,6 @@ FAULTS: Sequence[type[Fault[Any]]] = (
     ControllerKill,
     ControllerScaledDown,
     ControllerKilledMidRelease,
+    ControllerLeaseStolen,
+    ControllerOom,
 )

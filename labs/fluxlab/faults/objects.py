@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from fluxlab.clusters.api import ApiError
+from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import Resource
 from fluxlab.documents import Json
@@ -20,7 +21,9 @@ def manifest(resource: Resource, name: str, **content: Json) -> KubeObject:
 
 
 class Objects(Fault[P]):
-    """They outlive whoever made them, and are known by their names."""
+    """They outlive whoever made them, and are known by their names. Not for a cluster that somebody else's Flux owns."""
+
+    needs = frozenset({Capability.BOOTSTRAP})
 
     @abstractmethod
     def objects(self, injection: Injection[P]) -> Sequence[tuple[Resource, KubeObject]]:
