@@ -21,7 +21,7 @@ def manifest(resource: Resource, name: str, **content: Json) -> KubeObject:
 
 
 class Objects(Fault[P]):
-    """They outlive whoever made them, and are known by their names. Not for a cluster that somebody else's Flux owns."""
+    """They outlive whoever made them, and are known by their names. Not where Flux belongs to somebody else."""
 
     needs = frozenset({Capability.BOOTSTRAP})
 
