@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from measure import Figure, arguments, report
 
-from fluxlab.rehearsals.spec import shipped_rehearsals
+from fluxlab.rehearsals.loading import shipped_rehearsals
 
 WORKERS = 2
 

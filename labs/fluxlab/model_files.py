@@ -1,9 +1,9 @@
 """YAML files that describe something, read into pydantic models; errors name file, line and the allowed names."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import UnionType
-from typing import TypeVar, get_args
+from typing import TypeAlias, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,10 +13,15 @@ from .documents import check_nesting
 from .errors import UsageError
 
 Model = TypeVar("Model", bound=BaseModel)
+Loc: TypeAlias = tuple[int | str, ...]
+Complaint: TypeAlias = tuple[Loc, str]
+"""Where something is wrong, and what."""
 
 
-def read_model(file: Path, model: type[Model], *, what: str) -> Model:
-    """The content of a file, which is `what` (`a lab file`). Raises UsageError."""
+def read_model(
+    file: Path, model: type[Model], *, what: str, check: Callable[[Model], Iterable[Complaint]] = lambda _: ()
+) -> Model:
+    """The content of a file, which is `what` (`a lab file`). Raises UsageError, also for what `check` complains of."""
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -31,18 +36,24 @@ def read_model(file: Path, model: type[Model], *, what: str) -> Model:
     if doubles := [f"{file}:{line}: {place}: is there twice" for place, line in _doubles(tree)]:
         raise UsageError(unknown, facts=doubles)
     try:
-        return model.model_validate({} if data is None else data)
+        found = model.model_validate({} if data is None else data)
     except ValidationError as error:
         facts = [_complaint(file, tree, model, one) for one in error.errors()]
         raise UsageError(unknown, facts=facts) from None
+    if complaints := [_told(file, tree, loc, message) for loc, message in check(found)]:
+        raise UsageError(unknown, facts=complaints)
+    return found
 
 
 def _complaint(file: Path, tree: yaml.Node | None, model: type[BaseModel], error: ErrorDetails) -> str:
     loc, message = error["loc"], error["msg"]
-    place = ".".join(map(str, loc)) or "the whole file"
     if error["type"] == "extra_forbidden":
         message = f"unknown field; allowed here: {', '.join(_allowed(model, loc[:-1]))}"
-    return f"{file}:{_line(tree, loc)}: {place}: {message.removeprefix('Value error, ')}"
+    return _told(file, tree, loc, message.removeprefix("Value error, "))
+
+
+def _told(file: Path, tree: yaml.Node | None, loc: Loc, message: str) -> str:
+    return f"{file}:{_line(tree, loc)}: {'.'.join(map(str, loc)) or 'the whole file'}: {message}"
 
 
 def _doubles(root: yaml.Node | None) -> Iterator[tuple[str, int]]:
@@ -64,7 +75,7 @@ def _doubles(root: yaml.Node | None) -> Iterator[tuple[str, int]]:
                 waiting.append((f"{place}{key.value}.", value))
 
 
-def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+def _line(node: yaml.Node | None, loc: Loc) -> int:
     line = node.start_mark.line + 1 if node else 1
     for step in loc:
         if isinstance(node, yaml.MappingNode):
@@ -78,7 +89,7 @@ def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
     return line
 
 
-def _allowed(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+def _allowed(model: type[BaseModel], loc: Loc) -> list[str]:
     """The names that are allowed at a place, by the types of the fields that lead there."""
     for step in loc:
         field = model.model_fields.get(str(step)) if isinstance(step, str) else None

@@ -8,9 +8,10 @@ import pytest
 from fluxlab.faults.controllers import ControllerPause
 from fluxlab.rehearsals import running
 from fluxlab.rehearsals.grounds import Grounds
+from fluxlab.rehearsals.loading import load_rehearsal, shipped_rehearsals
 from fluxlab.rehearsals.results import Finding, Outcome, RunResult
 from fluxlab.rehearsals.running import rehearse
-from fluxlab.rehearsals.spec import Rehearsal, load_rehearsal, shipped_rehearsals
+from fluxlab.rehearsals.spec import Rehearsal
 
 pytestmark = pytest.mark.integration
 

@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _complete_rehearsal(incomplete: str) -> list[str]:
-    from fluxlab.rehearsals.spec import shipped_rehearsals
+    from fluxlab.rehearsals.loading import shipped_rehearsals
 
     return [file.stem for file in shipped_rehearsals() if file.stem.startswith(incomplete)]
 
@@ -72,8 +72,8 @@ def rehearse(
     output: Annotated[Format, typer.Option("--output", "-o", help="How to print.")] = Format.TEXT,
 ) -> None:
     """Rehearse failures, each on a lab of its own. Exit code 0 pass, 1 fail, 2 inconclusive."""
+    from fluxlab.rehearsals.loading import load_rehearsal
     from fluxlab.rehearsals.results import verdict
-    from fluxlab.rehearsals.spec import load_rehearsal
 
     if schema:
         _print_schema(schema)
@@ -167,7 +167,7 @@ def _prefixed(tick: Ticker, title: str) -> "Callable[[str], None]":
 def _find(name: str) -> Path:
     """A file, or one that comes with fluxlab by its name."""
     from fluxlab.errors import UsageError
-    from fluxlab.rehearsals.spec import shipped_rehearsals
+    from fluxlab.rehearsals.loading import shipped_rehearsals
 
     if Path(name).is_file():
         return Path(name)
@@ -180,7 +180,7 @@ def _find(name: str) -> Path:
 
 def _list(output: Format) -> None:
     from fluxlab.errors import UsageError
-    from fluxlab.rehearsals.spec import load_rehearsal, shipped_rehearsals
+    from fluxlab.rehearsals.loading import load_rehearsal, shipped_rehearsals
 
     found = {file.stem: load_rehearsal(file) for file in shipped_rehearsals()}
     if output is Format.JSON:

@@ -95,6 +95,9 @@ class ClusterBackend(Protocol):
     def save_state(self, target: Path, *, leave_out: Sequence[str]) -> None:
         """Write all objects, without some Secrets of flux-system. From any thread. Raises UnsupportedError."""
 
+    def load_state(self, data: Path) -> None:
+        """Have etcd go on with the data in a folder, which is taken. Raises UnsupportedError."""
+
     def abort(self) -> None:
         """Have a start fail at once instead of waiting for what will not come. From any thread."""
 

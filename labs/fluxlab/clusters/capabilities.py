@@ -42,6 +42,10 @@ class Capability(StrEnum):
     """Its programs are processes of this machine, which can be stopped, killed and started again."""
     STAGES = "stages"
     """The lives of its pods and nodes are played by KWOK's Stages, which can play others."""
+    LEADER_ELECTION = "leader-election"
+    """Flux's controllers hold Leases, and end when they lose them."""
+    MEMORY_LIMITS = "memory-limits"
+    """Whoever takes more memory than its limit is killed."""
 
 
 SIMULATED = "pods are simulated by KWOK"
@@ -51,7 +55,10 @@ _IN_CONTAINERS = "its programs run in containers"
 _REAL_PODS = "its pods and nodes are real"
 _ITS_FLUX = "its Flux belongs to somebody else, and is used as it is"
 _NO: Mapping[Footing, Mapping[Capability, str]] = {
-    Footing.LOCAL: {},
+    Footing.LOCAL: {
+        Capability.LEADER_ELECTION: "its controllers are processes outside a cluster, and elect no leader",
+        Capability.MEMORY_LIMITS: "its programs are processes without cgroups, and nothing limits their memory",
+    },
     Footing.KIND: {
         Capability.CONTROLLER_LOGS: _IN_PODS,
         Capability.AUDIT: "kind's API server keeps no audit log",
@@ -78,6 +85,8 @@ _NO: Mapping[Footing, Mapping[Capability, str]] = {
         Capability.LINKS: _NOT_OURS,
         Capability.PROCESSES: _NOT_OURS,
         Capability.STAGES: _NOT_OURS,
+        Capability.LEADER_ELECTION: _ITS_FLUX,
+        Capability.MEMORY_LIMITS: _ITS_FLUX,
     },
 }
 

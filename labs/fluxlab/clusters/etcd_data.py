@@ -4,12 +4,9 @@ import base64
 import contextlib
 import json
 import shutil
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-
-import urllib3
 
 from fluxlab.commands import run
 from fluxlab.errors import FluxlabError
@@ -19,6 +16,7 @@ from fluxlab.unix_http import ask
 from fluxlab.waiting import wait_until
 
 from .control_plane import ControlPlaneFiles, ControlPlanePorts
+from .etcd_api import EtcdApi, blob
 
 READY_TIMEOUT_SECONDS = 20
 ASK_TIMEOUT_SECONDS = 60
@@ -27,30 +25,29 @@ CLIENT_URL, PEER_URL = "unix://localhost:1", "unix://localhost:2"
 SOCKET = "localhost:1"
 
 
-def save(files: ControlPlaneFiles, ports: ControlPlanePorts, target: Path) -> None:
-    """Write what a running etcd holds now. Raises OSError, HTTPError, ValueError or KeyError."""
-    context = ssl.create_default_context(cafile=str(files.authority))
-    context.load_cert_chain(files.etcd.certificate, files.etcd.key)
-    with (
-        target.open("wb") as file,
-        urllib3.HTTPSConnectionPool("127.0.0.1", ports.etcd, ssl_context=context, retries=False) as etcd,
-    ):
-        answer = etcd.request("POST", "/v3/maintenance/snapshot", body=b"{}", preload_content=False)
-        file.writelines(map(_blob, answer))
+def api_of(files: ControlPlaneFiles, ports: ControlPlanePorts) -> EtcdApi:
+    """The API of a cluster's etcd."""
+    return EtcdApi(
+        url=f"https://127.0.0.1:{ports.etcd}",
+        peer_url=f"https://127.0.0.1:{ports.etcd_peer}",
+        authority=files.authority,
+        client=files.etcd,
+    )
 
 
-def _blob(line: bytes) -> bytes:
-    """The piece of a snapshot in one line of etcd's answer."""
-    return base64.b64decode(json.loads(line)["result"].get("blob", ""))
+def plant(snapshot: Path, data: Path, *, peer_url: str, etcdutl: Path, skipped_revisions: int = 0) -> None:
+    """Make `data` an etcd data folder from a snapshot. Raises CommandError when it is damaged.
 
-
-def plant(snapshot: Path, data: Path, *, peer_url: str, etcdutl: Path) -> None:
-    """Make `data` an etcd data folder from a file that `save` wrote. Raises CommandError when it is damaged."""
+    Skipped revisions are more than there can have been since the snapshot: whoever has seen one of those is told that
+    its time is over, instead of being told nothing, or of other changes by the same numbers.
+    """
+    skipping = [f"--bump-revision={skipped_revisions}", "--mark-compacted"] if skipped_revisions else []
     run(
         [
             etcdutl,
             *("snapshot", "restore", snapshot, f"--data-dir={data}", "--name=lab"),
             *(f"--initial-cluster=lab={peer_url}", f"--initial-advertise-peer-urls={peer_url}"),
+            *skipping,
         ]
     )
 
@@ -58,10 +55,13 @@ def plant(snapshot: Path, data: Path, *, peer_url: str, etcdutl: Path) -> None:
 def save_without(
     files: ControlPlaneFiles, ports: ControlPlanePorts, target: Path, *, keys: Sequence[str], etcd: Path, etcdutl: Path
 ) -> None:
-    """As `save`, but without these keys and without any history. May take seconds. Raises also FluxlabError."""
+    """Write what a running etcd holds now, without these keys and without any history. May take seconds.
+
+    Raises OSError or FluxlabError.
+    """
     raw, scratch = target.with_suffix(".raw"), target.with_suffix(".scratch")
     try:
-        save(files, ports, raw)
+        api_of(files, ports).save(raw)
         without(raw, keys, etcd=etcd, etcdutl=etcdutl, scratch=scratch).replace(target)
     finally:
         raw.unlink(missing_ok=True)
@@ -84,7 +84,7 @@ def without(snapshot: Path, keys: Sequence[str], *, etcd: Path, etcdutl: Path, s
         _ask(scratch, "/v3/kv/compaction", {"revision": now, "physical": True})
         _ask(scratch, "/v3/maintenance/defragment", {})
         with result.open("wb") as file:
-            file.writelines(map(_blob, _heard(scratch, "/v3/maintenance/snapshot", {}).splitlines()))
+            file.writelines(map(blob, _heard(scratch, "/v3/maintenance/snapshot", {}).splitlines()))
     return result
 
 

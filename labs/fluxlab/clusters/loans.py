@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from fluxlab.documents import Json, JsonObject
 
-from .objects import KubeObject, dig, items_at, text_at
+from .objects import KubeObject, dig, having, items_at, text_at
 
 Path = tuple[str, ...]
 """Keys, from an object down to one of its fields."""
@@ -50,9 +50,9 @@ def lend(subject: KubeObject, values: Mapping[Path, Json]) -> KubeObject:
         _Loan(path=path, before=dig(before.raw, *path), owners=[_without_set(one) for one in _owners(before, path)])
         for path in values
     ]
-    raw = _with(subject.raw, NOTE, json.dumps([asdict(loan) for loan in loans]))
+    raw = having(subject.raw, NOTE, json.dumps([asdict(loan) for loan in loans]))
     for path, value in values.items():
-        raw = _with(raw, path, value)
+        raw = having(raw, path, value)
     return KubeObject(raw)
 
 
@@ -60,14 +60,14 @@ def as_before(subject: KubeObject) -> KubeObject:
     """The object once all that is lent is given back, to those whose it was."""
     if not is_noted(subject):
         return subject
-    raw = _with(subject.raw, NOTE, None)
+    raw = having(subject.raw, NOTE, None)
     entries = {_who(entry): entry for entry in _managed(subject) if text_at(entry, "manager") != BORROWER}
     for loan in _lent(subject):
-        raw = _with(raw, loan.path, loan.before)
+        raw = having(raw, loan.path, loan.before)
         for owner in loan.owners:
             entry = entries.get(_who(owner), owner)
-            entries[_who(owner)] = _with(entry, ("fieldsV1", *_steps(loan.path)), {})
-    return KubeObject(_with(raw, _MANAGED, list(entries.values())))
+            entries[_who(owner)] = having(entry, ("fieldsV1", *_steps(loan.path)), {})
+    return KubeObject(having(raw, _MANAGED, list(entries.values())))
 
 
 def give_back(subject: KubeObject) -> KubeObject | None:
@@ -80,7 +80,7 @@ def give_back(subject: KubeObject) -> KubeObject | None:
     raw = subject.raw
     for loan in _lent(subject):
         if loan.before not in (None, dig(raw, *loan.path)):
-            raw = _with(raw, loan.path, loan.before)
+            raw = having(raw, loan.path, loan.before)
     return as_before(subject) if raw is subject.raw else KubeObject(raw)
 
 
@@ -137,16 +137,3 @@ def _without_set(entry: JsonObject) -> JsonObject:
 def _who(entry: JsonObject) -> tuple[str, str, str]:
     """What tells the entries of an object from one another."""
     return text_at(entry, "manager"), text_at(entry, "operation"), text_at(entry, "subresource")
-
-
-def _with(document: Json, path: Path, value: Json) -> JsonObject:
-    """A document with another value at a path; with None without any."""
-    key, *rest = path
-    known = dict(document) if isinstance(document, Mapping) else {}
-    if rest:
-        value = _with(known.get(key), tuple(rest), value)
-    if value is None:
-        known.pop(key, None)
-    else:
-        known[key] = value
-    return known

@@ -81,6 +81,7 @@ class LocalCluster:
         self.api = KubeApi(read_kubeconfig(self.kubeconfig))
         self._seed = Seed(key=f"{toolchain.key}-{SEED_FORMAT}", etcdutl=toolchain.binary("etcdutl"))
         self._snapshot = folder / PLANTED
+        self._loaded = folder / "etcd-loaded"
         self._installed = folder / "flux-installed"
         self.resumed = False
         """Whether it began with data of its own, or of a snapshot."""
@@ -91,6 +92,8 @@ class LocalCluster:
         """Start etcd and the API server, from the cluster's own data, else from a seed, else empty."""
         data = self._programs.data
         self.resumed = self._installed.exists()
+        if self._loaded.exists():  # by a supervisor that was killed meanwhile
+            self._take_loaded()
         if self._snapshot.exists():
             self._plant_snapshot(data)
         elif not self.resumed:
@@ -111,9 +114,18 @@ class LocalCluster:
         self._snapshot.unlink()
         self.resumed = True
 
+    def _take_loaded(self) -> None:
+        """Have etcd begin with data that somebody else prepared."""
+        shutil.rmtree(self._programs.data, ignore_errors=True)
+        self._loaded.replace(self._programs.data)
+
     def await_api(self) -> None:
         """Wait for the API to serve Kubernetes' and Flux's resources; without a seed, install Flux and make one."""
         self._await_paths("/api/v1", "/apis/apps/v1")
+        if self.resumed:
+            # Its data may hold an alarm: etcd would take no write, and no lab could start. One that is really full
+            # raises it again.
+            etcd_data.api_of(self._files, self._wiring.control_plane).disarm()
         if self._installed.exists():
             # It names the authority of the lab that made the seed; the API server writes its own at once.
             self._ignore_missing(CONFIG_MAP, "extension-apiserver-authentication", namespace="kube-system")
@@ -221,16 +233,29 @@ class LocalCluster:
     def repair(self) -> Sequence[str]:
         """Start again what died, and what had to do without it; returns the names of the components that died."""
         dead = self._programs.dead()
-        anew = set(dead)
+        anew = frozenset(dead)
         if anew & {LINK_PROXY, *CONTROL_PLANE}:
             # Who has lost a server tries again after pauses that grow to a minute (client-go's reflectors, the API
             # server's connections to etcd), and KWOK never (kwok 0.8, `shouldRetry`).
-            anew |= {API_SERVER, *WORKERS, *filter(self.wants, CONTROLLERS)}
-        for program in filter(anew.__contains__, self._programs.names):
+            anew |= self._clients_of_etcd()
+        self._start_anew(anew)
+        return dead
+
+    def load_state(self, data: Path) -> None:
+        """Have etcd go on with other data, whose folder is taken, and start anew whoever knows what was."""
+        data.replace(self._loaded)  # from here on also a start that follows a crash goes on with it
+        self._programs.stop(API_SERVER, ETCD, grace_seconds=0)
+        self._take_loaded()
+        self._start_anew(self._clients_of_etcd() | {ETCD})
+
+    def _clients_of_etcd(self) -> frozenset[str]:
+        return frozenset({API_SERVER, *WORKERS, *filter(self.wants, CONTROLLERS)})
+
+    def _start_anew(self, programs: frozenset[str]) -> None:
+        for program in filter(programs.__contains__, self._programs.names):
             self._programs.restart(program)
             if program == API_SERVER:
                 self._await_paths("/readyz")  # what is started next would find nothing to talk to
-        return dead
 
     def stop(self) -> None:
         """End everything in order. The API server keeps nothing but what etcd has: it need not take its time."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fluxlab.documents import Json, JsonObject
 from fluxlab.timeline.entries import FieldChange
 
-from .objects import dig, items_at, text_at
+from .objects import dig, having, items_at, text_at
 from .paths import overlap, step_to_entry, step_to_key
 
 
@@ -135,3 +135,30 @@ def _manager(entry: Json) -> str:
     """`kubectl-edit`, or `kube-controller-manager (status)`."""
     subresource = text_at(entry, "subresource")
     return f"{text_at(entry, 'manager')} ({subresource})" if subresource else text_at(entry, "manager")
+
+
+def owners_of(document: JsonObject, field: Sequence[str]) -> list[JsonObject]:
+    """Whose a field is, by its keys in a field set (`f:spec`, `f:replicas`): the entries without their field sets."""
+    return [
+        {key: value for key, value in entry.items() if key != "fieldsV1"}
+        for entry in items_at(document, "metadata", "managedFields")
+        if isinstance(entry, Mapping) and dig(entry, "fieldsV1", *field) is not None
+    ]
+
+
+def handed_over(document: JsonObject, field: Sequence[str], owners: Sequence[JsonObject], *, giver: str) -> JsonObject:
+    """The document with a field that belongs to those owners, and with nothing that belongs to the giver."""
+    entries = {
+        _identity(entry): entry
+        for entry in items_at(document, "metadata", "managedFields")
+        if isinstance(entry, Mapping) and text_at(entry, "manager") != giver
+    }
+    for owner in owners:
+        entry = entries.get(_identity(owner), owner)
+        entries[_identity(owner)] = having(entry, ("fieldsV1", *field), {})
+    return having(document, ("metadata", "managedFields"), list(entries.values()))
+
+
+def _identity(entry: Json) -> tuple[str, str, str]:
+    """What tells the entries of an object from one another."""
+    return text_at(entry, "manager"), text_at(entry, "operation"), text_at(entry, "subresource")

@@ -39,6 +39,19 @@ def is_list(value: Json) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
+def having(document: Json, path: Sequence[str], value: Json) -> JsonObject:
+    """A document with another value at a path of keys; with None without any."""
+    key, *rest = path
+    known = dict(document) if isinstance(document, Mapping) else {}
+    if rest:
+        value = having(known.get(key), rest, value)
+    if value is None:
+        known.pop(key, None)
+    else:
+        known[key] = value
+    return known
+
+
 @dataclass(frozen=True, kw_only=True)
 class Condition:
     """One entry of `.status.conditions`."""

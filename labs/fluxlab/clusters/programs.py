@@ -18,6 +18,8 @@ from .objects import KubeObject
 from .wiring import Wiring
 
 STAGES = Path(__file__).parent / "stages.yaml"
+ARTIFACTS = "artifacts"
+"""The folder, in that of a cluster, in which source-controller keeps what it serves."""
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 ETCD, API_SERVER, KWOK, LINK_PROXY = "etcd", "kube-apiserver", "kwok", "toxiproxy"
 CONTROL_PLANE = (ETCD, API_SERVER)
@@ -172,7 +174,7 @@ class Programs:
         if self._way_out is None:
             raise AssertionError("use_way_out comes first")
         scratch = self._folder / "scratch" / name
-        storage = self._folder / "artifacts"
+        storage = self._folder / ARTIFACTS
         for folder in (scratch, storage):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._spawn(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import platformdirs
 import psutil
-from urllib3.exceptions import HTTPError
 
 from fluxlab.commands import CommandError
+from fluxlab.errors import FluxlabError
 from fluxlab.files import make_private
 
 from . import etcd_data
@@ -53,7 +53,7 @@ class Seed:
         """Save what a running etcd holds now as the seed, if that is possible: a lab does without it as well."""
         try:
             self._take(files, ports)
-        except (HTTPError, OSError, ValueError, KeyError) as error:
+        except (FluxlabError, OSError) as error:
             log.warning("no seed was made: %s", error)
 
     def _take(self, files: ControlPlaneFiles, ports: ControlPlanePorts) -> None:
@@ -61,7 +61,7 @@ class Seed:
         self._sweep()
         temporary = self._file.with_suffix(f".{os.getpid()}")
         try:
-            etcd_data.save(files, ports, temporary)
+            etcd_data.api_of(files, ports).save(temporary)
             temporary.replace(self._file)
         finally:
             temporary.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from .deliveries import (
     follows,
     has_applied,
     kustomization_at,
+    revert_by_hand,
     take_back,
     taken_back,
 )
@@ -82,8 +83,7 @@ class DeliveredFault(Fault[P]):
         """What Flux says once it has applied the commit that took it back."""
 
     def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
-        commit = delivered(ground, injection)
-        return [f"fluxlab clone --lab {ground.folder.name}", f"git revert {commit} && git push"] if commit else []
+        return revert_by_hand(ground, injection)
 
 
 class KustomizationFault(DeliveredFault[NoParameters]):

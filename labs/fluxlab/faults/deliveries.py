@@ -123,6 +123,12 @@ def taken_back(ground: Ground, injection: Injection[Any]) -> str:
     return _only(ground.repository.saying(_taken_back(injection), after=injection.text("head")))
 
 
+def revert_by_hand(ground: Ground, injection: Injection[Any]) -> Sequence[str]:
+    """The commands that take back what was delivered."""
+    commit = delivered(ground, injection)
+    return [f"fluxlab clone --lab {ground.folder.name}", f"git revert {commit} && git push"] if commit else []
+
+
 def has_applied(ground: Ground, kustomization: KubeObject, commit: str) -> bool:
     """Whether a Kustomization has applied a commit or a later one, and is Ready."""
     ready = kustomization.condition("Ready")

@@ -1,6 +1,5 @@
 """A rehearsal as a file: what should hold, what is broken, what must be said then, and what must not."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -19,9 +18,6 @@ from pydantic_core import CoreSchema
 from fluxlab.clusters.secret import check_key, parse_place
 from fluxlab.drift.records import DriftClass
 from fluxlab.errors import UsageError
-from fluxlab.faults.catalogue import find_fault
-from fluxlab.faults.injecting import chosen_parameters
-from fluxlab.model_files import read_model
 
 When = Literal["before", "during", "after"]
 _EVERYWHERE: tuple[When, ...] = ("before", "during", "after")
@@ -244,14 +240,6 @@ class FaultSpec(_Model):
     set: dict[str, JsonValue] = Field(default_factory=dict)
     for_seconds: float = Field(default=300.0, gt=0)
 
-    @model_validator(mode="after")
-    def _can_be(self) -> Self:
-        try:
-            chosen_parameters(find_fault(self.fault), self.set)
-        except UsageError as error:
-            raise ValueError("; ".join([error.what, *error.facts])) from None
-        return self
-
 
 class Step(_OneOf):
     """One thing that is done, or waited for."""
@@ -339,17 +327,3 @@ class Rehearsal(_Model):
             if step.heal is not None and step.heal not in in_:
                 raise ValueError(f"steps: heal {step.heal}: no fault is named so; there are {', '.join(sorted(in_))}")
         return self
-
-
-def load_rehearsal(file: Path) -> Rehearsal:
-    """The rehearsal in a file. Raises UsageError that names file, line and the allowed names."""
-    return read_model(file, Rehearsal, what="a rehearsal")
-
-
-_PLACES = (Path(__file__).parents[1] / "scenarios", Path(__file__).parents[3] / "scenarios")
-"""In a wheel the scenarios lie in the package; in a checkout beside `labs`."""
-
-
-def shipped_rehearsals() -> list[Path]:
-    """The files of the rehearsals that come with fluxlab."""
-    return sorted({file.name: file for place in _PLACES for file in place.glob("rehearsals/*.yaml")}.values())

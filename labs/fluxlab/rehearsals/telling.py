@@ -16,8 +16,8 @@ from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
 from fluxlab.toolchain import find
 
+from .loading import shipped_rehearsals
 from .results import CheckResult, HistoryEntry, RunResult, Times, verdict
-from .spec import shipped_rehearsals
 
 if TYPE_CHECKING:
     from .running import Run

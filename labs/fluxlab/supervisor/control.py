@@ -94,6 +94,10 @@ class Control:
         """Write what each cluster's etcd holds, without the lab's own tokens, to `<folder>/<cluster>.db`."""
         self._change("/state", str(folder))
 
+    def load_state(self, folder: Path) -> None:
+        """Have the etcd of each cluster go on with the data in `<folder>/<cluster>`, where there are some."""
+        self._change("/load", str(folder))
+
     def _change(self, path: str, argument: str = "") -> object:
         answer = self._ask("POST", path, content=json.dumps({"argument": argument}), timeout=CHANGE_TIMEOUT_SECONDS)
         return json.loads(answer)["result"]

@@ -52,6 +52,9 @@ class Verbs(Protocol):
     async def save_state(self, folder: str) -> None:
         """Write what each cluster's etcd holds, without the lab's own tokens, to `<folder>/<cluster>.db`."""
 
+    async def load_state(self, folder: str) -> None:
+        """Have the etcd of each cluster go on with the data in `<folder>/<cluster>`, where there are some."""
+
 
 def _status(error: FluxlabError) -> HTTPStatus:
     """By which the asking side knows what kind of error it was."""
@@ -91,6 +94,7 @@ def control_app(verbs: Verbs) -> Starlette:
             Route("/allow", verb(verbs.allow), methods=["POST"]),
             Route("/registry", verb(verbs.serve_registry), methods=["POST"]),
             Route("/state", verb(verbs.save_state), methods=["POST"]),
+            Route("/load", verb(verbs.load_state), methods=["POST"]),
             Route("/charts", verb(verbs.serve_charts), methods=["POST"]),
             Route("/rules", verb(lambda _: rules()), methods=["POST"]),
             Route("/rules/put", verb(put_rule), methods=["POST"]),

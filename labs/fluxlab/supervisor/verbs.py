@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,13 @@ class SupervisorVerbs:
         for cluster in self._supervisor.clusters:
             target = Path(folder) / f"{cluster.name}.db"
             await asyncio.to_thread(cluster.save_state, target, leave_out=bootstrap.OWN_SECRETS)
+
+    async def load_state(self, folder: str) -> None:
+        """Have the etcd of each cluster go on with other data, where there are some."""
+        for cluster in self._supervisor.clusters:
+            data = Path(folder) / cluster.name
+            if data.exists():
+                await asyncio.wrap_future(self._supervisor.call(partial(cluster.load_state, data)))
 
     async def status(self) -> LabStatus:
         """How the lab is. Reads files and asks git: off the loop."""

@@ -1,22 +1,24 @@
-"""Faults of controllers: what a test sees of the process itself."""
+"""Faults of controllers: what a test sees of the processes themselves, and kubectl of what they left."""
+
+from typing import Any
 
 import psutil
+import pytest
 from tests.integration.conftest import Observer
+from tests.integration.faults.sight import process_of
 
+from fluxlab.clusters.capabilities import UnsupportedError
 from fluxlab.documents import JsonObject
 from fluxlab.lab import Lab
 
-
-def _process(lab: Lab, name: str) -> psutil.Process:
-    pids = {part.name.rpartition("/")[2]: part.pid for cluster in lab.status().clusters for part in cluster.components}
-    return psutil.Process(pids[name])
+SHOP = "clusters/flux-playground/shop.yaml"
 
 
 def test_a_paused_controller_does_nothing_and_catches_up(shop: Lab, observer: Observer) -> None:
     def applied() -> bool:
         return bool(observer.kubectl("get", "configmap", "paused", "-n", "shop", "-o", "name", "--ignore-not-found"))
 
-    process = _process(shop, "kustomize-controller")
+    process = process_of(shop, "kustomize-controller")
     with shop.fault("controller-pause", target="kustomize-controller", for_=60) as fault:
         assert process.status() == psutil.STATUS_STOPPED
         assert str(process.pid) in fault.proof
@@ -30,3 +32,81 @@ def test_a_paused_controller_does_nothing_and_catches_up(shop: Lab, observer: Ob
         shop.never(applied, what="a stopped process applies", for_seconds=2)
     assert process.status() != psutil.STATUS_STOPPED
     shop.wait_until(applied, what="it catches up")
+
+
+@pytest.mark.parametrize("name", ["kube-controller-manager", "kube-scheduler", "kwok", "helm-controller"])
+def test_a_killed_controller_stays_dead_until_it_is_healed(shop: Lab, name: str) -> None:
+    process = process_of(shop, name)
+    with shop.fault("controller-kill", target=name, for_=60):
+        assert not process.is_running()
+        assert [part.name for part in shop.status().broken()] == [f"flux-playground/{name}"]
+    after = process_of(shop, name)
+    assert after.pid != process.pid
+    assert after.name() == process.name()
+    assert not shop.status().broken()
+
+
+def _deployment(observer: Observer, name: str) -> dict[str, Any]:
+    """What of it nobody but its owners should change."""
+    found = observer.get("deployment", name, "-n", "flux-system", "--show-managed-fields")
+    managed = [one for one in found["metadata"]["managedFields"] if one.get("subresource") != "status"]
+    return {"spec": found["spec"], "managed": sorted(managed, key=str)}
+
+
+@pytest.mark.parametrize("name", ["kustomize-controller", "notification-controller"])
+def test_a_controller_that_was_scaled_down_comes_back_with_everything_as_it_was(
+    shop: Lab, observer: Observer, name: str
+) -> None:
+    before, process = _deployment(observer, name), process_of(shop, name)
+    with shop.fault("controller-scaled-down", target=name, for_=120):
+        assert not process.is_running()
+        assert _deployment(observer, name)["spec"]["replicas"] == 0
+        assert not shop.status().broken()  # it was told to end
+        shop.wait_until(
+            lambda: not observer.get("pods", "-n", "flux-system", "-l", f"app={name}")["items"], what="its pods go"
+        )
+    assert _deployment(observer, name) == before
+    assert process_of(shop, name).is_running()
+
+
+def test_whoever_scales_it_up_meanwhile_keeps_the_field(shop: Lab, observer: Observer) -> None:
+    with shop.fault("controller-scaled-down", target="helm-controller", for_=120):
+        place = ("deployment", "helm-controller", "-n", "flux-system")
+        observer.kubectl("patch", *place, "--field-manager=ada", "-p", '{"spec": {"replicas": 1}}')
+    managed = observer.get(*place, "--show-managed-fields")["metadata"]["managedFields"]
+    assert [one["manager"] for one in managed if "f:replicas" in one["fieldsV1"].get("f:spec", {})] == ["ada"]
+    assert "fluxlab-fault" not in {one["manager"] for one in managed}
+
+
+def test_a_release_that_is_cut_off_stays_pending_and_is_unlocked_after_healing(shop: Lab, observer: Observer) -> None:
+    def statuses() -> list[str]:
+        found = observer.get("secrets", "-n", "flux-system", "-l", "owner=helm,name=cart")["items"]
+        return [one["metadata"]["labels"]["status"] for one in found]
+
+    def unlocked() -> bool:
+        events = observer.get("events", "-n", "flux-system")["items"]
+        return any(one["reason"] == "PendingRelease" and "Unlocked" in one["message"] for one in events)
+
+    shop.converge()
+    before, process = shop.repository.read(SHOP), process_of(shop, "helm-controller")
+    assert not unlocked()
+    with shop.fault("controller-killed-mid-release", target="flux-system/cart", for_=180) as fault:
+        assert not process.is_running()
+        assert "pending-upgrade" in statuses()
+        values = observer.get("helmrelease", "cart", "-n", "flux-system")["spec"]["values"]
+        assert values == {"rehearsal": fault.id}
+    assert "pending-upgrade" not in statuses()
+    assert shop.repository.read(SHOP) == before
+    assert "values" not in observer.get("helmrelease", "cart", "-n", "flux-system")["spec"]
+    shop.wait_until(unlocked, what="helm-controller says that it unlocked the release")
+    shop.converge()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("controller-lease-stolen", "elect no leader"), ("controller-oom", "without cgroups")]
+)
+def test_what_processes_cannot_have_is_refused_with_the_reason(shop: Lab, name: str, reason: str) -> None:
+    with pytest.raises(UnsupportedError, match=name) as caught:
+        shop.faults.inject(name, cluster="flux-playground")
+    assert reason in caught.value.facts[0]
+    assert shop.faults.active() == []

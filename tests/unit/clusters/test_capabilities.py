@@ -26,8 +26,9 @@ def test_every_capability_is_there_somewhere() -> None:
         assert any(not Root(footing=footing, simulated=False).lacks(capability) for footing in Footing)
 
 
-def test_a_cluster_of_fluxlabs_own_lacks_nothing_but_containers() -> None:
-    assert [capability for capability in Capability if Root().lacks(capability)] == [Capability.CONTAINERS]
+def test_a_cluster_of_fluxlabs_own_lacks_nothing_but_what_containers_have() -> None:
+    lacking = [Capability.CONTAINERS, Capability.LEADER_ELECTION, Capability.MEMORY_LIMITS]
+    assert [capability for capability in Capability if Root().lacks(capability)] == lacking
 
 
 @pytest.mark.parametrize("footing", Footing)

@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from fluxlab.rehearsals.spec import shipped_rehearsals
+from fluxlab.rehearsals.loading import shipped_rehearsals
 
 SOUND = """
     title: Nobody says anything

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from fluxlab.errors import UsageError
-from fluxlab.rehearsals.spec import Rehearsal, load_rehearsal, shipped_rehearsals
+from fluxlab.rehearsals.loading import load_rehearsal, shipped_rehearsals
+from fluxlab.rehearsals.spec import Rehearsal
 
 SOUND = """\
 title: A pause

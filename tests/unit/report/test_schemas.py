@@ -8,8 +8,8 @@ import pytest
 import yaml
 from tests.unit.report.samples import SAMPLES
 
+from fluxlab.rehearsals.loading import shipped_rehearsals
 from fluxlab.rehearsals.results import RunResult
-from fluxlab.rehearsals.spec import shipped_rehearsals
 from fluxlab.report.schemas import rehearsal_schema, result_schema
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "schemas"

@@ -63,6 +63,9 @@ class Verbs:
     async def save_state(self, folder: str) -> None:
         self._hear(f"state {folder}")
 
+    async def load_state(self, folder: str) -> None:
+        self._hear(f"load {folder}")
+
     async def serve_charts(self, url: str) -> None:
         self._hear(f"charts {url}")
 
@@ -122,6 +125,7 @@ def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> 
     control.allow("ghcr.io")
     control.serve_charts("https://a.example.com/ü")
     control.save_state(Path("/lab/scratch"))
+    control.load_state(Path("/lab/loaded"))
     assert control.repair() == ["c/etcd", "c/kwok"]
     control.stop()
     asked = [
@@ -129,6 +133,7 @@ def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> 
         "allow ghcr.io",
         "charts https://a.example.com/ü",
         "state /lab/scratch",
+        "load /lab/loaded",
         "repair",
         "stop",
     ]
