@@ -1,5 +1,7 @@
 """Faults of the git server: what git sees, and what kubectl shows of the GitRepository."""
 
+import os
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -166,6 +168,20 @@ def _tree(git: Git) -> str:
     folder = f"tree-{time.monotonic_ns()}"
     git.ok("clone", "--quiet", "--depth=1", git.url, folder)
     return git.ok("-C", folder, "rev-parse", "HEAD^{tree}")
+
+
+def test_a_lab_that_is_killed_while_its_branch_is_gone_is_whole_again(shop: Lab, observer: Observer, git: Git) -> None:
+    def uids() -> set[str]:
+        return {one["metadata"]["uid"] for one in observer.get("deployments", "-n", "shop")["items"]}
+
+    before, deployments = git.refs(), uids()
+    shop.faults.inject("git-branch-deleted", cluster=shop.cluster.name)
+    os.kill(shop.status().supervisor_pid or 0, signal.SIGKILL)
+    Lab.up(shop.spec, lifeline=True)
+    assert not shop.faults.active()
+    assert git.refs() == before
+    shop.converge(push(shop, "after the kill"))
+    assert uids() == deployments, "what Flux runs was pruned"
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in FAULTS if not kind.impossible])
