@@ -75,6 +75,15 @@ def test_parameters_out_of_range_are_refused(name: str, parameters: dict[str, ob
         CATALOGUE[name].parameters.model_validate(parameters)
 
 
+@pytest.mark.parametrize("name", ["git-wrong-certificate", "charts-wrong-certificate"])
+def test_what_can_be_wrong_with_a_certificate_is_told_and_understood(name: str) -> None:
+    told = describe(CATALOGUE[name]).parameters["problem"]
+    for problem in ("other-name", "foreign-authority"):
+        assert problem in told
+        chosen = CATALOGUE[name].parameters.model_validate({"problem": problem})
+        assert chosen.model_dump(mode="json") == {"problem": problem}
+
+
 @pytest.mark.parametrize("fault", NETWORK, ids=lambda fault: str(fault.name))
 def test_every_fault_says_what_happens_and_has_defaults(fault: Any) -> None:
     fault.parameters()
