@@ -1,9 +1,12 @@
 """What the unit tests share: a state folder of their own, and waiting for what a test observes itself."""
 
+import asyncio
 import gc
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -13,6 +16,7 @@ settings.register_profile("fluxlab", deadline=None, database=None, max_examples=
 settings.load_profile("fluxlab")
 
 PATIENCE_SECONDS = 20.0
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -45,3 +49,19 @@ def refused() -> Iterator[None]:
     """
     yield
     gc.collect()
+
+
+async def _await(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+@pytest.fixture(scope="module")
+def call() -> Iterator[Callable[[Awaitable[Any]], Any]]:
+    """Runs a coroutine in a loop of a background thread, which is where a lab's servers live."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="servers")
+    thread.start()
+    yield lambda awaitable: asyncio.run_coroutine_threadsafe(_await(awaitable), loop).result(60)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

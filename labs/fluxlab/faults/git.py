@@ -86,7 +86,7 @@ class GitReset(GitFault[NoParameters]):
 
     name = "git-reset"
     summary = "connections to the git server are cut in the middle of each answer"
-    expect = "GitOperationFailed at the next fetch; the last artifact stays"
+    expect = "GitOperationFailed `unexpected EOF` at the next fetch; the last artifact stays"
 
     def effects(self, ground: Ground, injection: Injection[NoParameters]) -> Mapping[str, Effect]:
         del ground, injection

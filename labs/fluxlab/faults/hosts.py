@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from random import Random
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -133,7 +133,10 @@ class Hanging(HostFault[NoParameters]):
 class CertificateParameters(Parameters):
     """Why it must not be believed."""
 
-    problem: CertificateProblem = Field(CertificateProblem.OTHER_NAME, description="what is wrong with it")
+    # Not the enumeration itself: its values would be missing where parameters are described.
+    problem: Literal[CertificateProblem.OTHER_NAME, CertificateProblem.FOREIGN_AUTHORITY] = Field(
+        CertificateProblem.OTHER_NAME, description="what is wrong with it"
+    )
 
 
 class BadCertificate(HostFault[CertificateParameters]):

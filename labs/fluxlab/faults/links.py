@@ -3,7 +3,6 @@
 import shlex
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
@@ -16,32 +15,11 @@ from fluxlab.clusters.toxics import LinkProxy, Stream, Toxic
 from fluxlab.errors import FluxlabError
 
 from .base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
-from .tcp import End, Exchange, exchange
+from .tcp import PATIENCE_SECONDS, TIMES, Client, End
 
-PATIENCE_SECONDS = 10.0
-"""Longer than any sound answer takes on a busy machine."""
 SILENCE_SECONDS = 3.0
-TIMES = 3
-"""A machine that is busy for a moment delays one answer, not all of them."""
 BOTH = (Stream.UPSTREAM, Stream.DOWNSTREAM)
 P = TypeVar("P", bound=Parameters)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Client:
-    """A client of one link, which connects as the link's consumer does."""
-
-    provider: str
-    port: int
-
-    def ask(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Exchange:
-        """Ask what is behind the link something. Raises FluxlabError when nobody listens."""
-        return exchange(self.provider, self.port, patience_seconds=patience_seconds)
-
-    def fastest(self, *, patience_seconds: float) -> Exchange:
-        """The fastest of several exchanges. Raises FluxlabError when nobody listens."""
-        asked = [self.ask(patience_seconds=patience_seconds) for _ in range(TIMES)]
-        return min(asked, key=lambda one: one.seconds)
 
 
 def _client(ground: Ground, link: str) -> Client:
@@ -192,7 +170,7 @@ class LinkReset(LinkFault[NoParameters]):
 
     name = "link-reset"
     summary = "connections over a link are accepted, and reset as soon as something is sent"
-    expect = "`connection reset by peer` at once, from whoever uses the link"
+    expect = "`connection reset by peer` or `EOF` at once, from whoever uses the link"
     toxic = "reset_peer"
     streams = BOTH
 

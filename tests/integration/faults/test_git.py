@@ -1,5 +1,7 @@
 """Faults of the git server: what git sees, and what kubectl shows of the GitRepository."""
 
+import os
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -11,9 +13,10 @@ from tests.integration.conftest import Observer
 from tests.integration.faults.clients import Git, never_injected, ready
 
 from fluxlab.clusters.capabilities import UnsupportedError
-from fluxlab.errors import UsageError
+from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.git import FAULTS, GitUnavailable
+from fluxlab.faults.history import History
 from fluxlab.faults.injecting import NotProvenError
 from fluxlab.lab import Lab
 from fluxlab.moments import Commit
@@ -166,6 +169,63 @@ def _tree(git: Git) -> str:
     folder = f"tree-{time.monotonic_ns()}"
     git.ok("clone", "--quiet", "--depth=1", git.url, folder)
     return git.ok("-C", folder, "rev-parse", "HEAD^{tree}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """The git command, by its first word and how often it has come, at which an injection is cut off."""
+
+    fault: str
+    word: str
+    number: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.fault} {self.word} {self.number}"
+
+
+STEPS = [
+    Step("git-force-push", "bundle"),
+    Step("git-force-push", "push"),
+    Step("git-force-push", "gc"),
+    Step("git-branch-deleted", "update-ref"),
+    Step("git-branch-deleted", "push"),
+    Step("git-commit-burst", "push", 3),
+]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_what_is_cut_off_on_its_way_in_leaves_nothing(
+    shop: Lab, git: Git, monkeypatch: pytest.MonkeyPatch, step: Step
+) -> None:
+    run, seen, tree, refs = History.git, list[str](), _tree(git), git.refs()
+
+    def cut(self: History, *words: str, **options: Any) -> str:
+        seen.append(words[0])
+        if words[0] == step.word and seen.count(step.word) == step.number:
+            raise FluxlabError("cut off here")
+        return run(self, *words, **options)
+
+    monkeypatch.setattr(History, "git", cut)
+    with pytest.raises(FluxlabError, match="cut off here"):
+        shop.faults.inject(step.fault, cluster=shop.cluster.name)
+    assert not shop.faults.active()
+    assert _tree(git) == tree
+    assert git.refs() == refs or step.fault == "git-commit-burst"
+    assert not list((shop.folder.root / "faults").glob("*.bundle*"))
+
+
+def test_a_lab_that_is_killed_while_its_branch_is_gone_is_whole_again(shop: Lab, observer: Observer, git: Git) -> None:
+    def uids() -> set[str]:
+        return {one["metadata"]["uid"] for one in observer.get("deployments", "-n", "shop")["items"]}
+
+    before, deployments = git.refs(), uids()
+    shop.faults.inject("git-branch-deleted", cluster=shop.cluster.name)
+    os.kill(shop.status().supervisor_pid or 0, signal.SIGKILL)
+    Lab.up(shop.spec, lifeline=True)
+    assert not shop.faults.active()
+    assert git.refs() == before
+    shop.converge(push(shop, "after the kill"))
+    assert uids() == deployments, "what Flux runs was pruned"
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in FAULTS if not kind.impossible])

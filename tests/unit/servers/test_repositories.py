@@ -52,3 +52,16 @@ def test_the_branch_of_a_lab_may_change(tmp_path: Path) -> None:
     assert repositories.all() == (changed,)
     assert repositories.find("fleet") == changed
     assert repositories.find("other") is None
+
+
+def test_a_repository_whose_branch_is_gone_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    repository = GitRepositories(tmp_path).create("fleet", url="https://x/y")
+    assert not repository.used
+    empty_tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+    settings = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    commit = repository.git(*settings, "commit-tree", empty_tree, "-m", "one").strip()
+    repository.git("update-ref", "refs/heads/main", commit)
+    repository.git("gc", "--quiet")
+    repository.git("update-ref", "-d", "refs/heads/main")
+    assert repository.served_commit() is None
+    assert repository.used
