@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from fluxlab.clusters.api import ApiError, KubeApi
-from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
+from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
 from fluxlab.clusters.resources import DEPLOYMENT, POD
 from fluxlab.clusters.secret import parse_place
 from fluxlab.documents import Json, JsonObject
@@ -18,8 +18,9 @@ _OPERATORS = {"In": "in", "NotIn": "notin"}
 
 
 def managed_deployments(ground: Ground) -> Sequence[str]:
-    """The Deployments that a Kustomization or HelmRelease has applied, but for Flux's own."""
-    found = (one for one in ground.api.list(DEPLOYMENT) if one.namespace != ground.cluster.root.namespace)
+    """The Deployments with pods that a Kustomization or HelmRelease has applied, but for Flux's own."""
+    there = (one for one in ground.api.list(DEPLOYMENT) if number_at(one.raw, "spec", "replicas"))
+    found = (one for one in there if one.namespace != ground.cluster.root.namespace)
     return sorted(
         f"{one.namespace}/{one.name}"
         for one in found
