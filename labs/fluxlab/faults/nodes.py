@@ -93,7 +93,7 @@ class NodeNotReady(BrokenNode):
     summary = "a node's kubelet says that it cannot run pods (Ready=False), and goes on saying so"
     expect = (
         "the controller manager taints the node and evicts its pods after their toleration (300 s): until then they "
-        "are Ready and Flux says nothing; new pods stay Pending where there is no other node, and with them a health check"
+        "are Ready and Flux says nothing; new pods stay Pending where no other node is, and health checks wait"
     )
     taint = NOT_READY
 
