@@ -114,9 +114,9 @@ class SecretMissing(SecretFault[NoParameters]):
     name = "secret-missing"
     summary = "a Secret that Flux reads values from is deleted"
     expect = (
-        "a Kustomization says BuildFailed with `substitute from ... not found`, a HelmRelease names the missing Secret;"
-        " where it is optional, defaults are applied and Ready stays True; noticed at once if it was labelled to be "
-        "watched, else at the next interval"
+        "a Kustomization says BuildFailed (`substitute from ... not found`), a HelmRelease ValuesError; where it is "
+        "optional, defaults are applied and Ready stays True; noticed at once if it was labelled to be watched, else at "
+        "the next interval"
     )
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
@@ -187,8 +187,8 @@ class SecretMalformed(ValueFault):
     summary = "the values of a Secret that Flux reads from begin with * and hold a line feed and a $"
     expect = (
         "a Kustomization that puts it into YAML without quotes says BuildFailed, in double quotes it comes out as "
-        "something else, without its line feed; a HelmRelease that takes it for values says so; noticed at once if it "
-        "is labelled to be watched"
+        "something else; a HelmRelease that takes it for a file of values says ValuesError; what runs goes on; noticed "
+        "at once if it is labelled to be watched"
     )
     what = "values that break YAML"
 
@@ -203,7 +203,7 @@ class SecretRotated(ValueFault):
     summary = "the values of a Secret that Flux reads from are other ones"
     expect = (
         "what was made of the old values is made anew: at once if it is labelled to be watched, else at the next "
-        "interval, and nothing says that it is late"
+        "interval, and nothing says that it is late; a HelmRelease to which the value is a whole file says ValuesError"
     )
     what = "other values than before"
 
