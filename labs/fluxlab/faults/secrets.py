@@ -115,8 +115,8 @@ class SecretMissing(SecretFault[NoParameters]):
     summary = "a Secret that Flux reads values from is deleted"
     expect = (
         "a Kustomization says BuildFailed (`substitute from ... not found`), a HelmRelease ValuesError; where it is "
-        "optional, defaults are applied and Ready stays True; noticed at once if it was labelled to be watched, else at "
-        "the next interval"
+        "optional, defaults are applied and Ready stays True; noticed at once if it was labelled to be watched, else "
+        "at the next interval"
     )
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
