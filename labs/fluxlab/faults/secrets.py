@@ -16,6 +16,7 @@ from fluxlab.documents import Json, JsonObject
 from fluxlab.errors import UsageError
 
 from .base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
+from .followers import followers
 from .originals import is_original, original, restore
 from .workloads import ignore_missing
 
@@ -36,7 +37,7 @@ class OfKey(Parameters):
 
 def consumers(ground: Ground) -> Iterator[tuple[str, KubeObject]]:
     """The places of Secrets that Flux reads values from, and what reads them."""
-    for subject in (*ground.api.list(KUSTOMIZATION), *ground.api.list(HELM_RELEASE)):
+    for subject in followers(ground):
         for reference in items_at(subject.raw, *_NAMED_BY[subject.kind]):
             if text_at(reference, "kind") == "Secret":
                 yield f"{subject.namespace}/{text_at(reference, 'name')}", subject
