@@ -25,6 +25,7 @@ from .deliveries import (
     take_back,
     taken_back,
 )
+from .followers import followers
 
 P = TypeVar("P", bound=Parameters)
 
@@ -95,7 +96,7 @@ class KustomizationFault(DeliveredFault[NoParameters]):
         known = Manifests.at_head(ground)
         return sorted(
             f"{one.namespace}/{one.name}"
-            for one in ground.api.list(KUSTOMIZATION)
+            for one in followers(ground, KUSTOMIZATION.kind)
             if follows(ground, one) and self.chosen(one, known.of(one))
         )
 

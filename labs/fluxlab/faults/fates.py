@@ -116,8 +116,8 @@ def begin(api: KubeApi, fate: Fate) -> None:
 
 def end(api: KubeApi, fate: Fate) -> None:
     """Have no new pod meet a fate any more; returns once that is so. Raises WaitTimeoutError or ApiError."""
-    for resource in (BINDING, POLICY):
-        ignore_missing(lambda kind=resource: api.delete(kind, fate.name))  # type: ignore[misc]
+    ignore_missing(lambda: api.delete(BINDING, fate.name))
+    ignore_missing(lambda: api.delete(POLICY, fate.name))
     if api.find(NAMESPACE, fate.namespace):
         _await(api, fate, meets=False)
 

@@ -16,6 +16,7 @@ from fluxlab.repository import Repository
 from .base import Ground, Injection, NoParameters, Parameters
 from .commits import DeliveredFault, patch
 from .deliveries import Manifest, Manifests, delivered, has_applied, kustomization_at
+from .followers import followers
 from .workloads import is_ready
 
 UNKNOWN_VERSION = "99.0.0"
@@ -31,7 +32,7 @@ class ReleaseFault(DeliveredFault[P]):
         known = Manifests.at_head(ground)
         return sorted(
             f"{one.namespace}/{one.name}"
-            for one in ground.api.list(HELM_RELEASE)
+            for one in followers(ground, HELM_RELEASE.kind)
             if is_ready(one) and not one.suspended and self.fits(one) and known.find(one)
         )
 

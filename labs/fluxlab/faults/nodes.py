@@ -56,14 +56,12 @@ class NodeFault(Fault[NoParameters]):
 
 
 class BrokenNode(NodeFault):
-    """What KWOK plays with a node and its pods while they are marked."""
+    """What KWOK plays with a node while it is marked."""
 
     taint: ClassVar[str]
     """What the controller manager makes of it."""
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
-        for pod in pods_on(ground, injection.target):
-            mark(ground.api, POD, pod, {NODE_FAULT: self.name})
         mark(ground.api, NODE, ground.api.get(NODE, injection.target), {NODE_FAULT: self.name})
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
@@ -79,9 +77,6 @@ class BrokenNode(NodeFault):
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         mark(ground.api, NODE, ground.api.get(NODE, injection.target), {NODE_FAULT: None})
-        for pod in pods_on(ground, injection.target):
-            if marked(pod, NODE_FAULT):
-                mark(ground.api, POD, pod, {NODE_FAULT: None})
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
         kubectl = f"fluxlab kubectl --lab {ground.folder.name} --"
@@ -97,9 +92,8 @@ class NodeNotReady(BrokenNode):
     name = "node-not-ready"
     summary = "a node's kubelet says that it cannot run pods (Ready=False), and goes on saying so"
     expect = (
-        "the controller manager taints the node, marks its pods as not Ready, and evicts them after their toleration "
-        "(300 s); new pods stay Pending where there is no other node; a Kustomization with `wait` says "
-        "HealthCheckFailed"
+        "the controller manager taints the node and evicts its pods after their toleration (300 s): until then they "
+        "are Ready and Flux says nothing; new pods stay Pending where no other node is, and health checks wait"
     )
     taint = NOT_READY
 
@@ -123,6 +117,17 @@ class NodeLost(BrokenNode):
     def shows(self, node: KubeObject) -> bool:
         ready = node.condition("Ready")
         return ready is not None and ready.status == "Unknown"
+
+    def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        for pod in pods_on(ground, injection.target):
+            mark(ground.api, POD, pod, {NODE_FAULT: self.name})
+        super().inject(ground, injection)
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        super().heal(ground, injection)
+        for pod in pods_on(ground, injection.target):
+            if marked(pod, NODE_FAULT):
+                mark(ground.api, POD, pod, {NODE_FAULT: None})
 
 
 class NodeDrained(NodeFault):

@@ -14,6 +14,7 @@ from fluxlab.commands import CommandError
 from fluxlab.documents import Json
 
 from .base import Fault, Ground, Injection, Layer, Plan
+from .followers import followers
 from .people import Owner, Who, disown, helm, kubectl, managers, uid_of
 from .workloads import is_ready
 
@@ -29,7 +30,8 @@ class ReleaseByHand(Fault[Who]):
     proof_seconds = 100.0
 
     def candidates(self, ground: Ground) -> Sequence[str]:
-        return sorted(f"{one.namespace}/{one.name}" for one in ground.api.list(HELM_RELEASE) if _is_in_reach(one))
+        found = followers(ground, HELM_RELEASE.kind)
+        return sorted(f"{one.namespace}/{one.name}" for one in found if _is_in_reach(one))
 
     def plan(self, ground: Ground, targets: tuple[str, ...], parameters: Who, random: Random) -> Plan:
         del parameters, random

@@ -16,6 +16,7 @@ from fluxlab.documents import Json, JsonObject
 from fluxlab.errors import UsageError
 
 from .base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
+from .followers import followers
 from .originals import is_original, original, restore
 from .workloads import ignore_missing
 
@@ -36,7 +37,7 @@ class OfKey(Parameters):
 
 def consumers(ground: Ground) -> Iterator[tuple[str, KubeObject]]:
     """The places of Secrets that Flux reads values from, and what reads them."""
-    for subject in (*ground.api.list(KUSTOMIZATION), *ground.api.list(HELM_RELEASE)):
+    for subject in followers(ground):
         for reference in items_at(subject.raw, *_NAMED_BY[subject.kind]):
             if text_at(reference, "kind") == "Secret":
                 yield f"{subject.namespace}/{text_at(reference, 'name')}", subject
@@ -114,9 +115,9 @@ class SecretMissing(SecretFault[NoParameters]):
     name = "secret-missing"
     summary = "a Secret that Flux reads values from is deleted"
     expect = (
-        "a Kustomization says BuildFailed with `substitute from ... not found`, a HelmRelease names the missing Secret;"
-        " where it is optional, defaults are applied and Ready stays True; noticed at once if it was labelled to be "
-        "watched, else at the next interval"
+        "a Kustomization says BuildFailed (`substitute from ... not found`), a HelmRelease ValuesError; where it is "
+        "optional, defaults are applied and Ready stays True; noticed at once if it was labelled to be watched, else "
+        "at the next interval"
     )
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
@@ -187,8 +188,8 @@ class SecretMalformed(ValueFault):
     summary = "the values of a Secret that Flux reads from begin with * and hold a line feed and a $"
     expect = (
         "a Kustomization that puts it into YAML without quotes says BuildFailed, in double quotes it comes out as "
-        "something else, without its line feed; a HelmRelease that takes it for values says so; noticed at once if it "
-        "is labelled to be watched"
+        "something else; a HelmRelease that takes it for a file of values says ValuesError; what runs goes on; noticed "
+        "at once if it is labelled to be watched"
     )
     what = "values that break YAML"
 
@@ -203,7 +204,7 @@ class SecretRotated(ValueFault):
     summary = "the values of a Secret that Flux reads from are other ones"
     expect = (
         "what was made of the old values is made anew: at once if it is labelled to be watched, else at the next "
-        "interval, and nothing says that it is late"
+        "interval, and nothing says that it is late; a HelmRelease to which the value is a whole file says ValuesError"
     )
     what = "other values than before"
 

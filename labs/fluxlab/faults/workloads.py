@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from fluxlab.clusters.api import ApiError, KubeApi
-from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
+from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
 from fluxlab.clusters.resources import DEPLOYMENT, POD
 from fluxlab.clusters.secret import parse_place
 from fluxlab.documents import Json, JsonObject
-from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
+from fluxlab.flux.ownership import parent
 
 from .base import Ground
+from .followers import followers
 
 STANDS_FOR = "fluxlab.dev/stands-for"
 """The annotation of the pods of Flux's own controllers, which are processes."""
@@ -18,13 +19,11 @@ _OPERATORS = {"In": "in", "NotIn": "notin"}
 
 
 def managed_deployments(ground: Ground) -> Sequence[str]:
-    """The Deployments that a Kustomization or HelmRelease has applied, but for Flux's own."""
-    found = (one for one in ground.api.list(DEPLOYMENT) if one.namespace != ground.cluster.root.namespace)
-    return sorted(
-        f"{one.namespace}/{one.name}"
-        for one in found
-        if any(all(owner(one, label)) for label in (KUSTOMIZE_LABEL, HELM_LABEL))
-    )
+    """The Deployments with pods that a follower of the lab's repository has applied, but for Flux's own."""
+    known = {one.reference: one for one in followers(ground)}
+    there = (one for one in ground.api.list(DEPLOYMENT) if number_at(one.raw, "spec", "replicas"))
+    found = (one for one in there if one.namespace != ground.cluster.root.namespace)
+    return sorted(f"{one.namespace}/{one.name}" for one in found if parent(one, known))
 
 
 def find_deployment(api: KubeApi, place: str) -> KubeObject | None:

@@ -43,11 +43,11 @@ def _is_as_git_wants(lab: Lab, observer: Observer, name: str) -> None:
     assert "env" not in container
     assert _entries(found) == [({"frontend": "kustomize-controller", "cart": "helm-controller"}[name], "Apply")]
     lab.drift().assert_clean()
-    for kind in ("kustomization", "helmrelease"):
-        for one in observer.get(kind, "-A", "--show-managed-fields")["items"]:
-            assert not one["spec"].get("suspend")
-            assert not [key for key in one["metadata"].get("annotations", {}) if "reconcile.fluxcd.io" in key]
-            assert not _managers(one) & {"fluxlab", "flux", "kubectl-patch"}
+    for kind, owner in (("kustomization", "shop"), ("helmrelease", "cart")):
+        one = observer.get(kind, owner, "-n", "flux-system", "--show-managed-fields")
+        assert not one["spec"].get("suspend")
+        assert not [key for key in one["metadata"].get("annotations", {}) if "reconcile.fluxcd.io" in key]
+        assert not _managers(one) & {"fluxlab", "flux", "kubectl-patch"}
 
 
 _REPLICAS = {"frontend": 2, "cart": 1}

@@ -38,22 +38,27 @@ def _await_whole(shop: Lab, observer: Observer) -> None:
     assert not any("fluxlab.dev/node-fault" in one["metadata"].get("annotations", {}) for one in marked)
 
 
-def test_a_node_that_is_not_ready_is_tainted_and_so_are_its_pods(shop: Lab, observer: Observer) -> None:
-    def unready() -> bool:
-        return {_ready(pod)[0] for pod in _pods(observer)} == {"False"}
-
+def test_a_node_that_is_not_ready_takes_no_new_pods(shop: Lab, observer: Observer) -> None:
     with shop.fault("node-not-ready", target=NODE, for_=120):
         assert _ready(_node(observer)) == ("False", "KubeletNotReady")
         assert "node.kubernetes.io/not-ready" in _taints(observer)
-        shop.wait_until(unready, what="the controller manager has marked the pods")
-        shop.never(lambda: not unready(), what="somebody marks a pod as Ready", for_seconds=3)
+        name = next(_pods(observer))["metadata"]["name"]
+        observer.kubectl("delete", "pod", "-n", "shop", name)
+        shop.wait_until(lambda: len(list(_pods(observer))) == 3, what="another is made")
+        shop.never(lambda: not _unplaced(observer), what="it finds a node", for_seconds=3)
+        assert _ready(_node(observer)) == ("False", "KubeletNotReady")
     _await_whole(shop, observer)
+
+
+def _unplaced(observer: Observer) -> int:
+    return [pod["spec"].get("nodeName") for pod in _pods(observer)].count(None)
 
 
 def test_a_lost_node_is_missed_and_its_pods_stay_terminating(shop: Lab, observer: Observer) -> None:
     with shop.fault("node-lost", target=NODE, for_=300):
         assert _ready(_node(observer)) == ("Unknown", "NodeStatusUnknown")
         assert "node.kubernetes.io/unreachable" in _taints(observer)
+        shop.wait_until(lambda: {_ready(pod)[0] for pod in _pods(observer)} == {"False"}, what="its pods are not Ready")
         name = next(_pods(observer))["metadata"]["name"]
         observer.kubectl("delete", "pod", "-n", "shop", name, "--wait=false")
         shop.never(
