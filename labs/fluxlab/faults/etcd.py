@@ -24,7 +24,7 @@ from fluxlab.waiting import wait_until
 
 from .base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
 from .deliveries import deliver, delivered, has_applied, revert_by_hand, take_back, taken_back
-from .programs import EVERYBODY, Kill, Pause, api_serves, find_process
+from .programs import EVERYBODY, Kill, Pause, api_serves, find_process, start_everybody
 
 PLACE = "default"
 APPLIED_SECONDS = 60.0
@@ -218,7 +218,7 @@ class EtcdRestore(Fault[Travel]):
         return f"ConfigMap {PLACE}/{_by_hand(injection)} is lost; the API is at revision {seen.resource_version}"
 
     def heal(self, ground: Ground, injection: Injection[Travel]) -> None:
-        ground.control.repair()
+        start_everybody(ground, ETCD)
         shutil.rmtree(_scratch(ground, injection), ignore_errors=True)
         _delete(ground, _by_hand(injection))
         take_back(ground, injection, TITLE)

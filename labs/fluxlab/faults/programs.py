@@ -13,11 +13,14 @@ from fluxlab.clusters.programs import PROGRAMS
 from fluxlab.documents import Json
 from fluxlab.processes import Identity
 from fluxlab.supervisor.control import SupervisorGoneError
+from fluxlab.waiting import wait_until
 
 from .base import Fault, Ground, Injection, NoParameters, Plan
 
 EVERYBODY = frozenset(f"process:{program}" for program in PROGRAMS)
 """What is touched when etcd or the API server dies: all others are started anew, to not wait out long pauses."""
+
+HEARD_SECONDS = 5.0
 
 
 def running(ground: Ground) -> Mapping[str, Identity]:
@@ -60,6 +63,17 @@ def start(ground: Ground, program: str) -> None:
     """Start a program that does not run. Raises SupervisorGoneError, and UsageError for one that is scaled to 0."""
     if program not in running(ground):
         ground.control.restart(f"{ground.cluster.name}/{program}")
+
+
+def start_everybody(ground: Ground, program: str) -> None:
+    """Start a program on which all depend, if it does not run, and all others anew. Raises SupervisorGoneError."""
+    if program not in running(ground):
+        wait_until(
+            lambda: any(part.name.endswith(f"/{program}") and not part.pid for part in ground.state().components),
+            what=f"the supervisor hears of the end of {program}",
+            timeout_seconds=HEARD_SECONDS,
+        )
+    ground.control.repair()
 
 
 def dead(ground: Ground, program: str, identity: Identity) -> str:
@@ -147,7 +161,7 @@ class Kill(OnPrograms):
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         if self.everybody:
-            ground.control.repair()
+            start_everybody(ground, injection.target)
         else:
             start(ground, injection.target)
 

@@ -8,7 +8,7 @@ import ssl
 import psutil
 import pytest
 from tests.integration.conftest import Observer
-from tests.integration.faults.sight import address_of, condition, process_of, restart_supervisor
+from tests.integration.faults.sight import address_of, broken, condition, has_ended, process_of, restart_supervisor
 
 from fluxlab.errors import UsageError
 from fluxlab.lab import Lab
@@ -36,10 +36,10 @@ def test_a_killed_api_server_stays_dead_until_it_is_healed_and_flux_goes_on_at_o
 ) -> None:
     process, address = process_of(shop, "kube-apiserver"), address_of(observer)
     with shop.fault("api-kill", for_=120):
-        assert not psutil.pid_exists(process.pid)
+        assert has_ended(process)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address, timeout=1)
-        assert [part.name for part in shop.status().broken()] == ["flux-playground/kube-apiserver"]
+        shop.wait_until(lambda: broken(shop) == ["kube-apiserver"], what="the supervisor says so")
     assert process_of(shop, "kube-apiserver").pid != process.pid
     shop.repository.write(
         "clusters/flux-playground/alive.yaml",
@@ -151,7 +151,7 @@ def test_what_outlives_a_killed_supervisor_is_taken_out_by_the_next_start(shop: 
     os.kill(supervisor, signal.SIGKILL)
     restart_supervisor(shop)
     assert shop.faults.active() == []
-    assert not paused.is_running()
+    assert has_ended(paused)
     assert _names(observer, WEBHOOKS) == []
     for name in ("kube-apiserver", "source-controller"):
         assert process_of(shop, name).status() != psutil.STATUS_STOPPED
