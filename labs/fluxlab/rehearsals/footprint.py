@@ -14,7 +14,7 @@ from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
 from fluxlab.lab import Lab
 
 # What controllers make and remove by themselves, under names that nobody chose.
-_PASSING = DERIVED | {EVENT.plural, "pods", "replicasets", "componentstatuses"}
+_PASSING = DERIVED | {EVENT.plural, "pods", "replicasets", "componentstatuses", "ipaddresses"}
 
 
 @dataclass(frozen=True, kw_only=True)

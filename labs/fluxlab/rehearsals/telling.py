@@ -1,7 +1,7 @@
 """From a run to its result: times, blast radius, the history of what happened, and how to do the same once more."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from fluxlab.timeline.query import Query, ask
 from fluxlab.toolchain import find
 
 from .loading import shipped_rehearsals
-from .results import CheckResult, HistoryEntry, RunResult, Times, verdict
+from .results import CheckResult, HistoryEntry, RunResult, SignalResult, Times, verdict
 
 if TYPE_CHECKING:
     from .running import Run
@@ -47,7 +47,7 @@ def tell(run: "Run") -> RunResult:
 
 def _told(run: "Run", entries: Sequence[Entry]) -> RunResult:
     first_fault = run.first_fault.time if run.first_fault else None
-    history = [_entry(one) for one in _most_telling(entries)]
+    history = [_entry(one) for one in most_telling(entries)]
     return RunResult(
         title=run.rehearsal.title,
         story=run.rehearsal.story,
@@ -68,7 +68,13 @@ def _told(run: "Run", entries: Sequence[Entry]) -> RunResult:
         steps=tuple(run.steps),
         faults=tuple(run.faults.values()),
         signals=tuple(run.signals[number] for number in sorted(run.signals)),
-        times=_times(run),
+        times=times_of(
+            run.signals.values(),
+            expected=len(run.rehearsal.expect),
+            first_fault=first_fault,
+            healed=run.healed,
+            recovered=run.recovered,
+        ),
         blast_radius=tuple(_blast_radius(run)),
         residue=tuple(run.residue),
         history=tuple(history),
@@ -116,16 +122,23 @@ def _replay(run: "Run") -> str:
     return shlex.join(words)
 
 
-def _times(run: "Run") -> Times:
-    expected = [run.signals.get(number) for number in range(len(run.rehearsal.expect))]
-    seen = [one.seen for one in expected if one and one.seen]
-    alerts = [one.seen for one in expected if one and one.seen and "alert" in one.signal]
-    began = run.first_fault.time if run.first_fault else None
+def times_of(
+    signals: Iterable[SignalResult],
+    *,
+    expected: int,
+    first_fault: datetime | None,
+    healed: datetime | None,
+    recovered: datetime | None,
+) -> Times:
+    """What it took, where so many signals were expected; each may have been looked for after a fault of its own."""
+    found = [one for one in signals if one.seen and not one.forbidden]
+    seen = [one.seen for one in found if one.seen]
+    alerts = [one.seen for one in found if one.seen and "alert" in one.signal]
     return Times(
-        first_signal_seconds=_between(began, min(seen, default=None)),
-        all_signals_seconds=_between(began, max(seen) if len(seen) == len(expected) else None),
-        alert_seconds=_between(began, min(alerts, default=None)),
-        recovery_seconds=_between(run.healed, run.recovered),
+        first_signal_seconds=_between(first_fault, min(seen, default=None)),
+        all_signals_seconds=_between(first_fault, max(seen, default=None)) if len(seen) == expected else None,
+        alert_seconds=_between(first_fault, min(alerts, default=None)),
+        recovery_seconds=_between(healed, recovered),
     )
 
 
@@ -158,7 +171,7 @@ def _is_told(entry: Entry) -> bool:
     return entry.source not in {Source.AUDIT, Source.REQUEST, Source.LOG}
 
 
-def _most_telling(entries: Sequence[Entry]) -> Sequence[Entry]:
+def most_telling(entries: Sequence[Entry]) -> Sequence[Entry]:
     """In their order; of too many, those that matter most: pushes and faults, then what went wrong."""
     told = [entry for entry in entries if _is_told(entry)]
     kept = sorted(told, key=_weight, reverse=True)[:LONGEST_HISTORY]

@@ -1,17 +1,17 @@
-"""Where everything of a run stands in its drawn timeline: pure arithmetic, no markup."""
+"""What of a run stands where in its drawn timeline: pure arithmetic, no markup."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from math import floor, log10
 
-from fluxlab.pages import offset
 from fluxlab.rehearsals.results import CheckResult, HistoryEntry, Outcome, RunResult, SignalResult
+
+from .canvas import TOP, Bar, Canvas, Lane, Mark, Moment, Tick, first_line
 
 LANES = ("git", "sources", "kustomizations", "releases", "workloads", "processes", "alerts")
 """Of the history, from cause to effect."""
-_TITLES = {"kustomizations": "Kustomizations", "releases": "HelmReleases"}
 _RANKS = ("info", "warning", "error")
 LEAD = 0.15
 """How much of what came before the first fault is drawn, as a part of what came after it."""
@@ -19,74 +19,7 @@ SHORTEST_LEAD = timedelta(seconds=2)
 BUCKETS = 200
 """Things of one lane that are closer to each other than this part of the width are one mark."""
 TICKS = 7
-TOP, LANE_HEIGHT, TITLE_HEIGHT, ROW_HEIGHT = 30, 42, 18, 30
-LONGEST_LABEL, LONGEST_TITLE = 60, 160
-RIGHT_HALF = 60.0
-"""In percent: what begins beyond it has its label on the left."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """Something at one moment."""
-
-    x: float
-    """As all x: in percent of the width."""
-    y: float
-    look: str
-    """A shape and colour: info, warning, error, seen, missed, holds, broken, unknown."""
-    size: float = 1.0
-    title: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """Something that lasted."""
-
-    x: float
-    width: float
-    y: float
-    look: str
-    label: str
-    title: str
-
-    @property
-    def label_x(self) -> float:
-        """Where its label begins, or ends."""
-        return self.x + self.width if self.ends else self.x
-
-    @property
-    def ends(self) -> bool:
-        """Whether its label ends with it, for want of space on the right."""
-        return self.x > RIGHT_HALF
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lane:
-    """A strip of the drawing."""
-
-    name: str
-    title: str
-    top: float
-    height: float
-    marks: Sequence[Mark] = ()
-    bars: Sequence[Bar] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tick:
-    """A place on the axis."""
-
-    x: float
-    label: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moment:
-    """What the whole run was waiting for."""
-
-    x: float
-    label: str
-    since: str
+LONGEST_LABEL = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,48 +37,6 @@ class Drawing:
     """How many things happened before it begins."""
     words: str
     """The same for those who do not see it."""
-
-
-@dataclass
-class _Canvas:
-    """Turns times into places, and puts lanes below each other."""
-
-    begin: datetime
-    end: datetime
-    zero: datetime
-    lanes: list[Lane] = field(default_factory=list)
-    bottom: float = TOP
-
-    def x(self, time: datetime) -> float:
-        share = (time - self.begin) / (self.end - self.begin)
-        return round(100 * min(1.0, max(0.0, share)), 2)
-
-    def since(self, time: datetime) -> str:
-        return offset(time, self.zero)
-
-    def bar(self, begin: datetime, end: datetime, *, y: float, look: str, label: str, title: str) -> Bar:
-        x = self.x(begin)
-        return Bar(x=x, width=max(0.3, round(self.x(end) - x, 2)), y=y, look=look, label=label, title=title)
-
-    def mark(self, time: datetime, *, y: float, look: str, title: str, size: float = 1.0) -> Mark:
-        told = f"{self.since(time)}: {_first_line(title)}"
-        return Mark(x=self.x(time), y=y, look=look, title=told, size=size)
-
-    def add(self, name: str, *, rows: int = 0, marks: Iterable[Mark] = (), bars: Iterable[Bar] = ()) -> None:
-        height = TITLE_HEIGHT + ROW_HEIGHT * rows if rows else LANE_HEIGHT
-        title = _TITLES.get(name, name.capitalize())
-        lane = Lane(name=name, title=title, top=self.bottom, height=height, marks=tuple(marks), bars=tuple(bars))
-        self.lanes.append(lane)
-        self.bottom += height
-
-    @property
-    def middle(self) -> float:
-        """Of the next lane, if it has no rows."""
-        return self.bottom + LANE_HEIGHT - 14
-
-    def row(self, number: int) -> float:
-        """The lower part of a row of the next lane; above it there is space for a label."""
-        return self.bottom + TITLE_HEIGHT + ROW_HEIGHT * number + ROW_HEIGHT - 9
 
 
 def draw(result: RunResult) -> Drawing:
@@ -174,20 +65,20 @@ def zero_of(result: RunResult) -> datetime:
     return result.first_fault or result.began
 
 
-def _canvas(result: RunResult) -> _Canvas:
+def _canvas(result: RunResult) -> Canvas:
     zero, end = zero_of(result), max(result.ended, result.began + timedelta(seconds=1))
     lead = max(SHORTEST_LEAD, (end - zero) * LEAD)
-    return _Canvas(begin=max(result.began, zero - lead), end=end, zero=zero)
+    return Canvas(begin=max(result.began, zero - lead), end=end, zero=zero)
 
 
-def _faults(canvas: _Canvas, result: RunResult) -> None:
+def _faults(canvas: Canvas, result: RunResult) -> None:
     bars = [
         canvas.bar(
             one.began,
             one.healed or result.ended,
             y=canvas.row(row),
             look="fault",
-            label=_first_line(f"{one.fault} {', '.join(one.targets)}", LONGEST_LABEL),
+            label=first_line(f"{one.fault} {', '.join(one.targets)}", LONGEST_LABEL),
             title=f"{one.name}: in at {canvas.since(one.began)}, "
             f"{f'out at {canvas.since(one.healed)}' if one.healed else 'never out'}",
         )
@@ -196,7 +87,7 @@ def _faults(canvas: _Canvas, result: RunResult) -> None:
     canvas.add("faults", rows=max(1, len(bars)), bars=bars)
 
 
-def _signals(canvas: _Canvas, result: RunResult) -> None:
+def _signals(canvas: Canvas, result: RunResult) -> None:
     """Each that was expected in a row of its own, with the time that it had; below them what came and must not."""
     expected = [(number, one) for number, one in enumerate(result.signals, 1) if not one.forbidden]
     unwanted = [(number, one) for number, one in enumerate(result.signals, 1) if one.forbidden and one.seen]
@@ -207,16 +98,16 @@ def _signals(canvas: _Canvas, result: RunResult) -> None:
         if one.after and one.within_seconds and not result.control:
             deadline = one.after + timedelta(seconds=one.within_seconds)
             title = f"{one.what}: has until {canvas.since(deadline)}"
-            label = _first_line(f"{number} {one.what}", LONGEST_LABEL)
+            label = first_line(f"{number} {one.what}", LONGEST_LABEL)
             bars.append(canvas.bar(one.after, deadline, y=y, look="allowed", label=label, title=title))
         else:
-            label = _first_line(f"{number} {one.what}", LONGEST_LABEL)
+            label = first_line(f"{number} {one.what}", LONGEST_LABEL)
             bars.append(canvas.bar(one.after or result.began, result.ended, y=y, look="none", label=label, title=label))
         marks.append(_signal(canvas, one, y=y, control=result.control))
     canvas.add("signals", rows=max(1, len(marks)), marks=marks, bars=bars)
 
 
-def _signal(canvas: _Canvas, one: SignalResult, *, y: float, control: bool) -> Mark:
+def _signal(canvas: Canvas, one: SignalResult, *, y: float, control: bool) -> Mark:
     if one.seen:
         look = "missed" if one.forbidden or control else "seen"
         return canvas.mark(one.seen, y=y, look=look, title=f"{one.what}: {one.words}")
@@ -225,18 +116,18 @@ def _signal(canvas: _Canvas, one: SignalResult, *, y: float, control: bool) -> M
     return canvas.mark(at, y=y, look=look, title=f"{one.what}: {one.unknown or 'did not come'}")
 
 
-def _check(canvas: _Canvas, one: CheckResult) -> Mark:
+def _check(canvas: Canvas, one: CheckResult) -> Mark:
     look = {Outcome.PASS: "holds", Outcome.FAIL: "broken", Outcome.INCONCLUSIVE: "unknown"}[one.outcome]
     return canvas.mark(one.at, y=canvas.middle, look=look, title=f"{one.what} ({one.when}): {one.words}")
 
 
-def _history(canvas: _Canvas, entries: Sequence[HistoryEntry]) -> Iterator[Mark]:
+def _history(canvas: Canvas, entries: Sequence[HistoryEntry]) -> Iterator[Mark]:
     """What is close together as one mark, as bad as the worst of it."""
     for _, group in groupby(entries, key=lambda entry: floor(canvas.x(entry.time) / 100 * BUCKETS)):
         together = list(group)
         worst = max(together, key=_rank)
         more = f" (and {len(together) - 1} more)" if len(together) > 1 else ""
-        title = f"{worst.object} {_first_line(worst.text)}{more}".strip()
+        title = f"{worst.object} {first_line(worst.text)}{more}".strip()
         size = 1 + min(1.0, log10(len(together)) / 2)
         yield canvas.mark(worst.time, y=canvas.middle, look=_RANKS[_rank(worst)], title=title, size=round(size, 2))
 
@@ -245,18 +136,18 @@ def _rank(entry: HistoryEntry) -> int:
     return _RANKS.index(entry.level) if entry.level in _RANKS else 0
 
 
-def _shades(canvas: _Canvas, result: RunResult) -> Iterator[Bar]:
+def _shades(canvas: Canvas, result: RunResult) -> Iterator[Bar]:
     for one in result.faults:
         yield canvas.bar(one.began, one.healed or result.ended, y=TOP, look="shade", label="", title=one.name)
 
 
-def _moments(canvas: _Canvas, result: RunResult) -> Iterator[Moment]:
+def _moments(canvas: Canvas, result: RunResult) -> Iterator[Moment]:
     for label, time in (("healed", result.healed), ("well again", result.recovered)):
         if time:
             yield Moment(x=canvas.x(time), label=label, since=canvas.since(time))
 
 
-def _ticks(canvas: _Canvas) -> Iterator[Tick]:
+def _ticks(canvas: Canvas) -> Iterator[Tick]:
     """At round numbers of seconds since the first fault."""
     step = _round_step((canvas.end - canvas.begin).total_seconds() / TICKS)
     first = -floor((canvas.zero - canvas.begin).total_seconds() / step)
@@ -272,7 +163,7 @@ def _round_step(least: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
 
 
-def _words(canvas: _Canvas, result: RunResult) -> str:
+def _words(canvas: Canvas, result: RunResult) -> str:
     told = [f"Timeline of {(result.ended - result.began).total_seconds():.0f} seconds."]
     for fault in result.faults:
         out = f"out at {canvas.since(fault.healed)}" if fault.healed else "never out"
@@ -284,8 +175,3 @@ def _words(canvas: _Canvas, result: RunResult) -> str:
     if result.recovered:
         told.append(f"The hypothesis held again at {canvas.since(result.recovered)}.")
     return " ".join(told)
-
-
-def _first_line(text: str, longest: int = LONGEST_TITLE) -> str:
-    line = text.partition("\n")[0]
-    return line if len(line) <= longest else f"{line[:longest]} …"

@@ -16,6 +16,8 @@ class Reports:
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError when there cannot be such a folder: before anything is run for it."""
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is no folder")
         self.folder = make_private(folder)
         self._results: dict[str, RunResult] = {}
 

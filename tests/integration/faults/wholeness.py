@@ -37,6 +37,7 @@ PASSING = frozenset(
         "endpointslices.discovery.k8s.io",
         "events",
         "events.events.k8s.io",
+        "ipaddresses.networking.k8s.io",
         "leases.coordination.k8s.io",
         "pods",
         "replicasets.apps",

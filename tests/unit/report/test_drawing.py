@@ -6,7 +6,8 @@ import pytest
 from tests.unit.report.samples import CONTROL, CROWDED, FAILED, INCONCLUSIVE, PASSED, SAMPLES, at
 
 from fluxlab.rehearsals.results import RunResult
-from fluxlab.report.drawing import Drawing, Lane, draw
+from fluxlab.report.canvas import Lane
+from fluxlab.report.drawing import Drawing, draw
 
 
 def lane(drawing: Drawing, name: str) -> Lane:
