@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.test_app import Run, run
 
-from fluxlab.rehearsals.spec import shipped_rehearsals
+from fluxlab.rehearsals.loading import shipped_rehearsals
 
 __all__ = ["run"]
 pytestmark = pytest.mark.usefixtures("state_dir")
