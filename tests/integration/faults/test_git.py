@@ -48,7 +48,7 @@ class Failing:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " ".join([self.fault, *map(str, self.parameters.values())])
+        return "-".join([self.fault, *map(str, self.parameters.values())])
 
 
 FAILING = [
@@ -180,7 +180,7 @@ class Step:
     number: int = 1
 
     def __str__(self) -> str:
-        return f"{self.fault} {self.word} {self.number}"
+        return f"{self.fault}-{self.word}-{self.number}"
 
 
 STEPS = [
