@@ -1,13 +1,13 @@
 """What a lab is like apart from its work: taken before and after a rehearsal, the difference is residue."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
 
 from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.objects import KubeObject, items_at, text_at
-from fluxlab.clusters.resources import DERIVED, EVENT, HELM_STORAGE
+from fluxlab.clusters.resources import DERIVED, EVENT, HELM_STORAGE, Resource
 from fluxlab.clusters.toxics import LinkProxy
 from fluxlab.drift.fields import is_platform
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
@@ -37,15 +37,22 @@ class Footprint:
     rules: frozenset[str]
     """Toxics of links and rules of the gateway."""
     objects: Mapping[str, Trace]
+    unlisted: frozenset[str]
+    """Resources that the API names, and whose objects it does not give."""
     faults: frozenset[str]
 
     @classmethod
     def of(cls, lab: Lab) -> "Footprint":
         """The footprint of a lab now. Raises FluxlabError."""
+        resources = _resources(lab.cluster.api)
+        listed = {resource: found for resource in resources if (found := _list(lab.cluster.api, resource)) is not None}
         return cls(
             processes=dict(_processes(lab)),
             rules=frozenset(_rules(lab)),
-            objects=dict(_objects(lab.cluster.api)),
+            objects={str(one): _trace(one) for found in listed.values() for one in found},
+            unlisted=frozenset(
+                f"{resource.plural}.{resource.group}" for resource in resources if resource not in listed
+            ),
             faults=frozenset(record.id for record in lab.faults.active()),
         )
 
@@ -58,6 +65,8 @@ class Footprint:
             yield f"{rule} is still in"
         for fault in sorted(self.faults - before.faults):
             yield f"fault {fault} is still in"
+        for resource in sorted(self.unlisted - before.unlisted):
+            yield f"{resource} cannot be listed"
         yield from self._objects_left(before)
 
     def _objects_left(self, before: "Footprint") -> Iterator[str]:
@@ -99,20 +108,21 @@ def _rules(lab: Lab) -> Iterator[str]:
             yield f"toxic {toxic} of link {link} in cluster {name}"
 
 
-def _objects(api: KubeApi) -> Iterator[tuple[str, Trace]]:
-    seen: set[tuple[str, str]] = set()
+def _resources(api: KubeApi) -> Sequence[Resource]:
+    """What is listed: each kind once, in the version that comes first."""
+    found: dict[tuple[str, str], Resource] = {}
     for resource in api.resources(verb="list"):
-        key = resource.group, resource.plural
-        if key in seen or resource.plural in _PASSING or resource.group == "events.k8s.io":
-            continue
-        seen.add(key)  # the first version is the preferred one
-        try:
-            found = api.list(resource)
-        except ApiError:
-            continue  # of an API that others serve, who are not there: it was so before, or it is a fault's record
-        for one in found:
-            if text_at(one.raw, "type") != HELM_STORAGE:
-                yield str(one), _trace(one)
+        if resource.plural not in _PASSING and resource.group != "events.k8s.io":
+            found.setdefault((resource.group, resource.plural), resource)
+    return tuple(found.values())
+
+
+def _list(api: KubeApi, resource: Resource) -> Sequence[KubeObject] | None:
+    """The objects of a resource; None when whoever serves it does not give them."""
+    try:
+        return [one for one in api.list(resource) if text_at(one.raw, "type") != HELM_STORAGE]
+    except ApiError:
+        return None
 
 
 def _trace(subject: KubeObject) -> Trace:

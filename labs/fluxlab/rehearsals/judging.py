@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .results import CheckResult, Finding, Outcome, SignalResult
+from .results import CheckResult, Finding, Outcome, Part, SignalResult
 from .sampling import Course
 
 if TYPE_CHECKING:
@@ -18,31 +18,32 @@ def judge(run: "Run") -> None:
 
 
 def _hypothesis(run: "Run") -> Iterator[Finding]:
-    for check in (one for one in run.checks if one.when != "during"):
+    for check in run.checks:
         yield _check(check)
     for course in run.sampler.courses:
         yield _course(course)
     if run.sampler.trouble:
         why = run.sampler.trouble
-        yield Finding(part="hypothesis", what="it was asked during", outcome=Outcome.INCONCLUSIVE, why=why)
+        yield Finding(part=Part.HYPOTHESIS, what="it was asked during", outcome=Outcome.INCONCLUSIVE, why=why)
 
 
 def _check(check: CheckResult) -> Finding:
     outcome = Outcome.PASS if check.holds else Outcome.INCONCLUSIVE if check.holds is None else Outcome.FAIL
-    part = "recovery" if check.when == "after" else "hypothesis"
+    part = Part.RECOVERY if check.when == "after" else Part.HYPOTHESIS
     return Finding(part=part, what=f"{check.what} ({check.when})", outcome=outcome, why=check.words)
 
 
 def _course(course: Course) -> Finding:
     what = f"{course.state.what} (during)"
     if not course.asked:
-        return Finding(part="hypothesis", what=what, outcome=Outcome.INCONCLUSIVE, why="it was never asked")
-    worst = course.worst
-    if worst is None or course.longest_seconds <= course.state.tolerate_seconds > 0:
-        return Finding(part="hypothesis", what=what, outcome=Outcome.PASS, why=f"asked {course.asked} times")
-    outcome = Outcome.INCONCLUSIVE if worst.holds is None else Outcome.FAIL
-    why = f"not for {course.longest_seconds:.1f} s, {course.state.tolerate_seconds:g} s are tolerated: {worst.words}"
-    return Finding(part="hypothesis", what=what, outcome=outcome, why=why)
+        return Finding(part=Part.HYPOTHESIS, what=what, outcome=Outcome.INCONCLUSIVE, why="it was never asked")
+    stretch = course.worst
+    if stretch is None or stretch.worst is None:
+        return Finding(part=Part.HYPOTHESIS, what=what, outcome=Outcome.PASS, why=f"asked {course.asked} times")
+    outcome = Outcome.INCONCLUSIVE if stretch.worst.holds is None else Outcome.FAIL
+    tolerated = f"{course.state.tolerate_seconds:g} s are tolerated"
+    why = f"not for {stretch.longest_seconds:.1f} s, {tolerated}: {stretch.worst.words}"
+    return Finding(part=Part.HYPOTHESIS, what=what, outcome=outcome, why=why)
 
 
 def _signals(run: "Run") -> Iterator[Finding]:
@@ -50,14 +51,14 @@ def _signals(run: "Run") -> Iterator[Finding]:
         found = run.signals.get(number)
         if found is None:
             why = "the run did not come to where it would have been looked for"
-            yield Finding(part="signal", what=signal.what, outcome=Outcome.INCONCLUSIVE, why=why)
+            yield Finding(part=Part.SIGNAL, what=signal.what, outcome=Outcome.INCONCLUSIVE, why=why)
         elif found.forbidden:
             yield _forbidden(found)
         elif run.control:
             yield _control(found)
         elif run.cut_short and not found.seen:
             why = "the run was cut short, so nobody knows whether it would have come"
-            yield Finding(part="signal", what=found.what, outcome=Outcome.INCONCLUSIVE, why=why)
+            yield Finding(part=Part.SIGNAL, what=found.what, outcome=Outcome.INCONCLUSIVE, why=why)
         else:
             yield _expected(found, run.lab.patience(found.within_seconds or 0))
 
@@ -65,32 +66,32 @@ def _signals(run: "Run") -> Iterator[Finding]:
 def _expected(found: SignalResult, within_seconds: float) -> Finding:
     if found.after_seconds is not None and found.after_seconds <= within_seconds:
         why = f"after {found.after_seconds:.1f} s: {found.words}"
-        return Finding(part="signal", what=found.what, outcome=Outcome.PASS, why=why)
+        return Finding(part=Part.SIGNAL, what=found.what, outcome=Outcome.PASS, why=why)
     if found.unknown and found.after_seconds is None:
-        return Finding(part="signal", what=found.what, outcome=Outcome.INCONCLUSIVE, why=found.unknown)
+        return Finding(part=Part.SIGNAL, what=found.what, outcome=Outcome.INCONCLUSIVE, why=found.unknown)
     came = f"came after {found.after_seconds:.1f} s: {found.words}" if found.after_seconds is not None else "never came"
     why = f"{came}; it has {within_seconds:g} s"
-    return Finding(part="signal", what=found.what, outcome=Outcome.FAIL, why=why)
+    return Finding(part=Part.SIGNAL, what=found.what, outcome=Outcome.FAIL, why=why)
 
 
 def _forbidden(found: SignalResult) -> Finding:
     if found.seen:
         why = f"after {found.after_seconds:.1f} s: {found.words}"
-        return Finding(part="forbidden", what=found.what, outcome=Outcome.FAIL, why=why)
+        return Finding(part=Part.FORBIDDEN, what=found.what, outcome=Outcome.FAIL, why=why)
     outcome = Outcome.INCONCLUSIVE if found.unknown else Outcome.PASS
-    return Finding(part="forbidden", what=found.what, outcome=outcome, why=found.unknown or "it did not come")
+    return Finding(part=Part.FORBIDDEN, what=found.what, outcome=outcome, why=found.unknown or "it did not come")
 
 
 def _control(found: SignalResult) -> Finding:
     if found.seen:
         why = f"without any fault there is the same signal, so the rehearsal proves nothing: {found.words}"
-        return Finding(part="control", what=found.what, outcome=Outcome.FAIL, why=why)
+        return Finding(part=Part.CONTROL, what=found.what, outcome=Outcome.FAIL, why=why)
     outcome = Outcome.INCONCLUSIVE if found.unknown else Outcome.PASS
-    return Finding(part="control", what=found.what, outcome=outcome, why=found.unknown or "it did not come")
+    return Finding(part=Part.CONTROL, what=found.what, outcome=outcome, why=found.unknown or "it did not come")
 
 
 def _residue(run: "Run") -> Iterator[Finding]:
     for line in run.residue:
-        yield Finding(part="residue", what="nothing is left", outcome=Outcome.FAIL, why=line)
+        yield Finding(part=Part.RESIDUE, what="nothing is left", outcome=Outcome.FAIL, why=line)
     if not run.residue:
-        yield Finding(part="residue", what="nothing is left", outcome=Outcome.PASS)
+        yield Finding(part=Part.RESIDUE, what="nothing is left", outcome=Outcome.PASS)

@@ -19,6 +19,8 @@ from .spec import ExpectedSignal, ForbiddenSignal, Rehearsal, SignalSpec
 QUIET_SECONDS = 15.0
 """For how long a control run waits for signals that must not come."""
 LOOK_SECONDS = 0.2
+UNRECORDED = frozenset({"drift", "metric", "pending"})
+"""Signals that are there only while somebody looks: what could not be looked for once may have been missed."""
 
 
 class Lookout:
@@ -33,6 +35,7 @@ class Lookout:
         self._lock = threading.Lock()
         self._moments: dict[str, Moment] = {}
         self._seen: dict[int, SignalResult] = {}
+        self._latest = Moment()
         self.first_fault: Moment | None = None
 
     @property
@@ -51,7 +54,7 @@ class Lookout:
     def mark(self, name: str, *, fault: bool) -> None:
         """From here on the signals count that come after what has this name."""
         moment = self._lab.moment()
-        self._moments[name] = moment
+        self._moments[name] = self._latest = moment
         if fault and self.first_fault is None:
             self.first_fault = moment
 
@@ -74,7 +77,8 @@ class Lookout:
             with self._lock:
                 known = self._seen.get(number)
                 if not (known and known.seen):  # the other thread may have been the first
-                    self._seen[number] = _result(signal, after, seen, unknown)
+                    earlier = known.unknown if known and signal.way() in UNRECORDED else ""
+                    self._seen[number] = _result(signal, after, seen, unknown or earlier)
 
     def _moment_of(self, signal: ExpectedSignal | ForbiddenSignal) -> Moment | None:
         if isinstance(signal, ExpectedSignal) and signal.after:
@@ -82,8 +86,8 @@ class Lookout:
         return self.first_fault
 
     def await_one(self, signal: SignalSpec, within_seconds: float) -> str:
-        """The words of a signal since the first fault, once it is there. Raises FluxlabError when it does not come."""
-        after = self.first_fault or Moment()
+        """The words of a signal since the last fault or named step. Raises FluxlabError when it does not come."""
+        after = self._latest
         seen = wait_until(
             lambda: self._senses.find(signal, after=after),
             what=describe_signal(signal),

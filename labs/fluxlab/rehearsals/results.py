@@ -29,11 +29,25 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class Part(StrEnum):
+    """What of a run was judged."""
+
+    HYPOTHESIS = "hypothesis"
+    STEP = "step"
+    FAULT = "fault"
+    """That it is out again."""
+    SIGNAL = "signal"
+    FORBIDDEN = "forbidden"
+    CONTROL = "control"
+    """A signal that came without any fault."""
+    RECOVERY = "recovery"
+    RESIDUE = "residue"
+
+
 class Finding(_Model):
     """One thing that was judged."""
 
-    part: str
-    """hypothesis, step, fault, signal, forbidden, control, recovery or residue."""
+    part: Part
     what: str
     outcome: Outcome
     why: str = ""

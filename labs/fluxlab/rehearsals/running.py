@@ -19,7 +19,7 @@ from .grounds import Grounds, Progress
 from .history import History
 from .judging import judge
 from .lookout import Lookout
-from .results import CheckResult, FaultResult, Finding, Outcome, RunResult, SignalResult, StepResult
+from .results import CheckResult, FaultResult, Finding, Outcome, Part, RunResult, SignalResult, StepResult
 from .sampling import Sampler
 from .spec import Rehearsal, SteadyState
 from .steps import Steps, describe
@@ -87,7 +87,7 @@ class Run:
     @property
     def cut_short(self) -> bool:
         """Whether a step could not be taken."""
-        return any(one.part == "step" for one in self.findings)
+        return any(one.part is Part.STEP for one in self.findings)
 
     def execute(self) -> RunResult:
         """Do all of it. Whatever ends it, all faults are out afterwards, or a finding says which are not."""
@@ -95,9 +95,9 @@ class Run:
             try:
                 self._rehearse()
             except FluxlabError as error:
-                self._find("step", "the run", str(error))
+                self._find(Part.STEP, "the run", str(error))
             except Exception as error:  # noqa: BLE001 # whatever has crashed, the run has proven nothing, and is told
-                self._find("step", "the run", "".join(traceback.format_exception(error)[-3:]))
+                self._find(Part.STEP, "the run", "".join(traceback.format_exception(error)[-3:]))
             finally:
                 self.sampler.stop()
                 self.history.stop()
@@ -108,8 +108,9 @@ class Run:
             self._before()
             before = Footprint.of(self.lab)
             self._take_steps()
-            self._progress("waiting for signals")
-            self._lookout.await_expected()
+            if not self.cut_short:
+                self._progress("waiting for signals")
+                self._lookout.await_expected()
         self._after()
         self._lookout.look()
         self._look_for_residue(before)
@@ -135,7 +136,7 @@ class Run:
                 self.sampler.start()
             self._progress(describe(step))
             if trouble := self._steps.take(step):
-                self._find("step", describe(step), trouble)
+                self._find(Part.STEP, describe(step), trouble)
                 return
 
     @contextmanager
@@ -147,9 +148,8 @@ class Run:
             self._progress("healing")
             for name, error in self._steps.heal_all():
                 if error:
-                    self._find("fault", f"{name} is out again", str(error))
+                    self._find(Part.FAULT, f"{name} is out again", str(error))
             self.sampler.stop()
-            self.checks.extend(course.result() for course in self.sampler.courses if course.last)
 
     def _after(self) -> None:
         self._progress("the hypothesis holds after")
@@ -157,7 +157,8 @@ class Run:
         for state in self._hypothesis("after"):
             left = self.rehearsal.recovery_seconds - (time.monotonic() - began) / self.lab.patience(1)
             self._answer(state.what, "after", await_check(state, self.lab, max(0.0, left)))
-        if all(one.holds for one in self.checks if one.when == "after"):
+        after = [one.holds for one in self.checks if one.when == "after"]
+        if after and all(after):
             self.recovered = datetime.now(UTC)
 
     def _look_for_residue(self, before: Footprint) -> None:
@@ -182,7 +183,7 @@ class Run:
         now = datetime.now(UTC)
         self.checks.append(CheckResult(what=what, when=when, holds=answer.holds, words=answer.words, at=now))
 
-    def _find(self, part: str, what: str, why: str) -> None:
+    def _find(self, part: Part, what: str, why: str) -> None:
         self.findings.append(Finding(part=part, what=what, outcome=Outcome.INCONCLUSIVE, why=why))
 
 

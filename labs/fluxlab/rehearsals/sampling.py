@@ -10,10 +10,34 @@ from fluxlab.errors import FluxlabError
 from fluxlab.lab import Lab
 
 from .checks import Answer, ask
-from .results import CheckResult
 from .spec import SteadyState
 
 EVERY_SECONDS = 0.5
+ROUND_SECONDS = 60.0
+"""How long a round may take that has begun: a question to what stands still is answered when it goes on."""
+
+
+@dataclass
+class Stretch:
+    """For how long one kind of answer was given at a stretch."""
+
+    longest_seconds: float = 0.0
+    worst: Answer | None = None
+    """What was said in the longest."""
+    _since: float | None = None
+    _last: Answer | None = None
+
+    def note(self, answer: Answer, now: float, *, goes_on: bool) -> None:
+        """One more answer: a stretch lasts until the first answer of another kind."""
+        if self._since is None and goes_on:
+            self._since = now
+        if self._since is None:
+            return
+        self._last = answer if goes_on else self._last
+        if self.worst is None or now - self._since > self.longest_seconds:
+            self.longest_seconds, self.worst = now - self._since, self._last
+        if not goes_on:
+            self._since = None
 
 
 @dataclass
@@ -24,34 +48,23 @@ class Course:
     asked: int = 0
     last: Answer | None = None
     last_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    failing_since: float | None = None
-    longest_seconds: float = 0.0
-    worst: Answer | None = None
-    """What was said when it had not held for longest."""
+    broken: Stretch = field(default_factory=Stretch)
+    unknown: Stretch = field(default_factory=Stretch)
 
     def note(self, answer: Answer, now: float) -> None:
         """One more answer."""
         self.asked += 1
         self.last, self.last_at = answer, datetime.now(UTC)
-        if answer.holds:
-            self.failing_since = None
-            return
-        self.failing_since = self.failing_since if self.failing_since is not None else now
-        lasted = now - self.failing_since
-        if self.worst is None or lasted >= self.longest_seconds:
-            self.longest_seconds, self.worst = lasted, answer
+        self.broken.note(answer, now, goes_on=answer.holds is False)
+        self.unknown.note(answer, now, goes_on=answer.holds is None)
 
-    def result(self) -> CheckResult:
-        """What came of all answers: the worst one, if there is one."""
-        worst = self.worst or self.last
-        return CheckResult(
-            what=self.state.what,
-            when="during",
-            holds=worst.holds if worst else None,
-            words=worst.words if worst else "it was never asked",
-            at=self.last_at,
-            for_seconds=round(self.longest_seconds, 3),
-        )
+    @property
+    def worst(self) -> Stretch | None:
+        """The stretch that was longer than is tolerated; that it was broken counts more than that nobody knew."""
+        for stretch in (self.broken, self.unknown):
+            if stretch.worst and not stretch.longest_seconds <= self.state.tolerate_seconds > 0:
+                return stretch
+        return None
 
 
 class Sampler:
@@ -75,8 +88,11 @@ class Sampler:
         """End, after a round that has begun."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
-        self._lab.close()
+            self._thread.join(ROUND_SECONDS)
+        if self._thread.is_alive():
+            self.trouble = self.trouble or f"a round has not ended within {ROUND_SECONDS:g} s"
+        else:
+            self._lab.close()
 
     def _run(self) -> None:
         while not self._stopping.is_set():

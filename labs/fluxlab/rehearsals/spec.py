@@ -1,5 +1,7 @@
 """A rehearsal as a file: what should hold, what is broken, what must be said then, and what must not."""
 
+import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -86,11 +88,19 @@ class EventSpec(_Model):
     message: str = Field(default="", description="a part of it")
 
 
+def _regular(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    return pattern
+
+
 class LogSpec(_Model):
     """A line in the log of a component."""
 
     component: str
-    pattern: str = Field(description="a regular expression")
+    pattern: Annotated[str, AfterValidator(_regular)] = Field(description="a regular expression")
 
 
 class AlertSpec(_Model):
@@ -258,6 +268,11 @@ class Step(_OneOf):
         """The kinds of steps."""
         return ("fault", "heal", "commit", "human", "wait", "until")
 
+    @property
+    def called(self) -> str:
+        """Its name, or that of its fault."""
+        return self.name or (self.fault.fault if self.fault else "")
+
 
 class Truth(_Model):
     """What really is the cause, and what somebody might take for it."""
@@ -310,20 +325,33 @@ class Rehearsal(_Model):
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
-        names = [step.name for step in self.steps if step.name]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two steps are named {min(twice)}")
-        faults = [step for step in self.steps if step.fault]
-        if not faults:
+        _refuse_doubles("two steps are named", [step.name for step in self.steps if step.name])
+        _refuse_doubles("two signals are told in the same words:", [one.what for one in self.signals])
+        if not any(step.fault for step in self.steps):
             raise ValueError("steps: none of them is a fault")
-        known = {*names, *(step.fault.fault for step in faults if step.fault)}
+        known = [step.called for step in self.steps if step.called]
         for one in self.expect:
-            if one.after and one.after not in known:
-                raise ValueError(
-                    f"expect: after {one.after}: no step is named so; there are {', '.join(sorted(known))}"
-                )
-        in_ = {step.name or step.fault.fault for step in faults if step.fault}
+            _refuse_unknown(f"expect: after {one.after}", one.after, known, what="step")
+        in_: list[str] = []
+        commits: list[str] = []
         for step in self.steps:
-            if step.heal is not None and step.heal not in in_:
-                raise ValueError(f"steps: heal {step.heal}: no fault is named so; there are {', '.join(sorted(in_))}")
+            if step.fault:
+                in_.append(step.called)
+            if step.heal is not None:
+                _refuse_unknown(f"steps: heal {step.heal}", step.heal, in_, what="fault that is in")
+                in_.remove(step.heal)
+            if step.commit:
+                _refuse_unknown(f"steps: revert {step.commit.revert}", step.commit.revert, commits, what="commit")
+                commits.append(step.name)
         return self
+
+
+def _refuse_doubles(what: str, names: Sequence[str]) -> None:
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{what} {min(twice)}")
+
+
+def _refuse_unknown(place: str, name: str, known: Sequence[str], *, what: str) -> None:
+    if name and name not in known:
+        named = ", ".join(sorted(filter(None, known))) or "none"
+        raise ValueError(f"{place}: no {what} is named so; there are {named}")

@@ -58,8 +58,8 @@ class Steps:
         began, clock = datetime.now(UTC), time.monotonic()
         skipped = self._control and step.way() in {"fault", "heal", "wait"}
         words, trouble = "", ""
-        if step.name or step.fault:  # in a control run signals count from here on as well
-            self._lookout.mark(name_of(step), fault=step.fault is not None)
+        if step.called:  # in a control run signals count from here on as well
+            self._lookout.mark(step.called, fault=step.fault is not None)
         try:
             words = "" if skipped else self._do(step)
         except FluxlabError as error:
@@ -78,7 +78,7 @@ class Steps:
 
     def _do(self, step: Step) -> str:
         if step.fault:
-            return self._inject(name_of(step), step.fault)
+            return self._inject(step.called, step.fault)
         if step.heal is not None:
             return self.heal(step.heal)
         if step.commit:
@@ -126,8 +126,7 @@ class Steps:
         except StuckError as error:
             self._faults[name] = self._faults[name].model_copy(update={"trouble": str(error)})
             raise
-        finally:
-            self.healed = datetime.now(UTC)
+        self.healed = datetime.now(UTC)
         self._faults[name] = self._faults[name].model_copy(update={"healed": self.healed})
         return "out"
 
@@ -163,11 +162,6 @@ class Steps:
         timeout_seconds = self._lab.patience(HAND_SECONDS)
         done = run([find().binary("kubectl"), *words], stdin=spec.stdin or None, timeout_seconds=timeout_seconds)
         return done.stdout.strip()
-
-
-def name_of(step: Step) -> str:
-    """What a step is called in its rehearsal: by the rehearsal, or by its fault."""
-    return step.name or (step.fault.fault if step.fault else "")
 
 
 def describe(step: Step) -> str:

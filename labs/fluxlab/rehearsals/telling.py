@@ -90,14 +90,15 @@ def _told(run: "Run", entries: Sequence[Entry]) -> RunResult:
 def _courses(run: "Run") -> Iterator[CheckResult]:
     """What was asked again and again while something was broken, as the worst answer to it."""
     for course in run.sampler.courses:
-        if answer := course.worst or course.last:
+        stretch = course.worst or (course.broken if course.broken.worst else course.unknown)
+        if answer := stretch.worst or course.last:
             yield CheckResult(
                 what=course.state.what,
                 when="during",
                 holds=answer.holds,
                 words=answer.words,
                 at=course.last_at,
-                for_seconds=round(course.longest_seconds, 3),
+                for_seconds=round(stretch.longest_seconds, 3),
                 tolerated_seconds=course.state.tolerate_seconds,
             )
 

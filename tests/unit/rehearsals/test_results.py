@@ -6,7 +6,7 @@ import pytest
 from tests.unit.report.samples import FAILED, INCONCLUSIVE, PASSED, hostile
 
 from fluxlab.redaction import MASK, Redactor
-from fluxlab.rehearsals.results import CheckResult, Finding, Outcome, RunResult, verdict
+from fluxlab.rehearsals.results import CheckResult, Finding, Outcome, Part, RunResult, verdict
 
 SECRET = "k7-canary-3f9"
 
@@ -21,7 +21,7 @@ SECRET = "k7-canary-3f9"
     ],
 )
 def test_inconclusive_outranks_pass_and_a_failure_is_one_in_any_case(outcomes: list[Outcome], wanted: Outcome) -> None:
-    assert verdict(Finding(part="signal", what="x", outcome=one) for one in outcomes) is wanted
+    assert verdict(Finding(part=Part.SIGNAL, what="x", outcome=one) for one in outcomes) is wanted
 
 
 def test_a_run_without_findings_is_not_hidden_by_one_that_passed() -> None:

@@ -8,6 +8,7 @@ from fluxlab.rehearsals.results import (
     Finding,
     HistoryEntry,
     Outcome,
+    Part,
     RunResult,
     SignalResult,
     StepResult,
@@ -23,7 +24,7 @@ HOSTILE = (
     "<script>document.title='owned'</script><link rel=stylesheet href=//evil.example/y.css> ' \" &amp; {{ 7*7 }}"
 )
 """Breaks out of whatever it is put into, unless it is escaped there."""
-PARTS = ("hypothesis", "recovery", "signal", "forbidden", "control", "fault", "step", "residue")
+PARTS = tuple(Part)
 
 
 def at(seconds: float) -> datetime:
@@ -64,13 +65,17 @@ PASSED = RunResult(
     lab="rehearsal-410ae3",
     outcome=Outcome.PASS,
     findings=(
-        Finding(part="hypothesis", what="the shop is rolled out (before)", outcome=Outcome.PASS, why="2 workloads"),
-        Finding(part="hypothesis", what="the shop is rolled out (during)", outcome=Outcome.PASS, why="asked 40 times"),
-        Finding(part="recovery", what="the newest commit is everywhere (after)", outcome=Outcome.PASS),
-        Finding(part="signal", what="the source says that it cannot fetch", outcome=Outcome.PASS, why="after 10.6 s"),
-        Finding(part="signal", what="the channel hears of it", outcome=Outcome.PASS, why="after 12.4 s"),
-        Finding(part="forbidden", what="anybody calls the shop broken", outcome=Outcome.PASS, why="it did not come"),
-        Finding(part="residue", what="nothing is left", outcome=Outcome.PASS),
+        Finding(part=Part.HYPOTHESIS, what="the shop is rolled out (before)", outcome=Outcome.PASS, why="2 workloads"),
+        Finding(
+            part=Part.HYPOTHESIS, what="the shop is rolled out (during)", outcome=Outcome.PASS, why="asked 40 times"
+        ),
+        Finding(part=Part.RECOVERY, what="the newest commit is everywhere (after)", outcome=Outcome.PASS),
+        Finding(
+            part=Part.SIGNAL, what="the source says that it cannot fetch", outcome=Outcome.PASS, why="after 10.6 s"
+        ),
+        Finding(part=Part.SIGNAL, what="the channel hears of it", outcome=Outcome.PASS, why="after 12.4 s"),
+        Finding(part=Part.FORBIDDEN, what="anybody calls the shop broken", outcome=Outcome.PASS, why="it did not come"),
+        Finding(part=Part.RESIDUE, what="nothing is left", outcome=Outcome.PASS),
     ),
     truth=Truth.model_validate({"cause": "the git server does not answer", "not": ["the commit", "the controllers"]}),
     began=BEGAN,
@@ -153,11 +158,15 @@ FAILED = PASSED.model_copy(
         "outcome": Outcome.FAIL,
         "seed": 8,
         "findings": (
-            Finding(part="hypothesis", what="the shop is rolled out (before)", outcome=Outcome.PASS),
-            Finding(part="signal", what="the source says that it cannot fetch", outcome=Outcome.PASS),
-            Finding(part="signal", what="the channel hears of it", outcome=Outcome.FAIL, why="never came; it has 20 s"),
-            Finding(part="forbidden", what="anybody calls the shop broken", outcome=Outcome.FAIL, why="after 14.0 s"),
-            Finding(part="residue", what="nothing is left", outcome=Outcome.FAIL, why="Secret shop/x is there"),
+            Finding(part=Part.HYPOTHESIS, what="the shop is rolled out (before)", outcome=Outcome.PASS),
+            Finding(part=Part.SIGNAL, what="the source says that it cannot fetch", outcome=Outcome.PASS),
+            Finding(
+                part=Part.SIGNAL, what="the channel hears of it", outcome=Outcome.FAIL, why="never came; it has 20 s"
+            ),
+            Finding(
+                part=Part.FORBIDDEN, what="anybody calls the shop broken", outcome=Outcome.FAIL, why="after 14.0 s"
+            ),
+            Finding(part=Part.RESIDUE, what="nothing is left", outcome=Outcome.FAIL, why="Secret shop/x is there"),
         ),
         "signals": (
             PASSED.signals[0],
@@ -179,7 +188,7 @@ INCONCLUSIVE = RunResult(
     outcome=Outcome.INCONCLUSIVE,
     findings=(
         Finding(
-            part="step",
+            part=Part.STEP,
             what="the run",
             outcome=Outcome.INCONCLUSIVE,
             why="before anything was done it did not hold: the shop is rolled out\n  Deployment shop/cart: 0 of 1",
@@ -198,7 +207,7 @@ CONTROL = PASSED.model_copy(
         "findings": (
             *PASSED.findings[:3],
             *(
-                Finding(part="control", what=one.what, outcome=Outcome.PASS, why="it did not come")
+                Finding(part=Part.CONTROL, what=one.what, outcome=Outcome.PASS, why="it did not come")
                 for one in PASSED.signals[:2]
             ),
             *PASSED.findings[-2:],
