@@ -11,6 +11,7 @@ import psutil
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.programs import PROGRAMS
 from fluxlab.documents import Json
+from fluxlab.errors import FluxlabError
 from fluxlab.processes import Identity
 from fluxlab.supervisor.control import SupervisorGoneError
 from fluxlab.waiting import wait_until
@@ -57,6 +58,12 @@ def send(identity: Identity, number: signal.Signals) -> None:
     if process := identity.process():
         with suppress(psutil.NoSuchProcess):  # it ended just now
             process.send_signal(number)
+
+
+def end(identity: Identity) -> None:
+    """SIGKILL, and wait for the end: a large program takes a while to go."""
+    send(identity, signal.SIGKILL)
+    wait_until(lambda: identity.process() is None, what=f"process {identity.pid} ends", timeout_seconds=HEARD_SECONDS)
 
 
 def start(ground: Ground, program: str) -> None:
@@ -154,7 +161,7 @@ class Kill(OnPrograms):
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         del ground
-        send(recalled(injection), signal.SIGKILL)
+        end(recalled(injection))
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         return dead(ground, injection.target, recalled(injection))
@@ -166,7 +173,10 @@ class Kill(OnPrograms):
             start(ground, injection.target)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        return serving(find_process(ground, injection.target))
+        process = find_process(ground, injection.target)
+        if process is None:  # healing came before its end: it is worth another attempt at once
+            raise FluxlabError(f"{injection.target} does not run", hint=f"fluxlab up --name {ground.folder.name}")
+        return serving(process)
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
         return [f"fluxlab up --name {ground.folder.name}", *super().by_hand(ground, injection)]
