@@ -11,7 +11,6 @@ import psutil
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.programs import PROGRAMS
 from fluxlab.documents import Json
-from fluxlab.errors import FluxlabError
 from fluxlab.processes import Identity
 from fluxlab.supervisor.control import SupervisorGoneError
 from fluxlab.waiting import wait_until
@@ -173,10 +172,7 @@ class Kill(OnPrograms):
             start(ground, injection.target)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        process = find_process(ground, injection.target)
-        if process is None:  # healing came before its end: it is worth another attempt at once
-            raise FluxlabError(f"{injection.target} does not run", hint=f"fluxlab up --name {ground.folder.name}")
-        return serving(process)
+        return serving(find_process(ground, injection.target))
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
         return [f"fluxlab up --name {ground.folder.name}", *super().by_hand(ground, injection)]
