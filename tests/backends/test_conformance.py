@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.backends.conftest import CLUSTER, IMAGE, Ground
 from tests.integration.conftest import Observer
@@ -255,6 +256,31 @@ def _snapshot(lab: Lab, observer: Observer, folder: Path) -> None:
     assert (folder / "whole.snapshot").stat().st_size > 0
 
 
+def _processes(lab: Lab, observer: Observer) -> None:
+    del observer
+    lab.cluster.require(Capability.PROCESSES)
+    parts = {part.name.rpartition("/")[2]: part.pid for part in lab.status().clusters[0].components}
+    assert psutil.Process(parts["source-controller"]).name() == "source-controller"
+
+
+def _stages(lab: Lab, observer: Observer) -> None:
+    lab.cluster.require(Capability.STAGES)
+    nodes = observer.get("nodes")["items"]
+    assert all(node["metadata"]["annotations"]["kwok.x-k8s.io/node"] == "fake" for node in nodes)
+
+
+def _leader_election(lab: Lab, observer: Observer) -> None:
+    lab.cluster.require(Capability.LEADER_ELECTION)
+    leases = observer.get("leases", "-n", "flux-system")["items"]
+    assert any("kustomize-controller" in lease["spec"]["holderIdentity"] for lease in leases)
+
+
+def _memory_limits(lab: Lab, observer: Observer) -> None:
+    lab.cluster.require(Capability.MEMORY_LIMITS)
+    pods = observer.get("pods", "-n", "flux-system")["items"]
+    assert all(pod["spec"]["containers"][0]["resources"]["limits"]["memory"] for pod in pods)
+
+
 PROBES: Mapping[Capability, Callable[..., None]] = {
     Capability.BOOTSTRAP: _bootstrap,
     Capability.MAPPED_HOSTS: _mapped_hosts,
@@ -263,6 +289,10 @@ PROBES: Mapping[Capability, Callable[..., None]] = {
     Capability.CONTROLLER_LOGS: _controller_logs,
     Capability.AUDIT: _audit,
     Capability.SNAPSHOT: _snapshot,
+    Capability.PROCESSES: _processes,
+    Capability.STAGES: _stages,
+    Capability.LEADER_ELECTION: _leader_election,
+    Capability.MEMORY_LIMITS: _memory_limits,
 }
 
 

@@ -37,7 +37,7 @@ class ApiKill(Kill):
         return "" if api_serves(ground) else super().injected(ground, injection)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        return api_serves(ground) and super().healed(ground, injection)
+        return super().healed(ground, injection) and api_serves(ground)
 
 
 class ApiPause(Pause):

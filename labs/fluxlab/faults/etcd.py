@@ -47,7 +47,7 @@ class EtcdKill(Kill):
         return "" if api_serves(ground) else super().injected(ground, injection)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        return api_serves(ground) and super().healed(ground, injection)
+        return super().healed(ground, injection) and api_serves(ground)
 
 
 class EtcdPause(Pause):

@@ -59,6 +59,12 @@ def send(identity: Identity, number: signal.Signals) -> None:
             process.send_signal(number)
 
 
+def end(identity: Identity) -> None:
+    """SIGKILL, and wait for the end: a large program takes a while to go."""
+    send(identity, signal.SIGKILL)
+    wait_until(lambda: identity.process() is None, what=f"process {identity.pid} ends", timeout_seconds=HEARD_SECONDS)
+
+
 def start(ground: Ground, program: str) -> None:
     """Start a program that does not run. Raises SupervisorGoneError, and UsageError for one that is scaled to 0."""
     if program not in running(ground):
@@ -154,7 +160,7 @@ class Kill(OnPrograms):
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         del ground
-        send(recalled(injection), signal.SIGKILL)
+        end(recalled(injection))
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         return dead(ground, injection.target, recalled(injection))

@@ -15,7 +15,7 @@ from fluxlab.waiting import wait_until
 
 from .base import Fault, Ground, Injection, Layer, Parameters, Plan
 from .deliveries import Manifests, deliver, delivered, revert_by_hand, take_back, taken_back
-from .programs import dead, find_process, recalled, remembered, running, send, serving, start
+from .programs import dead, end, find_process, recalled, remembered, running, send, serving, start
 
 HELM_CONTROLLER = "helm-controller"
 PENDING = "pending-"
@@ -94,7 +94,7 @@ class ControllerKilledMidRelease(Fault[Change]):
             return False
 
         wait_until(at_work, what=f"{release} is upgraded", timeout_seconds=BEGUN_SECONDS, interval_seconds=STEP_SECONDS)
-        send(controller, signal.SIGKILL)
+        end(controller)
 
     def injected(self, ground: Ground, injection: Injection[Change]) -> str:
         pending = _pending(ground, ground.cluster.helm_release(injection.target))
