@@ -12,6 +12,7 @@ from typing import TypeVar
 from . import snapshots
 from .adoption.adopting import adopt
 from .adoption.result import Adoption
+from .alerts import Alerts
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.capabilities import Capability
@@ -199,7 +200,7 @@ class Lab:
             spec=self.spec.repository,
             clone_url=state.clone_url,
             moment=moment,
-            serve_charts=self._serve_charts,
+            serve=self._serve,
         )
 
     # -- clusters ------------------------------------------------------------------------------------------------
@@ -290,7 +291,11 @@ class Lab:
         for cluster in self.clusters.values():
             cluster.require(capability)
 
-    def _serve_charts(self, scenario: Scenario) -> None:
+    def _serve(self, scenario: Scenario) -> None:
+        """Answer for the public hosts that its manifests name."""
+        for sink in scenario.content.alerts:
+            self._require(Capability.MAPPED_HOSTS)
+            self.control.serve_sink(sink.host, sink.kind)
         for chart in scenario.content.charts:
             self.add_chart(scenario.folder / chart.path, url=chart.repository, replace=True)
 
@@ -385,6 +390,13 @@ class Lab:
         """
         timeout_seconds = self.patience(HOLD_SECONDS)
         return report_only(self.chosen(cluster), progress=progress, timeout_seconds=timeout_seconds)
+
+    # -- alerts --------------------------------------------------------------------------------------------------
+
+    @property
+    def alerts(self) -> Alerts:
+        """What Flux told the world: the alerts that reached the lab's sinks."""
+        return Alerts(TimelineFolder(self.folder), patience=self.patience)
 
     # -- faults --------------------------------------------------------------------------------------------------
 

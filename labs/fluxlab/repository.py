@@ -33,9 +33,9 @@ class Repository:
         spec: RepositorySpec,
         clone_url: str,
         moment: Callable[[], Moment] = Moment,
-        serve_charts: Callable[[Scenario], None] = lambda _: None,
+        serve: Callable[[Scenario], None] = lambda _: None,
     ) -> None:
-        """`moment` tells where the clusters are just before a push; `serve_charts` is done before a scenario's."""
+        """`moment` tells where the clusters are just before a push; `serve` is done before a scenario's."""
         self.name = spec.name
         self.url = spec.url
         self.branch = spec.branch
@@ -46,7 +46,7 @@ class Repository:
         self._token = (folder.repositories / f"{spec.name}.token").read_text().strip()
         self._git = GitClient(token=self._token)
         self._moment = moment
-        self._serve_charts = serve_charts
+        self._serve = serve
         self._copy: WorkingCopy | None = None
 
     def _bare_git(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
@@ -179,11 +179,11 @@ class Repository:
             return self._push(copy, message)
 
     def apply(self, scenario: Scenario | str, *, message: str = "") -> Commit:
-        """Serve a scenario's charts and push its manifests; where they are there already, the newest commit."""
+        """Serve what a scenario needs and push its manifests; where they are there already, the newest commit."""
         found = load_scenario(scenario) if isinstance(scenario, str) else scenario
         before = self._moment()
         with self._changing(unchanged=True):
-            self._serve_charts(found)
+            self._serve(found)
         for path, content in found.files().items():
             self.write(path, content)
         said = message or f"Add {found.name}"
@@ -238,7 +238,7 @@ class Repository:
             spec=self._spec.model_copy(update={"branch": branch}),
             clone_url=self.clone_url,
             moment=self._moment,
-            serve_charts=self._serve_charts,
+            serve=self._serve,
         )
 
     @contextmanager

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from .documents import check_nesting
 from .errors import UsageError
+from .spec import SinkSpec
 
 # In a wheel the scenarios lie beside the package; in a checkout two folders further up.
 _PLACES = (Path(__file__).parent / "scenarios", Path(__file__).parents[2] / "scenarios")
@@ -33,6 +34,8 @@ class ScenarioFile(_Model):
 
     description: str
     charts: list[ScenarioChart] = Field(default_factory=list)
+    alerts: list[SinkSpec] = Field(default_factory=list)
+    """The public hosts at which its alerts end."""
 
 
 @dataclass(frozen=True, kw_only=True)

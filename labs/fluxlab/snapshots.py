@@ -113,6 +113,7 @@ def _chosen(folder: LabFolder, spec: LabSpec, etcd: Path) -> Iterator[tuple[str,
     for name in _OF_A_REPOSITORY:
         yield from _below(folder, folder.repositories / f"{spec.repository.name}.git" / name)
     yield from _below(folder, folder.charts)
+    yield from _below(folder, folder.sinks)
     yield from _below(folder, folder.registry / "data")
 
 
@@ -211,6 +212,7 @@ def _check_places(snapshot: Snapshot) -> None:
             (first == "clusters" and second in clusters and third in {PLANTED, "artifacts"})
             or (first == "git" and second == repository and third in _OF_A_REPOSITORY)
             or first == "charts"
+            or (first == "sinks" and name == f"sinks/{second}")
             or (first == "registry" and second == "data")
         )
         plain = plain and not name.startswith(f"git/{repository}/objects/info/")  # it may lead to other repositories

@@ -130,6 +130,16 @@ class ChartRepositorySpec(_Model):
     charts: list[str] = Field(default_factory=list, description="archives or chart folders, relative to the lab file")
 
 
+SinkKind = Literal["slack", "generic", "github"]
+
+
+class SinkSpec(_Model):
+    """A public host at which alerts end: the lab answers as the service would, and remembers what came."""
+
+    kind: SinkKind
+    host: Host
+
+
 class GatewaySpec(_Model):
     """The way out: hosts that are neither mapped (by a repository's URL) nor allowed are refused."""
 
@@ -144,6 +154,7 @@ class LabSpec(_Model):
     repository: RepositorySpec = RepositorySpec()
     charts: list[ChartRepositorySpec] = Field(default_factory=list)
     registries: list[Host] = Field(default_factory=list, description="public hosts of OCI registries")
+    alerts: list[SinkSpec] = Field(default_factory=list, description="public hosts at which alerts end")
     gateway: GatewaySpec = GatewaySpec()
     links: bool = Field(default=False, description="TCP hops lead through toxiproxy, so that faults can break them")
     scenarios: list[Name] = Field(default_factory=list, description="applied in this order when the lab starts")

@@ -142,6 +142,11 @@ class LabFolder:
         return self.root / "charts"
 
     @property
+    def sinks(self) -> Path:
+        """The public hosts at which alerts end: a file each, which says of which kind."""
+        return self.root / "sinks"
+
+    @property
     def registry(self) -> Path:
         """The data of the OCI registry, and its socket."""
         return self.root / "registry"

@@ -82,6 +82,8 @@ class LabStatus(_Model):
     clusters: tuple[ClusterState, ...] = ()
     repositories: tuple[RepositoryState, ...] = ()
     charts: tuple[ChartState, ...] = ()
+    sinks: dict[str, str] = {}
+    """The public hosts at which alerts end, and what kind of sink each is."""
     mapped: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     steps: tuple[StepState, ...] = ()

@@ -8,6 +8,7 @@ import typer
 from fluxlab.errors import FluxlabError
 
 from . import (
+    alert_commands,
     chart_commands,
     drift_commands,
     fault_commands,
@@ -65,6 +66,7 @@ for commands in (
     drift_commands,
     fault_commands,
     rehearse_commands,
+    alert_commands,
     tool_commands,
 ):
     commands.register(app)

@@ -207,6 +207,8 @@ def _print_status(state: "LabStatus") -> None:
             print(f"  clone: {clone}")
         if repository.last_webhook:
             print(f"  news of the last push: {repository.last_webhook}")
+    for host, kind in state.sinks.items():
+        print(f"alerts for https://{host} end in this lab, as {kind}'s")
     for chart in state.charts:
         stand_in = " (a stand-in by fluxlab, not the public chart)" if chart.stand_in else ""
         print(f"chart {chart.name} {chart.version} at {chart.repository}{stand_in}")

@@ -10,15 +10,17 @@ from fnmatch import fnmatchcase
 import psutil
 import urllib3
 
+from fluxlab.alerts import Wanted
 from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.logs import find_log, log_files
 from fluxlab.moments import Moment
 from fluxlab.timeline.loglines import read_log_lines
+from fluxlab.timeline.text import line_of
 
 from .history import History, Sighting
-from .spec import ConditionSpec, DriftSpec, EventSpec, LogSpec, MetricSpec, PendingSpec, PodsSpec, SignalSpec
+from .spec import AlertSpec, ConditionSpec, DriftSpec, EventSpec, LogSpec, MetricSpec, PendingSpec, PodsSpec, SignalSpec
 
 LONGEST_WORDS = 500
 _METRIC = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
@@ -60,6 +62,8 @@ class Senses:
             return self._lines(signal.log, after)
         if signal.pods:
             return self._pods(signal.pods, after)
+        if signal.alert:
+            return self._alerts(signal.alert, after)
         return self._asking(signal)
 
     def _asking(self, signal: SignalSpec) -> Iterator[Seen]:
@@ -122,6 +126,11 @@ class Senses:
             for line in read_log_lines(place, part=name):
                 if line.entry.time >= _whole_milliseconds(after.time) and re.search(spec.pattern, line.raw):
                     yield Seen(time=line.entry.time, words=line.raw)
+
+    def _alerts(self, spec: AlertSpec, after: Moment) -> Iterator[Seen]:
+        wanted = Wanted(**spec.model_dump())
+        for alert in self._lab.alerts.all(wanted, since=after.time):
+            yield Seen(time=alert.time, words=line_of(alert))
 
     def _drifts(self, spec: DriftSpec) -> Iterator[Seen]:
         for one in self._lab.drift().drifts:

@@ -104,13 +104,19 @@ class LogSpec(_Model):
 
 
 class AlertSpec(_Model):
-    """An alert that reached one of the lab's sinks."""
+    """An alert that reached one of the lab's sinks: a signal is at least one of these."""
 
     object: str = Field(default="", description="such as Kustomization flux-system/shop")
-    provider: str = ""
+    provider: str = Field(default="", description="slack, generic or github, or the host at which it ends")
     severity: Literal["", "info", "error"] = ""
-    reason: str = ""
+    reason: str = Field(default="", description="only generic webhooks are told")
     message: str = Field(default="", description="a part of it")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not any((self.object, self.provider, self.severity, self.reason, self.message)):
+            raise ValueError("says nothing of the alert that is meant")
+        return self
 
 
 class DriftSpec(_Model):

@@ -202,7 +202,7 @@ def _lane(entry: Entry) -> str:
         return "faults"
     if entry.source in {Source.PROCESS, Source.RECORDER}:
         return "processes"
-    if entry.source.value == "alert":
+    if entry.source is Source.ALERT:
         return "alerts"
     return _LANES.get(entry.object.kind if entry.object else "", "workloads")
 

@@ -12,6 +12,7 @@ from fluxlab.processes import ManagedProcess, last_words
 from fluxlab.redaction import Redactor
 from fluxlab.servers.git_repositories import GitRepository
 from fluxlab.servers.pushes import NO_COMMIT, Push, RefChange
+from fluxlab.servers.sinks import Alert
 from fluxlab.timeline.entries import Detail, Entry, Level, Source
 from fluxlab.timeline.folder import SUPERVISOR, TimelineFolder
 from fluxlab.timeline.issues import issue_references
@@ -83,6 +84,31 @@ class Chronicle:
             words = last_words(process.log)
             text, level = f"died: {process.ending}{f' ({words[-1]})' if words else ''}", Level.ERROR
         self.add(self._entry(Source.PROCESS, text, level=level, part=process.name))
+
+    # -- alerts --------------------------------------------------------------------------------------------------
+
+    def alerted(self, alert: Alert) -> None:
+        """An alert came to a sink."""
+        wrong = bool(alert.refused) or alert.severity == "error"
+        details = {
+            Detail.SINK: alert.sink,
+            Detail.HOST: alert.host,
+            Detail.REASON: alert.reason,
+            Detail.REVISION: alert.revision,
+            Detail.REFUSED: alert.refused,
+        }
+        self.add(
+            Entry(
+                time=alert.time,
+                source=Source.ALERT,
+                text=f"refused: {alert.refused}" if alert.refused else alert.message,
+                level=Level.ERROR if wrong else Level.INFO,
+                part=f"{alert.sink} {alert.host}",
+                object=alert.object,
+                commit=alert.revision.rpartition("sha1:")[2] if "sha1:" in alert.revision else "",
+                details={name: value for name, value in details.items() if value},
+            )
+        )
 
     # -- git -----------------------------------------------------------------------------------------------------
 

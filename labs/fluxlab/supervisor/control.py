@@ -61,6 +61,10 @@ class Control:
         """Answer for a chart repository at a public URL."""
         self._change("/charts", url)
 
+    def serve_sink(self, host: str, kind: str) -> None:
+        """Answer for a public host at which alerts end."""
+        self._change("/sink", f"{kind} {host}")
+
     def answering(self) -> Identity | None:
         """The process that listens on the lab's socket, if there is one."""
         try:

@@ -37,6 +37,9 @@ class Verbs(Protocol):
     async def serve_registry(self, host: str) -> None:
         """Answer for an OCI registry at a public host."""
 
+    async def serve_sink(self, sink: str) -> None:
+        """Answer for a public host at which alerts end: `KIND HOST`."""
+
     async def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL, from its folder of archives."""
 
@@ -95,6 +98,7 @@ def control_app(verbs: Verbs) -> Starlette:
             Route("/registry", verb(verbs.serve_registry), methods=["POST"]),
             Route("/state", verb(verbs.save_state), methods=["POST"]),
             Route("/load", verb(verbs.load_state), methods=["POST"]),
+            Route("/sink", verb(verbs.serve_sink), methods=["POST"]),
             Route("/charts", verb(verbs.serve_charts), methods=["POST"]),
             Route("/rules", verb(lambda _: rules()), methods=["POST"]),
             Route("/rules/put", verb(put_rule), methods=["POST"]),

@@ -15,6 +15,7 @@ from typing import TypeVar
 from fluxlab.clusters.base import ClusterBackend
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.flux_controllers import CONTROLLERS, WayOut
+from fluxlab.errors import UsageError
 from fluxlab.files import make_private, write_private
 from fluxlab.flux import bootstrap
 from fluxlab.gateway import Gateway, RequestLog, Routes
@@ -31,6 +32,7 @@ from fluxlab.servers.oci import registry_host
 from fluxlab.servers.pushes import Push
 from fluxlab.servers.registry import NAME as REGISTRY
 from fluxlab.servers.registry import Registry
+from fluxlab.servers.sinks import SINKS
 from fluxlab.servers.webhook import Delivery, Webhook
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
@@ -85,6 +87,8 @@ class Services:
         self._webhooks: list[Webhook] = []
         self.routes = Routes()
         self.charts: dict[str, ChartRepository] = {}
+        self.sinks: dict[str, str] = {}
+        """The kind of each host at which alerts end."""
         self.gateway = Gateway(
             authority=self._authority,
             routes=self.routes,
@@ -171,12 +175,29 @@ class Services:
                 self.serve_charts(charts.url)
         for url in chart_urls(self._folder):  # those added while an earlier supervisor ran
             self.serve_charts(url)
+        for sink in self._spec.alerts:
+            self.serve_sink(sink.host, sink.kind)
+        for file in sorted(self._folder.sinks.glob("*")):
+            self.serve_sink(file.name, file.read_text())
 
     def serve_charts(self, url: str) -> None:
         """Answer for the chart repository at a public URL, from its folder. From any thread; safe to repeat."""
         if url not in self.charts:
             self.charts[url] = ChartRepository(chart_folder(self._folder, url))
             self.routes.mount(url, ChartServer(self.charts[url]))
+
+    def serve_sink(self, host: str, kind: str) -> None:
+        """Answer for a public host at which alerts end. From any thread; safe to repeat.
+
+        Raises UsageError for a kind that there is not, and for a host that is something else.
+        """
+        if self.sinks.get(host) == kind:
+            return
+        if kind not in SINKS:
+            raise UsageError(f"{host}: alerts cannot end at {kind!r}", facts=[f"there are: {', '.join(SINKS)}"])
+        self.routes.mount(f"https://{host}", SINKS[kind](host, self._chronicle.alerted))
+        self.sinks[host] = kind
+        write_private(self._folder.sinks / host, kind)
 
     async def serve_registry(self, host: str) -> None:
         """Answer for an OCI registry at a public host. In the loop, whose thread lives as long as the lab."""

@@ -46,6 +46,11 @@ class SupervisorVerbs:
         """Answer for an OCI registry at a public host."""
         await self._supervisor.services.serve_registry(host)
 
+    async def serve_sink(self, sink: str) -> None:
+        """Answer for a public host at which alerts end: `KIND HOST`."""
+        kind, _, host = sink.partition(" ")
+        self._supervisor.services.serve_sink(host, kind)
+
     async def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL."""
         self._supervisor.services.serve_charts(url)
@@ -99,6 +104,7 @@ class SupervisorVerbs:
             clusters=tuple(map(self._cluster, supervisor.clusters)),
             repositories=(self._repository(),),
             charts=self._charts(),
+            sinks=dict(services.sinks),
             mapped=tuple(services.routes.mapped()),
             allowed=tuple(services.routes.allowed()),
             steps=tuple(StepState(name=step.name, at_seconds=step.at_seconds) for step in record.steps),

@@ -21,6 +21,8 @@ class Source(StrEnum):
     LOG = "log"
     PROCESS = "process"
     FAULT = "fault"
+    ALERT = "alert"
+    """What a sink heard of Flux."""
     RECORDER = "recorder"
     """The timeline itself: a gap, a line that was cut off, a clock that jumped."""
 
@@ -142,6 +144,10 @@ class Detail:
     DRY_RUN = "dry run"
     FAULT = "fault"
     """Which fault of the catalogue."""
+    SINK = "sink"
+    """The kind of sink at which an alert ended."""
+    REFUSED = "refused"
+    """Why the sink did not take it."""
 
 
 def to_line(entry: Entry) -> str:

@@ -20,7 +20,16 @@ from .loglines import LogLine, read_log_lines
 from .requests import read_requests
 
 OWN = frozenset(
-    {Source.PUSH, Source.COMMIT, Source.OBJECT, Source.EVENT, Source.PROCESS, Source.FAULT, Source.RECORDER}
+    {
+        Source.PUSH,
+        Source.COMMIT,
+        Source.OBJECT,
+        Source.EVENT,
+        Source.PROCESS,
+        Source.FAULT,
+        Source.ALERT,
+        Source.RECORDER,
+    }
 )
 _STRUCTURED = frozenset({"gateway"})
 """Logs that are a source of their own."""

@@ -7,7 +7,8 @@ def line_of(entry: Entry, *, several: bool = False) -> str:
     """Time, source, what happened to which object, by whom and for which commit; `several` clusters are told apart."""
     local = entry.time.astimezone()
     cluster = f"[{entry.cluster}]" if several and entry.cluster else ""
-    place = " ".join(filter(None, [cluster, str(entry.object or entry.part)]))
+    sink = f"to {entry.part}:" if entry.source is Source.ALERT else ""
+    place = " ".join(filter(None, [cluster, sink, str(entry.object or entry.part)]))
     who = f" by {entry.actor}" if entry.actor else ""
     own = entry.source in {Source.PUSH, Source.COMMIT}
     commit = f" for {entry.commit[:10]}" if entry.commit and not own else ""

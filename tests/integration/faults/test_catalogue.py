@@ -17,6 +17,8 @@ NOT_HERE = sorted(CATALOGUE.keys() - set(HERE))
 
 @pytest.fixture(scope="module")
 def whole(shop_lab: Lab) -> Whole:
+    shop_lab.cluster.set_secret("flux-system/shop-secrets", "CHECKOUT_TOKEN", "t0ken")
+    shop_lab.converge()
     return Whole.of(shop_lab.folder.root)
 
 

@@ -55,6 +55,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     for command_line in command_lines(tmp_path_factory.mktemp("killed")):
         (command_line.folder / "lab.yaml").write_text(f"name: {LAB}\nlinks: true\nscenarios: [shop]\n")
         command_line.ok("up", "lab.yaml")
+        command_line.ok("secret", "set", "flux-system/shop-secrets", "CHECKOUT_TOKEN", stdin="t0ken")
         command_line.ok("wait")
         yield command_line
 

@@ -69,6 +69,9 @@ class Verbs:
     async def serve_charts(self, url: str) -> None:
         self._hear(f"charts {url}")
 
+    async def serve_sink(self, sink: str) -> None:
+        self._hear(f"sink {sink}")
+
     async def put_rule(self, rule: HostRule) -> None:
         self._hear(f"put {rule!r}")
 
@@ -123,6 +126,7 @@ def test_the_status_comes_as_it_was_told(control: Control) -> None:
 def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> None:
     control.restart("c/etcd")
     control.allow("ghcr.io")
+    control.serve_sink("hooks.slack.com", "slack")
     control.serve_charts("https://a.example.com/ü")
     control.save_state(Path("/lab/scratch"))
     control.load_state(Path("/lab/loaded"))
@@ -131,6 +135,7 @@ def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> 
     asked = [
         "restart c/etcd",
         "allow ghcr.io",
+        "sink slack hooks.slack.com",
         "charts https://a.example.com/ü",
         "state /lab/scratch",
         "load /lab/loaded",

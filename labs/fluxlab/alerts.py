@@ -1,0 +1,181 @@
+"""Alerts: what Flux told the world, when, of which object and commit; and what it dropped on the way, and why."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from .documents import Json
+from .errors import FluxlabError, UsageError, WaitTimeoutError
+from .logs import log_files
+from .moments import Commit, Moment
+from .timeline.entries import Detail, Entry, Level, ObjectRef, Source
+from .timeline.folder import SUPERVISOR, TimelineFolder
+from .timeline.journal import read_journal
+from .timeline.loglines import LogLine, read_log_lines
+from .timeline.text import line_of
+from .waiting import never, wait_until
+
+EXPECT_SECONDS = 30.0
+LOOK_SECONDS = 0.1
+QUOTED = 10
+SILENT = "alerts that are the same as one of the last five minutes are dropped without a word that the lab could read"
+"""What notification-controller tells at the log level debug only."""
+_BEGINNING = datetime.fromtimestamp(0, UTC)
+# What notification-controller (internal/server/event_handlers.go) and the other controllers log at their usual level.
+_DROPPED: Mapping[str, str] = {
+    "discarding event, no alerts found for the involved object": "no Alert selects this object",
+    "failed to send notification": "the provider did not take it",
+    "failed to dispatch notification": "it could not be sent",
+    "unable to record event": "notification-controller did not take the event",
+}
+When: TypeAlias = Commit | Moment
+
+
+class AlertError(FluxlabError):
+    """An alert that did not come, or that should not have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which alerts are meant; each field narrows it."""
+
+    object: str = ""
+    """Such as `Kustomization flux-system/shop`."""
+    commit: str = ""
+    """Its name, or how it begins."""
+    provider: str = ""
+    """slack, generic or github, or the host at which it ended."""
+    severity: str = ""
+    reason: str = ""
+    """Slack and GitHub are not told."""
+    message: str = ""
+    """A part of it."""
+
+    def fits(self, alert: Entry) -> bool:
+        """Whether an alert is one of these."""
+        told = alert.details
+        return (
+            (not self.object or _is_about(alert.object, self.object))
+            and alert.commit.startswith(self.commit)
+            and self.provider in {"", told.get(Detail.SINK), told.get(Detail.HOST)}
+            and self.severity in {"", severity_of(alert)}
+            and self.reason in {"", told.get(Detail.REASON)}
+            and self.message in alert.text
+            and not (told.get(Detail.REFUSED) and self != Wanted())
+        )
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in vars(self).items() if value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """An event that did not become an alert."""
+
+    time: datetime
+    object: str
+    why: str
+    message: str
+    """What the log has to say about it."""
+
+
+class Alerts:
+    """The alerts of one lab."""
+
+    def __init__(self, folder: TimelineFolder, *, patience: Callable[[float], float] = lambda seconds: seconds) -> None:
+        self._folder = folder
+        self._patience = patience
+
+    def all(self, wanted: Wanted | None = None, *, since: datetime = _BEGINNING) -> Sequence[Entry]:
+        """Those that reached a sink, in order of time; also those that a sink refused."""
+        told = (one for one in read_journal(self._folder.journal(SUPERVISOR)) if one.source is Source.ALERT)
+        return [one for one in told if one.time >= since and (wanted or Wanted()).fits(one)]
+
+    def expect(self, wanted: Wanted, *, after: When, within_seconds: float = EXPECT_SECONDS) -> Entry:
+        """The first alert of a kind that comes after a moment, or of a commit.
+
+        Raises AlertError, which tells what came instead and what was dropped, and UsageError without a choice.
+        """
+        chosen, since = _chosen(wanted, after)
+        try:
+            return wait_until(
+                lambda: next(iter(self.all(chosen, since=since)), None),
+                what=f"an alert ({chosen})",
+                timeout_seconds=self._patience(within_seconds),
+                interval_seconds=LOOK_SECONDS,
+            )
+        except WaitTimeoutError as error:
+            raise AlertError(error.what, facts=self._instead(since), hint="fluxlab alerts") from None
+
+    def forbid(self, wanted: Wanted, *, after: When, for_seconds: float) -> None:
+        """See to it for a while that no such alert comes after a moment, or of a commit.
+
+        Raises AlertError with the alert, and UsageError without a choice.
+        """
+        chosen, since = _chosen(wanted, after)
+        never(
+            lambda: next((line_of(one) for one in self.all(chosen, since=since)), ""),
+            what=f"an alert ({chosen})",
+            for_seconds=self._patience(for_seconds),
+            interval_seconds=LOOK_SECONDS,
+        )
+
+    def _instead(self, since: datetime) -> Sequence[str]:
+        came = [line_of(one) for one in self.all(since=since)][-QUOTED:]
+        dropped = [f"dropped: {one.object}: {one.why}: {one.message}" for one in self.dropped(since=since)][-QUOTED:]
+        return [*(came or ["no alert came at all"]), *dropped, SILENT]
+
+    def dropped(self, *, since: datetime = _BEGINNING) -> Sequence[Dropped]:
+        """What did not become an alert, as the controllers' logs have it, in order of time."""
+        found = (
+            dropped
+            for name, file in log_files(self._folder.lab).items()
+            if name.endswith("-controller")
+            for place in (file.with_name(f"{file.name}.1"), file)
+            for line in read_log_lines(place, part=name)
+            if line.entry.time >= since and (dropped := _dropped(line))
+        )
+        return sorted(found, key=lambda one: one.time)
+
+
+def severity_of(alert: Entry) -> str:
+    """Info or error."""
+    return "error" if alert.level is Level.ERROR else "info"
+
+
+def _chosen(wanted: Wanted, after: When) -> tuple[Wanted, datetime]:
+    if wanted == Wanted():
+        raise UsageError("an alert without anything that it has to be is no expectation", hint="Wanted(object=...)")
+    return wanted, (after.before if isinstance(after, Commit) else after).time
+
+
+def _is_about(subject: ObjectRef | None, name: str) -> bool:
+    """Whether an alert's object, which GitHub is told without its namespace, is the one of a name."""
+    if subject is None:
+        return False
+    asked = ObjectRef.parse(name)
+    return (subject.kind, subject.name) == (asked.kind, asked.name) and subject.namespace in {"", asked.namespace}
+
+
+def _dropped(line: LogLine) -> Dropped | None:
+    why = next((why for begin, why in _DROPPED.items() if line.entry.text.startswith(begin)), "")
+    if not why:
+        return None
+    return Dropped(time=line.entry.time, object=_subject(line), why=why, message=line.entry.text)
+
+
+def _subject(line: LogLine) -> str:
+    return str(line.entry.object or "") or " ".join(_involved(line.raw)) or "?"
+
+
+def _involved(raw: str) -> Iterator[str]:
+    try:
+        event: Json = json.loads(raw)
+    except ValueError:
+        return
+    about = event.get("eventInvolvedObject") if isinstance(event, Mapping) else None
+    if isinstance(about, Mapping):
+        yield str(about.get("kind", ""))
+        yield f"{about.get('namespace', '')}/{about.get('name', '')}"

@@ -1,0 +1,88 @@
+"""alerts: what Flux told the world, and what it dropped."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import LabOption, Output, OutputOption, find_lab
+from .output import say, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fluxlab.alerts import Dropped
+    from fluxlab.timeline.entries import Entry
+
+LONGEST_CELL = 100
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(alerts)
+
+
+def alerts(
+    *,
+    lab: LabOption = None,
+    object_: Annotated[
+        str, typer.Option("--object", help="Only of this object: 'Kustomization flux-system/shop'.")
+    ] = "",
+    commit: Annotated[str, typer.Option("--commit", help="Only of this commit: its name, or how it begins.")] = "",
+    provider: Annotated[str, typer.Option("--provider", help="slack, generic or github, or a host.")] = "",
+    severity: Annotated[str, typer.Option("--severity", help="info or error.")] = "",
+    since: Annotated[str | None, typer.Option("--since", help="From when: 14:02, or 5m ago.")] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List the alerts that reached the lab's sinks, and what was dropped, and why."""
+    from datetime import UTC, datetime
+
+    from fluxlab.alerts import SILENT, Wanted
+    from fluxlab.timeline.times import parse_moment
+
+    found = find_lab(lab).alerts
+    began = parse_moment(since, now=datetime.now(UTC)) if since else datetime.fromtimestamp(0, UTC)
+    came = found.all(Wanted(object=object_, commit=commit, provider=provider, severity=severity), since=began)
+    dropped = [one for one in found.dropped(since=began) if object_ in {"", one.object}]
+    if output is Output.JSON:
+        _print_json(came, dropped)
+        return
+    _show(came, dropped)
+    say(SILENT)
+
+
+def _print_json(came: "Sequence[Entry]", dropped: "Sequence[Dropped]") -> None:
+    from dataclasses import asdict
+
+    from fluxlab.timeline.entries import as_json, format_time
+
+    lost = [{**asdict(one), "time": format_time(one.time)} for one in dropped]
+    print(json.dumps({"alerts": [as_json(one) for one in came], "dropped": lost}, indent=2, ensure_ascii=False))
+
+
+def _show(came: "Sequence[Entry]", dropped: "Sequence[Dropped]") -> None:
+    from fluxlab.alerts import severity_of
+
+    rows = [
+        [
+            f"{one.time.astimezone():%H:%M:%S}",
+            one.part.partition(" ")[0],
+            severity_of(one),
+            str(one.object or ""),
+            one.commit[:10],
+            _short(one.text),
+        ]
+        for one in came
+    ]
+    table(["TIME", "PROVIDER", "SEVERITY", "OBJECT", "COMMIT", "MESSAGE"], rows)
+    if dropped:
+        print()
+        table(
+            ["TIME", "DROPPED", "WHY", "LOG"],
+            [[f"{one.time.astimezone():%H:%M:%S}", one.object, one.why, _short(one.message)] for one in dropped],
+        )
+
+
+def _short(text: str) -> str:
+    line = text.partition("\n")[0]
+    return line if len(line) <= LONGEST_CELL else f"{line[:LONGEST_CELL]}…"
