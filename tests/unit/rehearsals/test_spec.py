@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from fluxlab.clusters.capabilities import Footing
 from fluxlab.errors import UsageError
+from fluxlab.faults.catalogue import CATALOGUE
+from fluxlab.faults.descriptions import describe
 from fluxlab.rehearsals.loading import load_rehearsal, shipped_rehearsals
 from fluxlab.rehearsals.spec import Rehearsal
 
@@ -78,3 +81,37 @@ def test_every_rehearsal_that_comes_with_fluxlab_is_one() -> None:
     titles = [load_rehearsal(file).title for file in shipped_rehearsals()]
     assert titles
     assert len(set(titles)) == len(titles)
+
+
+def test_every_fault_that_can_be_here_is_rehearsed_and_there_are_enough_stories() -> None:
+    shipped = [load_rehearsal(file) for file in shipped_rehearsals()]
+    rehearsed = {step.fault.fault for one in shipped for step in one.steps if step.fault}
+    here = {name for name, fault in CATALOGUE.items() if str(Footing.LOCAL) in describe(fault).backends}
+    assert here - rehearsed == set()
+    stories = {
+        (step.fault.fault, _phase(one), signal.way())
+        for one in shipped
+        for step in one.steps
+        if step.fault
+        for signal in one.expect
+    }
+    assert len(stories) >= 25
+    assert sum(_at_once(one) for one in shipped) >= 2
+
+
+def _phase(rehearsal: Rehearsal) -> str:
+    """What is going on when something breaks: a release, or nothing."""
+    return "release" if "commit" in ways(rehearsal) else "rest"
+
+
+def _at_once(rehearsal: Rehearsal) -> bool:
+    """Whether two faults are in at the same time."""
+    in_ = most = 0
+    for step in rehearsal.steps:
+        in_ += (step.fault is not None) - (step.heal is not None)
+        most = max(most, in_)
+    return most > 1
+
+
+def ways(rehearsal: Rehearsal) -> set[str]:
+    return {step.way() for step in rehearsal.steps}
