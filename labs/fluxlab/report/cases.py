@@ -23,7 +23,7 @@ def properties(result: RunResult) -> dict[str, str]:
     """What programs that read JUnit's XML, or pytest's reports, want to know of a run."""
     times = result.times.model_dump(exclude_none=True)
     return {
-        "verdict": result.outcome,
+        "verdict": result.outcome.value,  # xdist takes plain texts only
         "seed": str(result.seed),
         "replay": result.replay,
         **{name: f"{value:.3f}" for name, value in times.items()},
