@@ -113,7 +113,7 @@ def git_tree(folder: Path) -> str:
 def _objects(observer: Observer) -> Iterator[tuple[str, str]]:
     served = observer.kubectl("api-resources", "--verbs=list", "-o", "name").split()
     kinds = sorted(set(served) - PASSING)
-    for one in observer.get(",".join(kinds), "-A")["items"]:
+    for one in observer.get(",".join(kinds), "-A", "--show-managed-fields")["items"]:
         if one.get("type") != "helm.sh/release.v1":
             meta = one["metadata"]
             yield f"{one['kind']} {meta.get('namespace', '')}/{meta['name']}", _digest(one)
@@ -122,7 +122,7 @@ def _objects(observer: Observer) -> Iterator[tuple[str, str]]:
 def _digest(one: dict[str, Any]) -> str:
     meta = one["metadata"]
     renewed = f"{meta.get('namespace', '')}/{meta['name']}" in RENEWED
-    content = [] if renewed else [one.get(key) for key in CONTENT]
+    content = [] if renewed else [_chosen(one.get(key)) for key in CONTENT]
     known = {
         "content": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
         "managers": sorted(
@@ -135,6 +135,13 @@ def _digest(one: dict[str, Any]) -> str:
         "finalizers": sorted(meta.get("finalizers", ())),
     }
     return f"{known['content'][:12]} of {','.join(known['managers'])} held by {','.join(known['finalizers'])}"
+
+
+def _chosen(content: Any) -> Any:
+    """Without what the API server chooses anew for each object."""
+    if isinstance(content, dict):
+        return {key: value for key, value in content.items() if key not in {"clusterIP", "clusterIPs"}}
+    return content
 
 
 def _processes(folder: Path) -> Iterator[tuple[str, str]]:
