@@ -212,7 +212,9 @@ class PodNeverReady(PodFault[NoParameters]):
     )
 
     def shows(self, pod: KubeObject) -> bool:
-        return phase(pod) == "Running" and condition_of(pod, "Ready").get("reason") == "ContainersNotReady"
+        ready = condition_of(pod, "Ready")  # a pod that became Ready may keep the reason why it was not
+        told = ready.get("status") == "False" and ready.get("reason") == "ContainersNotReady"
+        return phase(pod) == "Running" and told
 
     def told(self, pod: KubeObject) -> str:
         return f"run and are not Ready: {condition_of(pod, 'Ready').get('message')}"
