@@ -275,10 +275,9 @@ class PodFailed(PodFault[Failing]):
         return f"{len(failed)} pods {self.told(failed[0])}, {others} others were made" if failed and others else ""
 
     def spare(self, ground: Ground, pod: KubeObject, fate: Fate) -> None:
-        if marked(pod, FAULT) == self.name and self.shows(pod):
+        del fate
+        if marked(pod, FAULT) == self.name:  # of one that runs the end is fixed already
             delete_pod(ground.api, pod)
-        else:
-            super().spare(ground, pod, fate)
 
     def shows(self, pod: KubeObject) -> bool:
         return phase(pod) == "Failed"

@@ -64,7 +64,7 @@ class Whole:
         """The lab in a folder, now."""
         observer = Observer(folder / "clusters" / cluster / "kubeconfig")
         return cls(
-            objects=dict(_objects(observer)),
+            objects={**dict(_objects(observer)), **dict(_broken_pods(observer))},
             processes=dict(_processes(folder)),
             tree=git_tree(folder),
             records=frozenset(file.name for file in (folder / "faults").glob("*.json")),
@@ -117,6 +117,14 @@ def _objects(observer: Observer) -> Iterator[tuple[str, str]]:
         if one.get("type") != "helm.sh/release.v1":
             meta = one["metadata"]
             yield f"{one['kind']} {meta.get('namespace', '')}/{meta['name']}", _digest(one)
+
+
+def _broken_pods(observer: Observer) -> Iterator[tuple[str, str]]:
+    """Pods have names that nobody chose; what counts is that all of them run."""
+    for pod in observer.get("pods", "-A")["items"]:
+        ready = [one["status"] for one in pod["status"].get("conditions", ()) if one["type"] == "Ready"]
+        if ready != ["True"]:
+            yield f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}", pod["status"]["phase"]
 
 
 def _digest(one: dict[str, Any]) -> str:
