@@ -56,11 +56,12 @@ verify-kind: setup ## The tests on real containers, with a Docker daemon of thei
 verify: setup ## What is too long for `make test`: complete matrices; goes on where it was interrupted
 	$(BIN)/python tools/verify.py
 
-bench: setup ## Measure: start, convergence, memory, idle CPU, isolation, drift
+bench: setup ## Measure: start, convergence, memory, idle CPU, isolation, drift, rehearsals
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/convergence.py
 	$(BIN)/python benchmarks/isolation.py
 	$(BIN)/python benchmarks/drift.py
+	$(BIN)/python benchmarks/rehearsals.py
 
 matrix: setup ## Measure who sees which edit by hand, for docs/drift-matrix.md
 	$(BIN)/python -m tools.drift_matrix

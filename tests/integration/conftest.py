@@ -91,6 +91,8 @@ def command_lines(folder: Path) -> Iterator[CommandLine]:
 
 
 LONGEST_FIRST = (
+    "test_rehearsals",
+    "test_kills",
     "test_plugin",
     "test_convergence",
     "test_bad_luck",

@@ -1,7 +1,7 @@
 """Every fault of the catalogue, with its defaults: it can be put in, is proven, and leaves nothing once it is out."""
 
 import pytest
-from tests.integration.faults.wholeness import Whole, await_whole
+from tests.integration.faults.wholeness import Whole, await_token, await_whole
 
 from fluxlab.clusters.capabilities import Footing, UnsupportedError
 from fluxlab.faults.catalogue import CATALOGUE
@@ -18,6 +18,7 @@ NOT_HERE = sorted(CATALOGUE.keys() - set(HERE))
 @pytest.fixture(scope="module")
 def whole(shop_lab: Lab) -> Whole:
     shop_lab.cluster.set_secret("flux-system/shop-secrets", "CHECKOUT_TOKEN", "t0ken")
+    await_token(shop_lab.folder.root, "t0ken")
     shop_lab.converge()
     return Whole.of(shop_lab.folder.root)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.conftest import CommandLine, command_lines
-from tests.integration.faults.wholeness import Whole, await_whole
+from tests.integration.faults.wholeness import Whole, await_token, await_whole
 from tests.integration.traces import supervisor
 
 from fluxlab.clusters.capabilities import Footing
@@ -57,6 +57,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
         command_line.ok("up", "lab.yaml")
         command_line.ok("secret", "set", "flux-system/shop-secrets", "CHECKOUT_TOKEN", stdin="t0ken")
         command_line.ok("wait")
+        await_token(command_line.state / "labs" / LAB, "t0ken")
         yield command_line
 
 

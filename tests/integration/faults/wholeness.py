@@ -1,5 +1,6 @@
 """What a lab is like, seen by kubectl, git and the kernel: the same before a fault and after its healing."""
 
+import base64
 import hashlib
 import json
 import subprocess
@@ -78,6 +79,18 @@ class Whole:
             *_changed("git", {"main": self.tree}, {"main": before.tree}),
             *(f"record {name}" for name in sorted(self.records - before.records)),
         ]
+
+
+def await_token(folder: Path, token: str, *, cluster: str = "flux-playground") -> None:
+    """Until the token that somebody has set has reached the shop."""
+    observer = Observer(folder / "clusters" / cluster / "kubeconfig")
+    wanted = base64.b64encode(token.encode()).decode()
+    wait_until(
+        lambda: observer.get("secret", "checkout", "-n", "shop")["data"]["token"] == wanted,
+        what="the token has reached the shop",
+        timeout_seconds=60,
+        interval_seconds=0.2,
+    )
 
 
 def await_whole(folder: Path, before: Whole, *, within_seconds: float = 90) -> None:
