@@ -18,7 +18,7 @@ from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
 from fluxlab.host import ended_by_exception
 from fluxlab.processes import Identity
 from fluxlab.redaction import Redactor
-from fluxlab.state import LabFolder
+from fluxlab.state import LabFolder, Phase
 from fluxlab.supervisor.control import Control, SupervisorGoneError
 from fluxlab.timeline.entries import Detail, Entry, Level, Source
 from fluxlab.timeline.folder import FAULTS, TimelineFolder
@@ -233,11 +233,10 @@ class Faults:
         progress(f"healing {what}")
         trouble = FluxlabError(what)
         for _ in range(HEALING_ATTEMPTS):
+            self._supervisor()  # without it nothing can be healed: with the next `up` there will be somebody to ask
             try:
                 fault.heal(ground, injection)
                 seen = self._await(lambda: fault.healed(ground, injection), fault, what=f"{what} is gone")
-            except SupervisorGoneError:
-                raise  # with `up` there will be somebody to ask
             except FluxlabError as error:
                 trouble = error
             except Exception as error:  # noqa: BLE001 # a heal that crashes is tried again, and told, like any other
@@ -246,6 +245,11 @@ class Faults:
                 self._note(record, f"{what}: out; {seen}")
                 self._records.forget(record)
                 return
+        self._supervisor()
+        if Control(self._folder).status().phase == Phase.STARTING:  # what it takes may not be there yet
+            raise UnknownError(
+                f"{what} cannot be taken out before lab {self._folder.name} has started", facts=trouble.facts
+            )
         by_hand = tuple(fault.by_hand(ground, injection))
         stuck = record.changed(state=FaultState.STUCK, trouble=str(trouble), by_hand=by_hand)
         self._note(self._records.write(stuck), f"{what}: could not be taken out: {trouble.what}", level=Level.ERROR)

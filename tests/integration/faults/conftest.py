@@ -10,6 +10,31 @@ from tests.integration.conftest import Observer
 from fluxlab.lab import Lab
 from fluxlab.spec import LabSpec
 
+DAILY = frozenset(
+    {
+        "test_catalogue",
+        "test_kills",
+        "test_what_outlives_a_killed_supervisor_is_taken_out_by_the_next_start",
+        "test_a_lab_that_is_killed_while_its_branch_is_gone_is_whole_again",
+        "test_a_yanked_version_comes_back_byte_for_byte",
+        "test_latency",
+        "test_a_fault_heals_although_toxiproxy_has_died",
+        "test_a_paused_controller_does_nothing_and_catches_up",
+        "test_a_rotated_value_arrives_and_the_old_one_stays_private",
+        "test_what_others_commit_meanwhile_stays",
+    }
+)
+"""What no daily rehearsal shows; the other tests of single faults are verified."""
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        names = {item.path.stem, getattr(item, "originalname", item.name)}
+        if item.path.parent == HERE and not names & DAILY:
+            item.add_marker(pytest.mark.verify)
+
 
 @pytest.fixture(scope="module")
 def shop_lab() -> Iterator[Lab]:

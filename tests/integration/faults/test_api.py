@@ -1,6 +1,7 @@
 """Faults of the API server: what a raw connection, kubectl and psutil see of them."""
 
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -155,4 +156,7 @@ def test_what_outlives_a_killed_supervisor_is_taken_out_by_the_next_start(shop: 
     assert _names(observer, WEBHOOKS) == []
     for name in ("kube-apiserver", "source-controller"):
         assert process_of(shop, name).status() != psutil.STATUS_STOPPED
+    # Who failed at the webhook in between would try again after its interval, ten minutes for the root.
+    asking = f"reconcile.fluxcd.io/requestedAt={secrets.token_hex(4)}"
+    observer.kubectl("annotate", "--overwrite", "kustomization", "--all", "-n", "flux-system", asking)
     shop.converge()

@@ -48,6 +48,7 @@ RENEWED = frozenset({"flux-system/fluxlab-push"})
 """The Secret of pushes has a new token in each start of a lab."""
 CONTENT = ("spec", "data", "stringData", "rules", "subjects", "roleRef", "webhooks", "provisioner")
 PLATFORM = frozenset({"kube-controller-manager", "kube-scheduler", "kube-apiserver", "kwok", "before-first-apply"})
+ASKED = PLATFORM | {"fluxlab"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,12 +151,17 @@ def _digest(one: dict[str, Any]) -> str:
             {
                 entry["manager"]
                 for entry in meta.get("managedFields", ())
-                if not entry.get("subresource") and entry["manager"] not in PLATFORM
+                if not entry.get("subresource") and entry["manager"] not in (ASKED if _is_asked(one) else PLATFORM)
             }
         ),
         "finalizers": sorted(meta.get("finalizers", ())),
     }
     return f"{known['content'][:12]} of {','.join(known['managers'])} held by {','.join(known['finalizers'])}"
+
+
+def _is_asked(one: dict[str, Any]) -> bool:
+    """Whether a lab that is resumed asks this object to look again."""
+    return (one["kind"], one["metadata"]["name"]) == ("GitRepository", "flux-system")
 
 
 def _chosen(content: Any) -> Any:
