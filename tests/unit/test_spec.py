@@ -34,6 +34,8 @@ charts:
 - url: https://charts.jetstack.io
 - url: oci://ghcr.io/acme/charts
 registries: [docker.io]
+alerts:
+- {kind: slack, host: hooks.slack.com}
 gateway:
   allow: [ghcr.io]
 scenarios: [otel-demo]
@@ -103,6 +105,7 @@ def test_every_field_is_understood(tmp_path: Path) -> None:
             {"url": "oci://ghcr.io/acme/charts", "charts": []},
         ],
         "registries": ["docker.io"],
+        "alerts": [{"kind": "slack", "host": "hooks.slack.com"}],
         "gateway": {"allow": ["ghcr.io"]},
         "links": True,
         "scenarios": ["otel-demo"],
