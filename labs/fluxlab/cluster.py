@@ -1,7 +1,7 @@
 """One cluster of a running lab, seen from outside: read its objects, and wait for what it says."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
 from .clusters.api import KubeApi
@@ -23,6 +23,7 @@ from .clusters.secret import set_secret
 from .clusters.workloads import Workload
 from .commands import run
 from .errors import UsageError
+from .files import version_of
 from .flux.signals import LogLine, Scene, Signal, expect, forbid
 from .flux.subjects import place_of
 from .logs import log_files
@@ -53,15 +54,26 @@ class Cluster:
         self._folder = folder
         self._patience = patience
         self._earlier = earlier
+        self._opening = threading.Lock()
+        self._open: tuple[KubeApi, Kinds] | None = None
+        self._open_version = version_of(self.kubeconfig)
 
-    @cached_property
+    @property
     def api(self) -> KubeApi:
-        """The cluster's API, for its administrator."""
-        return KubeApi.from_kubeconfig(self.kubeconfig)
+        """The cluster's API, for its administrator: after a resume the one that is there now, maybe at another port."""
+        return self._opened()[0]
 
-    @cached_property
+    @property
     def _kinds(self) -> Kinds:
-        return Kinds(self.api)
+        return self._opened()[1]
+
+    def _opened(self) -> tuple[KubeApi, Kinds]:
+        with self._opening:
+            version = version_of(self.kubeconfig)
+            if self._open is None or version != self._open_version:
+                api = KubeApi.from_kubeconfig(self.kubeconfig)
+                self._open, self._open_version = (api, Kinds(api)), version
+            return self._open
 
     def lacks(self, capability: Capability) -> str:
         """Why the cluster cannot do something; empty when it can."""
@@ -73,8 +85,9 @@ class Cluster:
 
     def close(self) -> None:
         """Close the connections to the API."""
-        if "api" in self.__dict__:
-            self.api.close()
+        if self._open:
+            self._open[0].close()
+            self._open = None
 
     # -- read ----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,15 @@ class KeyPairFiles:
     key: Path
 
 
+def version_of(file: Path) -> tuple[int, int, int]:
+    """What differs once a file was written anew; the same for all files that are not there."""
+    try:
+        seen = file.stat()
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return (seen.st_mtime_ns, seen.st_ino, seen.st_size)
+
+
 def make_private(folder: Path) -> Path:
     """Make a folder and those above it, for their owner only, whatever the umask. Raises OSError."""
     for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):

@@ -26,6 +26,7 @@ from .errors import UsageError
 from .fault_records import FaultRecord
 from .faults.base import Ground
 from .faults.injecting import TIME_LIMIT_SECONDS, Faults
+from .files import version_of
 from .flux.convergence import converge, stopped_controllers
 from .flux.look import Convergence
 from .host import ended_by_exception
@@ -69,6 +70,8 @@ class Lab:
             )
         self.folder = folder
         self.control = Control(folder)
+        self._served = ((0, 0, 0), "")
+        """The version of the ports, and where the git server was then."""
 
     @classmethod
     def up(
@@ -194,14 +197,21 @@ class Lab:
         return self._repository(self.moment)
 
     def _repository(self, moment: Callable[[], Moment]) -> Repository:
-        state = self.control.status().repositories[0]
+        self._clone_url()  # raises where nobody serves it
         return Repository(
             folder=self.folder,
             spec=self.spec.repository,
-            clone_url=state.clone_url,
+            clone_url=self._clone_url,
             moment=moment,
             serve=self._serve,
         )
+
+    def _clone_url(self) -> str:
+        """Asked for again when ports were given anew: a resumed lab may have another."""
+        ports = version_of(self.folder.ports)
+        if ports != self._served[0]:
+            self._served = ports, self.control.status().repositories[0].clone_url
+        return self._served[1]
 
     # -- clusters ------------------------------------------------------------------------------------------------
 

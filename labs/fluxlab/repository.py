@@ -31,23 +31,30 @@ class Repository:
         *,
         folder: LabFolder,
         spec: RepositorySpec,
-        clone_url: str,
+        clone_url: Callable[[], str],
         moment: Callable[[], Moment] = Moment,
         serve: Callable[[Scenario], None] = lambda _: None,
     ) -> None:
-        """`moment` tells where the clusters are just before a push; `serve` is done before a scenario's."""
+        """`clone_url` tells where the server is now, which a resume may change; `moment` where the clusters are just
+        before a push; `serve` is done before a scenario's.
+        """
         self.name = spec.name
         self.url = spec.url
         self.branch = spec.branch
-        self.clone_url = clone_url
         self._spec = spec
         self._folder = folder
         self._bare = folder.repositories / f"{spec.name}.git"
         self._token = (folder.repositories / f"{spec.name}.token").read_text().strip()
         self._git = GitClient(token=self._token)
+        self._clone_url = clone_url
         self._moment = moment
         self._serve = serve
         self._copy: WorkingCopy | None = None
+
+    @property
+    def clone_url(self) -> str:
+        """Where the git server has the repository on this machine. Raises FluxlabError while nobody serves it."""
+        return self._clone_url()
 
     def _bare_git(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
         words = ("-c", f"safe.directory={self._bare}", f"--git-dir={self._bare}")
@@ -236,7 +243,7 @@ class Repository:
         return Repository(
             folder=self._folder,
             spec=self._spec.model_copy(update={"branch": branch}),
-            clone_url=self.clone_url,
+            clone_url=self._clone_url,
             moment=self._moment,
             serve=self._serve,
         )
@@ -246,7 +253,7 @@ class Repository:
         """The working copy, at the branch's head or in the middle of a change; some steps need it `unchanged`."""
         if self._copy is None:
             self._copy = WorkingCopy(
-                self._git, clone_url=self.clone_url, branch=self.branch, scratch=self._folder.scratch
+                self._git, clone_url=self._clone_url, branch=self.branch, scratch=self._folder.scratch
             )
         self._copy.begin()
         if unchanged and self._copy.changed():

@@ -127,6 +127,11 @@ class LabFolder:
         return self.root / "gateway.log"
 
     @property
+    def ports(self) -> Path:
+        """Which port each server has (JSON): it gets the same one again, if that is still free."""
+        return self.root / "ports.json"
+
+    @property
     def pki(self) -> Path:
         """The authority of the gateway; each cluster has its own below its folder."""
         return self.root / "pki"

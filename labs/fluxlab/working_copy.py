@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -13,14 +14,16 @@ from .git_client import GitClient
 class WorkingCopy:
     """A clone of one branch. It begins each change at what the server has then; it goes with this object."""
 
-    def __init__(self, git: GitClient, *, clone_url: str, branch: str, scratch: Path) -> None:
-        """Cloned into a new folder below `scratch`."""
+    def __init__(self, git: GitClient, *, clone_url: Callable[[], str], branch: str, scratch: Path) -> None:
+        """Cloned into a new folder below `scratch` from where the server is now, which may move."""
         self._git_client = git
         self._branch = branch
+        self._clone_url = clone_url
+        self._origin = clone_url()
         folder = Path(tempfile.mkdtemp(prefix="working-copy-", dir=scratch))
         self._tree = folder / "tree"
         self._finalizer = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        self._git_client("clone", "--quiet", f"--branch={branch}", clone_url, self._tree)
+        self._git_client("clone", "--quiet", f"--branch={branch}", self._origin, self._tree)
         self._fresh = True
         self._changing = False
 
@@ -35,6 +38,9 @@ class WorkingCopy:
 
     def begin(self) -> None:
         """Start from what the server has now, unless a change is being prepared already."""
+        if (origin := self._clone_url()) != self._origin:
+            self._git("remote", "set-url", "origin", origin)
+            self._origin = origin
         if not self._changing and not self._fresh:
             self.catch_up()
         self._fresh = False

@@ -30,6 +30,9 @@ from tests.integration.traces import (
     supervisor,
 )
 
+from fluxlab.documents import JsonObject
+from fluxlab.lab import Lab
+from fluxlab.state import LabFolder
 from fluxlab.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -350,9 +353,21 @@ def test_a_port_that_is_taken_before_its_program_binds_it_is_named(alone: Comman
     assert leftovers(alone) == []
 
 
+def kept(value: str) -> JsonObject:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "kept", "namespace": "default"},
+        "data": {"value": value},
+    }
+
+
 @pytest.mark.verify
 def test_ports_that_are_taken_are_passed_over(alone: CommandLine, eventually: Eventually) -> None:
     alone.ok("up", f"--name={LAB}")
+    handle = Lab(LabFolder(alone.state / "labs" / LAB))
+    handle.repository.write("clusters/flux-playground/kept.yaml", kept("before"))
+    handle.repository.commit("Before")
     before = {port for _, _, port in listeners(alone)}
     with contextlib.ExitStack() as thieves:
         supervisor(alone, LAB).kill()
@@ -367,6 +382,11 @@ def test_ports_that_are_taken_are_passed_over(alone: CommandLine, eventually: Ev
         person.push("probe", "elsewhere")
         eventually(lambda: person.sees("probe", "elsewhere"))
         assert person.observer.kubectl("-n", "flux-system", "logs", "deployment/source-controller", "--tail=1")
+        handle.repository.write("clusters/flux-playground/kept.yaml", kept("elsewhere"))
+        handle.repository.commit("After")  # a handle from before finds its way, too
+        eventually(lambda: person.sees("kept", "elsewhere"))
+        assert handle.cluster.get("ConfigMap", "default/kept").raw["data"] == {"value": "elsewhere"}
+        handle.close()
 
 
 def _binds(server: socketserver.TCPServer) -> bool:

@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 from tests.integration.drift_objects import ROOT, SSA, config_map
+from tests.integration.traces import recorder_of
 
 from fluxlab.cluster import Cluster
 from fluxlab.drift.records import Confidence, Drift
@@ -66,11 +66,7 @@ def test_who_wrote_at_the_same_time_is_told_rightly_or_both_are_named(lab: Lab) 
 
 
 def test_a_write_that_changed_nothing_is_told_apart_or_named_beside_the_one_that_did(lab: Lab) -> None:
-    [recorder] = [
-        process
-        for process in psutil.Process(lab.status().supervisor_pid).children()
-        if process.status() != psutil.STATUS_ZOMBIE and "fluxlab.recorder" in process.cmdline()
-    ]
+    recorder = recorder_of(lab.status().supervisor_pid)
     recorder.suspend()  # it hears of alice's change only when bob's request, which came later, is over
     try:
         write(lab.cluster, "late", "alice", "1")

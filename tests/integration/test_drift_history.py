@@ -7,9 +7,9 @@ import sys
 from datetime import UTC, datetime
 from typing import IO
 
-import psutil
 import pytest
 from tests.integration.drift_objects import AS_ALICE, ROOT, config_map, patch
+from tests.integration.traces import recorder_of
 
 from fluxlab.drift.records import DriftClass
 from fluxlab.lab import Lab
@@ -64,11 +64,7 @@ def test_what_flux_has_reverted_is_still_told(settled: Lab) -> None:
 
 def test_what_happened_while_the_recorder_was_dead_is_told_when_it_is_back(settled: Lab) -> None:
     began = datetime.now(UTC)
-    [recorder] = [
-        process
-        for process in psutil.Process(settled.status().supervisor_pid).children()
-        if process.status() != psutil.STATUS_ZOMBIE and "fluxlab.recorder" in process.cmdline()
-    ]
+    recorder = recorder_of(settled.status().supervisor_pid)
     recorder.kill()
     paint(settled, "green")
     have_flux_revert(settled)

@@ -62,10 +62,14 @@ def _below(folder: Path) -> Iterator[Path]:
 def supervisor(fluxlab: CommandLine, lab: str) -> psutil.Process:
     """The one supervisor of a lab: what it says goes to the lab's log."""
     log = fluxlab.state / "labs" / lab / "supervisor.log"
-    found = [psutil.Process(pid) for pid in processes(fluxlab) if _writes_to(pid, log)]
-    found = [process for process in found if process.ppid() not in {other.pid for other in found}]  # forks before exec
-    assert len(found) == 1, found
-    return found[0]
+    found = {}
+    for pid in processes(fluxlab):
+        with suppress(psutil.NoSuchProcess):  # git, say, ends while it is looked at
+            if _writes_to(pid, log):
+                found[psutil.Process(pid)] = psutil.Process(pid).ppid()
+    first = [process for process, parent in found.items() if parent not in {one.pid for one in found}]  # forks, too
+    assert len(first) == 1, found
+    return first[0]
 
 
 def _writes_to(pid: int, log: Path) -> bool:
@@ -77,10 +81,23 @@ def _writes_to(pid: int, log: Path) -> bool:
 
 def components(fluxlab: CommandLine, lab: str) -> dict[str, psutil.Process]:
     """The processes of a lab's components by program, as the kernel knows them."""
+    return {Path(words[0]).name: child for child, words in children(supervisor(fluxlab, lab)).items()}
+
+
+def children(parent: psutil.Process) -> dict[psutil.Process, list[str]]:
+    """The children of a process that run now, with their command lines; a zombie has none."""
     found = {}
-    for child in supervisor(fluxlab, lab).children():
-        with suppress(psutil.NoSuchProcess, IndexError):  # an IndexError: a zombie has no command line
-            found[Path(child.cmdline()[0]).name] = child
+    for child in parent.children():
+        with suppress(psutil.NoSuchProcess):
+            found[child] = child.cmdline()
+    return {child: words for child, words in found.items() if words}
+
+
+def recorder_of(supervisor_pid: int | None) -> psutil.Process:
+    """The process that records what happens in a lab."""
+    assert supervisor_pid
+    words = children(psutil.Process(supervisor_pid))
+    [found] = [child for child, line in words.items() if "fluxlab.recorder" in line]
     return found
 
 
@@ -92,8 +109,7 @@ def component(fluxlab: CommandLine, lab: str, name: str) -> psutil.Process:
 def component_of(fluxlab: CommandLine, lab: str, cluster: str, name: str) -> psutil.Process:
     """The process of one component of one of several clusters: it reads files of that cluster."""
     place = f"/clusters/{cluster}/"
-    children = supervisor(fluxlab, lab).children()
-    words = {child: child.cmdline() for child in children if child.status() != psutil.STATUS_ZOMBIE}
+    words = children(supervisor(fluxlab, lab))
     found = [child for child, line in words.items() if Path(line[0]).name == name and place in " ".join(line)]
     assert len(found) == 1, words
     return found[0]
@@ -110,10 +126,11 @@ def ended(process: psutil.Process) -> bool:
 def listeners(fluxlab: CommandLine) -> Iterator[tuple[str, str, int]]:
     """(program, address, port) of all listening TCP sockets of a command line's labs."""
     for pid in processes(fluxlab):
-        process = psutil.Process(pid)
-        for connection in process.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN:
-                yield process.name(), connection.laddr.ip, connection.laddr.port
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    yield process.name(), connection.laddr.ip, connection.laddr.port
 
 
 def refuses_strangers(port: int) -> bool:

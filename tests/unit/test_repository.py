@@ -56,7 +56,7 @@ def make(root: Path, template: Path, *, token: str = TOKEN, moment: Callable[[],
     folder.repositories.mkdir(parents=True)
     bare = shutil.copytree(template, folder.repositories / "fleet.git")
     (folder.repositories / "fleet.token").write_text(f"{token}\n")
-    return Repository(folder=folder, spec=RepositorySpec(), clone_url=str(bare), moment=moment)
+    return Repository(folder=folder, spec=RepositorySpec(), clone_url=lambda: str(bare), moment=moment)
 
 
 @pytest.fixture

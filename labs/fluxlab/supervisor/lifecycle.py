@@ -67,7 +67,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._record_lock = threading.Lock()
         self._record = Record(phase=Phase.STARTING, supervisor=Identity.of(os.getpid()))
-        self._ports = Ports(memory=folder.root / "ports.json")
+        self._ports = Ports(memory=folder.ports)
         self._endings = contextlib.ExitStack()
         self.chronicle = Chronicle(TimelineFolder(folder))
         self.processes = ProcessGroup(changed=self._notice, environment=BRIEF_LIFE if brief else {})

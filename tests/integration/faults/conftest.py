@@ -22,10 +22,7 @@ DAILY = frozenset(
         "test_what_others_commit_meanwhile_stays",
     }
 )
-"""What no daily rehearsal shows; the other tests of single faults are verified, one after the other.
-
-So are those that go on with their handle after a supervisor was killed: beside other labs its ports may be taken.
-"""
+"""What no daily rehearsal shows; the other tests of single faults are verified, one after the other."""
 HERE = Path(__file__).parent
 
 
