@@ -19,6 +19,8 @@ from .files import make_private, write_private
 from .processes import Identity
 from .state import LabFolder
 
+TIME_LIMIT_SECONDS = 300.0
+"""For how long a fault is in, if nothing else is said."""
 _SUFFIX = ".json"
 
 

@@ -1,4 +1,9 @@
-"""A handle on a running lab: it finds the parts and puts them together, and does nothing itself."""
+"""A handle on a running lab: it finds the parts and puts them together, and does nothing itself.
+
+What only some of its users need is imported where it is needed: together it would be most of what a command takes.
+"""
+
+# ruff: noqa: PLC0415
 
 import os
 import tempfile
@@ -7,25 +12,15 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from . import snapshots
-from .adoption.adopting import adopt
-from .adoption.result import Adoption
 from .alerts import Alerts
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.capabilities import Capability
 from .clusters.resources import NAMESPACE
-from .drift.edits import Edit
-from .drift.examine import MOTION_SECONDS, examine
-from .drift.history import follow, history
-from .drift.records import DriftReport, together
-from .drift.report_only import HOLD_SECONDS, report_only
 from .errors import UsageError
-from .fault_records import FaultRecord
-from .faults.base import Ground
-from .faults.injecting import TIME_LIMIT_SECONDS, Faults
+from .fault_records import TIME_LIMIT_SECONDS, FaultRecord, FaultRecords
 from .files import version_of
 from .flux.convergence import converge, stopped_controllers
 from .flux.look import Convergence
@@ -35,10 +30,6 @@ from .moments import Commit, Moment
 from .processes import Identity
 from .repository import Repository
 from .scenarios import Scenario, load_scenario
-from .servers.chart_packaging import package_chart
-from .servers.charts import ChartRepository, ChartVersion
-from .servers.oci import push_chart, registry_host
-from .snapshots import Snapshot
 from .spec import LabSpec
 from .state import LabFolder, checked_name, lab_folders
 from .status import LabStatus
@@ -50,6 +41,15 @@ from .supervisor.way_out import way_out
 from .timeline.folder import TimelineFolder
 from .toolchain import find
 from .waiting import never, wait_until
+
+if TYPE_CHECKING:
+    from .adoption.result import Adoption
+    from .drift.edits import Edit
+    from .drift.records import DriftReport
+    from .faults.base import Ground
+    from .faults.injecting import Faults
+    from .servers.charts import ChartRepository, ChartVersion
+    from .snapshots import Snapshot
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
 T = TypeVar("T")
@@ -108,7 +108,8 @@ class Lab:
 
         launch(spec, progress=progress, serving=fill, retain=retain, lifeline=lifeline)
         lab = cls(LabFolder.named(spec.name))
-        lab.faults.recover(progress=progress)
+        if FaultRecords(lab.folder).all():
+            lab.faults.recover(progress=progress)
         return lab
 
     @classmethod
@@ -125,6 +126,8 @@ class Lab:
 
         Raises SnapshotRefusedError, UsageError when a lab of that name is there, and what `launch` raises.
         """
+        from . import snapshots
+
         spec = snapshots.read(file).spec
         spec = spec.model_copy(update={"name": checked_name(name)}) if name else spec
         versions = find().versions
@@ -136,11 +139,13 @@ class Lab:
         launch(spec, progress=progress, prepare=prepare, lifeline=lifeline)
         return cls(LabFolder.named(spec.name))
 
-    def save_snapshot(self, target: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Snapshot:
+    def save_snapshot(self, target: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> "Snapshot":
         """Write the lab, once its newest commit has arrived everywhere, into a file that starts anywhere.
 
         The file holds the Secrets of the clusters, and none of the lab's own keys. Raises FluxlabError.
         """
+        from . import snapshots
+
         self._require(Capability.SNAPSHOT)
         commit = self.repository.head()
         self.converge(commit, timeout_seconds=timeout_seconds)
@@ -278,17 +283,22 @@ class Lab:
 
     # -- charts and scenarios ------------------------------------------------------------------------------------
 
-    def charts(self, url: str) -> ChartRepository:
+    def charts(self, url: str) -> "ChartRepository":
         """The chart repository behind a public URL, to add to and to yank from; it is served from now on."""
+        from .servers.charts import ChartRepository
+
         self._require(Capability.MAPPED_HOSTS)
         self.control.serve_charts(url.rstrip("/"))
         return ChartRepository(chart_folder(self.folder, url))
 
-    def add_chart(self, source: Path, *, url: str, replace: bool = False) -> ChartVersion:
+    def add_chart(self, source: Path, *, url: str, replace: bool = False) -> "ChartVersion":
         """Add an archive, or a chart folder (packaged on the way), to the chart repository behind a public URL.
 
         In a registry (`oci://`) a version is a tag, and is always replaced.
         """
+        from .servers.chart_packaging import package_chart
+        from .servers.oci import push_chart, registry_host
+
         with tempfile.TemporaryDirectory(dir=self.folder.scratch) as folder:
             archive = source if source.is_file() else package_chart(source, Path(folder))
             self._require(Capability.MAPPED_HOSTS)
@@ -350,11 +360,14 @@ class Lab:
 
     # -- drift ---------------------------------------------------------------------------------------------------
 
-    def drift(self, cluster: str | None = None, *, progress: Progress = lambda _: None) -> DriftReport:
+    def drift(self, cluster: str | None = None, *, progress: Progress = lambda _: None) -> "DriftReport":
         """What differs from git in one cluster, or in all: which field, who did it, and what will become of it.
 
         Nothing is written to a cluster; what could not be compared is told as unknown.
         """
+        from .drift.examine import MOTION_SECONDS, examine
+        from .drift.records import together
+
         return together(
             examine(
                 one,
@@ -366,8 +379,10 @@ class Lab:
             for one in self.chosen(cluster)
         )
 
-    def adopt(self, report: DriftReport, *, branch: str = "", progress: Progress = lambda _: None) -> Adoption:
+    def adopt(self, report: "DriftReport", *, branch: str = "", progress: Progress = lambda _: None) -> "Adoption":
         """Push a branch that has git say what the clusters say, to be merged or deleted, as `adopting.adopt` does."""
+        from .adoption.adopting import adopt
+
         return adopt(
             report,
             clusters=self.clusters,
@@ -377,12 +392,16 @@ class Lab:
             progress=progress,
         )
 
-    def edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Sequence[Edit]:
+    def edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Sequence["Edit"]:
         """What people changed by hand of what git should own, and what became of it: also what Flux has reverted."""
+        from .drift.history import history
+
         return history(TimelineFolder(self.folder), cluster=self._name_of(cluster), since=since)
 
-    def follow_edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Iterator[Edit]:
+    def follow_edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Iterator["Edit"]:
         """Each edit by hand from a moment on (default: now), and once more when it has come to an end; for ever."""
+        from .drift.history import follow
+
         return follow(TimelineFolder(self.folder), cluster=self._name_of(cluster), since=since)
 
     def _name_of(self, cluster: str | None) -> str:
@@ -398,6 +417,8 @@ class Lab:
         does it), and Flux corrects at once. What somebody else changed of what was held back meanwhile stays, and
         `progress` is told. Raises WaitTimeoutError, ApiError or ApiUnreachableError.
         """
+        from .drift.report_only import HOLD_SECONDS, report_only
+
         timeout_seconds = self.patience(HOLD_SECONDS)
         return report_only(self.chosen(cluster), progress=progress, timeout_seconds=timeout_seconds)
 
@@ -411,8 +432,10 @@ class Lab:
     # -- faults --------------------------------------------------------------------------------------------------
 
     @cached_property
-    def faults(self) -> Faults:
+    def faults(self) -> "Faults":
         """What is broken on purpose, to be put in and taken out."""
+        from .faults.injecting import Faults
+
         return Faults(self.folder, ground=self._ground, patience=self.patience)
 
     def fault(
@@ -441,7 +464,9 @@ class Lab:
             owner=Identity.of(os.getpid()),
         )
 
-    def _ground(self, cluster: str) -> Ground:
+    def _ground(self, cluster: str) -> "Ground":
+        from .faults.base import Ground
+
         return Ground(
             cluster=self.clusters[cluster],
             folder=self.folder,

@@ -21,7 +21,8 @@ import pytest
 import yaml
 
 from fluxlab.commands import run
-from fluxlab.toolchain import COMPONENTS, Component, Toolchain, ToolchainError, build, find
+from fluxlab.toolchain import COMPONENTS, Component, Toolchain, ToolchainError, find
+from fluxlab.toolchain.building import build
 from fluxlab.toolchain.components import CONTROLLERS
 from fluxlab.waiting import wait_until
 
@@ -34,7 +35,8 @@ MAIN = 'package main\n\nvar version = "none"\n\nfunc main() { println("version",
 SCRIPT = """
 import sys
 from pathlib import Path
-from fluxlab.toolchain import Component, build
+from fluxlab.toolchain import Component
+from fluxlab.toolchain.building import build
 components = [
     Component(name=name, package=f"example.test/{name}", module=f"example.test/{name}",
               variables=("main.version={version}",), sources=Path(sys.argv[1]))

@@ -22,7 +22,8 @@ from tools.workload_images.components import WORKLOAD_COMPONENTS
 from fluxlab.cli.build_progress import BuildProgress
 from fluxlab.commands import CommandError, run
 from fluxlab.errors import FluxlabError
-from fluxlab.toolchain import Platform, build
+from fluxlab.toolchain import Platform
+from fluxlab.toolchain.building import build
 from fluxlab.toolchain.entries import entries
 from fluxlab.toolchain.lookup import cache_store
 

@@ -18,7 +18,8 @@ from tools.node_image import rootfs
 from fluxlab.clusters.kind import preload_folder
 from fluxlab.commands import run
 from fluxlab.errors import FluxlabError
-from fluxlab.toolchain import KIND_COMPONENTS, Toolchain, build, find
+from fluxlab.toolchain import KIND_COMPONENTS, Toolchain, find
+from fluxlab.toolchain.building import build
 from fluxlab.toolchain.lookup import cache_store
 
 from .components import WORKLOAD_COMPONENTS

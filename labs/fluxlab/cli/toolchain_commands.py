@@ -40,7 +40,7 @@ def build(
 ) -> None:
     """Build what is missing: about 15 minutes on two cores, once."""
     from fluxlab.toolchain import Platform
-    from fluxlab.toolchain import build as make
+    from fluxlab.toolchain.building import build as make
 
     target = Platform.parse(platform) if platform else None
     progress = BuildProgress()
@@ -91,7 +91,7 @@ def bundle(
 ) -> None:
     """Write the toolchain into one file that another machine installs in seconds."""
     from fluxlab.toolchain import Platform
-    from fluxlab.toolchain import bundle as write
+    from fluxlab.toolchain.bundling import bundle as write
 
     target = Platform.parse(platform) if platform else None
     with ticker() as tick:
@@ -107,7 +107,7 @@ def install(
     sha256: Annotated[str | None, typer.Option(help="The digest that `toolchain bundle` printed.")] = None,
 ) -> None:
     """Install a bundle after verifying it."""
-    from fluxlab.toolchain import install as take
+    from fluxlab.toolchain.installing import install as take
 
     with ticker() as tick:
         tick(f"verifying and installing {archive}")

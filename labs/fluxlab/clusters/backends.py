@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from fluxlab.errors import FluxlabError
 from fluxlab.ports import Ports
@@ -16,9 +17,11 @@ from fluxlab.processes import ProcessGroup
 from fluxlab.spec import ClusterSpec, LabSpec
 from fluxlab.toolchain import KIND_COMPONENTS, Toolchain, find
 
-from .base import ClusterBackend
 from .capabilities import Footing
 from .root import LAB_LABEL, Root
+
+if TYPE_CHECKING:
+    from .base import ClusterBackend
 
 
 class NotRemovedError(FluxlabError):
@@ -41,7 +44,7 @@ class Surroundings:
     """Has something done there, soon: only a process spawned there dies with the supervisor, not sooner."""
 
 
-def make(spec: ClusterSpec, around: Surroundings) -> ClusterBackend:
+def make(spec: ClusterSpec, around: Surroundings) -> "ClusterBackend":
     """The backend of one cluster. Raises ToolchainError when its program is missing."""
     match spec.backend:
         case "kind":

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from fluxlab.clusters.capabilities import Footing, UnsupportedError
 from fluxlab.clusters.consent import is_given
 from fluxlab.errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
-from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
+from fluxlab.fault_records import TIME_LIMIT_SECONDS, FaultRecord, FaultRecords, FaultState, pair
 from fluxlab.host import ended_by_exception
 from fluxlab.processes import Identity
 from fluxlab.redaction import Redactor
@@ -30,7 +30,6 @@ from .catalogue import AnyFault, find_fault
 from .descriptions import describe
 
 Progress: TypeAlias = Callable[[str], None]
-TIME_LIMIT_SECONDS = 300.0
 HEALING_ATTEMPTS = 3
 LOOK_SECONDS = 0.1
 QUOTED_CANDIDATES = 30

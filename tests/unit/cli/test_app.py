@@ -285,6 +285,13 @@ except SystemExit as ended:
     assert not state_dir.exists()
 
 
+def test_a_command_does_not_load_what_only_others_need() -> None:
+    others = ["trustme", "ruamel", "tarfile", "kubernetes", "docker", "fluxlab.faults", "fluxlab.drift.examine"]
+    script = f"import sys, fluxlab.lab; print(*[name for name in {others} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_kind_is_listed_only_when_asked_for(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLUXLAB_TOOLCHAIN", str(tmp_path))
     names = {with_kind: {entry["name"] for entry in listed(run, *with_kind)} for with_kind in ((), ("--with", "kind"))}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.unit.toolchain.conftest import Bench
 
-from fluxlab.toolchain import DiskFullError, Platform, ToolchainError, build, find, golang, recipes
+from fluxlab.toolchain import DiskFullError, Platform, ToolchainError, find, golang, recipes
+from fluxlab.toolchain.building import build
 from fluxlab.toolchain.golang import Go
 from fluxlab.toolchain.manifests import Manifest
 from fluxlab.toolchain.recipes import Workshop

@@ -11,8 +11,11 @@ import pytest
 import zstandard
 from tests.unit.toolchain.conftest import Bench
 
-from fluxlab.toolchain import BundleRefusedError, DiskFullError, ToolchainError, bundle, find, install
+from fluxlab.toolchain import DiskFullError, ToolchainError, find
+from fluxlab.toolchain.bundling import bundle
 from fluxlab.toolchain.contents import Contents
+from fluxlab.toolchain.installing import install
+from fluxlab.toolchain.unpacking import BundleRefusedError
 
 Members = list[tuple[tarfile.TarInfo, bytes]]
 

@@ -6,7 +6,8 @@ import pytest
 from tests.unit.toolchain.conftest import Bench
 
 from fluxlab.errors import UsageError
-from fluxlab.toolchain import ToolchainError, bundle, find, status
+from fluxlab.toolchain import ToolchainError, find, status
+from fluxlab.toolchain.bundling import bundle
 from fluxlab.toolchain.components import KIND_COMPONENTS
 from fluxlab.toolchain.entries import set_key
 
