@@ -1,6 +1,6 @@
 """Rehearsals that come with fluxlab, and rehearsals with planted mistakes: none of the latter may pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -57,6 +57,9 @@ expect:
 truth: {cause: a pause}
 recovery_seconds: 30
 """
+SOON = "within_seconds: 6"
+UNRECOVERED = {"recovery_seconds: 30": "recovery_seconds: 3"}
+"""What is planted does not go by itself: there is nothing to wait for."""
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +79,12 @@ class Rehearsing:
         self._grounds = grounds
         self._file = folder / "small.yaml"
 
-    def __call__(self, *, old: str = "", new: str = "", control: bool = False) -> RunResult:
-        assert old in SMALL
-        self._file.write_text(SMALL.replace(old, new) if old else SMALL)
+    def __call__(self, changes: Mapping[str, str] | None = None, *, control: bool = False) -> RunResult:
+        text = SMALL
+        for old, new in (changes or {}).items():
+            assert old in text
+            text = text.replace(old, new)
+        self._file.write_text(text)
         rehearsal: Rehearsal = load_rehearsal(self._file)
         return rehearse(rehearsal, file=self._file, seed=1, grounds=self._grounds, control=control)
 
@@ -135,7 +141,7 @@ def test_a_third_of_the_rehearsals_is_tried_daily() -> None:
 def test_a_sound_rehearsal_passes_and_its_control_run_says_nothing(rehearsing: Rehearsing) -> None:
     for control in (False, True):
         # Long enough that also a machine with much else to do is never that late by itself.
-        result = rehearsing(old="for_seconds: 1", new="for_seconds: 8", control=control)
+        result = rehearsing({"for_seconds: 1": "for_seconds: 8"}, control=control)
         assert result.outcome is Outcome.PASS, result.findings
         assert [one.skipped for one in result.steps] == [control, False]
         assert len(result.faults) == (0 if control else 1)
@@ -152,21 +158,21 @@ def test_a_fault_that_does_nothing_proves_nothing(rehearsing: Rehearsing, monkey
 @pytest.mark.usefixtures("short_proofs")
 def test_a_heal_that_does_nothing_is_caught(rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ControllerPause, "heal", lambda *_: None)
-    result = rehearsing()
+    result = rehearsing(UNRECOVERED)
     assert result.outcome is Outcome.FAIL
     assert any("could not be taken out" in one.why for one in result.findings)
     assert any("kustomize-controller is paused" in one.why for one in reasons(result, "residue"))
 
 
 def test_a_signal_that_does_not_come_fails(rehearsing: Rehearsing) -> None:
-    result = rehearsing(old="Kustomization flux-system/flux-system, why", new="Kustomization flux-system/other, why")
+    result = rehearsing({"flux-system/flux-system, why": "flux-system/other, why", "within_seconds: 20": SOON})
     assert result.outcome is Outcome.FAIL
     assert "never came" in reasons(result, "signal")[0].why
 
 
 def test_a_signal_that_must_not_come_fails(rehearsing: Rehearsing) -> None:
     forbidden = "forbid:\n- {what: silence, pending: {object: Kustomization flux-system/flux-system, for_seconds: 0}}\n"
-    result = rehearsing(old="truth:", new=f"{forbidden}truth:")
+    result = rehearsing({"truth:": f"{forbidden}truth:"})
     assert result.outcome is Outcome.FAIL
     assert reasons(result, "forbidden")[0].what == "silence"
 
@@ -174,7 +180,7 @@ def test_a_signal_that_must_not_come_fails(rehearsing: Rehearsing) -> None:
 def test_a_signal_that_comes_without_the_fault_makes_the_rehearsal_worthless(rehearsing: Rehearsing) -> None:
     applied = "condition: {kind: Kustomization, place: flux-system/shop, message: Applied revision}"
     pending = "pending: {object: Kustomization flux-system/flux-system, why: has applied, for_seconds: 1}"
-    result = rehearsing(old=pending, new=applied, control=True)
+    result = rehearsing({pending: applied}, control=True)
     assert result.outcome is Outcome.FAIL
     assert "without any fault" in reasons(result, "control")[0].why
 
@@ -183,9 +189,7 @@ def test_what_did_not_hold_before_makes_a_run_inconclusive(
     rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "BEFORE_SECONDS", 2.0)
-    result = rehearsing(
-        old="{what: the shop is rolled out, workloads: shop}", new="{what: it is so, absent: Namespace shop}"
-    )
+    result = rehearsing({"{what: the shop is rolled out, workloads: shop}": "{what: it is so, absent: Namespace shop}"})
     assert result.outcome is Outcome.INCONCLUSIVE
     assert "before anything was done it did not hold" in reasons(result, "step")[0].why
     assert result.faults == ()
@@ -207,6 +211,6 @@ LEFT = {
 
 @pytest.mark.parametrize(("by_hand", "left"), LEFT.items(), ids=["object", "suspended", "finalizer"])
 def test_what_is_left_behind_is_found(rehearsing: Rehearsing, by_hand: str, left: str) -> None:
-    result = rehearsing(old="expect:", new=f"- human: {{kubectl: {by_hand}}}\nexpect:")
+    result = rehearsing({"expect:": f"- human: {{kubectl: {by_hand}}}\nexpect:", **UNRECOVERED})
     assert result.outcome is Outcome.FAIL
     assert left in [one.why for one in reasons(result, "residue")]
