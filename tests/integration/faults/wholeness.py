@@ -94,12 +94,12 @@ def await_token(folder: Path, token: str, *, cluster: str = "flux-playground") -
     )
 
 
-def await_whole(folder: Path, before: Whole, *, within_seconds: float = 90) -> None:
+def await_whole(folder: Path, before: Whole, *, cluster: str = "flux-playground", within_seconds: float = 90) -> None:
     """Until the lab in a folder is as it was before; the error tells what is not."""
     left: list[str] = []
 
     def as_before() -> bool:
-        left[:] = Whole.of(folder).differences(before)
+        left[:] = Whole.of(folder, cluster=cluster).differences(before)
         return not left
 
     wait_until(
