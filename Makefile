@@ -54,7 +54,7 @@ verify-kind: setup ## The tests on real containers, with a Docker daemon of thei
 	$(BIN)/python -m tools.verify_kind
 
 verify: setup ## What is too long for `make test`: complete matrices; goes on where it was interrupted
-	$(BIN)/python tools/verify.py
+	$(BIN)/python tools/verify.py --workers $(WORKERS)
 
 bench: setup ## Measure: start, convergence, memory, idle CPU, isolation, drift, rehearsals
 	$(BIN)/python benchmarks/startup.py

@@ -1,12 +1,15 @@
-"""Run the tests that are too long for `make test`, one by one, and go on where an earlier run was interrupted.
+"""Run the tests that are too long for `make test`, each by itself, and go on where an earlier run was interrupted.
 
 What has passed is remembered in build/verify.json for exactly this content of the tree: any change starts anew.
 """
 
+import argparse
 import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -46,23 +49,57 @@ def collect_all() -> list[str]:
     return [*dict.fromkeys(test.partition("[")[0] for test in collect(TOGETHER)), *collect(EACH)]
 
 
+class Memory:
+    """What has passed for exactly this content of the tree, on disk."""
+
+    def __init__(self, file: Path, *, content: str) -> None:
+        self._file = file
+        self._content = content
+        known = json.loads(file.read_text()) if file.exists() else {}
+        self.passed: list[str] = known.get("passed", []) if known.get("content") == content else []
+
+    def add(self, test: str) -> None:
+        """Remember one more."""
+        self.passed.append(test)
+        self._file.parent.mkdir(exist_ok=True)
+        self._file.write_text(json.dumps({"content": self._content, "passed": self.passed}, indent=1))
+
+
+def run(test: str) -> subprocess.CompletedProcess[str]:
+    """One test in a process of its own."""
+    return subprocess.run([*PYTEST, "-m", "verify", test], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def verify(tests: Sequence[str], memory: Memory, *, workers: int) -> bool:
+    """Run what has not passed yet, some at a time; nothing new begins after a failure. Whether all have passed."""
+    left = [test for test in tests if test not in memory.passed]
+    print(f"{len(tests)} tests, {len(tests) - len(left)} have passed before", flush=True)
+    with ThreadPoolExecutor(workers) as pool:
+        running = {pool.submit(run, test): test for test in left}
+        for future in as_completed(running):
+            if future.cancelled():
+                continue
+            done, test = future.result(), running[future]
+            if done.returncode:
+                for other in running:
+                    other.cancel()
+                print(f"FAILED {test}\n{done.stdout}{done.stderr}", flush=True)
+                continue
+            memory.add(test)
+            print(f"[{len(memory.passed)}/{len(tests)}] {test}", flush=True)
+    return len(memory.passed) == len(tests)
+
+
 def main() -> int:
     """Run what has not passed yet; stop at the first failure."""
-    key = content()
-    memory = json.loads(MEMORY.read_text()) if MEMORY.exists() else {}
-    passed: list[str] = memory.get("passed", []) if memory.get("content") == key else []
-    tests = collect_all()
-    for number, test in enumerate(tests, start=1):
-        print(f"[{number}/{len(tests)}] {test}{' (passed before)' if test in passed else ''}", flush=True)
-        if test in passed:
-            continue
-        if subprocess.run([*PYTEST, "-m", "verify", test], cwd=ROOT, check=False).returncode != 0:
-            print("stopped; `make verify` goes on from here")
-            return 1
-        passed.append(test)
-        MEMORY.parent.mkdir(exist_ok=True)
-        MEMORY.write_text(json.dumps({"content": key, "passed": passed}, indent=1))
-    print(f"{len(tests)} tests passed, 0 failed")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2, help="tests at a time")
+    options = parser.parse_args()
+    memory = Memory(MEMORY, content=content())
+    if not verify(collect_all(), memory, workers=options.workers):
+        print("stopped; `make verify` goes on from here")
+        return 1
+    print(f"{len(memory.passed)} tests passed, 0 failed")
     return 0
 
 

@@ -1,0 +1,64 @@
+"""`make verify` goes on where it was interrupted."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from tools import verify
+
+pytestmark = pytest.mark.integration
+
+TESTS = """\
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+pytestmark = pytest.mark.verify
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_together(number):
+    (HERE / f"together-{number}").write_text("ran")
+
+
+@pytest.mark.verify(each=True)
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_each(name):
+    (HERE / f"each-{name}").write_text("ran")
+    assert name == "one" or (HERE / "sound").exists()
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "test_some.py").write_text(TESTS)
+    (tmp_path / ".gitignore").write_text("build\n__pycache__\ntogether-*\neach-*\nsound\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = verify\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    monkeypatch.setattr(verify, "ROOT", tmp_path)
+    monkeypatch.setattr(verify, "MEMORY", tmp_path / "build" / "verify.json")
+    monkeypatch.setattr("sys.argv", ["verify"])
+    return folder
+
+
+def ran(tree: Path) -> set[str]:
+    """What ran since this was asked last."""
+    found = {file.name for pattern in ("together-*", "each-*") for file in tree.glob(pattern)}
+    for name in found:
+        (tree / name).unlink()
+    return found
+
+
+def test_only_what_has_not_passed_runs_again(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify.main() == 1
+    assert {"together-1", "together-2", "each-two"} <= ran(tree)
+    told = capsys.readouterr().out
+    assert "FAILED tests/test_some.py::test_each[two]" in told
+    assert "goes on from here" in told
+    (tree / "sound").touch()
+    assert verify.main() == 0
+    assert ran(tree) == {"each-two"}
+    assert "3 tests passed, 0 failed" in capsys.readouterr().out
