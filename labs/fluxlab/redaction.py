@@ -1,4 +1,7 @@
-"""Mask secret values in everything that fluxlab writes: by exact value, base64, URL-encoding and JSON's escapes."""
+"""Mask secret values in everything that fluxlab writes: by exact value, base64, URL-encoding and JSON's escapes.
+
+And what follows a host at which alerts end: of a webhook's address, all but the host is a password.
+"""
 
 import base64
 import json
@@ -10,6 +13,8 @@ from urllib.parse import quote, quote_plus
 MASK = "[redacted]"
 # Shorter values are masked nowhere: they would hit ordinary words and make every line unreadable.
 MINIMUM_LENGTH = 6
+_SLASH = r"(?:/|%2F)"
+_REST_OF_ADDRESS = r"[^\s\"'`<>\\(){}\[\],;]+"
 
 
 def spellings(value: str) -> set[str]:
@@ -38,7 +43,7 @@ def _base64(raw: bytes) -> set[str]:
 
 
 class Redactor:
-    """A growing set of secret values and the one function that removes them from text. Thread-safe.
+    """A growing set of secret values and private hosts, and the one function that masks them in text. Thread-safe.
 
     Its cost grows with the text, not with the number of values: a cluster may hold thousands.
     """
@@ -47,6 +52,8 @@ class Redactor:
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self._by_head: dict[str, tuple[str, ...]] = {}
+        self._private_hosts: frozenset[str] = frozenset()
+        self._addresses: re.Pattern[str] | None = None
         for value in values:
             self.add(value)
 
@@ -62,8 +69,24 @@ class Redactor:
                 self._by_head[head] = tuple(sorted(others, key=len, reverse=True))
             self._known.add(value)  # last: whoever finds it here may rely on its being masked
 
+    def hide_below(self, host: str) -> None:
+        """Mask from now on whatever follows this host in an address."""
+        with self._lock:
+            if not self.hides(host):
+                hosts = self._private_hosts | {host.lower()}
+                names = "|".join(re.escape(one) for one in sorted(hosts, key=len, reverse=True))
+                pattern = rf"(?:(?<![\w.-])|(?<=%2F))((?:{names})(?::\d+)?{_SLASH}){_REST_OF_ADDRESS}"
+                self._addresses = re.compile(pattern, re.IGNORECASE)
+                self._private_hosts = hosts
+
+    def hides(self, host: str) -> bool:
+        """Whether what follows a host in an address is masked."""
+        return host.lower() in self._private_hosts
+
     def redact(self, text: str) -> str:
         """`text` with every known value replaced by MASK; where two begin at one place, the longest."""
+        if self._addresses:
+            text = self._addresses.sub(rf"\g<1>{MASK}", text)
         if not self._by_head:
             return text
         heads = self._by_head

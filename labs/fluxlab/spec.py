@@ -4,6 +4,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -171,6 +172,23 @@ class LabSpec(_Model):
         names = [cluster.name for cluster in self.clusters]
         if len(set(names)) != len(names):
             raise ValueError(f"two clusters have the same name: {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _alerts_end_where_nothing_else_is(self) -> "LabSpec":
+        others: dict[str | None, str] = {
+            **dict.fromkeys(self.gateway.allow, "reached for real"),
+            **dict.fromkeys(self.registries, "a registry"),
+            **{urlsplit(charts.url).hostname: "a chart repository" for charts in self.charts},
+            urlsplit(self.repository.url).hostname: "the git server",
+        }
+        seen: set[str] = set()
+        for sink in self.alerts:
+            if sink.host in others:
+                raise ValueError(f"alerts: {sink.host} is {others[sink.host]} already; name another host")
+            if sink.host in seen:
+                raise ValueError(f"alerts: {sink.host} is there twice")
+            seen.add(sink.host)
         return self
 
     def on_backend(self, backend: str) -> "LabSpec":

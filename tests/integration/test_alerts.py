@@ -11,7 +11,9 @@ from tests.integration.conftest import CommandLine, command_lines
 from tests.integration.traces import component
 
 from fluxlab.alerts import AlertError, Wanted
+from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
+from fluxlab.host_rules import HostRule, Reply
 from fluxlab.lab import Lab
 from fluxlab.state import LabFolder
 from fluxlab.waiting import wait_until
@@ -103,25 +105,46 @@ def test_without_notification_controller_no_alert_comes_and_it_is_told_why(shop:
     shop.ok("up", f"--name={LAB}")
 
 
-def test_the_address_of_a_webhook_is_nowhere_in_what_the_lab_wrote(shop: CommandLine, lab: Lab) -> None:
+@pytest.mark.parametrize("place", ["Secret", "git"])
+def test_the_address_of_a_webhook_is_nowhere_in_what_the_lab_wrote_and_tells(
+    shop: CommandLine, lab: Lab, place: str
+) -> None:
     canary = f"canary{secrets.token_hex(8)}"
     address = f"https://hooks.slack.com/services/{canary}"
-    shop.ok("secret", "set", "flux-system/chat-address", "address", stdin=address)
-    change = {"spec": {"address": None, "secretRef": {"name": "chat-address"}}}
+    change: JsonObject = {"spec": {"address": address, "secretRef": None}}
+    if place == "Secret":
+        shop.ok("secret", "set", "flux-system/chat-address", "address", stdin=address)
+        change = {"spec": {"address": None, "secretRef": {"name": "chat-address"}}}
     file = "clusters/flux-playground/alerts.yaml"
     lab.repository.patch(file, change, kind="Provider", name="chat")
     sound = lab.repository.read(SETTINGS)
-    lab.converge(lab.repository.commit("Keep the address of the chat out of git"))
+    lab.converge(lab.repository.commit(f"Keep the address of the chat in {place}"))
     lab.repository.write(SETTINGS, f"{sound}canary: [\n")
-    commit = lab.repository.commit("Break the settings for the chat")
+    commit = lab.repository.commit(f"Break the settings for the chat, told by {place}")
     lab.alerts.expect(Wanted(object=SHOP, provider="slack", commit=commit.sha), after=commit)
+    # What answers before the sink knows no better.
+    lab.control.put_rule(HostRule(id=canary[:12], host="hooks.slack.com", effect=Reply(status=503, text="busy")))
+    lab.repository.write(SETTINGS, f"{sound}canary: ]\n")
+    commit = lab.repository.commit(f"Break them another way, told by {place}")
+    lab.wait_until(lambda: refused_at(shop, "hooks.slack.com"), what="the chat answers 503")
+    lab.control.lift_rules(canary[:12])
     lab.repository.write(SETTINGS, sound)
-    lab.converge(lab.repository.commit("Mend them"))
+    lab.converge(lab.repository.commit(f"Mend them, told by {place}"))
     folder = shop.state / "labs" / LAB
-    written = [file for file in folder.rglob("*") if file.is_file() and "etcd" not in file.relative_to(folder).parts]
+    content = {"etcd", "scratch"}  # of the cluster, and of the test's own clone
+    written = [file for file in folder.rglob("*") if file.is_file() and not content & {*file.relative_to(folder).parts}]
     needles = (canary.encode(), base64.b64encode(address.encode()))
     assert holds(folder / "clusters" / "flux-playground", needles), "etcd has it: the scanner finds it"
     assert [file for file in written if any(needle in file.read_bytes() for needle in needles)] == []
+    told = [shop.ok("timeline", "--level=debug", "-n0", "-o", "json"), shop.ok("alerts"), shop.ok("logs", "gateway")]
+    assert "hooks.slack.com" in "".join(told)
+    assert canary not in "".join(told)
+
+
+def refused_at(shop: CommandLine, host: str) -> bool:
+    """Whether the gateway has answered for a host that it is not available."""
+    lines = (shop.state / "labs" / LAB / "gateway.log").read_text().splitlines()
+    return any(one["host"] == host and one["status"] == 503 for one in map(json.loads, lines))
 
 
 def holds(folder: Path, needles: tuple[bytes, ...]) -> bool:

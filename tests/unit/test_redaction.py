@@ -131,6 +131,34 @@ def test_a_value_is_masked_from_the_moment_it_is_added() -> None:
     assert redactor.redact("a-s3cret-b an0ther") == f"a-{MASK}-b {MASK}"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Post "https://hooks.example.org/services/T0/{}": refused',
+        '{{"address":"https://HOOKS.example.org:443/services/{}?x={}"}}',
+        "to=https%3A%2F%2Fhooks.example.org%2Fservices%2F{}",
+        "hooks.example.org/{} and hooks.example.org/{}, too",
+        "at https://hooks.example.org/services/{}",
+    ],
+)
+def test_below_a_private_host_everything_is_masked(text: str) -> None:
+    redactor = Redactor()
+    redactor.hide_below("hooks.example.org")
+    redacted = redactor.redact(text.format("p4th", "p4th"))
+    assert "p4th" not in redacted
+    assert "hooks.example.org" in redacted.lower()
+    assert redactor.redact("https://hooks.example.org") == "https://hooks.example.org"
+    elsewhere = text.lower().replace("hooks.example.org", "my-hooks.example.org").format("p4th", "p4th")
+    assert redactor.redact(elsewhere) == elsewhere
+
+
+def test_what_stands_behind_a_masked_address_stays() -> None:
+    redactor = Redactor(["t0ken-value"])
+    redactor.hide_below("hooks.example.org")
+    said = 'Post "https://hooks.example.org/a/b": dial tcp: t0ken-value refused'
+    assert redactor.redact(said) == f'Post "https://hooks.example.org/{MASK}": dial tcp: {MASK} refused'
+
+
 def test_a_secret_of_several_lines_is_masked_where_json_escapes_them() -> None:
     key = "-----BEGIN KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END KEY-----\n"
     redacted = Redactor([key]).redact(json.dumps({"msg": f"got {key}"}))

@@ -143,6 +143,24 @@ def test_links_are_for_clusters_of_fluxlabs_own(tmp_path: Path) -> None:
     assert "a is not on backend local" in told
 
 
+@pytest.mark.parametrize(
+    ("others", "why"),
+    [
+        ("gateway: {allow: [chat.example.org]}", "reached for real"),
+        ("registries: [chat.example.org]", "a registry"),
+        ("charts: [{url: https://chat.example.org/stable}]", "a chart repository"),
+        ("repository: {url: https://chat.example.org/fleet.git}", "the git server"),
+        ("alerts:\n- {kind: generic, host: chat.example.org}", "there twice"),
+    ],
+)
+def test_alerts_end_where_nothing_else_is(tmp_path: Path, others: str, why: str) -> None:
+    sink = "- {kind: slack, host: chat.example.org}"
+    text = f"{others}\n{sink}\n" if others.startswith("alerts") else f"alerts:\n{sink}\n{others}\n"
+    (told,) = complaints(tmp_path, text)
+    assert "chat.example.org is" in told
+    assert why in told
+
+
 def test_a_spec_survives_the_json_in_which_a_lab_keeps_it(tmp_path: Path) -> None:
     spec = load_spec(write(tmp_path, FULL))
     assert LabSpec.model_validate_json(spec.model_dump_json()) == spec

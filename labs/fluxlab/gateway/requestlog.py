@@ -5,14 +5,14 @@ import logging
 import threading
 import time
 from collections.abc import MutableMapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fluxlab.redaction import Redactor
+from fluxlab.redaction import MASK, Redactor
 from fluxlab.servers.asgi import asked_by
 
 MAXIMUM_BYTES = 20 * 1024 * 1024
@@ -55,7 +55,9 @@ class RequestLog:
 
     def write(self, entry: Entry) -> None:
         """Append one entry. A log that cannot be written never stops a request: that is said in the process's log."""
-        fields = {name: _masked(value, self.redactor) for name, value in asdict(entry).items()}
+        private = self.redactor.hides(entry.host)
+        known = replace(entry, path=f"/{MASK}") if private else entry
+        fields = {name: _masked(value, self.redactor) for name, value in asdict(known).items()}
         line = json.dumps({"time": fields.pop("time"), **fields}, ensure_ascii=False) + "\n"
         try:
             with self._lock:
@@ -101,7 +103,7 @@ class LoggedApplication:
                     asked_by=asked_by(scope),
                     host=str(state.get("host", "")),
                     method=str(scope["method"]),
-                    path=str(state.get("path", scope["path"])),
+                    path=str(scope["path"]),
                     status=status,
                     bytes=size,
                     duration_ms=elapsed_ms(began),

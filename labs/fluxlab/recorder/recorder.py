@@ -10,7 +10,6 @@ from queue import Empty
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.secret_values import all_values, values_of
-from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Entry, Level, Source
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.journal import Journal
@@ -33,7 +32,8 @@ class Recorder:
     """Records the clusters of a lab until it is told to stop. Raises OSError when the timeline cannot be written."""
 
     def __init__(self, folder: TimelineFolder, apis: Mapping[str, KubeApi], *, began: datetime) -> None:
-        self._redactor = Redactor(folder.known_secrets())
+        self._folder = folder
+        self._redactor = folder.redactor()
         self._journal = Journal(folder.journal(RECORDER), redactor=self._redactor)
         self._resume = Resume(folder.journal(RECORDER))
         self._apis = apis
@@ -128,6 +128,7 @@ class Recorder:
                 self._held[cluster] = []
 
     def _list_secrets(self, cluster: str) -> bool:
+        self._folder.teach_hosts(self._redactor)
         try:
             for value in all_values(self._apis[cluster]):
                 self._redactor.add(value)

@@ -21,8 +21,6 @@ from fluxlab.timeline.entries import ObjectRef
 from .asgi import answer, header
 
 LARGEST_BODY = 256 * 1024
-HIDDEN = "/***"
-"""What the gateway's log has of a path: that of a webhook is a password."""
 STATUSES_PER_COMMIT = 50
 """As many as notification-controller asks for."""
 _JSON = "application/json; charset=utf-8"
@@ -105,7 +103,6 @@ class Sink(ABC):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        scope.setdefault("state", {})["path"] = HIDDEN
         alert = Alert(time=datetime.now(UTC), sink=self.kind, host=self._host)
         try:
             if scope["method"] == "GET":
@@ -128,7 +125,8 @@ class Sink(ABC):
 
     def listed(self, path: str) -> str:
         """What a GET is answered. Raises _RefusedError where there is none."""
-        raise _RefusedError(405, "method not allowed", f"GET {path} is no way to send an alert")
+        del path  # it may be a password
+        raise _RefusedError(405, "method not allowed", "GET is no way to send an alert")
 
     def thanks(self, scope: Scope) -> tuple[int, str]:
         """Status and body of the answer to what was taken."""

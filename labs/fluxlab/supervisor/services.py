@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from fluxlab.clusters.base import ClusterBackend
 from fluxlab.clusters.capabilities import Capability
@@ -183,6 +184,7 @@ class Services:
     def serve_charts(self, url: str) -> None:
         """Answer for the chart repository at a public URL, from its folder. From any thread; safe to repeat."""
         if url not in self.charts:
+            self._leave_sinks_alone(url)
             self.charts[url] = ChartRepository(chart_folder(self._folder, url))
             self.routes.mount(url, ChartServer(self.charts[url]))
 
@@ -195,12 +197,22 @@ class Services:
             return
         if kind not in SINKS:
             raise UsageError(f"{host}: alerts cannot end at {kind!r}", facts=[f"there are: {', '.join(SINKS)}"])
+        if taken := [url for url in self.routes.mapped() if urlsplit(url).hostname == host]:
+            facts = [f"it answers for {', '.join(taken)}"]
+            raise UsageError(f"{host}: alerts cannot end where something else is", facts=facts)
+        self._redactor.hide_below(host)
         self.routes.mount(f"https://{host}", SINKS[kind](host, self._chronicle.alerted))
         self.sinks[host] = kind
         write_private(self._folder.sinks / host, kind)
 
+    def _leave_sinks_alone(self, url: str) -> None:
+        """Raise UsageError for a URL at whose host alerts end: everything below it is taken, and masked in logs."""
+        if (host := urlsplit(url).hostname) in self.sinks:
+            raise UsageError(f"{url} cannot be served: alerts end at {host}")
+
     async def serve_registry(self, host: str) -> None:
         """Answer for an OCI registry at a public host. In the loop, whose thread lives as long as the lab."""
+        self._leave_sinks_alone(f"https://{host}")
         self.registry.start()
         self.routes.mount(f"https://{host}/v2", self.registry.application(host))
         make_private(self._folder.registry / "hosts" / host)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
 
 RECORDER = "recorder"
@@ -28,8 +29,25 @@ class TimelineFolder:
         """The names of the clusters."""
         return sorted(path.name for path in (self.lab.root / "clusters").glob("*") if path.is_dir())
 
-    def known_secrets(self) -> Iterator[str]:
-        """The values in the lab's own private files: tokens of repositories, and passwords for the gateway."""
+    def redactor(self) -> Redactor:
+        """What masks all that the lab's own files know to be secret."""
+        redactor = Redactor()
+        self.teach(redactor)
+        return redactor
+
+    def teach(self, redactor: Redactor) -> None:
+        """Have a redactor know the lab's own secrets as of now, and the hosts at which its alerts end."""
+        for value in self._own_secrets():
+            redactor.add(value)
+        self.teach_hosts(redactor)
+
+    def teach_hosts(self, redactor: Redactor) -> None:
+        """Have a redactor know the hosts at which the lab's alerts end as of now."""
+        for file in self.lab.sinks.glob("*"):
+            redactor.hide_below(file.name)
+
+    def _own_secrets(self) -> Iterator[str]:
+        """Tokens of repositories, and passwords for the gateway."""
         for file in sorted(self.lab.repositories.glob("*.token")):
             yield file.read_text().strip()
         if self.lab.way_out.exists():
