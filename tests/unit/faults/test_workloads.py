@@ -4,9 +4,9 @@ import pytest
 
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
-from fluxlab.faults.manifest_rollouts import missing_image
-from fluxlab.faults.pods import restarts, waiting_reasons
-from fluxlab.faults.workloads import label_selector
+from fluxlab.faults.layers.manifests.rollouts import missing_image
+from fluxlab.faults.layers.pods import restarts, waiting_reasons
+from fluxlab.faults.means.workloads import label_selector
 
 
 @pytest.mark.parametrize(

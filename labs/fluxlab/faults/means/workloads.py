@@ -1,0 +1,82 @@
+"""The Deployments that git manages, and their pods: what faults of pods, nodes and people have in common."""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+
+from fluxlab.clusters.api import ApiError, KubeApi
+from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
+from fluxlab.clusters.resources import DEPLOYMENT, POD
+from fluxlab.clusters.secret import parse_place
+from fluxlab.documents import Json, JsonObject
+from fluxlab.faults.base import Ground
+from fluxlab.flux.ownership import parent
+
+from .followers import followers
+
+STANDS_FOR = "fluxlab.dev/stands-for"
+"""The annotation of the pods of Flux's own controllers, which are processes."""
+_OPERATORS = {"In": "in", "NotIn": "notin"}
+
+
+def managed_deployments(ground: Ground) -> Sequence[str]:
+    """The Deployments with pods that a follower of the lab's repository has applied, but for Flux's own."""
+    known = {one.reference: one for one in followers(ground)}
+    there = (one for one in ground.api.list(DEPLOYMENT) if number_at(one.raw, "spec", "replicas"))
+    found = (one for one in there if one.namespace != ground.cluster.root.namespace)
+    return sorted(f"{one.namespace}/{one.name}" for one in found if parent(one, known))
+
+
+def find_deployment(api: KubeApi, place: str) -> KubeObject | None:
+    """The Deployment at a place, or None when it is not there (any more)."""
+    namespace, name = parse_place(place)
+    return api.find(DEPLOYMENT, name, namespace=namespace)
+
+
+def pods_of(api: KubeApi, deployment: KubeObject) -> Sequence[KubeObject]:
+    """The pods that a Deployment selects and that are not on their way out."""
+    query = {"labelSelector": label_selector(dig(deployment.raw, "spec", "selector"))}
+    return [pod for pod in api.list(POD, namespace=deployment.namespace, query=query) if not pod.deleting]
+
+
+def label_selector(selector: Json) -> str:
+    """A selector of the API, as a query has it."""
+    labels = dig(selector, "matchLabels")
+    words = [f"{key}={value}" for key, value in labels.items()] if isinstance(labels, dict) else []
+    for one in items_at(selector, "matchExpressions"):
+        key, operator = text_at(one, "key"), text_at(one, "operator")
+        values = ",".join(map(str, items_at(one, "values")))
+        absent = {"Exists": key, "DoesNotExist": f"!{key}"}
+        words.append(absent.get(operator) or f"{key} {_OPERATORS[operator]} ({values})")
+    return ",".join(words)
+
+
+def condition_of(pod: KubeObject, type_: str) -> JsonObject:
+    """A condition of a pod, with all its fields; empty when it has none of that type."""
+    return next(
+        (
+            one
+            for one in items_at(pod.raw, "status", "conditions")
+            if isinstance(one, dict) and text_at(one, "type") == type_
+        ),
+        {},
+    )
+
+
+def is_ready(subject: KubeObject) -> bool:
+    """Whether a pod, or a node, says that it is Ready."""
+    ready = subject.condition("Ready")
+    return ready is not None and ready.status == "True"
+
+
+def delete_pod(api: KubeApi, pod: KubeObject) -> None:
+    """Delete a pod, if it is still there."""
+    ignore_missing(lambda: api.delete(POD, pod.name, namespace=pod.namespace))
+
+
+def ignore_missing(act: Callable[[], object]) -> None:
+    """Do something to an object that may have gone meanwhile."""
+    try:
+        act()
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
