@@ -52,9 +52,9 @@ class LinkFault(Fault[P]):
     def candidates(self, ground: Ground) -> Sequence[str]:
         return sorted(link.name for link in ground.state().links)
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: P, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: P, random: Random) -> Plan:
         del ground, parameters, random
-        return Plan(targets=targets, touches=frozenset(f"link:{name}" for name in targets))
+        return Plan(touches=frozenset({f"link:{target}"}))
 
     def inject(self, ground: Ground, injection: Injection[P]) -> None:
         attributes = self.attributes(injection.parameters)

@@ -11,9 +11,7 @@ from fluxlab.clusters.resources import NODE, POD
 from fluxlab.documents import JsonObject
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Plan
 from fluxlab.faults.means.fates import NODE_FAULT, mark, marked
-from fluxlab.faults.means.workloads import STANDS_FOR, condition_of, ignore_missing, is_ready
-
-from .pods import phase, touched
+from fluxlab.faults.means.workloads import STANDS_FOR, condition_of, ignore_missing, is_ready, phase, touched
 
 UNREACHABLE, NOT_READY, CORDONED = (
     f"node.kubernetes.io/{name}" for name in ("unreachable", "not-ready", "unschedulable")
@@ -40,10 +38,9 @@ class NodeFault(Fault[NoParameters]):
         nodes = ground.api.list(NODE)
         return sorted(node.name for node in nodes if is_ready(node) and not dig(node.raw, "spec", "unschedulable"))
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
         del parameters, random
-        (name,) = targets
-        return Plan(targets=targets, touches=frozenset({f"object:Node {name}", *_deployments(ground, name)}))
+        return Plan(touches=frozenset({f"object:Node {target}", *_deployments(ground, target)}))
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         node = ground.api.get(NODE, injection.target)

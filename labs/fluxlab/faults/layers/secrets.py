@@ -54,15 +54,14 @@ class SecretFault(Fault[P], Generic[P]):
         found = _find(ground, place)
         return found is not None and dig(found.raw, "immutable") is not True and bool(dig(found.raw, "data"))
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: P, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: P, random: Random) -> Plan:
         del random
-        (place,) = targets
-        namespace, name = parse_place(place)
+        namespace, name = parse_place(target)
         before = ground.api.get(SECRET, name, namespace=namespace)
         self.check(before, parameters)
-        readers = {str(subject): reading(subject) for at, subject in consumers(ground) if at == place}
+        readers = {str(subject): reading(subject) for at, subject in consumers(ground) if at == target}
         undo: dict[str, Json] = {"secret": original(before), "readers": readers}
-        return Plan(targets=targets, touches=frozenset({f"object:Secret {place}"}), undo=undo)
+        return Plan(touches=frozenset({f"object:Secret {target}"}), undo=undo)
 
     def check(self, secret: KubeObject, parameters: P) -> None:
         """Raise UsageError for parameters that do not fit the Secret."""

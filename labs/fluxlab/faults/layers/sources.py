@@ -70,11 +70,10 @@ class _OnArtifacts(Fault[NoParameters]):
         found = [one for resource in KINDS for one in ground.api.list(resource)]
         return sorted(str(one) for one in found if text_at(one.raw, "status", "artifact", "path"))
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
         del parameters
-        (source,) = targets
-        touches = frozenset({"process:source-controller", f"object:{source}"})
-        return Plan(targets=targets, touches=touches, undo=self.remembered(ground, Artifact.of(ground, source), random))
+        touches = frozenset({"process:source-controller", f"object:{target}"})
+        return Plan(touches=touches, undo=self.remembered(ground, Artifact.of(ground, target), random))
 
     @abstractmethod
     def remembered(self, ground: Ground, artifact: Artifact, random: Random) -> Mapping[str, Json]:

@@ -7,17 +7,21 @@ Stage of KWOK (`clusters/stages.yaml`), or by the scheduler. With the policy and
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject, dig
 from fluxlab.clusters.resources import NAMESPACE, POD, Resource
 from fluxlab.documents import Json, JsonObject
+from fluxlab.faults.base import Injection
 from fluxlab.waiting import wait_until
 
 from .workloads import ignore_missing
 
 FAULT = "fluxlab.dev/fault"
 """The annotation by which the Stages know what to play with a pod."""
+IMAGE_PULL = "pod-image-pull"
+"""What it says to have them play an image that is missing."""
 NODE_FAULT = "fluxlab.dev/node-fault"
 """The same for nodes and the pods on them."""
 NOWHERE = "fluxlab.dev/nowhere"
@@ -105,6 +109,18 @@ class Fate:
             for there, want in zip(marks, wanted, strict=True)
             if want
         )
+
+
+def selected_by(deployment: KubeObject) -> Mapping[str, Json]:
+    """What undo information has to tell of a Deployment, so that its pods can be given a fate."""
+    spec = dig(deployment.raw, "spec")
+    return {"selector": dig(spec, "selector"), "labels": dig(spec, "template", "metadata", "labels")}
+
+
+def fate_of(injection: Injection[Any], namespace: str) -> Fate:
+    """The fate, of which nothing is known yet, of the pods that an injection remembers as selected."""
+    undo = injection.undo
+    return Fate(name=f"fluxlab-{injection.id}", namespace=namespace, selector=undo["selector"], labels=undo["labels"])
 
 
 def begin(api: KubeApi, fate: Fate) -> None:

@@ -60,9 +60,9 @@ class HostFault(Fault[P]):
     def candidates(self, ground: Ground) -> Sequence[str]:
         return sorted(site.host for site in self.sites(ground))
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: P, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: P, random: Random) -> Plan:
         del ground, parameters, random
-        return Plan(targets=targets, touches=frozenset(f"host:{host}" for host in targets))
+        return Plan(touches=frozenset({f"host:{target}"}))
 
     def inject(self, ground: Ground, injection: Injection[P]) -> None:
         for paths, effect in self.effects(ground, injection).items():

@@ -135,8 +135,3 @@ def events_since(ground: Ground, injection: Injection[Any], *, uid: str) -> Iter
     for event in ground.api.list(EVENT, query={"fieldSelector": f"involvedObject.uid={uid}"}):
         if int(event.resource_version) > int(injection.text("version")):
             yield text_at(event.raw, "message")
-
-
-def uid_of(subject: KubeObject) -> str:
-    """What tells an object from another one of its name."""
-    return text_at(subject.raw, "metadata", "uid")

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
 from typing import Any, ClassVar
 
@@ -116,17 +117,13 @@ class OnPrograms(Fault[NoParameters]):
     needs = frozenset({Capability.PROCESSES})
     programs: ClassVar[Sequence[str]]
     """Whom it can be done to."""
-    everybody: ClassVar[bool] = False
-    """Whether all others have to be started anew with it."""
 
     def candidates(self, ground: Ground) -> Sequence[str]:
         return [name for name in running(ground) if name in self.programs]
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
         del parameters, random
-        (program,) = targets
-        touches = EVERYBODY if self.everybody else frozenset({f"process:{program}"})
-        return Plan(targets=targets, touches=touches, undo=remembered(running(ground)[program]))
+        return Plan(touches=frozenset({f"process:{target}"}), undo=remembered(running(ground)[target]))
 
 
 class Pause(OnPrograms):
@@ -165,13 +162,40 @@ class Kill(OnPrograms):
         return dead(ground, injection.target, recalled(injection))
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
-        if self.everybody:
-            start_everybody(ground, injection.target)
-        else:
-            start(ground, injection.target)
+        start(ground, injection.target)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         return serving(find_process(ground, injection.target))
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
         return [f"fluxlab up --name {ground.folder.name}", *super().by_hand(ground, injection)]
+
+
+class KillForAll(Kill):
+    """SIGKILL of a program without which the API server does not serve: all others are started anew with it."""
+
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
+        return replace(super().plan(ground, target, parameters, random), touches=EVERYBODY)
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return "" if api_serves(ground) else super().injected(ground, injection)
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        start_everybody(ground, injection.target)
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return super().healed(ground, injection) and api_serves(ground)
+
+
+class PauseForAll(Pause):
+    """SIGSTOP of a program without which the API server does not serve."""
+
+    then: ClassVar[str]
+    """What shows of it at the API server."""
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        seen = super().injected(ground, injection)
+        return f"{seen}, and {ground.api.server} {self.then}" if seen and not api_serves(ground) else ""
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return super().healed(ground, injection) and api_serves(ground)

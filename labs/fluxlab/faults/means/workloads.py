@@ -1,4 +1,4 @@
-"""The Deployments that git manages, and their pods: what faults of pods, nodes and people have in common."""
+"""The Deployments that git manages, and their pods: how faults name them, find them and read them."""
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -18,6 +18,11 @@ STANDS_FOR = "fluxlab.dev/stands-for"
 _OPERATORS = {"In": "in", "NotIn": "notin"}
 
 
+def touched(place: str) -> str:
+    """How faults name a Deployment that they change, or whose pods."""
+    return f"object:Deployment {place}"
+
+
 def managed_deployments(ground: Ground) -> Sequence[str]:
     """The Deployments with pods that a follower of the lab's repository has applied, but for Flux's own."""
     known = {one.reference: one for one in followers(ground)}
@@ -30,6 +35,12 @@ def find_deployment(api: KubeApi, place: str) -> KubeObject | None:
     """The Deployment at a place, or None when it is not there (any more)."""
     namespace, name = parse_place(place)
     return api.find(DEPLOYMENT, name, namespace=namespace)
+
+
+def pods_at(api: KubeApi, place: str) -> Sequence[KubeObject]:
+    """The pods of the Deployment at a place; none when it is not there (any more)."""
+    deployment = find_deployment(api, place)
+    return pods_of(api, deployment) if deployment else ()
 
 
 def pods_of(api: KubeApi, deployment: KubeObject) -> Sequence[KubeObject]:
@@ -50,6 +61,33 @@ def label_selector(selector: Json) -> str:
     return ",".join(words)
 
 
+def phase(pod: KubeObject) -> str:
+    """Pending, Running, Succeeded or Failed."""
+    return text_at(pod.raw, "status", "phase")
+
+
+def waiting_reasons(pod: KubeObject) -> Sequence[str]:
+    """For what each container of a pod waits; empty texts for those that do not."""
+    statuses = items_at(pod.raw, "status", "containerStatuses")
+    return [text_at(one, "state", "waiting", "reason") for one in statuses]
+
+
+def restarts(pod: KubeObject) -> int:
+    """How often the containers of a pod were started again."""
+    return sum(number_at(one, "restartCount") for one in items_at(pod.raw, "status", "containerStatuses"))
+
+
+def images(pod: KubeObject) -> Sequence[str]:
+    """The images of a pod's containers."""
+    return [text_at(one, "image") for one in items_at(pod.raw, "spec", "containers")]
+
+
+def with_tag(image: str, tag: str) -> str:
+    """The same image with another tag."""
+    place, slash, name = image.partition("@")[0].rpartition("/")
+    return f"{place}{slash}{name.partition(':')[0]}:{tag}"
+
+
 def condition_of(pod: KubeObject, type_: str) -> JsonObject:
     """A condition of a pod, with all its fields; empty when it has none of that type."""
     return next(
@@ -66,6 +104,11 @@ def is_ready(subject: KubeObject) -> bool:
     """Whether a pod, or a node, says that it is Ready."""
     ready = subject.condition("Ready")
     return ready is not None and ready.status == "True"
+
+
+def uid_of(subject: KubeObject) -> str:
+    """What tells an object from another one of its name."""
+    return text_at(subject.raw, "metadata", "uid")
 
 
 def delete_pod(api: KubeApi, pod: KubeObject) -> None:

@@ -77,12 +77,11 @@ class Refusal(Objects[C]):
     def candidates(self, ground: Ground) -> Sequence[str]:
         return sorted(one.name for one in ground.api.list(NAMESPACE) if not one.name.startswith(_SPARED))
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: C, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: C, random: Random) -> Plan:
         del random
-        (namespace,) = targets
-        if not ground.cluster.list(_tried(parameters), namespace=namespace):
-            raise UsageError(f"{self.name}: there are no {parameters.resource} in namespace {namespace}")
-        return Plan(targets=targets, touches=frozenset({f"object:Namespace {namespace}"}))
+        if not ground.cluster.list(_tried(parameters), namespace=target):
+            raise UsageError(f"{self.name}: there are no {parameters.resource} in namespace {target}")
+        return Plan(touches=frozenset({f"object:Namespace {target}"}))
 
     def injected(self, ground: Ground, injection: Injection[C]) -> str:
         words = self._try(ground, injection) or ""

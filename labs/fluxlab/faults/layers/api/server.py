@@ -11,13 +11,13 @@ from fluxlab.clusters.resources import Resource
 from fluxlab.documents import JsonObject
 from fluxlab.faults.base import Ground, Injection, Layer, NoParameters, Plan
 from fluxlab.faults.means.objects import Objects, manifest
-from fluxlab.faults.means.programs import Kill, Pause, api_serves
+from fluxlab.faults.means.programs import KillForAll, PauseForAll
 
 API_SERVICE = Resource(kind="APIService", plural="apiservices", group="apiregistration.k8s.io", namespaced=False)
 DEAD_GROUP, VERSION = "dead.fluxlab.dev", "v1"
 
 
-class ApiKill(Kill):
+class ApiKill(KillForAll):
     """SIGKILL of the API server."""
 
     name = "api-kill"
@@ -28,16 +28,9 @@ class ApiKill(Kill):
         "back half a minute to a minute after the API server, so healing starts them anew"
     )
     programs = (API_SERVER,)
-    everybody = True
-
-    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        return "" if api_serves(ground) else super().injected(ground, injection)
-
-    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        return super().healed(ground, injection) and api_serves(ground)
 
 
-class ApiPause(Pause):
+class ApiPause(PauseForAll):
     """SIGSTOP of the API server."""
 
     name = "api-pause"
@@ -45,13 +38,7 @@ class ApiPause(Pause):
     summary = "the API server stands still (SIGSTOP): connections open, and no request is answered"
     expect = "nothing is reconciled and no status changes; everything goes on within seconds of its going on"
     programs = (API_SERVER,)
-
-    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        seen = super().injected(ground, injection)
-        return f"{seen}, and {ground.api.server} does not answer" if seen and not api_serves(ground) else ""
-
-    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        return super().healed(ground, injection) and api_serves(ground)
+    then = "does not answer"
 
 
 class ApiServiceDead(Objects[NoParameters]):
@@ -69,9 +56,9 @@ class ApiServiceDead(Objects[NoParameters]):
         del ground
         return [f"{VERSION}.{DEAD_GROUP}"]
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
         del ground, parameters, random
-        return Plan(targets=targets, touches=frozenset(f"object:APIService {name}" for name in targets))
+        return Plan(touches=frozenset({f"object:APIService {target}"}))
 
     def objects(self, injection: Injection[NoParameters]) -> Sequence[tuple[Resource, KubeObject]]:
         spec: JsonObject = {

@@ -28,18 +28,17 @@ class ChartYanked(Fault[NoParameters]):
     def candidates(self, ground: Ground) -> Sequence[str]:
         return sorted(urls_by_host(ground))
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
         del parameters
-        (host,) = targets
         url, chart = random.choice(
             [
                 (url, next(versions))  # the newest comes first
-                for url in urls_by_host(ground)[host]
+                for url in urls_by_host(ground)[target]
                 for _, versions in groupby(repository(ground.folder, url).charts(), key=lambda chart: chart.name)
             ]
         )
         undo = {"url": url, "name": chart.name, "version": chart.version}
-        return Plan(targets=targets, touches=frozenset({f"host:{host}"}), undo=undo)
+        return Plan(touches=frozenset({f"host:{target}"}), undo=undo)
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         archive, aside = _places(ground, injection)

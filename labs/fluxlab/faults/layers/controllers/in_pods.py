@@ -54,12 +54,11 @@ class ControllerLeaseStolen(_InPods[NoParameters]):
     )
     needs = frozenset({Capability.LEADER_ELECTION})
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
         del parameters, random
-        (controller,) = targets
-        restarts = sum(number_at(status, "restartCount") for status in _containers(ground, controller))
-        touches = frozenset({f"object:Lease {FLUX_SYSTEM}/{_lease(controller)}", f"process:{controller}"})
-        return Plan(targets=targets, touches=touches, undo={"restarts": restarts})
+        restarts = sum(number_at(status, "restartCount") for status in _containers(ground, target))
+        touches = frozenset({f"object:Lease {FLUX_SYSTEM}/{_lease(target)}", f"process:{target}"})
+        return Plan(touches=touches, undo={"restarts": restarts})
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -113,14 +112,12 @@ class ControllerOom(_InPods[Limit]):
     parameters = Limit
     needs = frozenset({Capability.MEMORY_LIMITS})
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: Limit, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: Limit, random: Random) -> Plan:
         del parameters, random
-        (controller,) = targets
-        before = _limit_of(ground.api.get(DEPLOYMENT, controller, namespace=FLUX_SYSTEM))
+        before = _limit_of(ground.api.get(DEPLOYMENT, target, namespace=FLUX_SYSTEM))
         return Plan(
-            targets=targets,
-            touches=frozenset({f"object:Deployment {FLUX_SYSTEM}/{controller}", f"process:{controller}"}),
-            undo=_memory(controller).remembered(ground.api, before),
+            touches=frozenset({f"object:Deployment {FLUX_SYSTEM}/{target}", f"process:{target}"}),
+            undo=_memory(target).remembered(ground.api, before),
         )
 
     def inject(self, ground: Ground, injection: Injection[Limit]) -> None:

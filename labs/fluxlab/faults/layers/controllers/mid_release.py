@@ -51,18 +51,16 @@ class ControllerKilledMidRelease(Fault[Change]):
         found = ground.api.list(HELM_RELEASE)
         return sorted(f"{one.namespace}/{one.name}" for one in found if items_at(one.raw, "status", "history"))
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: Change, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: Change, random: Random) -> Plan:
         del parameters, random
-        (place,) = targets
-        manifest = Manifests.at_head(ground).find(ground.cluster.helm_release(place))
+        manifest = Manifests.at_head(ground).find(ground.cluster.helm_release(target))
         if manifest is None:
-            raise UsageError(f"git has no single manifest of HelmRelease {place}")
+            raise UsageError(f"git has no single manifest of HelmRelease {target}")
         return Plan(
-            targets=targets,
             touches=frozenset(
                 {
                     f"process:{HELM_CONTROLLER}",
-                    f"object:HelmRelease {place}",
+                    f"object:HelmRelease {target}",
                     f"branch:{ground.repository.branch}",
                 }
             ),

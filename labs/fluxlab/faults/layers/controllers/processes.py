@@ -55,14 +55,12 @@ class ControllerScaledDown(Fault[NoParameters]):
         found = ground.api.list(DEPLOYMENT, namespace=FLUX_SYSTEM)
         return sorted(one.name for one in found if one.name in CONTROLLERS and number_at(one.raw, "spec", "replicas"))
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
         del parameters, random
-        (name,) = targets
-        before = number_at(ground.api.get(DEPLOYMENT, name, namespace=FLUX_SYSTEM).raw, "spec", "replicas")
+        before = number_at(ground.api.get(DEPLOYMENT, target, namespace=FLUX_SYSTEM).raw, "spec", "replicas")
         return Plan(
-            targets=targets,
-            touches=frozenset({f"object:Deployment {FLUX_SYSTEM}/{name}", f"process:{name}"}),
-            undo=_replicas(name).remembered(ground.api, before),
+            touches=frozenset({f"object:Deployment {FLUX_SYSTEM}/{target}", f"process:{target}"}),
+            undo=_replicas(target).remembered(ground.api, before),
         )
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:

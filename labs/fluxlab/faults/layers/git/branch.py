@@ -24,12 +24,10 @@ class HistoryFault(Fault[P]):
     def candidates(self, ground: Ground) -> Sequence[str]:
         return [urlsplit(ground.repository.url).netloc]
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: P, random: Random) -> Plan:
-        del parameters, random
+    def plan(self, ground: Ground, target: str, parameters: P, random: Random) -> Plan:
+        del target, parameters, random
         history = History(ground)
-        return Plan(
-            targets=targets, touches=frozenset({f"branch:{history.branch}"}), undo={"commit": ground.repository.head()}
-        )
+        return Plan(touches=frozenset({f"branch:{history.branch}"}), undo={"commit": ground.repository.head()})
 
 
 class ForcePushParameters(Parameters):
@@ -48,8 +46,8 @@ class GitForcePush(HistoryFault[ForcePushParameters]):
     )
     parameters = ForcePushParameters
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: ForcePushParameters, random: Random) -> Plan:
-        plan = super().plan(ground, targets, parameters, random)
+    def plan(self, ground: Ground, target: str, parameters: ForcePushParameters, random: Random) -> Plan:
+        plan = super().plan(ground, target, parameters, random)
         commit = str(plan.undo["commit"])
         if others := History(ground).others(commit):
             raise UsageError(f"{self.name}: commit {commit[:10]} would not be lost", facts=[f"{others[0]} has it, too"])
@@ -159,11 +157,9 @@ class GitCommitBurst(HistoryFault[BurstParameters]):
     expect = "commits in between may be skipped; the last one is fetched and applied like any other"
     parameters = BurstParameters
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: BurstParameters, random: Random) -> Plan:
-        plan = super().plan(ground, targets, parameters, random)
-        return Plan(
-            targets=targets, touches=plan.touches, undo={**plan.undo, "path": f"burst-{random.randbytes(4).hex()}.txt"}
-        )
+    def plan(self, ground: Ground, target: str, parameters: BurstParameters, random: Random) -> Plan:
+        plan = super().plan(ground, target, parameters, random)
+        return Plan(touches=plan.touches, undo={**plan.undo, "path": f"burst-{random.randbytes(4).hex()}.txt"})
 
     def inject(self, ground: Ground, injection: Injection[BurstParameters]) -> None:
         history, path, last = History(ground), injection.text("path"), injection.parameters.commits

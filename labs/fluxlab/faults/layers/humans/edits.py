@@ -11,12 +11,19 @@ from pydantic import Field
 from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
 from fluxlab.clusters.resources import DEPLOYMENT, NAMESPACE, POD, Resource
 from fluxlab.clusters.secret import parse_place
+from fluxlab.clusters.workloads import Workload
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
-from fluxlab.faults.layers.pods import touched
 from fluxlab.faults.means.originals import give_back, original
-from fluxlab.faults.means.people import Owner, Who, disown, events_since, kubectl, managers, uid_of
-from fluxlab.faults.means.workloads import find_deployment, ignore_missing, managed_deployments
+from fluxlab.faults.means.people import Owner, Who, disown, events_since, kubectl, managers
+from fluxlab.faults.means.workloads import (
+    find_deployment,
+    ignore_missing,
+    managed_deployments,
+    touched,
+    uid_of,
+    with_tag,
+)
 
 REPLICA_SET = Resource(kind="ReplicaSet", plural="replicasets", group="apps")
 W = TypeVar("W", bound=Who)
@@ -32,10 +39,9 @@ class EditFault(Fault[W]):
     def candidates(self, ground: Ground) -> Sequence[str]:
         return [place for place in managed_deployments(ground) if _is_followed(ground, place)]
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: W, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: W, random: Random) -> Plan:
         del parameters, random
-        (place,) = targets
-        deployment = ground.cluster.deployment(place)
+        deployment = ground.cluster.deployment(target)
         owner = Owner.of(deployment)
         container = items_at(deployment.raw, "spec", "template", "spec", "containers")[0]
         undo: dict[str, Json] = {
@@ -49,7 +55,7 @@ class EditFault(Fault[W]):
             "version": ground.api.listing(NAMESPACE, query={"limit": "1"}).resource_version,
         }
         suspended = f"object:{owner.resource.kind} {owner.namespace}/{owner.name}"
-        return Plan(targets=targets, touches=frozenset({touched(place), suspended}), undo=undo)
+        return Plan(touches=frozenset({touched(target), suspended}), undo=undo)
 
     def heal(self, ground: Ground, injection: Injection[W]) -> None:
         self.let_go(ground, injection)
@@ -88,12 +94,12 @@ class ImageFault(EditFault[Who]):
 
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
         for one in _replica_sets(ground, injection):
-            if _image(injection) in _images(one):
+            if _image(injection) in Workload(one.raw).images:
                 return f"its controller has made {one} with {_image(injection)}"
         return ""
 
     def is_edited(self, injection: Injection[Who], deployment: KubeObject) -> bool:
-        return _image(injection) in _images(deployment)
+        return _image(injection) in Workload(deployment.raw).images
 
 
 class HumanEdit(ImageFault):
@@ -249,12 +255,11 @@ class NewObject(Fault[Who]):
     def candidates(self, ground: Ground) -> Sequence[str]:
         return sorted({parse_place(place)[0] for place in managed_deployments(ground)})
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: Who, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: Who, random: Random) -> Plan:
         del parameters, random
-        (namespace,) = targets
-        place = next(place for place in managed_deployments(ground) if parse_place(place)[0] == namespace)
+        place = next(place for place in managed_deployments(ground) if parse_place(place)[0] == target)
         image = ground.cluster.deployment(place).images[0]
-        return Plan(targets=targets, touches=frozenset({f"object:Namespace {namespace}"}), undo={"image": image})
+        return Plan(touches=frozenset({f"object:Namespace {target}"}), undo={"image": image})
 
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
         words = ("create", "deployment", injection.id, f"--namespace={injection.target}")
@@ -310,12 +315,7 @@ def _apply(ground: Ground, injection: Injection[Any], spec: JsonObject) -> None:
 
 def _image(injection: Injection[Any]) -> str:
     """The same image with a tag that is this injection's."""
-    place, slash, name = injection.text("image").partition("@")[0].rpartition("/")
-    return f"{place}{slash}{name.partition(':')[0]}:{injection.id}"
-
-
-def _images(workload: KubeObject) -> Sequence[str]:
-    return [text_at(one, "image") for one in items_at(workload.raw, "spec", "template", "spec", "containers")]
+    return with_tag(injection.text("image"), injection.id)
 
 
 def _replica_sets(ground: Ground, injection: Injection[Any]) -> Iterator[KubeObject]:

@@ -14,8 +14,8 @@ from fluxlab.commands import CommandError
 from fluxlab.documents import Json
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
 from fluxlab.faults.means.followers import followers
-from fluxlab.faults.means.people import Owner, Who, disown, helm, kubectl, managers, uid_of
-from fluxlab.faults.means.workloads import is_ready
+from fluxlab.faults.means.people import Owner, Who, disown, helm, kubectl, managers
+from fluxlab.faults.means.workloads import is_ready, uid_of
 
 HELM = "helm"
 """The field manager of the helm command line."""
@@ -32,15 +32,14 @@ class ReleaseByHand(Fault[Who]):
         found = followers(ground, HELM_RELEASE.kind)
         return sorted(f"{one.namespace}/{one.name}" for one in found if _is_in_reach(one))
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: Who, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: Who, random: Random) -> Plan:
         del parameters, random
-        (place,) = targets
-        release = ground.cluster.helm_release(place)
+        release = ground.cluster.helm_release(target)
         newest = items_at(release.raw, "status", "history")[0]
         name, namespace, revision = text_at(newest, "name"), text_at(newest, "namespace"), number_at(newest, "version")
         secret = ground.api.get(SECRET, storage(name, revision), namespace=namespace)
         undo: dict[str, Json] = {"name": name, "namespace": namespace, "revision": revision, "uid": uid_of(secret)}
-        return Plan(targets=targets, touches=frozenset({f"object:{release}"}), undo=undo)
+        return Plan(touches=frozenset({f"object:{release}"}), undo=undo)
 
     def heal(self, ground: Ground, injection: Injection[Who]) -> None:
         owner = _owner(injection)
@@ -95,11 +94,11 @@ class HelmUninstall(ReleaseByHand):
         "its objects are gone until helm-controller's next look, which installs it anew with a plain InstallSucceeded"
     )
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: Who, random: Random) -> Plan:
-        plan = super().plan(ground, targets, parameters, random)
-        release = ground.cluster.helm_release(targets[0])
+    def plan(self, ground: Ground, target: str, parameters: Who, random: Random) -> Plan:
+        plan = super().plan(ground, target, parameters, random)
+        release = ground.cluster.helm_release(target)
         uids = [uid_of(one) for one in _objects(ground, release)]
-        return Plan(targets=plan.targets, touches=plan.touches, undo={**plan.undo, "objects": uids})
+        return Plan(touches=plan.touches, undo={**plan.undo, "objects": uids})
 
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
         words = ("uninstall", injection.text("name"), "--namespace", injection.text("namespace"))

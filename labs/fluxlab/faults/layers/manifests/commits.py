@@ -39,16 +39,14 @@ class DeliveredFault(Fault[P]):
     """Of its targets."""
     proof_seconds = 150.0  # a health check that runs ends first: it may last as long as a Kustomization's timeout
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: P, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: P, random: Random) -> Plan:
         del parameters, random
-        (place,) = targets
-        manifest = self.manifest(ground, place)
+        manifest = self.manifest(ground, target)
         if manifest is None:
-            raise UsageError(f"{self.name}: nothing in git could be changed for {place}")
+            raise UsageError(f"{self.name}: nothing in git could be changed for {target}")
         repository = ground.repository
         return Plan(
-            targets=targets,
-            touches=frozenset({f"branch:{repository.branch}", f"object:{self.kind} {place}"}),
+            touches=frozenset({f"branch:{repository.branch}", f"object:{self.kind} {target}"}),
             undo={
                 "head": repository.head(),
                 "file": manifest.file,

@@ -8,14 +8,21 @@ from typing import Any
 from fluxlab import manifests
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.inventory import inventory
-from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
+from fluxlab.clusters.objects import KubeObject, items_at
 from fluxlab.clusters.resources import DEPLOYMENT
 from fluxlab.clusters.workloads import Workload
 from fluxlab.faults.base import Ground, Injection, NoParameters, Plan
-from fluxlab.faults.layers.pods import PodImagePull, touched, waiting_reasons
 from fluxlab.faults.means.deliveries import Manifest
-from fluxlab.faults.means.fates import FAULT, NOWHERE, Fate, begin, end
-from fluxlab.faults.means.workloads import condition_of, find_deployment, pods_of
+from fluxlab.faults.means.fates import FAULT, IMAGE_PULL, NOWHERE, Fate, begin, end, fate_of, selected_by
+from fluxlab.faults.means.workloads import (
+    condition_of,
+    find_deployment,
+    images,
+    pods_at,
+    touched,
+    waiting_reasons,
+    with_tag,
+)
 from fluxlab.manifests import Manifest as Editable
 from fluxlab.repository import Repository
 from fluxlab.waiting import wait_until
@@ -32,9 +39,9 @@ class WorkloadFault(KustomizationFault):
         del kustomization
         return first_deployment(known)
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
-        plan = super().plan(ground, targets, parameters, random)
-        kustomization, name = find_kustomization(ground, targets[0]), str(plan.undo["name"])
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
+        plan = super().plan(ground, target, parameters, random)
+        kustomization, name = find_kustomization(ground, target), str(plan.undo["name"])
         entries = inventory(kustomization) if kustomization else ()
         namespace = next(one.namespace for one in entries if (one.kind, one.name) == (DEPLOYMENT.kind, name))
         undo = {**plan.undo, "namespace": namespace}
@@ -42,12 +49,11 @@ class WorkloadFault(KustomizationFault):
 
     def deployment(self, ground: Ground, injection: Injection[NoParameters]) -> KubeObject | None:
         """The Deployment in the cluster."""
-        return find_deployment(ground.api, f"{injection.text('namespace')}/{injection.text('name')}")
+        return find_deployment(ground.api, _place(injection))
 
     def pods(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[KubeObject]:
         """Its pods."""
-        found = self.deployment(ground, injection)
-        return pods_of(ground.api, found) if found else ()
+        return pods_at(ground.api, _place(injection))
 
 
 class BadImage(WorkloadFault):
@@ -67,17 +73,12 @@ class BadImage(WorkloadFault):
             begin(ground.api, self._fate(injection))
         _edit(repository, injection, lambda manifest: _containers(manifest)[0].update(image=injection.text("image")))
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
-        plan = super().plan(ground, targets, parameters, random)
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
+        plan = super().plan(ground, target, parameters, random)
         place = f"{plan.undo['namespace']}/{plan.undo['name']}"
-        spec = ground.cluster.deployment(place).raw["spec"]
-        undo = {
-            **plan.undo,
-            "image": missing_image(text_at(items_at(spec, "template", "spec", "containers")[0], "image")),
-            "selector": dig(spec, "selector"),
-            "labels": dig(spec, "template", "metadata", "labels"),
-        }
-        return replace(plan, undo=undo)
+        deployment = ground.cluster.deployment(place)
+        image = with_tag(deployment.images[0], MISSING_TAG)
+        return replace(plan, undo={**plan.undo, "image": image, **selected_by(deployment)})
 
     def shows(self, ground: Ground, injection: Injection[NoParameters], kustomization: KubeObject) -> str:
         del kustomization
@@ -101,14 +102,8 @@ class BadImage(WorkloadFault):
         return deployment is not None and injection.text("image") in Workload(deployment.raw).images
 
     def _fate(self, injection: Injection[NoParameters]) -> Fate:
-        return Fate(
-            name=f"fluxlab-{injection.id}",
-            namespace=injection.text("namespace"),
-            selector=injection.undo["selector"],
-            labels=injection.undo["labels"],
-            annotations={FAULT: PodImagePull.name},
-            image=injection.text("image"),
-        )
+        fate = fate_of(injection, injection.text("namespace"))
+        return replace(fate, annotations={FAULT: IMAGE_PULL}, image=injection.text("image"))
 
 
 class Unhealthy(WorkloadFault):
@@ -134,15 +129,8 @@ class Unhealthy(WorkloadFault):
         return f"a pod of {injection.text('name')} is Unschedulable: {stuck[0]}" if stuck else ""
 
 
-def missing_image(image: str) -> str:
-    """The same image with a tag that nobody has pushed."""
-    place, slash, name = image.partition("@")[0].rpartition("/")
-    return f"{place}{slash}{name.partition(':')[0]}:{MISSING_TAG}"
-
-
-def images(pod: KubeObject) -> Sequence[str]:
-    """The images of a pod's containers."""
-    return [text_at(one, "image") for one in items_at(pod.raw, "spec", "containers")]
+def _place(injection: Injection[NoParameters]) -> str:
+    return f"{injection.text('namespace')}/{injection.text('name')}"
 
 
 def _edit(repository: Repository, injection: Injection[Any], edit: Callable[[Editable], object]) -> None:
