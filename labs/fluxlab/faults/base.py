@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from random import Random
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -183,3 +183,7 @@ class Impossible(Fault[NoParameters]):
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         raise NotImplementedError(self.impossible)
+
+
+FaultTypes: TypeAlias = Sequence[type[Fault[Any]]]
+"""The faults of one layer."""

@@ -4,7 +4,7 @@ import shlex
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -13,12 +13,11 @@ from fluxlab.clusters.links import proxy_socket
 from fluxlab.clusters.programs import LINK_PROXY
 from fluxlab.clusters.toxics import LinkProxy, Stream, Toxic
 from fluxlab.errors import FluxlabError
-from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
+from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
 from fluxlab.faults.means.tcp import PATIENCE_SECONDS, TIMES, Client, End
 
 SILENCE_SECONDS = 3.0
 BOTH = (Stream.UPSTREAM, Stream.DOWNSTREAM)
-P = TypeVar("P", bound=Parameters)
 
 
 def _client(ground: Ground, link: str) -> Client:
@@ -233,4 +232,4 @@ class LinkLimit(LinkFault[LimitParameters]):
         return f"an answer breaks off after {found.received} bytes" if cut else ""
 
 
-FAULTS: Sequence[type[Fault[Any]]] = (LinkLatency, LinkBandwidth, LinkHang, LinkReset, LinkSlices, LinkLimit)
+FAULTS: FaultTypes = (LinkLatency, LinkBandwidth, LinkHang, LinkReset, LinkSlices, LinkLimit)

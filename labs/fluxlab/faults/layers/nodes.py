@@ -1,15 +1,14 @@
 """Faults of nodes: not Ready, lost, cordoned."""
 
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from random import Random
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import NODE, POD
 from fluxlab.documents import JsonObject
-from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Plan
+from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, Plan
 from fluxlab.faults.means.fates import NODE_FAULT, mark, marked
 from fluxlab.faults.means.workloads import STANDS_FOR, condition_of, ignore_missing, is_ready, phase, touched
 
@@ -55,6 +54,8 @@ class NodeFault(Fault[NoParameters]):
 class BrokenNode(NodeFault):
     """What KWOK plays with a node while it is marked."""
 
+    ready: ClassVar[str]
+    """What the node's condition says then."""
     taint: ClassVar[str]
     """What the controller manager makes of it."""
 
@@ -64,13 +65,9 @@ class BrokenNode(NodeFault):
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         node = ground.api.get(NODE, injection.target)
         ready = node.condition("Ready")
-        if ready is None or not self.shows(node) or self.taint not in taints(node):
+        if ready is None or ready.status != self.ready or self.taint not in taints(node):
             return ""
         return f"{node} has taint {self.taint}; {ready}"
-
-    @abstractmethod
-    def shows(self, node: KubeObject) -> bool:
-        """Whether the node's conditions say it."""
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         mark(ground.api, NODE, ground.api.get(NODE, injection.target), {NODE_FAULT: None})
@@ -92,11 +89,7 @@ class NodeNotReady(BrokenNode):
         "the controller manager taints the node and evicts its pods after their toleration (300 s): until then they "
         "are Ready and Flux says nothing; new pods stay Pending where no other node is, and health checks wait"
     )
-    taint = NOT_READY
-
-    def shows(self, node: KubeObject) -> bool:
-        ready = node.condition("Ready")
-        return ready is not None and ready.status == "False"
+    ready, taint = "False", NOT_READY
 
 
 class NodeLost(BrokenNode):
@@ -108,12 +101,8 @@ class NodeLost(BrokenNode):
         "after 50 s the controller manager declares it Unknown, taints it, marks its pods as not Ready, and evicts "
         "them after their toleration (300 s): they stay Terminating; a Kustomization with `wait` says HealthCheckFailed"
     )
-    taint = UNREACHABLE
+    ready, taint = "Unknown", UNREACHABLE
     proof_seconds = 120.0
-
-    def shows(self, node: KubeObject) -> bool:
-        ready = node.condition("Ready")
-        return ready is not None and ready.status == "Unknown"
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         for pod in pods_on(ground, injection.target):
@@ -187,4 +176,4 @@ def _owners(pod: KubeObject) -> Iterator[tuple[str, str]]:
         yield text_at(one, "kind"), text_at(one, "name")
 
 
-FAULTS: Sequence[type[Fault[Any]]] = (NodeNotReady, NodeLost, NodeDrained)
+FAULTS: FaultTypes = (NodeNotReady, NodeLost, NodeDrained)

@@ -5,7 +5,7 @@ import secrets
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, SECRET
 from fluxlab.clusters.secret import WATCHED, parse_place
 from fluxlab.documents import Json, JsonObject
 from fluxlab.errors import UsageError
-from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
+from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
 from fluxlab.faults.means.followers import followers
 from fluxlab.faults.means.originals import is_original, original, restore
 from fluxlab.faults.means.workloads import ignore_missing
@@ -25,7 +25,6 @@ _NAMED_BY: Mapping[str, tuple[str, ...]] = {
     KUSTOMIZATION.kind: ("spec", "postBuild", "substituteFrom"),
     HELM_RELEASE.kind: ("spec", "valuesFrom"),
 }
-P = TypeVar("P", bound=Parameters)
 
 
 class OfKey(Parameters):
@@ -46,6 +45,8 @@ class SecretFault(Fault[P], Generic[P]):
     """Something with a Secret that a Kustomization or a HelmRelease reads values from."""
 
     layer = Layer.SECRETS
+    told: ClassVar[str]
+    """What the API server says then, in words; never a value."""
 
     def candidates(self, ground: Ground) -> Sequence[str]:
         return sorted(place for place in {place for place, _ in consumers(ground)} if self._usable(ground, place))
@@ -74,22 +75,18 @@ class SecretFault(Fault[P], Generic[P]):
         if is_original(found, _kept(injection)) or not self.shows(found, injection):
             return ""
         if not _is_watched(injection):
-            return f"{self.told()}; nobody has noticed yet: it does not carry the label {next(iter(WATCHED))}"
+            return f"{self.told}; nobody has noticed yet: it does not carry the label {next(iter(WATCHED))}"
         before = injection.undo["readers"]
         noticed = [
             f"{subject} has looked: {_ready(subject)}"
             for at, subject in consumers(ground)
             if at == injection.target and reading(subject) != dig(before, str(subject))
         ]
-        return f"{self.told()}; {', '.join(noticed)}" if noticed else ""
+        return f"{self.told}; {', '.join(noticed)}" if noticed else ""
 
     @abstractmethod
     def shows(self, secret: KubeObject | None, injection: Injection[P]) -> bool:
         """Whether the API server gives out what the fault has made of the Secret."""
-
-    @abstractmethod
-    def told(self) -> str:
-        """The same in words; never a value."""
 
     def heal(self, ground: Ground, injection: Injection[P]) -> None:
         restore(ground.api, SECRET, _kept(injection))
@@ -117,6 +114,7 @@ class SecretMissing(SecretFault[NoParameters]):
         "optional, defaults are applied and Ready stays True; noticed at once if it was labelled to be watched, else "
         "at the next interval"
     )
+    told = "the API server does not know the Secret"
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         namespace, name = parse_place(injection.target)
@@ -126,15 +124,13 @@ class SecretMissing(SecretFault[NoParameters]):
         del injection
         return secret is None
 
-    def told(self) -> str:
-        return "the API server does not know the Secret"
-
 
 class ValueFault(SecretFault[OfKey]):
     """Another value than before."""
 
     parameters = OfKey
-    what: ClassVar[str]
+    becomes: ClassVar[str] = ""
+    """What takes the place of a value, where it is always the same."""
 
     def check(self, secret: KubeObject, parameters: OfKey) -> None:
         data = dig(secret.raw, "data")
@@ -147,9 +143,9 @@ class ValueFault(SecretFault[OfKey]):
         values = {key: base64.b64encode(self.value().encode()).decode() for key in _keys(injection)}
         ground.api.merge(SECRET, name, {"data": values}, namespace=namespace)
 
-    @abstractmethod
     def value(self) -> str:
         """What takes the place of a value."""
+        return self.becomes
 
     def fits(self, value: str, before: str) -> bool:
         """Whether what is there now is what was put there."""
@@ -159,9 +155,6 @@ class ValueFault(SecretFault[OfKey]):
         return secret is not None and all(
             self.fits(_value(secret.raw, key), _value(_kept(injection), key)) for key in _keys(injection)
         )
-
-    def told(self) -> str:
-        return f"the API server gives out {self.what}"
 
 
 class SecretEmpty(ValueFault):
@@ -173,10 +166,7 @@ class SecretEmpty(ValueFault):
         "a Kustomization substitutes the empty text and says Ready=True, unless what comes out is no valid manifest; a "
         "HelmRelease upgrades without these values; noticed at once if it is labelled to be watched"
     )
-    what = "empty values"
-
-    def value(self) -> str:
-        return ""
+    told = "the API server gives out empty values"
 
 
 class SecretMalformed(ValueFault):
@@ -189,10 +179,8 @@ class SecretMalformed(ValueFault):
         "something else; a HelmRelease that takes it for a file of values says ValuesError; what runs goes on; noticed "
         "at once if it is labelled to be watched"
     )
-    what = "values that break YAML"
-
-    def value(self) -> str:
-        return MALFORMED
+    told = "the API server gives out values that break YAML"
+    becomes = MALFORMED
 
 
 class SecretRotated(ValueFault):
@@ -204,7 +192,7 @@ class SecretRotated(ValueFault):
         "what was made of the old values is made anew: at once if it is labelled to be watched, else at the next "
         "interval, and nothing says that it is late; a HelmRelease to which the value is a whole file says ValuesError"
     )
-    what = "other values than before"
+    told = "the API server gives out other values than before"
 
     def value(self) -> str:
         return secrets.token_hex(16)
@@ -255,4 +243,4 @@ def _value(secret: JsonObject, key: str) -> str:
     return base64.b64decode(text_at(secret, "data", key)).decode(errors="replace")
 
 
-FAULTS: Sequence[type[Fault[Any]]] = (SecretMissing, SecretEmpty, SecretMalformed, SecretRotated)
+FAULTS: FaultTypes = (SecretMissing, SecretEmpty, SecretMalformed, SecretRotated)

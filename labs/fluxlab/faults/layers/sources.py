@@ -19,7 +19,7 @@ from fluxlab.clusters.programs import ARTIFACTS
 from fluxlab.clusters.resources import BUCKET, GIT_REPOSITORY, HELM_CHART, OCI_REPOSITORY
 from fluxlab.documents import Json
 from fluxlab.errors import UnknownError
-from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Plan
+from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, Plan
 from fluxlab.flux.bootstrap import REQUESTED_AT
 
 KINDS = (GIT_REPOSITORY, OCI_REPOSITORY, BUCKET, HELM_CHART)
@@ -168,4 +168,4 @@ def _flip(file: Path, offset: int) -> None:
         content.write(bytes([byte ^ 0xFF]))
 
 
-FAULTS: Sequence[type[Fault[Any]]] = (ArtifactLost, ArtifactCorrupt)
+FAULTS: FaultTypes = (ArtifactLost, ArtifactCorrupt)

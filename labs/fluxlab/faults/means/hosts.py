@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from random import Random
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from fluxlab.clusters.capabilities import Capability
-from fluxlab.faults.base import Fault, Ground, Injection, NoParameters, Parameters, Plan
+from fluxlab.faults.base import Fault, Ground, Injection, NoParameters, P, Parameters, Plan
 from fluxlab.host_rules import CertificateProblem, Effect, Hang, HostRule, Reply, WrongCertificate
 from fluxlab.state import LabFolder
 
@@ -20,7 +20,6 @@ from .web import Failure, Visit, visit
 PATIENCE_SECONDS = 20.0
 """Longer than any sound answer takes on a busy machine."""
 SILENCE_SECONDS = 4.0
-P = TypeVar("P", bound=Parameters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +43,19 @@ class HostFault(Fault[P]):
     """
 
     needs = frozenset({Capability.MAPPED_HOSTS})
+    effect: ClassVar[Effect]
+    """What becomes of the answers, where it is always the same."""
+    paths: ClassVar[str] = "*"
+    """A pattern of those that it is about."""
 
     @abstractmethod
     def sites(self, ground: Ground) -> Sequence[Site]:
         """The hosts that it can be done to."""
 
-    @abstractmethod
     def effects(self, ground: Ground, injection: Injection[P]) -> Mapping[str, Effect]:
-        """What becomes of the answers, by a pattern of paths."""
+        """What becomes of the answers, by a pattern of paths, where that depends on parameters."""
+        del ground, injection
+        return {self.paths: self.effect}
 
     @abstractmethod
     def seen(self, site: Site, parameters: P) -> str:
@@ -119,9 +123,7 @@ def _phrase(status: int) -> str:
 class Hanging(HostFault[NoParameters]):
     """Connections are accepted, TLS is spoken, and no request is answered."""
 
-    def effects(self, ground: Ground, injection: Injection[NoParameters]) -> Mapping[str, Effect]:
-        del ground, injection
-        return {"*": Hang()}
+    effect = Hang()
 
     def seen(self, site: Site, parameters: NoParameters) -> str:
         del parameters

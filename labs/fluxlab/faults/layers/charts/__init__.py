@@ -1,9 +1,6 @@
 """Faults of chart repositories: they do not answer, answer wrongly, or have lost something."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from fluxlab.faults.base import Fault
+from fluxlab.faults.base import FaultTypes
 
 from .server import (
     ChartsAltered,
@@ -18,7 +15,7 @@ from .server import (
 )
 from .yanked import ChartYanked
 
-FAULTS: Sequence[type[Fault[Any]]] = (
+FAULTS: FaultTypes = (
     ChartsUnavailable,
     ChartsRateLimited,
     ChartsUnauthorized,

@@ -1,12 +1,13 @@
 """Faults of chart repositories: they do not answer, answer wrongly, or have lost something."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from fluxlab.faults.base import Ground, Injection, Layer, NoParameters, Parameters
+from fluxlab.faults.base import Ground, Injection, Layer, NoParameters, P, Parameters
 from fluxlab.faults.means.hosts import BadCertificate, Hanging, HostFault, Site, Unavailable
 from fluxlab.host_rules import Alter, Effect, Pad, Reply, Truncate
 
@@ -16,7 +17,6 @@ INDEXES = f"*/{INDEX}"
 ARCHIVES = "*.tgz"
 MEGABYTE = 1024 * 1024
 A_DAY_SECONDS = 24 * 60 * 60
-P = TypeVar("P", bound=Parameters)
 
 
 class ChartFault(HostFault[P]):
@@ -72,12 +72,12 @@ class ChartsRateLimited(ChartFault[RateParameters]):
     def effects(self, ground: Ground, injection: Injection[RateParameters]) -> Mapping[str, Effect]:
         del ground
         after = {"Retry-After": str(injection.parameters.retry_after_seconds)}
-        return {"*": Reply(status=429, text="Too Many Requests", headers=after)}
+        return {"*": Reply(status=HTTPStatus.TOO_MANY_REQUESTS, text="Too Many Requests", headers=after)}
 
     def seen(self, site: Site, parameters: RateParameters) -> str:
         found = site.visit()
         after = found.headers.get("retry-after")
-        limited = found.status == 429 and after == str(parameters.retry_after_seconds)  # noqa: PLR2004
+        limited = found.status == HTTPStatus.TOO_MANY_REQUESTS and after == str(parameters.retry_after_seconds)
         return f"{found.url} answers with 429, Retry-After {after}" if limited else ""
 
 
@@ -87,16 +87,16 @@ class ChartsUnauthorized(ChartFault[NoParameters]):
     name = "charts-unauthorized"
     summary = "the chart repository wants credentials, which nobody has (401)"
     expect = "HelmRepository Failed with `401 Unauthorized` at its interval; releases stay Ready"
-
-    def effects(self, ground: Ground, injection: Injection[NoParameters]) -> Mapping[str, Effect]:
-        del ground, injection
-        challenge = {"WWW-Authenticate": 'Basic realm="charts"'}
-        return {"*": Reply(status=401, text="authentication required", headers=challenge)}
+    effect = Reply(
+        status=HTTPStatus.UNAUTHORIZED,
+        text="authentication required",
+        headers={"WWW-Authenticate": 'Basic realm="charts"'},
+    )
 
     def seen(self, site: Site, parameters: NoParameters) -> str:
         del parameters
         found = site.visit()
-        return f"{found.url} answers with 401" if found.status == 401 else ""  # noqa: PLR2004
+        return f"{found.url} answers with 401" if found.status == HTTPStatus.UNAUTHORIZED else ""
 
 
 class TruncatedParameters(Parameters):
@@ -139,10 +139,7 @@ class ChartsAltered(ChartFault[NoParameters]):
         "no signal of its own: Flux does not compare digests, so a version that it fetches meanwhile is used as it "
         "came if it can be unpacked at all, and is kept after healing; what is there already stays"
     )
-
-    def effects(self, ground: Ground, injection: Injection[NoParameters]) -> Mapping[str, Effect]:
-        del ground, injection
-        return {ARCHIVES: Alter()}
+    effect, paths = Alter(), ARCHIVES
 
     def seen(self, site: Site, parameters: NoParameters) -> str:
         del parameters

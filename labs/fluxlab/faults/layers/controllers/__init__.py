@@ -1,15 +1,12 @@
 """Faults of the programs that act: Flux's controllers, Kubernetes' own, KWOK."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from fluxlab.faults.base import Fault
+from fluxlab.faults.base import FaultTypes
 
 from .in_pods import ControllerLeaseStolen, ControllerOom
 from .mid_release import ControllerKilledMidRelease
 from .processes import ControllerKill, ControllerPause, ControllerScaledDown
 
-FAULTS: Sequence[type[Fault[Any]]] = (
+FAULTS: FaultTypes = (
     ControllerPause,
     ControllerKill,
     ControllerScaledDown,

@@ -1,14 +1,11 @@
 """Faults of the git server: it does not answer, answers wrongly, or says something else than before."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from fluxlab.faults.base import Fault
+from fluxlab.faults.base import FaultTypes
 
 from .branch import GitBranchDeleted, GitCommitBurst, GitForcePush
 from .server import GitAuthRevoked, GitHang, GitHostKeyChanged, GitReset, GitSlow, GitUnavailable, GitWrongCertificate
 
-FAULTS: Sequence[type[Fault[Any]]] = (
+FAULTS: FaultTypes = (
     GitUnavailable,
     GitHang,
     GitSlow,

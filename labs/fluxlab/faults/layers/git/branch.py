@@ -4,16 +4,13 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from fluxlab.errors import FluxlabError, UsageError
-from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
+from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
 from fluxlab.faults.means.history import History
-
-P = TypeVar("P", bound=Parameters)
 
 
 class HistoryFault(Fault[P]):

@@ -1,19 +1,19 @@
 """Faults of the git server: it does not answer, answers wrongly, or says something else than before."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from fluxlab.faults.base import Ground, Impossible, Injection, Layer, NoParameters, Parameters
+from fluxlab.faults.base import Ground, Impossible, Injection, Layer, NoParameters, P, Parameters
 from fluxlab.faults.means.hosts import PATIENCE_SECONDS, BadCertificate, Hanging, HostFault, Site, Unavailable
 from fluxlab.faults.means.web import Failure
 from fluxlab.host_rules import Cut, Delay, Effect, Reply
 
 REFS = "/info/refs?service=git-upload-pack"
 """What a git client asks first."""
-P = TypeVar("P", bound=Parameters)
 
 
 class GitFault(HostFault[P]):
@@ -85,10 +85,7 @@ class GitReset(GitFault[NoParameters]):
     name = "git-reset"
     summary = "connections to the git server are cut in the middle of each answer"
     expect = "GitOperationFailed `unexpected EOF` at the next fetch; the last artifact stays"
-
-    def effects(self, ground: Ground, injection: Injection[NoParameters]) -> Mapping[str, Effect]:
-        del ground, injection
-        return {"*": Cut()}
+    effect = Cut()
 
     def seen(self, site: Site, parameters: NoParameters) -> str:
         del parameters
@@ -103,17 +100,16 @@ class GitAuthRevoked(GitFault[NoParameters]):
     name = "git-auth-revoked"
     summary = "the git server rejects the token with which Flux reads the repository (401)"
     expect = "GitOperationFailed `authentication required` at the next fetch; the last artifact stays"
-
-    def effects(self, ground: Ground, injection: Injection[NoParameters]) -> Mapping[str, Effect]:
-        del ground, injection
-        challenge = {"WWW-Authenticate": 'Basic realm="GitHub"'}
-        text = "Invalid username or token. Password authentication is not supported for Git operations."
-        return {"*": Reply(status=401, text=text, headers=challenge)}
+    effect = Reply(
+        status=HTTPStatus.UNAUTHORIZED,
+        text="Invalid username or token. Password authentication is not supported for Git operations.",
+        headers={"WWW-Authenticate": 'Basic realm="GitHub"'},
+    )
 
     def seen(self, site: Site, parameters: NoParameters) -> str:
         del parameters
         found = site.visit()
-        refused = found.status == 401 and "www-authenticate" in found.headers  # noqa: PLR2004
+        refused = found.status == HTTPStatus.UNAUTHORIZED and "www-authenticate" in found.headers
         return f"{found.url} answers the lab's token with 401" if refused else ""
 
 

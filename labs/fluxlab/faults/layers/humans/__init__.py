@@ -1,14 +1,11 @@
 """Faults of people: what somebody does by hand, behind git's back."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from fluxlab.faults.base import Fault
+from fluxlab.faults.base import FaultTypes
 
 from .edits import AddsField, HumanDelete, HumanEdit, HumanScale, NewObject, SuspendsAndEdits, TakesOver
 from .releases import DeletesReleaseSecret, HelmRollback, HelmUninstall
 
-FAULTS: Sequence[type[Fault[Any]]] = (
+FAULTS: FaultTypes = (
     HumanEdit,
     AddsField,
     HumanScale,

@@ -1,15 +1,12 @@
 """Faults that arrive as commits: what git says cannot be built, applied or run."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from fluxlab.faults.base import Fault
+from fluxlab.faults.base import FaultTypes
 
 from .refused import EmptyDirectory, ImmutableField, MissingCrd, PathGone, SyntaxErrorFault, UnsetVariable
 from .releases import ReleaseBadValues, UnknownVersion
 from .rollouts import BadImage, Unhealthy
 
-FAULTS: Sequence[type[Fault[Any]]] = (
+FAULTS: FaultTypes = (
     SyntaxErrorFault,
     PathGone,
     EmptyDirectory,

@@ -3,14 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from random import Random
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import DEPLOYMENT, KUSTOMIZATION
 from fluxlab.clusters.secret import parse_place
 from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
-from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
+from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, P, Plan
 from fluxlab.faults.means.deliveries import (
     Manifest,
     Manifests,
@@ -25,8 +25,6 @@ from fluxlab.faults.means.deliveries import (
 )
 from fluxlab.faults.means.followers import followers
 from fluxlab.repository import Repository
-
-P = TypeVar("P", bound=Parameters)
 
 
 class DeliveredFault(Fault[P]):

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TypeVar
 
 from pydantic import Field
 
@@ -10,7 +9,7 @@ from fluxlab.clusters.objects import KubeObject, dig, number_at, text_at
 from fluxlab.clusters.resources import HELM_CHART, HELM_RELEASE
 from fluxlab.clusters.secret import parse_place
 from fluxlab.documents import Json
-from fluxlab.faults.base import Ground, Injection, NoParameters, Parameters
+from fluxlab.faults.base import Ground, Injection, NoParameters, P, Parameters
 from fluxlab.faults.means.deliveries import Manifest, Manifests, delivered, has_applied, kustomization_at
 from fluxlab.faults.means.followers import followers
 from fluxlab.faults.means.workloads import is_ready
@@ -20,7 +19,6 @@ from fluxlab.repository import Repository
 from .commits import DeliveredFault, patch
 
 UNKNOWN_VERSION = "99.0.0"
-P = TypeVar("P", bound=Parameters)
 
 
 class ReleaseFault(DeliveredFault[P]):
