@@ -17,8 +17,8 @@ from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.injecting import NotProvenError
 from fluxlab.faults.layers.git import FAULTS
+from fluxlab.faults.layers.git.history import History
 from fluxlab.faults.layers.git.server import GitUnavailable
-from fluxlab.faults.means.history import History
 from fluxlab.lab import Lab
 from fluxlab.moments import Commit
 

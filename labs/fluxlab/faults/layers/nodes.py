@@ -10,7 +10,8 @@ from fluxlab.clusters.resources import NODE, POD
 from fluxlab.documents import JsonObject
 from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, Plan
 from fluxlab.faults.means.fates import NODE_FAULT, mark, marked
-from fluxlab.faults.means.workloads import STANDS_FOR, condition_of, ignore_missing, is_ready, phase, touched
+from fluxlab.faults.means.places import ignore_missing
+from fluxlab.faults.means.workloads import STANDS_FOR, condition_of, is_ready, phase, touched
 
 UNREACHABLE, NOT_READY, CORDONED = (
     f"node.kubernetes.io/{name}" for name in ("unreachable", "not-ready", "unschedulable")

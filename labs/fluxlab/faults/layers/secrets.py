@@ -17,7 +17,7 @@ from fluxlab.errors import UsageError
 from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
 from fluxlab.faults.means.followers import followers
 from fluxlab.faults.means.originals import is_original, original, restore
-from fluxlab.faults.means.workloads import ignore_missing
+from fluxlab.faults.means.places import find_at, remove
 
 MALFORMED = "*not an alias\n$(no command)"
 """No text that could stand in YAML as it is."""
@@ -118,7 +118,7 @@ class SecretMissing(SecretFault[NoParameters]):
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         namespace, name = parse_place(injection.target)
-        ignore_missing(lambda: ground.api.delete(SECRET, name, namespace=namespace))
+        remove(ground.api, SECRET, name, namespace=namespace)
 
     def shows(self, secret: KubeObject | None, injection: Injection[NoParameters]) -> bool:
         del injection
@@ -129,7 +129,7 @@ class ValueFault(SecretFault[OfKey]):
     """Another value than before."""
 
     parameters = OfKey
-    becomes: ClassVar[str] = ""
+    becomes: ClassVar[str]
     """What takes the place of a value, where it is always the same."""
 
     def check(self, secret: KubeObject, parameters: OfKey) -> None:
@@ -167,6 +167,7 @@ class SecretEmpty(ValueFault):
         "HelmRelease upgrades without these values; noticed at once if it is labelled to be watched"
     )
     told = "the API server gives out empty values"
+    becomes = ""
 
 
 class SecretMalformed(ValueFault):
@@ -220,8 +221,7 @@ def _ready(subject: KubeObject) -> str:
 
 
 def _find(ground: Ground, place: str) -> KubeObject | None:
-    namespace, name = parse_place(place)
-    return ground.api.find(SECRET, name, namespace=namespace)
+    return find_at(ground.api, SECRET, place)
 
 
 def _kept(injection: Injection[Any]) -> JsonObject:

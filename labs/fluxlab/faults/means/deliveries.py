@@ -11,7 +11,7 @@ import yaml
 
 from fluxlab.clusters.inventory import inventory
 from fluxlab.clusters.objects import KubeObject, dig, text_at
-from fluxlab.clusters.resources import GIT_REPOSITORY, KUSTOMIZATION
+from fluxlab.clusters.resources import GIT_REPOSITORY
 from fluxlab.documents import JsonObject, ManifestLoader, check_nesting
 from fluxlab.faults.base import Ground, Injection
 from fluxlab.repository import Repository
@@ -133,11 +133,6 @@ def has_applied(ground: Ground, kustomization: KubeObject, commit: str) -> bool:
     ready = kustomization.condition("Ready")
     applied = text_at(kustomization.raw, "status", "lastAppliedRevision").rpartition(":")[2]
     return ready is not None and ready.status == "True" and applied in ground.repository.since(commit)
-
-
-def kustomization_at(ground: Ground, namespace: str, name: str) -> KubeObject | None:
-    """A Kustomization, or None when it is not there."""
-    return ground.api.find(KUSTOMIZATION, name, namespace=namespace)
 
 
 def _only(commits: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Injection
 from fluxlab.waiting import wait_until
 
-from .workloads import ignore_missing
+from .places import ignore_missing, remove
 
 FAULT = "fluxlab.dev/fault"
 """The annotation by which the Stages know what to play with a pod."""
@@ -132,8 +132,8 @@ def begin(api: KubeApi, fate: Fate) -> None:
 
 def end(api: KubeApi, fate: Fate) -> None:
     """Have no new pod meet a fate any more; returns once that is so. Raises WaitTimeoutError or ApiError."""
-    ignore_missing(lambda: api.delete(BINDING, fate.name))
-    ignore_missing(lambda: api.delete(POLICY, fate.name))
+    remove(api, BINDING, fate.name)
+    remove(api, POLICY, fate.name)
     if api.find(NAMESPACE, fate.namespace):
         _await(api, fate, meets=False)
 

@@ -1,17 +1,16 @@
 """The Deployments that git manages, and their pods: how faults name them, find them and read them."""
 
-from collections.abc import Callable, Sequence
-from http import HTTPStatus
+from collections.abc import Sequence
 
-from fluxlab.clusters.api import ApiError, KubeApi
+from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
 from fluxlab.clusters.resources import DEPLOYMENT, POD
-from fluxlab.clusters.secret import parse_place
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Ground
 from fluxlab.flux.ownership import parent
 
 from .followers import followers
+from .places import find_at, place_of, remove
 
 STANDS_FOR = "fluxlab.dev/stands-for"
 """The annotation of the pods of Flux's own controllers, which are processes."""
@@ -28,13 +27,12 @@ def managed_deployments(ground: Ground) -> Sequence[str]:
     known = {one.reference: one for one in followers(ground)}
     there = (one for one in ground.api.list(DEPLOYMENT) if number_at(one.raw, "spec", "replicas"))
     found = (one for one in there if one.namespace != ground.cluster.root.namespace)
-    return sorted(f"{one.namespace}/{one.name}" for one in found if parent(one, known))
+    return sorted(place_of(one) for one in found if parent(one, known))
 
 
 def find_deployment(api: KubeApi, place: str) -> KubeObject | None:
     """The Deployment at a place, or None when it is not there (any more)."""
-    namespace, name = parse_place(place)
-    return api.find(DEPLOYMENT, name, namespace=namespace)
+    return find_at(api, DEPLOYMENT, place)
 
 
 def pods_at(api: KubeApi, place: str) -> Sequence[KubeObject]:
@@ -106,20 +104,6 @@ def is_ready(subject: KubeObject) -> bool:
     return ready is not None and ready.status == "True"
 
 
-def uid_of(subject: KubeObject) -> str:
-    """What tells an object from another one of its name."""
-    return text_at(subject.raw, "metadata", "uid")
-
-
 def delete_pod(api: KubeApi, pod: KubeObject) -> None:
     """Delete a pod, if it is still there."""
-    ignore_missing(lambda: api.delete(POD, pod.name, namespace=pod.namespace))
-
-
-def ignore_missing(act: Callable[[], object]) -> None:
-    """Do something to an object that may have gone meanwhile."""
-    try:
-        act()
-    except ApiError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
+    remove(api, POD, pod.name, namespace=pod.namespace)

@@ -15,8 +15,9 @@ from fluxlab.commands import CommandError
 from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
 from fluxlab.faults.base import Ground, Injection, Layer, Parameters, Plan
-from fluxlab.faults.means.objects import Objects, manifest
 from fluxlab.manifests import dump
+
+from .objects import Objects, manifest
 
 _GROUP = "admissionregistration.k8s.io"
 WEBHOOK = Resource(

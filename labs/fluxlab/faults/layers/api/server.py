@@ -10,8 +10,9 @@ from fluxlab.clusters.programs import API_SERVER
 from fluxlab.clusters.resources import Resource
 from fluxlab.documents import JsonObject
 from fluxlab.faults.base import Ground, Injection, Layer, NoParameters, Plan
-from fluxlab.faults.means.objects import Objects, manifest
 from fluxlab.faults.means.programs import KillForAll, PauseForAll
+
+from .objects import Objects, manifest
 
 API_SERVICE = Resource(kind="APIService", plural="apiservices", group="apiregistration.k8s.io", namespaced=False)
 DEAD_GROUP, VERSION = "dead.fluxlab.dev", "v1"

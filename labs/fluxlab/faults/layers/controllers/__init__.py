@@ -2,9 +2,10 @@
 
 from fluxlab.faults.base import FaultTypes
 
-from .in_pods import ControllerLeaseStolen, ControllerOom
+from .deployments import ControllerOom, ControllerScaledDown
+from .lease import ControllerLeaseStolen
 from .mid_release import ControllerKilledMidRelease
-from .processes import ControllerKill, ControllerPause, ControllerScaledDown
+from .processes import ControllerKill, ControllerPause
 
 FAULTS: FaultTypes = (
     ControllerPause,

@@ -13,6 +13,7 @@ from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Parameters, Plan
 from fluxlab.faults.means.deliveries import Manifests, deliver, delivered, revert_by_hand, take_back, taken_back
+from fluxlab.faults.means.places import place_of
 from fluxlab.faults.means.programs import dead, end, find_process, recalled, remembered, running, send, serving, start
 from fluxlab.waiting import wait_until
 
@@ -49,7 +50,7 @@ class ControllerKilledMidRelease(Fault[Change]):
 
     def candidates(self, ground: Ground) -> Sequence[str]:
         found = ground.api.list(HELM_RELEASE)
-        return sorted(f"{one.namespace}/{one.name}" for one in found if items_at(one.raw, "status", "history"))
+        return sorted(place_of(one) for one in found if items_at(one.raw, "status", "history"))
 
     def plan(self, ground: Ground, target: str, parameters: Change, random: Random) -> Plan:
         del parameters, random

@@ -15,12 +15,13 @@ from fluxlab.clusters.resources import CONFIG_MAP
 from fluxlab.documents import JsonObject
 from fluxlab.faults.base import Ground, Injection, Parameters, Plan
 from fluxlab.faults.means.deliveries import deliver, delivered, has_applied, revert_by_hand, take_back, taken_back
+from fluxlab.faults.means.places import remove
 from fluxlab.faults.means.programs import EVERYBODY, api_serves, start_everybody
 from fluxlab.files import make_private
 from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
-from .server import PLACE, EtcdFault, config_map, delete_config_map, etcd_of
+from .server import PLACE, EtcdFault, config_map, etcd_of
 
 TITLE = "Add a ConfigMap after the backup"
 APPLIED_SECONDS = 60.0
@@ -96,7 +97,7 @@ class EtcdRestore(EtcdFault[Travel]):
     def heal(self, ground: Ground, injection: Injection[Travel]) -> None:
         start_everybody(ground, ETCD)
         shutil.rmtree(_scratch(ground, injection), ignore_errors=True)
-        delete_config_map(ground, _by_hand(injection))
+        remove(ground.api, CONFIG_MAP, _by_hand(injection), namespace=PLACE)
         take_back(ground, injection, TITLE)
 
     def by_hand(self, ground: Ground, injection: Injection[Travel]) -> Sequence[str]:

@@ -38,12 +38,6 @@ def config_map(name: str) -> JsonObject:
     return {"apiVersion": "v1", "kind": CONFIG_MAP.kind, "metadata": {"name": name, "namespace": PLACE}}
 
 
-def delete_config_map(ground: Ground, name: str) -> None:
-    """Delete a ConfigMap, if it is there."""
-    if ground.api.find(CONFIG_MAP, name, namespace=PLACE):
-        ground.api.delete(CONFIG_MAP, name, namespace=PLACE)
-
-
 class EtcdKill(KillForAll):
     """SIGKILL of etcd."""
 

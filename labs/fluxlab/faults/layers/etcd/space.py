@@ -11,9 +11,10 @@ from fluxlab.clusters.etcd_api import FULL, EtcdApi
 from fluxlab.clusters.programs import ETCD
 from fluxlab.clusters.resources import CONFIG_MAP
 from fluxlab.faults.base import Ground, Injection, NoParameters, Plan
+from fluxlab.faults.means.places import remove
 from fluxlab.faults.means.programs import find_process
 
-from .server import PLACE, EtcdFault, config_map, delete_config_map, etcd_of
+from .server import PLACE, EtcdFault, config_map, etcd_of
 
 
 class EtcdNoSpace(EtcdFault[NoParameters]):
@@ -42,7 +43,7 @@ class EtcdNoSpace(EtcdFault[NoParameters]):
         etcd = etcd_of(ground)
         if etcd.alarms():
             etcd.make_room()
-        delete_config_map(ground, injection.id)  # what a proof left that was cut off
+        remove(ground.api, CONFIG_MAP, injection.id, namespace=PLACE)  # what a proof left that was cut off
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         return "" if _refused(ground, injection) else "a ConfigMap was written, and deleted again"
@@ -66,5 +67,5 @@ def _refused(ground: Ground, injection: Injection[Any]) -> str:
     except ApiError as error:
         if error.status != HTTPStatus.CONFLICT:
             return error.what
-    delete_config_map(ground, injection.id)
+    remove(ground.api, CONFIG_MAP, injection.id, namespace=PLACE)
     return ""

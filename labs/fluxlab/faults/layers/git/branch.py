@@ -10,7 +10,8 @@ from pydantic import Field
 
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
-from fluxlab.faults.means.history import History
+
+from .history import History
 
 
 class HistoryFault(Fault[P]):

@@ -2,8 +2,10 @@
 
 from fluxlab.faults.base import FaultTypes
 
-from .edits import AddsField, HumanDelete, HumanEdit, HumanScale, NewObject, SuspendsAndEdits, TakesOver
+from .presence import HumanDelete, NewObject
 from .releases import DeletesReleaseSecret, HelmRollback, HelmUninstall
+from .replicas import HumanScale, TakesOver
+from .templates import AddsField, HumanEdit, SuspendsAndEdits
 
 FAULTS: FaultTypes = (
     HumanEdit,

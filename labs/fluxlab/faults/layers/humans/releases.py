@@ -14,8 +14,11 @@ from fluxlab.commands import CommandError
 from fluxlab.documents import Json
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
 from fluxlab.faults.means.followers import followers
-from fluxlab.faults.means.people import Owner, Who, disown, helm, kubectl, managers
-from fluxlab.faults.means.workloads import is_ready, uid_of
+from fluxlab.faults.means.places import place_of, uid_of
+from fluxlab.faults.means.workloads import is_ready
+
+from .owners import Owner, disown, managers
+from .people import Person, Who
 
 HELM = "helm"
 """The field manager of the helm command line."""
@@ -30,7 +33,7 @@ class ReleaseByHand(Fault[Who]):
 
     def candidates(self, ground: Ground) -> Sequence[str]:
         found = followers(ground, HELM_RELEASE.kind)
-        return sorted(f"{one.namespace}/{one.name}" for one in found if _is_in_reach(one))
+        return sorted(place_of(one) for one in found if _is_in_reach(one))
 
     def plan(self, ground: Ground, target: str, parameters: Who, random: Random) -> Plan:
         del parameters, random
@@ -74,7 +77,7 @@ class HelmRollback(ReleaseByHand):
         whole = [one for one in revisions(ground, injection) if text_at(one, "status") == "superseded"]
         earlier = max((number_at(one, "revision") for one in whole), default=number_at(injection.undo, "revision"))
         words = ("rollback", injection.text("name"), str(earlier), "--namespace", injection.text("namespace"))
-        helm(ground, injection.parameters.who, *words, "--force-conflicts")
+        Person.of(ground, injection).helm(*words, "--force-conflicts")
 
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
         later = number_at(injection.undo, "revision") + 1
@@ -102,7 +105,7 @@ class HelmUninstall(ReleaseByHand):
 
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
         words = ("uninstall", injection.text("name"), "--namespace", injection.text("namespace"))
-        helm(ground, injection.parameters.who, *words)
+        Person.of(ground, injection).helm(*words)
 
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
         there = {uid_of(one) for one in _objects(ground, _owner(injection).find(ground))}
@@ -122,7 +125,7 @@ class DeletesReleaseSecret(ReleaseByHand):
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
         secret = storage(injection.text("name"), number_at(injection.undo, "revision"))
         words = ("delete", "secret", secret, f"--namespace={injection.text('namespace')}", "--ignore-not-found")
-        kubectl(ground, injection.parameters.who, *words)
+        Person.of(ground, injection).kubectl(*words)
 
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
         if _has_secret(ground, injection):
@@ -140,7 +143,7 @@ def revisions(ground: Ground, injection: Injection[Who]) -> Sequence[Json]:
     """What `helm history` tells of a release, oldest first; nothing when Helm does not know it."""
     try:
         words = ("history", injection.text("name"), "--namespace", injection.text("namespace"), "--output=json")
-        told: Json = json.loads(helm(ground, injection.parameters.who, *words))
+        told: Json = json.loads(Person.of(ground, injection).helm(*words))
     except CommandError as error:
         if "not found" in error.stderr:
             return ()

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import DEPLOYMENT, KUSTOMIZATION
-from fluxlab.clusters.secret import parse_place
 from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, P, Plan
@@ -18,12 +17,12 @@ from fluxlab.faults.means.deliveries import (
     delivered,
     follows,
     has_applied,
-    kustomization_at,
     revert_by_hand,
     take_back,
     taken_back,
 )
 from fluxlab.faults.means.followers import followers
+from fluxlab.faults.means.places import find_at, place_of
 from fluxlab.repository import Repository
 
 
@@ -90,7 +89,7 @@ class KustomizationFault(DeliveredFault[NoParameters]):
     def candidates(self, ground: Ground) -> Sequence[str]:
         known = Manifests.at_head(ground)
         return sorted(
-            f"{one.namespace}/{one.name}"
+            place_of(one)
             for one in followers(ground, KUSTOMIZATION.kind)
             if follows(ground, one) and self.chosen(one, known.of(one))
         )
@@ -121,7 +120,7 @@ class KustomizationFault(DeliveredFault[NoParameters]):
 
 def find_kustomization(ground: Ground, place: str) -> KubeObject | None:
     """The Kustomization at a place, or None when it is not there."""
-    return kustomization_at(ground, *parse_place(place))
+    return find_at(ground.api, KUSTOMIZATION, place)
 
 
 def first_deployment(known: Sequence[Manifest]) -> Manifest | None:

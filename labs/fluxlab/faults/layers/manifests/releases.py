@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from fluxlab.clusters.objects import KubeObject, dig, number_at, text_at
-from fluxlab.clusters.resources import HELM_CHART, HELM_RELEASE
-from fluxlab.clusters.secret import parse_place
+from fluxlab.clusters.resources import HELM_CHART, HELM_RELEASE, KUSTOMIZATION
 from fluxlab.documents import Json
 from fluxlab.faults.base import Ground, Injection, NoParameters, P, Parameters
-from fluxlab.faults.means.deliveries import Manifest, Manifests, delivered, has_applied, kustomization_at
+from fluxlab.faults.means.deliveries import Manifest, Manifests, delivered, has_applied
 from fluxlab.faults.means.followers import followers
+from fluxlab.faults.means.places import find_at, place_of
 from fluxlab.faults.means.workloads import is_ready
 from fluxlab.flux.ownership import KUSTOMIZE_LABEL, owner
 from fluxlab.repository import Repository
@@ -29,7 +29,7 @@ class ReleaseFault(DeliveredFault[P]):
     def candidates(self, ground: Ground) -> Sequence[str]:
         known = Manifests.at_head(ground)
         return sorted(
-            f"{one.namespace}/{one.name}"
+            place_of(one)
             for one in followers(ground, HELM_RELEASE.kind)
             if is_ready(one) and not one.suspended and self.fits(one) and known.find(one)
         )
@@ -40,11 +40,11 @@ class ReleaseFault(DeliveredFault[P]):
         return True
 
     def manifest(self, ground: Ground, place: str) -> Manifest | None:
-        found = _release(ground, place)
+        found = find_at(ground.api, HELM_RELEASE, place)
         return Manifests.at_head(ground).find(found) if found else None
 
     def injected(self, ground: Ground, injection: Injection[P]) -> str:
-        found = _release(ground, injection.target)
+        found = find_at(ground.api, HELM_RELEASE, injection.target)
         return self.shows(ground, found) if found and not is_ready(found) and delivered(ground, injection) else ""
 
     @abstractmethod
@@ -52,10 +52,11 @@ class ReleaseFault(DeliveredFault[P]):
         """What shows it, of a HelmRelease that is not Ready."""
 
     def recovered(self, ground: Ground, injection: Injection[P], commit: str) -> str:
-        found = _release(ground, injection.target)
+        found = find_at(ground.api, HELM_RELEASE, injection.target)
         if found is None:
             return "the HelmRelease is not there any more"
-        above = kustomization_at(ground, *owner(found, KUSTOMIZE_LABEL))
+        namespace, name = owner(found, KUSTOMIZE_LABEL)
+        above = ground.api.find(KUSTOMIZATION, name, namespace=namespace)
         attempted = number_at(found.raw, "status", "lastAttemptedGeneration")
         seen = found.observed_generation == found.generation == attempted
         if above is None or not has_applied(ground, above, commit) or not seen or not is_ready(found):
@@ -120,8 +121,3 @@ class ReleaseBadValues(ReleaseFault[BadValues]):
         del ground
         released, seen = release.condition("Released"), release.observed_generation == release.generation
         return f"{release}: {released}" if released and released.status == "False" and seen else ""
-
-
-def _release(ground: Ground, place: str) -> KubeObject | None:
-    namespace, name = parse_place(place)
-    return ground.api.find(HELM_RELEASE, name, namespace=namespace)

@@ -8,6 +8,7 @@ from pydantic import Field
 from fluxlab.clusters.objects import KubeObject, items_at, number_at, text_at
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Parameters, Plan
 from fluxlab.faults.means.fates import FAULT, Fate, marked
+from fluxlab.faults.means.places import uid_of
 from fluxlab.faults.means.workloads import (
     delete_pod,
     find_deployment,
@@ -15,7 +16,6 @@ from fluxlab.faults.means.workloads import (
     phase,
     pods_at,
     touched,
-    uid_of,
 )
 from fluxlab.flux.rollout import rollout
 

@@ -2,14 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from http import HTTPStatus
 
-from fluxlab.clusters.api import ApiError
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import Resource
 from fluxlab.documents import Json
 from fluxlab.faults.base import Fault, Ground, Injection, P
+from fluxlab.faults.means.places import remove
 
 
 def manifest(resource: Resource, name: str, **content: Json) -> KubeObject:
@@ -34,11 +33,7 @@ class Objects(Fault[P]):
 
     def heal(self, ground: Ground, injection: Injection[P]) -> None:
         for resource, made in reversed(self.objects(injection)):
-            try:
-                ground.api.delete(resource, made.name)
-            except ApiError as error:
-                if error.status != HTTPStatus.NOT_FOUND:
-                    raise
+            remove(ground.api, resource, made.name)
 
     def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
         return [

@@ -1,4 +1,4 @@
-"""Faults of the TCP hops between the parts of a cluster: toxics of their toxiproxy."""
+"""One toxic of toxiproxy in a link, and what a client at the link's port sees of it."""
 
 import shlex
 from abc import abstractmethod
@@ -13,8 +13,9 @@ from fluxlab.clusters.links import proxy_socket
 from fluxlab.clusters.programs import LINK_PROXY
 from fluxlab.clusters.toxics import LinkProxy, Stream, Toxic
 from fluxlab.errors import FluxlabError
-from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
-from fluxlab.faults.means.tcp import PATIENCE_SECONDS, TIMES, Client, End
+from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
+
+from .tcp import PATIENCE_SECONDS, TIMES, Client, End
 
 SILENCE_SECONDS = 3.0
 BOTH = (Stream.UPSTREAM, Stream.DOWNSTREAM)
@@ -230,6 +231,3 @@ class LinkLimit(LinkFault[LimitParameters]):
         found = client.ask()
         cut = found.end is End.CLOSED and found.received == parameters.limit_bytes
         return f"an answer breaks off after {found.received} bytes" if cut else ""
-
-
-FAULTS: FaultTypes = (LinkLatency, LinkBandwidth, LinkHang, LinkReset, LinkSlices, LinkLimit)

@@ -1,48 +1,23 @@
-"""What a person does at a cluster, and how Flux is asked to make it as git wants it again."""
+"""Whose an object is: what applies it, and how Flux is asked to make it as git wants it again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from pydantic import Field
 
 from fluxlab.clusters.kinds import Kinds
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
-from fluxlab.clusters.resources import EVENT, HELM_RELEASE, KUSTOMIZATION, Resource
-from fluxlab.commands import run
+from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, Resource
 from fluxlab.documents import Json, JsonObject
-from fluxlab.faults.base import Ground, Injection, Parameters
+from fluxlab.faults.base import Ground
+from fluxlab.faults.means.places import ignore_missing
 from fluxlab.flux.bootstrap import REQUESTED_AT
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
-from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
-from .workloads import ignore_missing
-
 FORCE_AT = "reconcile.fluxcd.io/forceAt"
-ADMINISTRATORS = "system:masters"
-COMMAND_SECONDS = 60.0
 PLATFORM = frozenset({"kustomize-controller", "helm-controller", "kube-controller-manager"})
 """The field managers that an object of git's may have at any time."""
 RECONCILED_SECONDS = 90.0
 """How long Flux may take: a health check that runs ends first."""
-
-
-class Who(Parameters):
-    """The person."""
-
-    who: str = Field(default="alice", pattern=r"^[a-z][a-z0-9-]{0,30}$", description="the user who does it")
-
-
-def kubectl(ground: Ground, who: str, *words: str, stdin: str | None = None) -> str:
-    """What kubectl prints for a person. Raises CommandError."""
-    return ground.cluster.kubectl(f"--as={who}", f"--as-group={ADMINISTRATORS}", *words, stdin=stdin)
-
-
-def helm(ground: Ground, who: str, *words: str) -> str:
-    """What helm prints for a person. Raises CommandError."""
-    access = (f"--kubeconfig={ground.cluster.kubeconfig}", f"--kube-as-user={who}", f"--kube-as-group={ADMINISTRATORS}")
-    return run([find().binary("helm"), *access, *words], timeout_seconds=COMMAND_SECONDS).stdout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +103,3 @@ def disown(ground: Ground, subject: KubeObject, manager: str) -> None:
         metadata: JsonObject = {"name": subject.name, "namespace": subject.namespace}
         nothing: JsonObject = {"apiVersion": subject.api_version, "kind": subject.kind, "metadata": metadata}
         ignore_missing(lambda: ground.api.apply(path, nothing, field_manager=manager))
-
-
-def events_since(ground: Ground, injection: Injection[Any], *, uid: str) -> Iterator[str]:
-    """What events say of an object since the fault was planned."""
-    for event in ground.api.list(EVENT, query={"fieldSelector": f"involvedObject.uid={uid}"}):
-        if int(event.resource_version) > int(injection.text("version")):
-            yield text_at(event.raw, "message")
