@@ -21,7 +21,7 @@ from fluxlab.supervisor.control import Control
 
 
 class Layer(StrEnum):
-    """What of a lab a fault is in; one module each."""
+    """What of a lab a fault is in: a module or a folder of `layers` each."""
 
     GIT = "git"
     CHARTS = "charts"

@@ -1,1 +1,1 @@
-"""What faults of several layers act and see with: no fault is in here."""
+"""What faults of several layers act and see with; none of them is in here."""
