@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fluxlab.faults.controllers import ControllerPause
+from fluxlab.faults.layers.controllers.processes import ControllerPause
 from fluxlab.rehearsals import running
 from fluxlab.rehearsals.grounds import Grounds
 from fluxlab.rehearsals.loading import load_rehearsal, shipped_rehearsals

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from random import Random
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,7 +21,7 @@ from fluxlab.supervisor.control import Control
 
 
 class Layer(StrEnum):
-    """What of a lab a fault is in; one module each."""
+    """What of a lab a fault is in: a module or a folder of `layers` each."""
 
     GIT = "git"
     CHARTS = "charts"
@@ -80,7 +80,6 @@ class Ground:
 class Plan:
     """What a fault will do: the same for the same lab, parameters and seed."""
 
-    targets: tuple[str, ...]
     touches: frozenset[str]
     """What it changes, as `process:NAME`, `link:NAME`, `host:NAME`, `object:KIND NAMESPACE/NAME` or `branch:NAME`."""
     undo: Mapping[str, Json] = field(default_factory=dict, repr=False)
@@ -92,15 +91,9 @@ class Injection(Generic[P]):
     """One planned fault: everything by which it can be put in, and taken out by somebody else."""
 
     id: str
-    targets: tuple[str, ...]
+    target: str
     parameters: P
     undo: Mapping[str, Json] = field(repr=False)
-
-    @property
-    def target(self) -> str:
-        """The only target."""
-        (only,) = self.targets
-        return only
 
     def text(self, key: str) -> str:
         """A text in `undo`."""
@@ -127,8 +120,6 @@ class Fault(ABC, Generic[P]):
     parameters: ClassVar[type[Parameters]] = NoParameters
     needs: ClassVar[frozenset[Capability]] = frozenset()
     """What a cluster must be able to for this fault."""
-    most: ClassVar[int] = 1
-    """The number of targets at once."""
     proof_seconds: ClassVar[float] = 30.0
     """How long it may take until the fault shows, and until it is gone."""
 
@@ -146,8 +137,8 @@ class Fault(ABC, Generic[P]):
         """What it can be done to, in an order that depends on names only."""
 
     @abstractmethod
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: P, random: Random) -> Plan:
-        """What would be done to these candidates. Changes nothing."""
+    def plan(self, ground: Ground, target: str, parameters: P, random: Random) -> Plan:
+        """What would be done to this candidate. Changes nothing."""
 
     @abstractmethod
     def inject(self, ground: Ground, injection: Injection[P]) -> None:
@@ -178,7 +169,7 @@ class Impossible(Fault[NoParameters]):
         del ground
         return ()
 
-    def plan(self, ground: Ground, targets: tuple[str, ...], parameters: NoParameters, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
         raise NotImplementedError(self.impossible)
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
@@ -192,3 +183,7 @@ class Impossible(Fault[NoParameters]):
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         raise NotImplementedError(self.impossible)
+
+
+FaultTypes: TypeAlias = Sequence[type[Fault[Any]]]
+"""The faults of one layer."""

@@ -1,12 +1,12 @@
-"""All faults by name: a module for each layer."""
+"""All faults by name, layer by layer."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from fluxlab.errors import UsageError
 
-from . import api, charts, controllers, etcd, git, humans, links, manifests, nodes, pods, secrets, sources
 from .base import Fault
+from .layers import api, charts, controllers, etcd, git, humans, links, manifests, nodes, pods, secrets, sources
 
 AnyFault: TypeAlias = "Fault[Any]"
 _LAYERS = (git, charts, sources, links, api, etcd, controllers, nodes, pods, secrets, manifests, humans)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fluxlab.errors import UsageError
 from fluxlab.faults.catalogue import find_fault
-from fluxlab.faults.injecting import chosen_parameters
+from fluxlab.faults.choosing import chosen_parameters
 from fluxlab.model_files import Complaint, read_model
 
 from .spec import Rehearsal

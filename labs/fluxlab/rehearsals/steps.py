@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from fluxlab.commands import run
 from fluxlab.errors import FluxlabError
 from fluxlab.fault_records import FaultRecord
-from fluxlab.faults.injecting import StuckError
+from fluxlab.faults.healing import StuckError
 from fluxlab.lab import Lab
 from fluxlab.moments import Commit
 from fluxlab.processes import Identity

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -80,10 +79,10 @@ class Git:
 def never_injected(lab: Lab, fault: AnyFault) -> tuple[Ground, Injection[Any]]:
     """What `heal` and the proofs are given for a fault whose injection did nothing."""
     ground = lab._ground(lab.cluster.name)
-    targets: Sequence[str] = fault.candidates(ground)
+    target = fault.candidates(ground)[0]
     parameters = fault.parameters()
-    plan = fault.plan(ground, (targets[0],), parameters, Random(7))  # noqa: S311
-    return ground, Injection(id="none-123", targets=plan.targets, parameters=parameters, undo=plan.undo)
+    plan = fault.plan(ground, target, parameters, Random(7))  # noqa: S311
+    return ground, Injection(id="none-123", target=target, parameters=parameters, undo=plan.undo)
 
 
 def ready(observer: Observer, kind: str, name: str) -> tuple[str, str, str]:

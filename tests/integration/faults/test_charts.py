@@ -15,7 +15,7 @@ from tests.integration.conftest import Observer
 from tests.integration.faults.clients import never_injected, ready
 
 from fluxlab.faults.catalogue import CATALOGUE
-from fluxlab.faults.charts import FAULTS
+from fluxlab.faults.layers.charts import FAULTS
 from fluxlab.lab import Lab
 from fluxlab.scenarios import load_scenario
 from fluxlab.supervisor.way_out import way_out

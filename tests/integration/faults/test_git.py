@@ -15,9 +15,10 @@ from tests.integration.faults.clients import Git, never_injected, ready
 from fluxlab.clusters.capabilities import UnsupportedError
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.faults.catalogue import CATALOGUE
-from fluxlab.faults.git import FAULTS, GitUnavailable
-from fluxlab.faults.history import History
 from fluxlab.faults.injecting import NotProvenError
+from fluxlab.faults.layers.git import FAULTS
+from fluxlab.faults.layers.git.history import History
+from fluxlab.faults.layers.git.server import GitUnavailable
 from fluxlab.lab import Lab
 from fluxlab.moments import Commit
 

@@ -12,7 +12,8 @@ from tests.integration.faults.clients import never_injected, ready
 
 from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.injecting import NotProvenError
-from fluxlab.faults.links import FAULTS, LinkHang
+from fluxlab.faults.layers.links import FAULTS
+from fluxlab.faults.layers.links.toxic import LinkHang
 from fluxlab.lab import Lab
 from fluxlab.rehearsals.footprint import Footprint
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fluxlab.faults.sources import _flip, fits
+from fluxlab.faults.layers.sources import _flip, fits
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])

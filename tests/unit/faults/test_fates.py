@@ -4,7 +4,7 @@ import pytest
 
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.documents import Json
-from fluxlab.faults.fates import Fate
+from fluxlab.faults.means.fates import Fate
 
 LABELS: Json = {"app": "cart"}
 

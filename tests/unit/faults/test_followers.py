@@ -9,7 +9,7 @@ from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, Resource
 from fluxlab.clusters.root import Root
 from fluxlab.faults.base import Ground
-from fluxlab.faults.followers import followers
+from fluxlab.faults.means.followers import followers
 
 
 def flux_object(kind: str, namespace: str, name: str, *, above: str = "") -> KubeObject:

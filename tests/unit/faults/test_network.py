@@ -9,10 +9,10 @@ from fluxlab.cluster import Cluster
 from fluxlab.clusters.capabilities import Capability, Footing
 from fluxlab.faults.base import Ground
 from fluxlab.faults.catalogue import CATALOGUE
-from fluxlab.faults.charts import FAULTS as CHARTS
 from fluxlab.faults.descriptions import describe
-from fluxlab.faults.git import FAULTS as GIT
-from fluxlab.faults.links import FAULTS as LINKS
+from fluxlab.faults.layers.charts import FAULTS as CHARTS
+from fluxlab.faults.layers.git import FAULTS as GIT
+from fluxlab.faults.layers.links import FAULTS as LINKS
 
 NETWORK = [CATALOGUE[kind.name] for kind in (*GIT, *CHARTS, *LINKS)]
 

@@ -2,7 +2,7 @@
 
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import JsonObject
-from fluxlab.faults.originals import is_original, original
+from fluxlab.faults.means.originals import is_original, original
 
 SECRET: JsonObject = {
     "apiVersion": "v1",

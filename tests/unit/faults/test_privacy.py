@@ -34,8 +34,8 @@ def test_a_record_is_told_without_it() -> None:
 
 
 def test_plans_and_injections_do_not_show_it() -> None:
-    plan = Plan(targets=(), touches=frozenset(), undo={"secret": CANARY})
-    injection = Injection(id="x", targets=(), parameters=NoParameters(), undo=plan.undo)
+    plan = Plan(touches=frozenset(), undo={"secret": CANARY})
+    injection = Injection(id="x", target="", parameters=NoParameters(), undo=plan.undo)
     assert CANARY not in repr(plan) + repr(injection)
 
 

@@ -4,9 +4,7 @@ import pytest
 
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
-from fluxlab.faults.manifest_rollouts import missing_image
-from fluxlab.faults.pods import restarts, waiting_reasons
-from fluxlab.faults.workloads import label_selector
+from fluxlab.faults.means.workloads import label_selector, restarts, waiting_reasons, with_tag
 
 
 @pytest.mark.parametrize(
@@ -32,7 +30,7 @@ def test_a_selector_becomes_a_query(selector: Json, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "missing"),
+    ("image", "other"),
     [
         ("registry.example:5000/shop/cart:1.0.0", "registry.example:5000/shop/cart:0.0.0-missing"),
         ("cart", "cart:0.0.0-missing"),
@@ -40,8 +38,8 @@ def test_a_selector_becomes_a_query(selector: Json, query: str) -> None:
         ("ghcr.io/acme/cart@sha256:abc", "ghcr.io/acme/cart:0.0.0-missing"),
     ],
 )
-def test_only_the_tag_of_an_image_is_another_one(image: str, missing: str) -> None:
-    assert missing_image(image) == missing
+def test_only_the_tag_of_an_image_is_another_one(image: str, other: str) -> None:
+    assert with_tag(image, "0.0.0-missing") == other
 
 
 def test_what_containers_wait_for() -> None:

@@ -1,0 +1,122 @@
+"""Deployments of Flux's controllers that ask for the wrong thing: no replicas, or too little memory."""
+
+from collections.abc import Sequence
+
+from pydantic import Field as Bounded
+
+from fluxlab.clusters.capabilities import Capability
+from fluxlab.clusters.flux_controllers import NAMESPACE as FLUX_SYSTEM
+from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
+from fluxlab.documents import Json, JsonObject
+from fluxlab.faults.base import Ground, Injection, NoParameters, Parameters
+from fluxlab.faults.means.programs import find_process, serving
+from fluxlab.faults.means.workloads import is_ready
+
+from .borrowing import BorrowedField, Field, controllers
+from .flux_pods import container_statuses, flux_pods, is_up
+
+CONTAINER = "manager"
+"""The name of a Flux controller's container."""
+
+
+class ControllerScaledDown(BorrowedField[NoParameters]):
+    """A Deployment of Flux's at 0 replicas: what a person does to stop it, and forgets."""
+
+    name = "controller-scaled-down"
+    summary = "the Deployment of a Flux controller is scaled to 0 by hand"
+    expect = (
+        "nothing is done by it, and nobody says so; without source- or kustomize-controller it stays so, the other two "
+        "come back when Flux next applies its own manifests, with the next commit or within ten minutes; healing gives "
+        "the old number back, and the field to whom it belonged"
+    )
+    needs = frozenset({Capability.RESTART})
+    proof_seconds = 60.0
+
+    def candidates(self, ground: Ground) -> Sequence[str]:
+        return sorted(one.name for one in controllers(ground) if self.value(one))
+
+    def field(self, controller: str) -> Field:
+        return Field(
+            controller=controller,
+            steps=("f:spec", "f:replicas"),
+            manifest=lambda value: {"spec": {"replicas": value}},
+        )
+
+    def value(self, deployment: KubeObject) -> int:
+        return number_at(deployment.raw, "spec", "replicas")
+
+    def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        self.field(injection.target).set(ground.api, 0)
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return "" if _instances(ground, injection.target) else f"{injection.target} does not run any more"
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return next((working for working in _instances(ground, injection.target).values() if working), "")
+
+    def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
+        scale = f"scale deployment {injection.target} -n {FLUX_SYSTEM} --replicas={injection.text('value')}"
+        return [f"fluxlab kubectl --lab {ground.folder.name} {scale}", *super().by_hand(ground, injection)]
+
+
+def _instances(ground: Ground, controller: str) -> dict[str, str]:
+    """What runs of a controller, and how it is seen that it works (empty: not yet)."""
+    if not ground.cluster.lacks(Capability.PROCESSES):
+        process = find_process(ground, controller)
+        return {f"process {process.pid}": serving(process)} if process else {}
+    return {str(pod): f"{pod} is Ready" if is_ready(pod) else "" for pod in flux_pods(ground, controller)}
+
+
+class Limit(Parameters):
+    """How little memory is left."""
+
+    memory_mebibytes: int = Bounded(24, ge=8, le=1024, description="the controller's new limit, in MiB")
+
+
+class ControllerOom(BorrowedField[Limit]):
+    """A controller whose limit of memory is too low."""
+
+    name = "controller-oom"
+    summary = "the memory limit of a Flux controller is too low, and it is killed whenever it reaches it (OOM)"
+    expect = (
+        "its pod is OOMKilled and restarted in a loop, and what it was at is begun again each time; Flux gives the "
+        "limit back when it next applies its own manifests, healing at once"
+    )
+    parameters = Limit
+    needs = frozenset({Capability.MEMORY_LIMITS})
+    proof_seconds = 120.0
+
+    def field(self, controller: str) -> Field:
+        container = ("f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{CONTAINER}"}}')
+        return Field(
+            controller=controller, steps=(*container, "f:resources", "f:limits", "f:memory"), manifest=_limited
+        )
+
+    def value(self, deployment: KubeObject) -> Json:
+        containers = items_at(deployment.raw, "spec", "template", "spec", "containers")
+        ours = next((one for one in containers if text_at(one, "name") == CONTAINER), None)
+        return dig(ours, "resources", "limits", "memory")
+
+    def inject(self, ground: Ground, injection: Injection[Limit]) -> None:
+        self.field(injection.target).set(ground.api, f"{injection.parameters.memory_mebibytes}Mi")
+
+    def injected(self, ground: Ground, injection: Injection[Limit]) -> str:
+        return f"{injection.target} was OOMKilled" if _was_killed(ground, injection.target) else ""
+
+    def healed(self, ground: Ground, injection: Injection[Limit]) -> str:
+        well = is_up(ground, injection.target) and not _was_killed(ground, injection.target)
+        return f"{injection.target} is Ready in a pod that was never killed" if well else ""
+
+
+def _limited(value: Json) -> JsonObject:
+    limits: JsonObject = {"resources": {"limits": {"memory": value}}} if value else {}
+    return {"spec": {"template": {"spec": {"containers": [{"name": CONTAINER, **limits}]}}}}
+
+
+def _was_killed(ground: Ground, controller: str) -> bool:
+    ends = [
+        dig(status, state, "terminated")
+        for status in container_statuses(ground, controller)
+        for state in ("state", "lastState")
+    ]
+    return any(text_at(end, "reason") == "OOMKilled" for end in ends)

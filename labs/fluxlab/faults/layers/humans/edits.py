@@ -1,0 +1,124 @@
+"""What edits of a Deployment that git has share: what is remembered of it, and how it becomes git's again."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, TypeVar
+
+from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
+from fluxlab.clusters.resources import DEPLOYMENT, NAMESPACE, Resource
+from fluxlab.clusters.secret import parse_place
+from fluxlab.documents import Json, JsonObject
+from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
+from fluxlab.faults.means.originals import give_back, original
+from fluxlab.faults.means.places import uid_of
+from fluxlab.faults.means.workloads import find_deployment, managed_deployments, touched
+
+from .owners import Owner, disown, managers
+from .people import Person, Who
+
+REPLICA_SET = Resource(kind="ReplicaSet", plural="replicasets", group="apps")
+W = TypeVar("W", bound=Who)
+
+
+class EditFault(Fault[W]):
+    """Somebody changes a Deployment that git has."""
+
+    layer = Layer.HUMANS
+    parameters = Who
+    proof_seconds = 100.0
+
+    def candidates(self, ground: Ground) -> Sequence[str]:
+        return [place for place in managed_deployments(ground) if _is_followed(ground, place)]
+
+    def plan(self, ground: Ground, target: str, parameters: W, random: Random) -> Plan:
+        del parameters, random
+        deployment = ground.cluster.deployment(target)
+        owner = Owner.of(deployment)
+        container = items_at(deployment.raw, "spec", "template", "spec", "containers")[0]
+        undo: dict[str, Json] = {
+            "uid": uid_of(deployment),
+            "original": original(deployment),
+            "owner": owner.note(),
+            "managers": managers(deployment),
+            "replicas": deployment.replicas,
+            "container": text_at(container, "name"),
+            "image": text_at(container, "image"),
+            "version": ground.api.listing(NAMESPACE, query={"limit": "1"}).resource_version,
+        }
+        suspended = f"object:{owner.resource.kind} {owner.namespace}/{owner.name}"
+        return Plan(touches=frozenset({touched(target), suspended}), undo=undo)
+
+    def heal(self, ground: Ground, injection: Injection[W]) -> None:
+        self.let_go(ground, injection)
+        owner_of(injection).reconcile(ground, injection.id)
+        deployment = find_deployment(ground.api, injection.target)
+        if deployment:
+            for manager in _strangers(injection, deployment):
+                disown(ground, deployment, manager)
+            kept = injection.undo["original"]
+            give_back(ground.api, DEPLOYMENT, kept if isinstance(kept, Mapping) else {})
+
+    def let_go(self, ground: Ground, injection: Injection[W]) -> None:
+        """Before Flux is asked."""
+
+    def healed(self, ground: Ground, injection: Injection[W]) -> str:
+        owner = owner_of(injection).find(ground)
+        deployment = find_deployment(ground.api, injection.target)
+        if owner is None:
+            return "what applied the Deployment is not there any more"
+        if deployment is None or owner.suspended or _strangers(injection, deployment):
+            return ""
+        return "" if self.is_edited(injection, deployment) else f"{owner} has made {deployment} as git wants it"
+
+    @abstractmethod
+    def is_edited(self, injection: Injection[W], deployment: KubeObject) -> bool:
+        """Whether a Deployment is as the person has it."""
+
+    def by_hand(self, ground: Ground, injection: Injection[W]) -> Sequence[str]:
+        owner = owner_of(injection)
+        kind = owner.resource.kind.lower()
+        return [f"fluxlab flux --lab {ground.folder.name} -- resume {kind} -n {owner.namespace} {owner.name}"]
+
+
+def owner_of(injection: Injection[Any]) -> Owner:
+    """What applies the Deployment."""
+    return Owner.noted(injection.undo["owner"])
+
+
+def named(injection: Injection[Any]) -> tuple[str, str]:
+    """The Deployment, as kubectl is told of it."""
+    namespace, name = parse_place(injection.target)
+    return f"--namespace={namespace}", f"deployment/{name}"
+
+
+def apply(ground: Ground, injection: Injection[Any], spec: JsonObject) -> None:
+    """Have a person apply something to the Deployment, by a manager of their own."""
+    namespace, name = parse_place(injection.target)
+    metadata = {"name": name, "namespace": namespace}
+    manifest: Json = {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.kind, "metadata": metadata, "spec": spec}
+    person = Person.of(ground, injection)
+    words = ("apply", "--server-side", "--force-conflicts", f"--field-manager={person.name}", "-f", "-")
+    person.kubectl(*words, stdin=json.dumps(manifest))
+
+
+def replica_sets(ground: Ground, injection: Injection[Any]) -> Iterator[KubeObject]:
+    """Those of the Deployment as it was, whoever deletes it meanwhile."""
+    namespace, _ = parse_place(injection.target)
+    for one in ground.api.list(REPLICA_SET, namespace=namespace):
+        owners = items_at(one.raw, "metadata", "ownerReferences")
+        if any(dig(reference, "uid") == injection.undo["uid"] for reference in owners):
+            yield one
+
+
+def _is_followed(ground: Ground, place: str) -> bool:
+    deployment = find_deployment(ground.api, place)
+    owner = Owner.of(deployment).find(ground) if deployment else None
+    return owner is not None and not owner.suspended
+
+
+def _strangers(injection: Injection[Any], deployment: KubeObject | None) -> Sequence[str]:
+    """Who has fields of a Deployment and had none before."""
+    before = items_at(injection.undo, "managers")
+    return [one for one in managers(deployment) if one not in before] if deployment else ()

@@ -1,0 +1,70 @@
+"""Edits of how many pods a Deployment has."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field
+
+from fluxlab.clusters.objects import KubeObject, number_at, text_at
+from fluxlab.clusters.resources import EVENT
+from fluxlab.faults.base import Ground, Injection
+
+from .edits import EditFault, apply, named
+from .people import Person, Who
+
+
+class Scaling(Who):
+    """How many."""
+
+    replicas: int = Field(default=5, ge=0, le=100, description="to how many")
+
+
+class ScaleFault(EditFault[Scaling]):
+    """Another number of replicas, of which an event of its controller tells."""
+
+    parameters = Scaling
+
+    def injected(self, ground: Ground, injection: Injection[Scaling]) -> str:
+        wanted = f"to {injection.parameters.replicas}"
+        said = (text for text in _events_since(ground, injection, uid=injection.text("uid")) if text.endswith(wanted))
+        return next((f"its controller says: {text}" for text in said), "")
+
+    def is_edited(self, injection: Injection[Scaling], deployment: KubeObject) -> bool:
+        there = number_at(deployment.raw, "spec", "replicas")
+        return there == injection.parameters.replicas != injection.undo["replicas"]
+
+
+class HumanScale(ScaleFault):
+    """`kubectl scale`."""
+
+    name = "human-scale"
+    summary = "somebody scales a Deployment (kubectl scale)"
+    expect = (
+        "where git says how many, a Kustomization, and a HelmRelease with driftDetection enabled, correct it at their "
+        "next look and say so only in an event; else it stays"
+    )
+
+    def inject(self, ground: Ground, injection: Injection[Scaling]) -> None:
+        replicas = f"--replicas={injection.parameters.replicas}"
+        Person.of(ground, injection).kubectl("scale", *named(injection), replicas)
+
+
+class TakesOver(ScaleFault):
+    """`kubectl apply --server-side --force-conflicts`."""
+
+    name = "human-takes-over"
+    summary = "somebody takes the number of replicas over from Flux (server-side apply with force, by another manager)"
+    expect = (
+        "Flux forces, too: a Kustomization takes the field back at its next look, a HelmRelease with driftDetection "
+        "enabled patches it; the only word of it is an event"
+    )
+
+    def inject(self, ground: Ground, injection: Injection[Scaling]) -> None:
+        apply(ground, injection, {"replicas": injection.parameters.replicas})
+
+
+def _events_since(ground: Ground, injection: Injection[Any], *, uid: str) -> Iterator[str]:
+    """What events say of an object since the fault was planned."""
+    for event in ground.api.list(EVENT, query={"fieldSelector": f"involvedObject.uid={uid}"}):
+        if int(event.resource_version) > int(injection.text("version")):
+            yield text_at(event.raw, "message")

@@ -1,0 +1,171 @@
+"""Faults of what source-controller keeps: artifacts that are gone, or are not what they were."""
+
+import hashlib
+import shutil
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from fluxlab.clusters.capabilities import Capability
+from fluxlab.clusters.objects import dig, text_at
+from fluxlab.clusters.programs import ARTIFACTS
+from fluxlab.clusters.resources import BUCKET, GIT_REPOSITORY, HELM_CHART, OCI_REPOSITORY
+from fluxlab.documents import Json
+from fluxlab.errors import UnknownError
+from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, Plan
+from fluxlab.flux.bootstrap import REQUESTED_AT
+
+KINDS = (GIT_REPOSITORY, OCI_REPOSITORY, BUCKET, HELM_CHART)
+"""Sources whose artifacts others fetch."""
+FETCH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """What a source's status says of its artifact."""
+
+    url: str
+    path: str
+    """Below the folder in which source-controller keeps all of them."""
+    digest: str
+
+    @classmethod
+    def of(cls, ground: Ground, source: str) -> Self:
+        """That of a source, `GitRepository flux-system/flux-system`."""
+        kind, _, place = source.partition(" ")
+        told = dig(ground.cluster.get(kind, place).raw, "status", "artifact")
+        return cls(**{key: text_at(told, key) for key in ("url", "path", "digest")})
+
+    def fetched(self) -> bytes | None:
+        """What whoever needs it gets over HTTP; None for 404. Raises UnknownError when there is another answer."""
+        try:
+            answer = urllib3.request("GET", self.url, timeout=FETCH_SECONDS, retries=False)
+        except HTTPError as error:
+            raise UnknownError(f"{self.url} does not answer", facts=[str(error)]) from error
+        if answer.status not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
+            raise UnknownError(f"{self.url} answers {answer.status}")
+        return answer.data if answer.status == HTTPStatus.OK else None
+
+
+def fits(content: bytes, digest: str) -> bool:
+    """Whether content is what a digest, `sha256:...`, says."""
+    algorithm, _, wanted = digest.partition(":")
+    return hashlib.new(algorithm, content).hexdigest() == wanted
+
+
+class _OnArtifacts(Fault[NoParameters]):
+    """Something that is done to the files of source-controller's, which goes on serving them."""
+
+    layer = Layer.SOURCES
+    needs = frozenset({Capability.PROCESSES})
+
+    def candidates(self, ground: Ground) -> Sequence[str]:
+        found = [one for resource in KINDS for one in ground.api.list(resource)]
+        return sorted(str(one) for one in found if text_at(one.raw, "status", "artifact", "path"))
+
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
+        del parameters
+        touches = frozenset({"process:source-controller", f"object:{target}"})
+        return Plan(touches=touches, undo=self.remembered(ground, Artifact.of(ground, target), random))
+
+    @abstractmethod
+    def remembered(self, ground: Ground, artifact: Artifact, random: Random) -> Mapping[str, Json]:
+        """What has to be known later."""
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        artifact = Artifact.of(ground, injection.target)
+        content = artifact.fetched()
+        whole = content is not None and fits(content, artifact.digest)
+        return f"{artifact.url} has the digest that its source tells" if whole else ""
+
+    def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
+        kind, _, place = injection.target.partition(" ")
+        namespace, _, name = place.partition("/")
+        asked = f"annotate --overwrite -n {namespace} {kind.lower()}/{name} {REQUESTED_AT}=$(date +%s)"
+        return [f"fluxlab kubectl --lab {ground.folder.name} {asked}", *super().by_hand(ground, injection)]
+
+
+def _stored(ground: Ground, path: str) -> Path:
+    return ground.folder.cluster(ground.cluster.name) / ARTIFACTS / path
+
+
+class ArtifactLost(_OnArtifacts):
+    """The files of one source are gone from the storage of source-controller."""
+
+    name = "artifact-lost"
+    summary = "the stored artifacts of one source are gone, while its status still names one"
+    expect = (
+        "consumers fail at their next reconciliation with ArtifactFailed `artifact not found`, without an event; the "
+        "source stays Ready, and has an artifact again at its own interval: the fault ends by itself; nothing is pruned"
+    )
+
+    def remembered(self, ground: Ground, artifact: Artifact, random: Random) -> Mapping[str, Json]:
+        del ground, random
+        return {"path": str(Path(artifact.path).parent)}
+
+    def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        _stored(ground, injection.text("path")).rename(_kept(ground, injection))
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        artifact = Artifact.of(ground, injection.target)
+        return f"{artifact.url} answers 404" if artifact.fetched() is None else ""
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        kept, folder = _kept(ground, injection), _stored(ground, injection.text("path"))
+        for file in kept.iterdir() if kept.exists() else ():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if not (folder / file.name).exists():  # source-controller may have fetched it anew
+                file.rename(folder / file.name)
+        shutil.rmtree(kept, ignore_errors=True)
+
+
+def _kept(ground: Ground, injection: Injection[Any]) -> Path:
+    return ground.folder.scratch / injection.id
+
+
+class ArtifactCorrupt(_OnArtifacts):
+    """A byte of a stored artifact is another one."""
+
+    name = "artifact-corrupt"
+    summary = "a byte of a source's stored artifact is flipped, as by a bad disk"
+    expect = (
+        "consumers refuse it at their next reconciliation with ArtifactFailed `failed to verify archive`, and apply "
+        "nothing; the source stays Ready, and has a whole artifact again at its own interval: the fault ends by itself"
+    )
+
+    def remembered(self, ground: Ground, artifact: Artifact, random: Random) -> Mapping[str, Json]:
+        size = _stored(ground, artifact.path).stat().st_size
+        return {"path": artifact.path, "digest": artifact.digest, "offset": random.randrange(size)}
+
+    def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        _flip(_stored(ground, injection.text("path")), int(injection.text("offset")))
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        artifact = Artifact.of(ground, injection.target)
+        content = artifact.fetched()
+        if content is None or fits(content, artifact.digest):
+            return ""
+        return f"{artifact.url} has another digest than {artifact.digest}"
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        file = _stored(ground, injection.text("path"))
+        if file.exists() and not fits(file.read_bytes(), injection.text("digest")):
+            _flip(file, int(injection.text("offset")))
+
+
+def _flip(file: Path, offset: int) -> None:
+    with file.open("r+b") as content:
+        content.seek(offset)
+        (byte,) = content.read(1)
+        content.seek(offset)
+        content.write(bytes([byte ^ 0xFF]))
+
+
+FAULTS: FaultTypes = (ArtifactLost, ArtifactCorrupt)

@@ -1,0 +1,1 @@
+"""What faults of several layers act and see with; none of them is in here."""

@@ -1,0 +1,147 @@
+"""Faults that are delivered as commits: found in git, pushed, taken back by a revert that names what it takes back."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from fluxlab.clusters.inventory import inventory
+from fluxlab.clusters.objects import KubeObject, dig, text_at
+from fluxlab.clusters.resources import GIT_REPOSITORY
+from fluxlab.documents import JsonObject, ManifestLoader, check_nesting
+from fluxlab.faults.base import Ground, Injection
+from fluxlab.repository import Repository
+
+Change: TypeAlias = Callable[[Repository], object]
+"""What prepares a commit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One manifest in a file of the repository."""
+
+    file: str
+    content: KubeObject
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """All manifests of a commit that can be read."""
+
+    _all: Sequence[Manifest]
+
+    @classmethod
+    def at_head(cls, ground: Ground) -> "Manifests":
+        """Those that the branch has now."""
+        repository = ground.repository
+        with tempfile.TemporaryDirectory(dir=ground.folder.scratch) as scratch:
+            tree = Path(scratch) / "tree"
+            repository.check_out(repository.head(), tree)
+            return cls([Manifest(file=file, content=one) for file, one in _read(tree)])
+
+    def of(self, kustomization: KubeObject) -> Sequence[Manifest]:
+        """The manifests of what a Kustomization has applied, which lie below its path."""
+        below = f"{path_of(kustomization)}/"
+        applied = {(entry.kind, entry.name) for entry in inventory(kustomization)}
+        return [
+            one for one in self._all if one.file.startswith(below) and (one.content.kind, one.content.name) in applied
+        ]
+
+    def find(self, subject: KubeObject) -> Manifest | None:
+        """The only manifest of an object; None when it is written down twice, or not as it is."""
+        found = [
+            one
+            for one in self._all
+            if (one.content.kind, one.content.name) == (subject.kind, subject.name)
+            and one.content.namespace in {"", subject.namespace}
+        ]
+        return found[0] if len(found) == 1 else None
+
+
+def _read(tree: Path) -> Iterator[tuple[str, KubeObject]]:
+    for file in sorted(tree.rglob("*.y*ml")):
+        for document in _documents(file):
+            yield str(file.relative_to(tree)), KubeObject(document)
+
+
+def _documents(file: Path) -> Sequence[JsonObject]:
+    try:
+        text = file.read_text()
+        check_nesting(text)
+        return [one for one in yaml.load_all(text, Loader=ManifestLoader) if isinstance(one, dict)]  # a safe one
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return ()  # nobody's to break any further
+
+
+def path_of(kustomization: KubeObject) -> str:
+    """The folder that a Kustomization applies, as git names it."""
+    return text_at(kustomization.raw, "spec", "path").removeprefix("./").strip("/")
+
+
+def follows(ground: Ground, kustomization: KubeObject) -> bool:
+    """Whether a Kustomization, which is not the root, is well and applies a folder of the lab's repository."""
+    root, source = ground.cluster.root, dig(kustomization.raw, "spec", "sourceRef")
+    ready = kustomization.condition("Ready")
+    return (
+        (kustomization.namespace, kustomization.name) != (root.namespace, root.name)
+        and (text_at(source, "kind"), text_at(source, "name")) == (GIT_REPOSITORY.kind, root.name)
+        and not kustomization.suspended
+        and bool(path_of(kustomization))
+        and ready is not None
+        and ready.status == "True"
+    )
+
+
+def deliver(ground: Ground, injection: Injection[Any], title: str, change: Change) -> None:
+    """Push a commit with a change, from a clone of its own: what somebody prepares meanwhile stays out of it."""
+    shared = ground.repository
+    with closing(shared.on(shared.branch)) as repository:
+        change(repository)
+        repository.commit(f"{title}\n\n{_delivered(injection)}")
+
+
+def take_back(ground: Ground, injection: Injection[Any], title: str) -> None:
+    """Push the revert of what was delivered, unless nothing was, or it was taken back. Raises CommandError."""
+    if (commit := delivered(ground, injection)) and not taken_back(ground, injection):
+        shared = ground.repository
+        with closing(shared.on(shared.branch)) as repository:
+            repository.revert(commit, message=f'Revert "{title}"\n\n{_taken_back(injection)}')
+
+
+def delivered(ground: Ground, injection: Injection[Any]) -> str:
+    """The commit that was delivered; empty when none was, or the branch does not have it any more."""
+    return _only(ground.repository.saying(_delivered(injection), after=injection.text("head")))
+
+
+def taken_back(ground: Ground, injection: Injection[Any]) -> str:
+    """The commit that took it back; empty when there is none."""
+    return _only(ground.repository.saying(_taken_back(injection), after=injection.text("head")))
+
+
+def revert_by_hand(ground: Ground, injection: Injection[Any]) -> Sequence[str]:
+    """The commands that take back what was delivered."""
+    commit = delivered(ground, injection)
+    return [f"fluxlab clone --lab {ground.folder.name}", f"git revert {commit} && git push"] if commit else []
+
+
+def has_applied(ground: Ground, kustomization: KubeObject, commit: str) -> bool:
+    """Whether a Kustomization has applied a commit or a later one, and is Ready."""
+    ready = kustomization.condition("Ready")
+    applied = text_at(kustomization.raw, "status", "lastAppliedRevision").rpartition(":")[2]
+    return ready is not None and ready.status == "True" and applied in ground.repository.since(commit)
+
+
+def _only(commits: Sequence[str]) -> str:
+    return commits[0] if commits else ""
+
+
+def _delivered(injection: Injection[Any]) -> str:
+    return f"Fluxlab-fault: {injection.id}"
+
+
+def _taken_back(injection: Injection[Any]) -> str:
+    return f"Fluxlab-healed: {injection.id}"

@@ -1,0 +1,201 @@
+"""What is done to the programs of a cluster: they stand still, or are killed and have to be started again."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from random import Random
+from typing import Any, ClassVar
+
+import psutil
+
+from fluxlab.clusters.capabilities import Capability
+from fluxlab.clusters.programs import PROGRAMS
+from fluxlab.documents import Json
+from fluxlab.faults.base import Fault, Ground, Injection, NoParameters, Plan
+from fluxlab.processes import Identity
+from fluxlab.supervisor.control import SupervisorGoneError
+from fluxlab.waiting import wait_until
+
+EVERYBODY = frozenset(f"process:{program}" for program in PROGRAMS)
+"""What is touched when etcd or the API server dies: all others are started anew, to not wait out long pauses."""
+
+HEARD_SECONDS = 5.0
+
+
+def running(ground: Ground) -> Mapping[str, Identity]:
+    """The programs of the cluster that run, by name. Raises SupervisorGoneError when nobody owns them (any more)."""
+    record, prefix = ground.folder.read_record(), f"{ground.cluster.name}/"
+    if record is None or ground.control.answering() != record.supervisor:
+        hint = f"fluxlab up --name {ground.folder.name}"
+        raise SupervisorGoneError(f"lab {ground.folder.name}: its supervisor does not answer", hint=hint)
+    return {
+        name.removeprefix(prefix): identity
+        for name, identity in sorted(record.children.items())
+        if name.startswith(prefix) and identity.process()
+    }
+
+
+def find_process(ground: Ground, program: str) -> psutil.Process | None:
+    """The process of a program, if it runs."""
+    identity = running(ground).get(program)
+    return identity.process() if identity else None
+
+
+def remembered(identity: Identity) -> Mapping[str, Json]:
+    """A process, for the undo information of a plan."""
+    return {"pid": identity.pid, "since_boot": identity.since_boot}
+
+
+def recalled(injection: Injection[Any]) -> Identity:
+    """The process that a plan remembers."""
+    return Identity(pid=int(injection.text("pid")), since_boot=float(injection.text("since_boot")))
+
+
+def send(identity: Identity, number: signal.Signals) -> None:
+    """A signal, if that very process still runs."""
+    if process := identity.process():
+        with suppress(psutil.NoSuchProcess):  # it ended just now
+            process.send_signal(number)
+
+
+def end(identity: Identity) -> None:
+    """SIGKILL, and wait for the end: a large program takes a while to go."""
+    send(identity, signal.SIGKILL)
+    wait_until(lambda: identity.process() is None, what=f"process {identity.pid} ends", timeout_seconds=HEARD_SECONDS)
+
+
+def start(ground: Ground, program: str) -> None:
+    """Start a program that does not run. Raises SupervisorGoneError, and UsageError for one that is scaled to 0."""
+    if program not in running(ground):
+        ground.control.restart(f"{ground.cluster.name}/{program}")
+
+
+def start_everybody(ground: Ground, program: str) -> None:
+    """Start a program on which all depend, if it does not run, and all others anew. Raises SupervisorGoneError."""
+    if program not in running(ground):
+        wait_until(
+            lambda: any(part.name.endswith(f"/{program}") and not part.pid for part in ground.state().components),
+            what=f"the supervisor hears of the end of {program}",
+            timeout_seconds=HEARD_SECONDS,
+        )
+    ground.control.repair()
+
+
+def dead(ground: Ground, program: str, identity: Identity) -> str:
+    """That a process has ended and none has taken its place; empty when that is not so."""
+    if identity.process() or program in running(ground):
+        return ""
+    return f"process {identity.pid} has ended, and {program} does not run"
+
+
+def serving(process: psutil.Process | None) -> str:
+    """Where a process listens: one that has just been started does not yet. Empty when nowhere, or it has ended."""
+    try:
+        sockets = process.net_connections(kind="tcp") if process else []
+    except psutil.NoSuchProcess:
+        return ""
+    ports = sorted(one.laddr.port for one in sockets if one.status == psutil.CONN_LISTEN)
+    return f"process {process.pid} listens on port {ports[0]}" if process and ports else ""
+
+
+def api_serves(ground: Ground) -> str:
+    """That the API server serves, with all that it needs itself; empty when it does not, or does not answer."""
+    return f"{ground.api.server} says that it is ready" if ground.api.healthy() else ""
+
+
+def _state(process: psutil.Process | None) -> str:
+    try:
+        return str(process.status()) if process else "gone"
+    except psutil.NoSuchProcess:
+        return "gone"
+
+
+class OnPrograms(Fault[NoParameters]):
+    """Something that is done to one program."""
+
+    needs = frozenset({Capability.PROCESSES})
+    programs: ClassVar[Sequence[str]]
+    """Whom it can be done to."""
+
+    def candidates(self, ground: Ground) -> Sequence[str]:
+        return [name for name in running(ground) if name in self.programs]
+
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
+        del parameters, random
+        return Plan(touches=frozenset({f"process:{target}"}), undo=remembered(running(ground)[target]))
+
+
+class Pause(OnPrograms):
+    """SIGSTOP: the process is there, its connections too, and it does nothing."""
+
+    def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        del ground
+        send(recalled(injection), signal.SIGSTOP)
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        del ground
+        identity = recalled(injection)
+        return f"process {identity.pid} is stopped" if _state(identity.process()) == psutil.STATUS_STOPPED else ""
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        del ground
+        send(recalled(injection), signal.SIGCONT)
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        process = find_process(ground, injection.target)  # another one, if the lab was started again since
+        state = _state(process)
+        return "" if state == psutil.STATUS_STOPPED else f"the process of {injection.target} is {state}"
+
+    def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
+        return [f"kill -CONT {recalled(injection).pid}", *super().by_hand(ground, injection)]
+
+
+class Kill(OnPrograms):
+    """SIGKILL: the supervisor leaves dead what dies by itself, and says so."""
+
+    def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        del ground
+        end(recalled(injection))
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return dead(ground, injection.target, recalled(injection))
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        start(ground, injection.target)
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return serving(find_process(ground, injection.target))
+
+    def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
+        return [f"fluxlab up --name {ground.folder.name}", *super().by_hand(ground, injection)]
+
+
+class KillForAll(Kill):
+    """SIGKILL of a program without which the API server does not serve: all others are started anew with it."""
+
+    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
+        return replace(super().plan(ground, target, parameters, random), touches=EVERYBODY)
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return "" if api_serves(ground) else super().injected(ground, injection)
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        start_everybody(ground, injection.target)
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return super().healed(ground, injection) and api_serves(ground)
+
+
+class PauseForAll(Pause):
+    """SIGSTOP of a program without which the API server does not serve."""
+
+    then: ClassVar[str]
+    """What shows of it at the API server."""
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        seen = super().injected(ground, injection)
+        return f"{seen}, and {ground.api.server} {self.then}" if seen and not api_serves(ground) else ""
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return super().healed(ground, injection) and api_serves(ground)
