@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from fluxlab.clusters.objects import KubeObject, dig, number_at, text_at
-from fluxlab.clusters.resources import HELM_CHART, HELM_RELEASE, KUSTOMIZATION
+from fluxlab.clusters.objects import KubeObject, number_at, text_at
+from fluxlab.clusters.resources import HELM_CHART, HELM_RELEASE, HELM_REPOSITORY, KUSTOMIZATION
 from fluxlab.documents import Json
 from fluxlab.faults.base import Ground, Injection, NoParameters, P, Parameters
 from fluxlab.faults.means.deliveries import Manifest, Manifests, delivered, has_applied
@@ -76,7 +76,8 @@ class UnknownVersion(ReleaseFault[NoParameters]):
     title = "Update the chart"
 
     def fits(self, release: KubeObject) -> bool:
-        return dig(release.raw, "spec", "chart", "spec", "chart") is not None
+        # Of a chart that lies in git or in a bucket no version is asked for.
+        return text_at(release.raw, "spec", "chart", "spec", "sourceRef", "kind") == HELM_REPOSITORY.kind
 
     def change(self, repository: Repository, ground: Ground, injection: Injection[NoParameters]) -> None:
         del ground
