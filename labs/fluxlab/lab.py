@@ -18,7 +18,6 @@ from .alerts import Alerts
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.capabilities import Capability
-from .clusters.resources import NAMESPACE
 from .errors import UsageError
 from .fault_records import TIME_LIMIT_SECONDS, FaultRecord, FaultRecords
 from .files import version_of
@@ -52,6 +51,8 @@ if TYPE_CHECKING:
     from .snapshots import Snapshot
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
+MOMENT_SECONDS = 5.0
+"""A commit is not kept waiting any longer by a cluster that stands still."""
 T = TypeVar("T")
 
 
@@ -251,8 +252,7 @@ class Lab:
         versions = {}
         for name, cluster in self.clusters.items():
             with suppress(ApiError, ApiUnreachableError):
-                listing = cluster.api.listing(NAMESPACE, query={"limit": "1"})
-                versions[name] = int(listing.resource_version)
+                versions[name] = cluster.api.version(timeout_seconds=self.patience(MOMENT_SECONDS))
         return Moment(time=began.time, versions=versions)
 
     def patience(self, seconds: float) -> float:

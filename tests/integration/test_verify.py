@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tools import verify
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.verify]
 
 TESTS = """\
 from pathlib import Path

@@ -21,7 +21,7 @@ from fluxlab.waiting import wait_until
 from .credentials import headers_of
 from .kubeconfig import Access, read_kubeconfig
 from .objects import KubeObject, items_at, text_at
-from .resources import Resource
+from .resources import NAMESPACE, Resource
 
 FIELD_MANAGER = "fluxlab"
 BUSY_TIMEOUT_SECONDS = 10.0
@@ -55,6 +55,7 @@ class KubeApi:
     def __init__(self, access: Access, *, timeout_seconds: float = 30) -> None:
         self.server = access.server
         self._credentials = headers_of(access)
+        self._timeout = urllib3.Timeout(timeout_seconds)
         address = urllib3.util.parse_url(access.server)
         self._prefix = (address.path or "").rstrip("/")  # of a server that stands in front of several
         self._pool = urllib3.HTTPSConnectionPool(
@@ -64,7 +65,6 @@ class KubeApi:
             server_hostname=access.server_name or None,
             assert_hostname=None if access.verified else False,
             maxsize=64,
-            timeout=urllib3.Timeout(timeout_seconds),
             retries=False,
         )
 
@@ -92,10 +92,12 @@ class KubeApi:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        timeout_seconds: float | None = None,
     ) -> JsonObject:
         """One request and its JSON answer; asked again while the server is too busy, or not ready for this resource.
 
-        Raises ApiError or ApiUnreachableError.
+        `timeout_seconds` is for each part of the answer (default: the connection's). Raises ApiError or
+        ApiUnreachableError.
         """
         headers = {
             **self._own_headers(),
@@ -103,11 +105,14 @@ class KubeApi:
             **({"Content-Type": content_type} if body is not None else {}),
         }
         content = json.dumps(body) if body is not None else None
+        timeout = self._timeout if timeout_seconds is None else urllib3.Timeout(timeout_seconds)
         deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
 
         def heard() -> urllib3.BaseHTTPResponse | None:
             try:
-                answer = self._pool.request(method, self._url(path, query), body=content, headers=headers)
+                answer = self._pool.request(
+                    method, self._url(path, query), body=content, headers=headers, timeout=timeout
+                )
             except HTTPError as error:
                 facts = [f"{method} {path}: {error}"]
                 raise ApiUnreachableError(f"{self.server} does not answer", facts=facts) from error
@@ -164,6 +169,11 @@ class KubeApi:
                             version=text_at(version, "version"),
                             namespaced=text_at(served, "scope") == "Namespaced",
                         )
+
+    def version(self, *, timeout_seconds: float) -> int:
+        """The cluster's own count of changes, now. Raises ApiError or ApiUnreachableError."""
+        answer = self.request("GET", NAMESPACE.path(), query={"limit": "1"}, timeout_seconds=timeout_seconds)
+        return int(text_at(answer, "metadata", "resourceVersion"))
 
     def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> KubeObject:
         """One object. Raises ApiError with status 404 when it is not there."""

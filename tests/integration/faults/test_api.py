@@ -5,16 +5,22 @@ import secrets
 import signal
 import socket
 import ssl
+import time
 
 import psutil
 import pytest
 from tests.integration.conftest import Observer
 from tests.integration.faults.sight import address_of, broken, condition, has_ended, process_of, restart_supervisor
 
+from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
 from fluxlab.lab import Lab
 
 WEBHOOKS, POLICIES = "validatingwebhookconfigurations", "validatingadmissionpolicies,validatingadmissionpolicybindings"
+
+
+def config_map(name: str) -> JsonObject:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "shop"}}
 
 
 def _names(observer: Observer, kinds: str) -> list[str]:
@@ -28,6 +34,10 @@ def test_a_paused_api_server_takes_a_connection_and_says_nothing(shop: Lab, obse
         with socket.create_connection(address, timeout=1) as raw, pytest.raises(TimeoutError):
             ssl.create_default_context().wrap_socket(raw, server_hostname=address[0])
         assert shop.status().phase == "ready"  # who owns the lab answers still
+        began = time.monotonic()
+        shop.repository.write("clusters/flux-playground/meanwhile.yaml", config_map("meanwhile"))
+        assert shop.repository.commit("Git goes on").before.versions == {}
+        assert time.monotonic() - began < 20  # an answer of the API server is waited for for half a minute
     assert process.status() != psutil.STATUS_STOPPED
     assert "shop" in observer.kubectl("get", "namespaces", "-o", "name")
 
@@ -42,10 +52,7 @@ def test_a_killed_api_server_stays_dead_until_it_is_healed_and_flux_goes_on_at_o
             socket.create_connection(address, timeout=1)
         shop.wait_until(lambda: broken(shop) == ["kube-apiserver"], what="the supervisor says so")
     assert process_of(shop, "kube-apiserver").pid != process.pid
-    shop.repository.write(
-        "clusters/flux-playground/alive.yaml",
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "alive", "namespace": "shop"}},
-    )
+    shop.repository.write("clusters/flux-playground/alive.yaml", config_map("alive"))
     shop.repository.commit("Add a ConfigMap after the API server was gone")
     # Left to themselves, its clients would come back after half a minute and more.
     shop.wait_until(
