@@ -120,7 +120,7 @@ def _conditions(lab: Lab) -> Iterator[str]:
 
 def _redactor(lab: Lab) -> tuple[Redactor, str]:
     """What masks all values of the lab's Secrets, and why it may not know them all."""
-    redactor = Redactor(TimelineFolder(lab.folder).known_secrets())
+    redactor = TimelineFolder(lab.folder).redactor()
     unread = ""
     for cluster in lab.clusters.values():
         try:

@@ -39,7 +39,7 @@ def tell(
 
 def redactor_of(clusters: Iterable[Cluster], timeline: TimelineFolder) -> Redactor:
     """Masks what the Secrets of clusters and the lab's own files hold. Raises ApiError or ApiUnreachableError."""
-    redactor = Redactor(timeline.known_secrets())
+    redactor = timeline.redactor()
     for cluster in clusters:
         for value in all_values(cluster.api):
             redactor.add(value)

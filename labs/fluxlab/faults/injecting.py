@@ -17,7 +17,6 @@ from fluxlab.errors import FluxlabError, UnknownError, UsageError, WaitTimeoutEr
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
 from fluxlab.host import ended_by_exception
 from fluxlab.processes import Identity
-from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder, Phase
 from fluxlab.supervisor.control import Control, SupervisorGoneError
 from fluxlab.timeline.entries import Detail, Entry, Level, Source
@@ -271,7 +270,7 @@ class Faults:
 
     def _note(self, record: FaultRecord, text: str, *, level: Level = Level.INFO) -> None:
         folder = TimelineFolder(self._folder)
-        journal = Journal(folder.journal(FAULTS), redactor=Redactor(folder.known_secrets()))
+        journal = Journal(folder.journal(FAULTS), redactor=folder.redactor())
         entry = Entry(
             time=journal.now(),
             source=Source.FAULT,

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fluxlab.redaction import Redactor
+from fluxlab.redaction import MASK, Redactor
 from fluxlab.servers.asgi import asked_by
 
 MAXIMUM_BYTES = 20 * 1024 * 1024
@@ -34,7 +34,7 @@ class Entry:
     host: str
     method: str
     path: str
-    """Without the query, which may carry secrets."""
+    """Without the query, which may carry secrets. Masked where paths are secret, whoever answers."""
     status: int
     bytes: int
     """Of the answer's body; for a tunnel, what the client got."""
@@ -55,7 +55,8 @@ class RequestLog:
 
     def write(self, entry: Entry) -> None:
         """Append one entry. A log that cannot be written never stops a request: that is said in the process's log."""
-        fields = {name: _masked(value, self.redactor) for name, value in asdict(entry).items()}
+        hidden = {"path": f"/{MASK}"} if entry.path and self.redactor.hides_below(entry.host) else {}
+        fields = {name: _masked(value, self.redactor) for name, value in {**asdict(entry), **hidden}.items()}
         line = json.dumps({"time": fields.pop("time"), **fields}, ensure_ascii=False) + "\n"
         try:
             with self._lock:

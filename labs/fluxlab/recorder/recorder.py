@@ -10,7 +10,6 @@ from queue import Empty
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.secret_values import all_values, values_of
-from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Entry, Level, Source
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.journal import Journal
@@ -33,7 +32,8 @@ class Recorder:
     """Records the clusters of a lab until it is told to stop. Raises OSError when the timeline cannot be written."""
 
     def __init__(self, folder: TimelineFolder, apis: Mapping[str, KubeApi], *, began: datetime) -> None:
-        self._redactor = Redactor(folder.known_secrets())
+        self._folder = folder
+        self._redactor = folder.redactor()
         self._journal = Journal(folder.journal(RECORDER), redactor=self._redactor)
         self._resume = Resume(folder.journal(RECORDER))
         self._apis = apis
@@ -113,10 +113,12 @@ class Recorder:
     def _write(self, batch: list[Listed | Seen]) -> None:
         """Write what has come, cluster by cluster.
 
-        Before anything is written that may quote a Secret, all Secrets of its cluster are known: watches are not
-        ordered among themselves. While a cluster does not answer, what it said is held, and with it all that it says
-        later.
+        Before anything is written that may quote a secret, all Secrets of its cluster are known, and the hosts at
+        which alerts end: watches are not ordered among themselves. While a cluster does not answer, what it said is
+        held, and with it all that it says later.
         """
+        if batch:
+            self._folder.teach(self._redactor)
         for news in batch:
             self._held[news.cluster].append(news)
         for cluster, held in self._held.items():

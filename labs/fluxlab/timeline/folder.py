@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
 
 RECORDER = "recorder"
@@ -28,7 +29,20 @@ class TimelineFolder:
         """The names of the clusters."""
         return sorted(path.name for path in (self.lab.root / "clusters").glob("*") if path.is_dir())
 
-    def known_secrets(self) -> Iterator[str]:
+    def redactor(self) -> Redactor:
+        """What masks all that the lab's folder knows to be secret."""
+        redactor = Redactor()
+        self.teach(redactor)
+        return redactor
+
+    def teach(self, redactor: Redactor) -> None:
+        """Have a redactor mask what the lab's folder knows to be secret by now: hosts of alerts are added any time."""
+        for value in self._secrets():
+            redactor.add(value)
+        for file in self.lab.sinks.glob("*"):
+            redactor.hide_below(file.name)
+
+    def _secrets(self) -> Iterator[str]:
         """The values in the lab's own private files: tokens of repositories, and passwords for the gateway."""
         for file in sorted(self.lab.repositories.glob("*.token")):
             yield file.read_text().strip()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from fluxlab.logs import find_log, log_files
-from fluxlab.redaction import Redactor
 
 from .attribution import attribute, with_actors
 from .audit import audit_files, read_audit
@@ -74,7 +73,7 @@ def ask(folder: TimelineFolder, query: Query) -> list[Entry]:
     said = _said(folder) if _asks(query, Source.LOG) else ()
     requests = read_requests(folder.lab.gateway_log) if _asks(query, Source.REQUEST) else ()
     commits = {entry.commit: entry.issues for entry in own if entry.source is Source.COMMIT}
-    redactor = Redactor(folder.known_secrets())
+    redactor = folder.redactor()
     streams = [own, explained, (_with_issues(entry, commits) for entry in said), requests]
     merged = heapq.merge(*(sorted(stream, key=_time) for stream in streams), key=_time)
     return [masked(entry, redactor) for entry in merged if matches(entry, query)]
@@ -223,7 +222,7 @@ def ask_logs(folder: TimelineFolder, query: Query, *, component: str | None) -> 
     files = log_files(folder.lab)
     chosen = [find_log(files, component)] if component else [name for name in files if name not in _STRUCTURED]
     everything = replace(query, level=query.level or Level.DEBUG)
-    redactor = Redactor(folder.known_secrets())
+    redactor = folder.redactor()
     found = (line for part in chosen for line in _lines(files[part], part) if matches(line.entry, everything))
     return [
         LogLine(raw=redactor.redact(line.raw), entry=masked(line.entry, redactor))
