@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TypeAlias
 
+import psutil
+
 from .documents import Json
-from .errors import FluxlabError, UsageError, WaitTimeoutError
+from .errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
 from .logs import log_files
+from .metrics import samples_of
 from .moments import Commit, Moment
+from .status import ClusterState
 from .timeline.entries import Detail, Entry, Level, ObjectRef, Source
 from .timeline.folder import SUPERVISOR, TimelineFolder
 from .timeline.journal import read_journal
@@ -20,8 +25,11 @@ from .waiting import never, wait_until
 EXPECT_SECONDS = 30.0
 LOOK_SECONDS = 0.1
 QUOTED = 10
-SILENT = "alerts that are the same as one of the last five minutes are dropped without a word that the lab could read"
-"""What notification-controller tells at the log level debug only."""
+DUPLICATE = {"code": str(HTTPStatus.TOO_MANY_REQUESTS.value)}
+"""How notification-controller answers an event that is the same as one of the last five minutes."""
+ANSWERED = "gotk_event_http_request_duration_seconds_count"
+"""Its count of the events that came, by answer: of duplicates it tells nothing else at its usual log level."""
+TELLER = "notification-controller"
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 # What notification-controller (internal/server/event_handlers.go) and the other controllers log at their usual level.
 _DROPPED: Mapping[str, str] = {
@@ -46,7 +54,7 @@ class Wanted:
     commit: str = ""
     """Its name, or how it begins."""
     provider: str = ""
-    """slack, generic or github, or the host at which it ended."""
+    """slack, generic, generic-hmac or github, or the host at which it ended."""
     severity: str = ""
     reason: str = ""
     """Slack and GitHub are not told."""
@@ -81,11 +89,39 @@ class Dropped:
     """What the log has to say about it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Duplicates:
+    """How many events of a cluster were dropped because they were the same as one of the last five minutes."""
+
+    cluster: str
+    count: int | None
+    """Since notification-controller was started: what an earlier process counted is gone with it. None: not known."""
+    since: datetime | None = None
+    """When that was."""
+    unknown: str = ""
+    """Why it is not known."""
+
+    def __str__(self) -> str:
+        if self.count is None or self.since is None:
+            return f"{self.cluster}: how many duplicates were dropped is not known: {self.unknown}"
+        return (
+            f"{self.cluster}: {self.count} events were dropped as the same as one of the last five minutes, since "
+            f"{TELLER} was started at {self.since.astimezone():%H:%M:%S}; what it counted before is not known"
+        )
+
+
 class Alerts:
     """The alerts of one lab."""
 
-    def __init__(self, folder: TimelineFolder, *, patience: Callable[[float], float] = lambda seconds: seconds) -> None:
+    def __init__(
+        self,
+        folder: TimelineFolder,
+        *,
+        clusters: Callable[[], Sequence[ClusterState]],
+        patience: Callable[[float], float] = lambda seconds: seconds,
+    ) -> None:
         self._folder = folder
+        self._clusters = clusters
         self._patience = patience
 
     def all(self, wanted: Wanted | None = None, *, since: datetime = _BEGINNING) -> Sequence[Entry]:
@@ -125,12 +161,13 @@ class Alerts:
     def _instead(self, since: datetime) -> Sequence[str]:
         came = [line_of(one) for one in self.all(since=since)][-QUOTED:]
         dropped = [f"dropped: {one.object}: {one.why}: {one.message}" for one in self.dropped(since=since)][-QUOTED:]
-        return [*(came or ["no alert came at all"]), *dropped, SILENT]
+        return [*(came or ["no alert came at all"]), *dropped, *map(str, self.duplicates())]
 
     def dropped(self, *, since: datetime = _BEGINNING) -> Sequence[Dropped]:
         """What did not become an alert, as the controllers' logs have it, in order of time."""
+        mask = self._folder.redactor().redact
         found = (
-            dropped
+            replace(dropped, message=mask(dropped.message))
             for name, file in log_files(self._folder.lab).items()
             if name.endswith("-controller")
             for place in (file.with_name(f"{file.name}.1"), file)
@@ -138,6 +175,21 @@ class Alerts:
             if line.entry.time >= since and (dropped := _dropped(line))
         )
         return sorted(found, key=lambda one: one.time)
+
+    def duplicates(self) -> Sequence[Duplicates]:
+        """What each cluster's notification-controller has counted since it was started. Raises SupervisorGoneError."""
+        return [_duplicates(cluster) for cluster in self._clusters()]
+
+
+def _duplicates(cluster: ClusterState) -> Duplicates:
+    pid = next((part.pid for part in cluster.components if part.name.rpartition("/")[2] == TELLER and part.pid), None)
+    try:
+        found = samples_of(pid, program=TELLER)
+        since = datetime.fromtimestamp(psutil.Process(pid).create_time(), UTC)
+    except (UnknownError, psutil.Error) as error:
+        return Duplicates(cluster=cluster.name, count=None, unknown=" ".join(str(error).split()))
+    count = sum(one.value for one in found if one.name == ANSWERED and one.labels.items() >= DUPLICATE.items())
+    return Duplicates(cluster=cluster.name, count=int(count), since=since)
 
 
 def severity_of(alert: Entry) -> str:

@@ -29,6 +29,7 @@ from .flux.subjects import place_of
 from .logs import log_files
 from .moments import Commit, Moment
 from .state import LabFolder
+from .timeline.folder import TimelineFolder
 from .toolchain import find
 
 EXPECT_SECONDS = 30.0
@@ -204,4 +205,5 @@ class Cluster:
             logs={name: file for name, file in log_files(self._folder).items() if name.startswith(prefix)},
             after=after.before if isinstance(after, Commit) else after,
             earlier=self._earlier(after) if isinstance(after, Commit) else frozenset(),
+            mask=TimelineFolder(self._folder).redactor().redact,
         )

@@ -315,7 +315,7 @@ class Lab:
         """Answer for the public hosts that its manifests name."""
         for sink in scenario.content.alerts:
             self._require(Capability.MAPPED_HOSTS)
-            self.control.serve_sink(sink.host, sink.kind)
+            self.control.serve_sink(sink)
         for chart in scenario.content.charts:
             self.add_chart(scenario.folder / chart.path, url=chart.repository, replace=True)
 
@@ -427,7 +427,9 @@ class Lab:
     @property
     def alerts(self) -> Alerts:
         """What Flux told the world: the alerts that reached the lab's sinks."""
-        return Alerts(TimelineFolder(self.folder), patience=self.patience)
+        return Alerts(
+            TimelineFolder(self.folder), clusters=lambda: self.control.status().clusters, patience=self.patience
+        )
 
     # -- faults --------------------------------------------------------------------------------------------------
 

@@ -1,20 +1,24 @@
-"""Mask secret values in everything that fluxlab writes: by exact value, base64, URL-encoding and JSON's escapes.
+"""Mask secrets in everything that fluxlab writes.
 
-And what follows a host at which alerts end: of a webhook's address, all but the host is a password.
+Values are masked where they stand as they are, in base64, URL-encoded and in JSON's escapes; of addresses, what follows
+a host at which a path is a password.
 """
 
 import base64
 import json
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 MASK = "[redacted]"
 # Shorter values are masked nowhere: they would hit ordinary words and make every line unreadable.
 MINIMUM_LENGTH = 6
-_SLASH = r"(?:/|%2F)"
-_REST_OF_ADDRESS = r"[^\s\"'`<>\\(){}\[\],;]+"
+# After a host: a port, and all from the path on that may belong to an address, also within JSON or another address. A
+# character too many that is masked does no harm.
+_PORT = r"\.?(?:(?::|%3A)\d+)?"
+_BELOW = r"(?:/|\\+/|\?|#|%2F|%3F|%23)((?:\\+(?:u[0-9a-f]{4}|/)|[^\s\"<>\\])+)(?<![:,;.)}'])"
+Span = tuple[int, int]
 
 
 def spellings(value: str) -> set[str]:
@@ -43,7 +47,8 @@ def _base64(raw: bytes) -> set[str]:
 
 
 class Redactor:
-    """A growing set of secret values and private hosts, and the one function that masks them in text. Thread-safe.
+    """A growing set of secret values, and of hosts below which all is secret, and the one function that removes them
+    from text. Thread-safe.
 
     Its cost grows with the text, not with the number of values: a cluster may hold thousands.
     """
@@ -52,8 +57,7 @@ class Redactor:
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self._by_head: dict[str, tuple[str, ...]] = {}
-        self._private_hosts: frozenset[str] = frozenset()
-        self._addresses: re.Pattern[str] | None = None
+        self._below: dict[str, re.Pattern[str]] = {}
         for value in values:
             self.add(value)
 
@@ -70,34 +74,39 @@ class Redactor:
             self._known.add(value)  # last: whoever finds it here may rely on its being masked
 
     def hide_below(self, host: str) -> None:
-        """Mask from now on whatever follows this host in an address."""
+        """Mask path and query of each address at `host` from now on: that of a webhook is its password."""
+        if self.hides_below(host):
+            return
+        name = re.escape(host)
+        pattern = re.compile(rf"(?:(?<![a-z0-9.-])|(?<=%2f)|(?<=%40)){name}{_PORT}{_BELOW}", re.IGNORECASE)
         with self._lock:
-            if not self.hides(host):
-                hosts = self._private_hosts | {host.lower()}
-                names = "|".join(re.escape(one) for one in sorted(hosts, key=len, reverse=True))
-                pattern = rf"(?:(?<![\w.-])|(?<=%2F))((?:{names})(?::\d+)?{_SLASH}){_REST_OF_ADDRESS}"
-                self._addresses = re.compile(pattern, re.IGNORECASE)
-                self._private_hosts = hosts
+            self._below = {**self._below, host: pattern}
 
-    def hides(self, host: str) -> bool:
-        """Whether what follows a host in an address is masked."""
-        return host.lower() in self._private_hosts
+    def hides_below(self, host: str) -> bool:
+        """Whether path and query at `host` are masked."""
+        return host in self._below
 
     def redact(self, text: str) -> str:
-        """`text` with every known value replaced by MASK; where two begin at one place, the longest."""
-        if self._addresses:
-            text = self._addresses.sub(rf"\g<1>{MASK}", text)
-        if not self._by_head:
-            return text
-        heads = self._by_head
+        """`text` with all that is secret replaced by MASK; where two values begin at one place, the longest."""
         pieces: list[str] = []
         done = 0
-        for place in range(len(text) - MINIMUM_LENGTH + 1):
+        for start, end in sorted([*self._values(text), *self._addresses(text)]):
+            if start >= done:
+                pieces += [text[done:start], MASK]
+            done = max(done, end)
+        return "".join([*pieces, text[done:]])
+
+    def _values(self, text: str) -> Iterator[Span]:
+        heads, done = self._by_head, 0
+        for place in range(len(text) - MINIMUM_LENGTH + 1 if heads else 0):
             if place < done:
                 continue
             for spelling in heads.get(text[place : place + MINIMUM_LENGTH], ()):
                 if text.startswith(spelling, place):
-                    pieces += [text[done:place], MASK]
                     done = place + len(spelling)
+                    yield place, done
                     break
-        return "".join([*pieces, text[done:]])
+
+    def _addresses(self, text: str) -> Iterator[Span]:
+        for pattern in self._below.values():
+            yield from (found.span(1) for found in pattern.finditer(text))

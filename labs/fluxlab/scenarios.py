@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .documents import check_nesting
 from .errors import UsageError
-from .spec import SinkSpec
+from .model_files import read_model
+from .spec import SinkSpec, check_free_hosts, host_of
 
 # In a wheel the scenarios lie beside the package; in a checkout two folders further up.
 _PLACES = (Path(__file__).parent / "scenarios", Path(__file__).parents[2] / "scenarios")
@@ -37,6 +36,11 @@ class ScenarioFile(_Model):
     alerts: list[SinkSpec] = Field(default_factory=list)
     """The public hosts at which its alerts end."""
 
+    @model_validator(mode="after")
+    def _alerts_at_free_hosts(self) -> "ScenarioFile":
+        check_free_hosts(self.alerts, {host_of(chart.repository): "charts" for chart in self.charts})
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
@@ -63,10 +67,5 @@ def load_scenario(name: str) -> Scenario:
     folder = next((folder for folder in candidates if (folder / "scenario.yaml").is_file()), None)
     if folder is None:
         raise UsageError(f"there is no scenario {name!r}", facts=[f"there are: {', '.join(scenario_names())}"])
-    try:
-        text = (folder / "scenario.yaml").read_text()
-        check_nesting(text)
-        content = ScenarioFile.model_validate(yaml.load(text, Loader=yaml.CSafeLoader))
-    except (yaml.YAMLError, OSError, ValueError) as error:  # a ValueError is also what pydantic and dates raise
-        raise UsageError(f"{folder / 'scenario.yaml'} is not a scenario", facts=[str(error)]) from None
+    content = read_model(folder / "scenario.yaml", ScenarioFile, what="a scenario")
     return Scenario(name=folder.name, folder=folder, content=content)

@@ -2,11 +2,13 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from .errors import UsageError
 from .model_files import read_model
@@ -14,6 +16,7 @@ from .state import NAME
 
 HOST_URL = re.compile(r"https://[a-z0-9.-]+\.[a-z]{2,}(/[A-Za-z0-9._~-]+)*")
 REPOSITORY_SLASHES = 3  # the two before the host, and one before the path
+OBJECT_PLACE = r"^([a-z0-9][a-z0-9-]{0,62}/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
 BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
@@ -131,7 +134,9 @@ class ChartRepositorySpec(_Model):
     charts: list[str] = Field(default_factory=list, description="archives or chart folders, relative to the lab file")
 
 
-SinkKind = Literal["slack", "generic", "github"]
+SinkKind = Literal["slack", "generic", "generic-hmac", "github"]
+WITH_SECRET = ("generic-hmac", "github")
+"""The kinds of sinks that tell who knows a token from who does not."""
 
 
 class SinkSpec(_Model):
@@ -139,6 +144,17 @@ class SinkSpec(_Model):
 
     kind: SinkKind
     host: Host
+    secret: Annotated[str, Field(pattern=OBJECT_PLACE)] = Field(
+        default="", description="github, generic-hmac: NAMESPACE/NAME of a Secret; the lab makes it, new at each start"
+    )
+
+    @model_validator(mode="after")
+    def _secret_of_its_kind(self) -> "SinkSpec":
+        if self.secret and self.kind not in WITH_SECRET:
+            raise ValueError(f"secret is for {' and '.join(WITH_SECRET)}: {self.kind} knows none")
+        if self.kind == "generic-hmac" and not self.secret:
+            raise ValueError("generic-hmac needs a secret, NAMESPACE/NAME: with its key token events are signed")
+        return self
 
 
 class GatewaySpec(_Model):
@@ -161,6 +177,17 @@ class LabSpec(_Model):
     scenarios: list[Name] = Field(default_factory=list, description="applied in this order when the lab starts")
 
     @model_validator(mode="after")
+    def _alerts_at_free_hosts(self) -> "LabSpec":
+        others = {
+            host_of(self.repository.url): "repository",
+            **{host_of(charts.url): "charts" for charts in self.charts},
+            **dict.fromkeys(self.registries, "registries"),
+            **dict.fromkeys(self.gateway.allow, "gateway.allow"),
+        }
+        check_free_hosts(self.alerts, others)
+        return self
+
+    @model_validator(mode="after")
     def _links_of_its_own(self) -> "LabSpec":
         foreign = [cluster.name for cluster in self.clusters if cluster.backend != "local"]
         if self.links and foreign:
@@ -172,23 +199,6 @@ class LabSpec(_Model):
         names = [cluster.name for cluster in self.clusters]
         if len(set(names)) != len(names):
             raise ValueError(f"two clusters have the same name: {', '.join(names)}")
-        return self
-
-    @model_validator(mode="after")
-    def _alerts_end_where_nothing_else_is(self) -> "LabSpec":
-        others: dict[str | None, str] = {
-            **dict.fromkeys(self.gateway.allow, "reached for real"),
-            **dict.fromkeys(self.registries, "a registry"),
-            **{urlsplit(charts.url).hostname: "a chart repository" for charts in self.charts},
-            urlsplit(self.repository.url).hostname: "the git server",
-        }
-        seen: set[str] = set()
-        for sink in self.alerts:
-            if sink.host in others:
-                raise ValueError(f"alerts: {sink.host} is {others[sink.host]} already; name another host")
-            if sink.host in seen:
-                raise ValueError(f"alerts: {sink.host} is there twice")
-            seen.add(sink.host)
         return self
 
     def on_backend(self, backend: str) -> "LabSpec":
@@ -214,6 +224,28 @@ class LabSpec(_Model):
             if cluster.name == name:
                 return cluster
         raise UsageError(f"lab {self.name} has no cluster {name!r}", facts=[f"it has {names}"])
+
+
+def host_of(url: str) -> str:
+    """The host of a public URL."""
+    return urlsplit(url).hostname or ""
+
+
+def check_free_hosts(sinks: Sequence[SinkSpec], others: Mapping[str, str]) -> None:
+    """See to it that nothing else is at the host of a sink; `others` are hosts, and which field names them.
+
+    Raises ValidationError that names the sink in its list.
+    """
+    taken, errors = dict(others), list[InitErrorDetails]()
+    for number, sink in enumerate(sinks):
+        if sink.host in taken:
+            said = f"alerts need a host of their own, and {sink.host} is one of {taken[sink.host]}"
+            hint = f"allowed is any other than {', '.join(sorted(taken))}"
+            error = PydanticCustomError("host_taken", "{said}; {hint}", {"said": said, "hint": hint})
+            errors.append(InitErrorDetails(type=error, loc=("alerts", number, "host"), input=sink.host))
+        taken.setdefault(sink.host, f"alerts ({sink.kind})")
+    if errors:
+        raise ValidationError.from_exception_data("alerts", errors)
 
 
 def load_spec(file: Path) -> LabSpec:

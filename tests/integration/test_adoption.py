@@ -63,7 +63,7 @@ REPORT = "metadata: {name: report, namespace: shop}\nspec:\n"
 POLL = "metadata: {name: poll}\nspec:\n  failedJobsHistoryLimit: ${LIMIT}\n"
 SCRIPT = "#!/bin/sh\necho on\n"
 NOT_THIS = "a Secret's values are never written to git"
-NOR_THIS = "it holds a value of a Secret, which is never written to git"
+NOR_THIS = "it holds a value of a Secret, or the address of a webhook, which is never written to git"
 OVERRULED = (
     "no single file below web has it; "
     "Kustomization flux-system/web of flux-playground builds something else at .metadata.annotations.by all the same"

@@ -88,7 +88,16 @@ def test_an_unknown_scenario_is_told_with_those_there_are(
 def test_a_file_that_is_no_scenario_is_named(tmp_path: Path, content: bytes) -> None:
     folder = make(tmp_path / "mine")
     (folder / "scenario.yaml").write_bytes(content)
-    with pytest.raises(UsageError, match="is not a scenario") as caught:
+    with pytest.raises(UsageError, match="scenario") as caught:
         load_scenario(str(folder))
     assert str(folder / "scenario.yaml") in caught.value.what
     assert caught.value.facts[0]
+
+
+def test_the_hosts_of_its_alerts_are_not_those_of_its_charts(tmp_path: Path) -> None:
+    folder = make(tmp_path / "mine")
+    text = "description: x\ncharts:\n- {path: c, repository: https://a.example.com/stable}\nalerts:\n"
+    (folder / "scenario.yaml").write_text(f"{text}- {{kind: slack, host: a.example.com}}\n")
+    with pytest.raises(UsageError) as caught:
+        load_scenario(str(folder))
+    assert caught.value.facts[0].startswith(f"{folder / 'scenario.yaml'}:5: alerts.0.host: ")

@@ -36,6 +36,7 @@ charts:
 registries: [docker.io]
 alerts:
 - {kind: slack, host: hooks.slack.com}
+- {kind: github, host: api.github.com, secret: flux-system/github-token}
 gateway:
   allow: [ghcr.io]
 scenarios: [otel-demo]
@@ -105,7 +106,10 @@ def test_every_field_is_understood(tmp_path: Path) -> None:
             {"url": "oci://ghcr.io/acme/charts", "charts": []},
         ],
         "registries": ["docker.io"],
-        "alerts": [{"kind": "slack", "host": "hooks.slack.com"}],
+        "alerts": [
+            {"kind": "slack", "host": "hooks.slack.com", "secret": ""},
+            {"kind": "github", "host": "api.github.com", "secret": "flux-system/github-token"},
+        ],
         "gateway": {"allow": ["ghcr.io"]},
         "links": True,
         "scenarios": ["otel-demo"],
@@ -141,24 +145,6 @@ def test_the_address_for_somebodys_cluster_is_one_of_this_machine(tmp_path: Path
 def test_links_are_for_clusters_of_fluxlabs_own(tmp_path: Path) -> None:
     (told,) = complaints(tmp_path, "links: true\nclusters:\n- {name: a, backend: existing}\n")
     assert "a is not on backend local" in told
-
-
-@pytest.mark.parametrize(
-    ("others", "why"),
-    [
-        ("gateway: {allow: [chat.example.org]}", "reached for real"),
-        ("registries: [chat.example.org]", "a registry"),
-        ("charts: [{url: https://chat.example.org/stable}]", "a chart repository"),
-        ("repository: {url: https://chat.example.org/fleet.git}", "the git server"),
-        ("alerts:\n- {kind: generic, host: chat.example.org}", "there twice"),
-    ],
-)
-def test_alerts_end_where_nothing_else_is(tmp_path: Path, others: str, why: str) -> None:
-    sink = "- {kind: slack, host: chat.example.org}"
-    text = f"{others}\n{sink}\n" if others.startswith("alerts") else f"alerts:\n{sink}\n{others}\n"
-    (told,) = complaints(tmp_path, text)
-    assert "chat.example.org is" in told
-    assert why in told
 
 
 def test_a_spec_survives_the_json_in_which_a_lab_keeps_it(tmp_path: Path) -> None:
@@ -445,3 +431,51 @@ def test_the_line_of_a_mistake_is_the_one_on_which_it_is(
     found = complaints(folder, "\n".join(lines) + "\n")
     assert len(found) == 1
     assert found[0].startswith(f"{expected}: {'.'.join(map(str, (*place, field)))}: unknown field")
+
+
+@pytest.mark.parametrize(
+    ("host", "field"),
+    [
+        ("git.example.com", "repository"),
+        ("charts.example.com", "charts"),
+        ("ghcr.io", "charts"),
+        ("docker.io", "registries"),
+        ("out.example.com", "gateway.allow"),
+        ("hooks.example.com", "alerts (slack)"),
+    ],
+)
+def test_a_host_at_which_alerts_end_is_nothing_else(tmp_path: Path, host: str, field: str) -> None:
+    text = f"""\
+repository: {{url: https://git.example.com/acme/fleet}}
+charts: [{{url: https://charts.example.com/stable}}, {{url: oci://ghcr.io/acme}}]
+registries: [docker.io]
+gateway: {{allow: [out.example.com]}}
+alerts:
+- {{kind: slack, host: hooks.example.com}}
+- kind: generic
+  host: {host}
+"""
+    file = write(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        load_spec(file)
+    (fact,) = caught.value.facts
+    assert fact.startswith(f"{file}:8: alerts.1.host: alerts need a host of their own, and {host} is one of {field}; ")
+    assert "allowed is any other than" in fact
+    load_spec(write(tmp_path, text.replace(f"host: {host}\n", "host: free.example.com\n")))
+
+
+@pytest.mark.parametrize(
+    ("sink", "why"),
+    [
+        ("{kind: generic-hmac, host: a.example.com}", "needs a secret"),
+        ("{kind: slack, host: a.example.com, secret: flux-system/token}", "secret is for generic-hmac and github"),
+        ("{kind: github, host: a.example.com, secret: token}", "alerts.0.secret"),
+        ("{kind: github, host: a.example.com, secret: Flux/token}", "alerts.0.secret"),
+        ("{kind: github, host: a.example.com, secret: flux-system/../token}", "alerts.0.secret"),
+    ],
+)
+def test_a_secret_is_for_the_sinks_that_know_one(tmp_path: Path, sink: str, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_spec(write(tmp_path, f"alerts:\n- {sink}\n"))
+    assert ":2: alerts.0" in caught.value.facts[0]
+    assert why in caught.value.facts[0]

@@ -121,7 +121,7 @@ class _Aims:
         aim = self._of_orphan(drift) if orphan else self._of_owned(drift)
         text = json.dumps([aim.fields, aim.manifest.raw if aim.manifest else None], ensure_ascii=False)
         if MASK in text or self.redactor.redact(text) != text:
-            raise NoWayError("it holds a value of a Secret, which is never written to git")
+            raise NoWayError("it holds a value of a Secret, or the address of a webhook, which is never written to git")
         return aim
 
     def _of_owned(self, drift: Drift) -> Aim:

@@ -11,7 +11,7 @@ from .output import say, table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fluxlab.alerts import Dropped
+    from fluxlab.alerts import Dropped, Duplicates
     from fluxlab.timeline.entries import Entry
 
 LONGEST_CELL = 100
@@ -29,7 +29,7 @@ def alerts(
         str, typer.Option("--object", help="Only of this object: 'Kustomization flux-system/shop'.")
     ] = "",
     commit: Annotated[str, typer.Option("--commit", help="Only of this commit: its name, or how it begins.")] = "",
-    provider: Annotated[str, typer.Option("--provider", help="slack, generic or github, or a host.")] = "",
+    provider: Annotated[str, typer.Option("--provider", help="slack, generic, generic-hmac, github, or a host.")] = "",
     severity: Annotated[str, typer.Option("--severity", help="info or error.")] = "",
     since: Annotated[str | None, typer.Option("--since", help="From when: 14:02, or 5m ago.")] = None,
     output: OutputOption = Output.TEXT,
@@ -37,7 +37,7 @@ def alerts(
     """List the alerts that reached the lab's sinks, and what was dropped, and why."""
     from datetime import UTC, datetime
 
-    from fluxlab.alerts import SILENT, Wanted
+    from fluxlab.alerts import Wanted
     from fluxlab.timeline.times import parse_moment
 
     found = find_lab(lab).alerts
@@ -45,19 +45,22 @@ def alerts(
     came = found.all(Wanted(object=object_, commit=commit, provider=provider, severity=severity), since=began)
     dropped = [one for one in found.dropped(since=began) if object_ in {"", one.object}]
     if output is Output.JSON:
-        _print_json(came, dropped)
+        _print_json(came, dropped, found.duplicates())
         return
     _show(came, dropped)
-    say(SILENT)
+    for one in found.duplicates():
+        say(str(one))
 
 
-def _print_json(came: "Sequence[Entry]", dropped: "Sequence[Dropped]") -> None:
+def _print_json(came: "Sequence[Entry]", dropped: "Sequence[Dropped]", duplicates: "Sequence[Duplicates]") -> None:
     from dataclasses import asdict
 
     from fluxlab.timeline.entries import as_json, format_time
 
     lost = [{**asdict(one), "time": format_time(one.time)} for one in dropped]
-    print(json.dumps({"alerts": [as_json(one) for one in came], "dropped": lost}, indent=2, ensure_ascii=False))
+    counted = [{**asdict(one), "since": one.since and format_time(one.since)} for one in duplicates]
+    told = {"alerts": [as_json(one) for one in came], "dropped": lost, "duplicates": counted}
+    print(json.dumps(told, indent=2, ensure_ascii=False))
 
 
 def _show(came: "Sequence[Entry]", dropped: "Sequence[Dropped]") -> None:

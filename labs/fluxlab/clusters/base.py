@@ -93,7 +93,7 @@ class ClusterBackend(Protocol):
         """The name by which a component is known in the lab."""
 
     def save_state(self, target: Path, *, leave_out: Sequence[str]) -> None:
-        """Write all objects, without some Secrets of flux-system. From any thread. Raises UnsupportedError."""
+        """Write all objects, without some Secrets (NAMESPACE/NAME). From any thread. Raises UnsupportedError."""
 
     def load_state(self, data: Path) -> None:
         """Have etcd go on with the data in a folder, which is taken. Raises UnsupportedError."""

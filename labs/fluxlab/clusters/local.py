@@ -216,12 +216,12 @@ class LocalCluster:
         return self._programs.wants(controller)
 
     def save_state(self, target: Path, *, leave_out: Sequence[str]) -> None:
-        """Write what etcd holds now, without some Secrets of flux-system. From a thread that may wait."""
+        """Write what etcd holds now, without some Secrets (NAMESPACE/NAME). From a thread that may wait."""
         etcd_data.save_without(
             self._files,
             self._wiring.control_plane,
             target,
-            keys=[f"/registry/secrets/{NAMESPACE}/{name}" for name in leave_out],
+            keys=[f"/registry/secrets/{place}" for place in leave_out],
             etcd=self._toolchain.binary("etcd"),
             etcdutl=self._toolchain.binary("etcdutl"),
         )

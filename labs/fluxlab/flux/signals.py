@@ -5,7 +5,7 @@ object of the same name that is gone, is never taken for it. Rehearsals and test
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +45,8 @@ class Scene:
     after: Moment
     earlier: frozenset[str] = frozenset()
     """Commits from before that moment: what is said of one of them, however late, does not count."""
+    mask: Callable[[str], str] = str
+    """What is quoted passes it."""
     _subjects: dict[tuple[str, str], Subject] = field(default_factory=dict, compare=False)
 
     def is_of_earlier(self, text: str) -> bool:
@@ -216,7 +218,7 @@ class LogLine:
 
     def nearest(self, scene: Scene) -> str:
         """The last lines since the moment."""
-        last = [line[:QUOTED_CHARACTERS] for line in self._lines(scene)[-QUOTED_LINES:]]
+        last = [scene.mask(line)[:QUOTED_CHARACTERS] for line in self._lines(scene)[-QUOTED_LINES:]]
         return "\n".join(last) or f"{self.component} has written nothing since then"
 
     def _lines(self, scene: Scene) -> list[str]:
@@ -242,7 +244,7 @@ def expect(signal: Signal, scene: Scene, *, within_seconds: float) -> str:
     """
     signal.check(scene)
     try:
-        return wait_until(
+        said = wait_until(
             lambda: signal.seen(scene),
             what=str(signal),
             timeout_seconds=within_seconds,
@@ -250,7 +252,8 @@ def expect(signal: Signal, scene: Scene, *, within_seconds: float) -> str:
         )
     except WaitTimeoutError:
         what = f"{scene.cluster}: not within {within_seconds:g} s: {signal}"
-        raise ExpectationError(what, facts=[signal.nearest(scene)]) from None
+        raise ExpectationError(what, facts=[scene.mask(signal.nearest(scene))]) from None
+    return scene.mask(said)
 
 
 def forbid(signal: Signal, scene: Scene, *, for_seconds: float) -> None:
@@ -271,7 +274,7 @@ def forbid(signal: Signal, scene: Scene, *, for_seconds: float) -> None:
         )
     except WaitTimeoutError:
         return
-    raise ExpectationError(f"{scene.cluster}: there is {signal}", facts=[said])
+    raise ExpectationError(f"{scene.cluster}: there is {signal}", facts=[scene.mask(said)])
 
 
 def _annotations(event: KubeObject) -> Collection[object]:

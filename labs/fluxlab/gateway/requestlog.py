@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import MutableMapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class Entry:
     host: str
     method: str
     path: str
-    """Without the query, which may carry secrets."""
+    """Without the query, which may carry secrets. Masked where paths are secret, whoever answers."""
     status: int
     bytes: int
     """Of the answer's body; for a tunnel, what the client got."""
@@ -55,9 +55,8 @@ class RequestLog:
 
     def write(self, entry: Entry) -> None:
         """Append one entry. A log that cannot be written never stops a request: that is said in the process's log."""
-        private = self.redactor.hides(entry.host)
-        known = replace(entry, path=f"/{MASK}") if private else entry
-        fields = {name: _masked(value, self.redactor) for name, value in asdict(known).items()}
+        hidden = {"path": f"/{MASK}"} if entry.path and self.redactor.hides_below(entry.host) else {}
+        fields = {name: _masked(value, self.redactor) for name, value in {**asdict(entry), **hidden}.items()}
         line = json.dumps({"time": fields.pop("time"), **fields}, ensure_ascii=False) + "\n"
         try:
             with self._lock:
@@ -103,7 +102,7 @@ class LoggedApplication:
                     asked_by=asked_by(scope),
                     host=str(state.get("host", "")),
                     method=str(scope["method"]),
-                    path=str(scope["path"]),
+                    path=str(state.get("path", scope["path"])),
                     status=status,
                     bytes=size,
                     duration_ms=elapsed_ms(began),

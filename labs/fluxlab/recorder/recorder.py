@@ -113,10 +113,12 @@ class Recorder:
     def _write(self, batch: list[Listed | Seen]) -> None:
         """Write what has come, cluster by cluster.
 
-        Before anything is written that may quote a Secret, all Secrets of its cluster are known: watches are not
-        ordered among themselves. While a cluster does not answer, what it said is held, and with it all that it says
-        later.
+        Before anything is written that may quote a secret, all Secrets of its cluster are known, and the hosts at
+        which alerts end: watches are not ordered among themselves. While a cluster does not answer, what it said is
+        held, and with it all that it says later.
         """
+        if batch:
+            self._folder.teach(self._redactor)
         for news in batch:
             self._held[news.cluster].append(news)
         for cluster, held in self._held.items():
@@ -128,7 +130,6 @@ class Recorder:
                 self._held[cluster] = []
 
     def _list_secrets(self, cluster: str) -> bool:
-        self._folder.teach_hosts(self._redactor)
         try:
             for value in all_values(self._apis[cluster]):
                 self._redactor.add(value)

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-import psutil
-import urllib3
-
 from fluxlab.alerts import Wanted
 from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
-from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.logs import find_log, log_files
+from fluxlab.metrics import samples_of
 from fluxlab.moments import Moment
 from fluxlab.timeline.loglines import read_log_lines
 from fluxlab.timeline.text import line_of
@@ -23,8 +20,6 @@ from .history import History, Sighting
 from .spec import AlertSpec, ConditionSpec, DriftSpec, EventSpec, LogSpec, MetricSpec, PendingSpec, PodsSpec, SignalSpec
 
 LONGEST_WORDS = 500
-_METRIC = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,30 +143,11 @@ class Senses:
             yield Seen(time=datetime.now(UTC), words=str(late))
 
     def _metrics(self, spec: MetricSpec) -> Iterator[Seen]:
-        for line in _scrape(self._metrics_address(spec.component)).splitlines():
-            parts = _METRIC.fullmatch(line)
-            if parts and parts["name"] == spec.name:
-                labels = dict(_LABEL.findall(parts["labels"] or ""))
-                if spec.labels.items() <= labels.items() and float(parts["value"]) > spec.above:
-                    yield Seen(time=datetime.now(UTC), words=line)
-
-    def _metrics_address(self, component: str) -> str:
-        """From the program's own command line: it is the one who serves them."""
         parts = [part for cluster in self._lab.status().clusters for part in cluster.components]
-        pid = next((part.pid for part in parts if part.name.rpartition("/")[2] == component and part.pid), None)
-        words = psutil.Process(pid).cmdline() if pid else []
-        address = next((word.partition("=")[2] for word in words if word.startswith("--metrics-addr=")), "")
-        if not address:
-            raise UnknownError(f"{component} serves no metrics, or does not run")
-        return address
-
-
-def _scrape(address: str) -> str:
-    try:
-        answer = urllib3.request("GET", f"http://{address}/metrics", timeout=5, retries=False)
-    except urllib3.exceptions.HTTPError as error:
-        raise UnknownError(f"http://{address}/metrics does not answer", facts=[str(error)]) from error
-    return answer.data.decode(errors="replace")
+        pid = next((part.pid for part in parts if part.name.rpartition("/")[2] == spec.component and part.pid), None)
+        for one in samples_of(pid, program=spec.component):
+            if one.name == spec.name and spec.labels.items() <= one.labels.items() and one.value > spec.above:
+                yield Seen(time=datetime.now(UTC), words=one.line)
 
 
 def _fits(condition: Condition, spec: ConditionSpec, subject: KubeObject) -> bool:

@@ -107,7 +107,7 @@ class AlertSpec(_Model):
     """An alert that reached one of the lab's sinks: a signal is at least one of these."""
 
     object: str = Field(default="", description="such as Kustomization flux-system/shop")
-    provider: str = Field(default="", description="slack, generic or github, or the host at which it ends")
+    provider: str = Field(default="", description="slack, generic, generic-hmac, github, or the host")
     severity: Literal["", "info", "error"] = ""
     reason: str = Field(default="", description="only generic webhooks are told")
     message: str = Field(default="", description="a part of it")

@@ -38,7 +38,7 @@ _LANES = {
 
 
 def tell(run: "Run") -> RunResult:
-    """The result of a run that has ended, in which no secret value stands."""
+    """The result of a run that has ended, in which nothing stands that is secret."""
     folder = TimelineFolder(run.lab.folder)
     folder.teach(run.history.redactor)
     return _told(run, ask(folder, Query(since=run.began))).masked(run.history.redactor)

@@ -1,9 +1,12 @@
 """Where alerts end: applications that take what notification-controller sends to Slack, a webhook or GitHub.
 
-They check its shape as the real services would and answer as they do. (Shapes: notification-controller's
-internal/notifier/slack.go, forwarder.go and github.go, and the services' own documentation.)
+They check its shape as the real services would, and the token or the signature where the lab has made the Secret for
+it, and answer as they do. (Shapes: notification-controller's internal/notifier/slack.go, forwarder.go and github.go,
+and the services' own documentation.)
 """
 
+import hashlib
+import hmac
 import json
 import re
 from abc import ABC, abstractmethod
@@ -32,7 +35,7 @@ class Alert:
 
     time: datetime
     sink: str
-    """slack, generic or github."""
+    """slack, generic, generic-hmac or github."""
     host: str
     object: ObjectRef | None = None
     revision: str = ""
@@ -54,7 +57,8 @@ class _Field(_Model):
 
 class _Attachment(_Model):
     color: str
-    author_name: str = Field(pattern=r"^[^/]+/[^.]+\.[^.]+$")
+    author_name: str = Field(pattern=r"^[^/]+/.+\.[^.]+$")
+    """KIND/NAME.NAMESPACE: a name may have dots."""
     text: str = Field(min_length=1)
     fields: tuple[_Field, ...] = ()
 
@@ -93,40 +97,50 @@ class _RefusedError(Exception):
 
 
 class Sink(ABC):
-    """An ASGI application at which alerts of one kind end; `heard` is told each, taken or refused."""
+    """An ASGI application at which alerts of one kind end; `heard` is told each, taken or refused.
+
+    What is told of a refusal does not quote the path: that of a webhook is a password.
+    """
 
     kind: ClassVar[str]
 
-    def __init__(self, host: str, heard: Callable[[Alert], None]) -> None:
+    def __init__(self, host: str, heard: Callable[[Alert], None], token: str = "") -> None:
+        """With a `token`, of the lab's own making, only who knows it is heard."""
         self._host = host
         self._heard = heard
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         alert = Alert(time=datetime.now(UTC), sink=self.kind, host=self._host)
         try:
+            if scope["method"] not in {"GET", "POST"}:
+                raise _no_way(scope)
+            body = await _body(receive)
+            self.admit(scope, body)
             if scope["method"] == "GET":
-                await answer(send, 200, self.listed(str(scope["path"])), content_type=_JSON)
+                await answer(send, 200, self.listed(scope), content_type=_JSON)
                 return
-            if scope["method"] != "POST":
-                raise _RefusedError(405, "method not allowed", f"{scope['method']} is no way to send an alert")
-            found = self.read(scope, alert, _parsed(await _body(receive)))
+            found = self.read(scope, alert, _parsed(body))
         except _RefusedError as error:
             self._heard(replace(alert, refused=str(error)))
             await answer(send, error.status, error.body, content_type=_type_of(error.body))
             return
         self._heard(found)
-        status, body = self.thanks(scope)
-        await answer(send, status, body, content_type=_type_of(body))
+        status, words = self.thanks(scope)
+        await answer(send, status, words, content_type=_type_of(words))
+
+    def admit(self, scope: Scope, body: bytes) -> None:
+        """Look at who asks. Raises _RefusedError."""
+        del scope, body
 
     @abstractmethod
     def read(self, scope: Scope, alert: Alert, content: object) -> Alert:
         """The alert with what the content of a request says. Raises _RefusedError."""
 
-    def listed(self, path: str) -> str:
+    def listed(self, scope: Scope) -> str:
         """What a GET is answered. Raises _RefusedError where there is none."""
-        del path  # it may be a password
-        raise _RefusedError(405, "method not allowed", "GET is no way to send an alert")
+        raise _no_way(scope)
 
     def thanks(self, scope: Scope) -> tuple[int, str]:
         """Status and body of the answer to what was taken."""
@@ -182,41 +196,64 @@ class GenericSink(Sink):
         )
 
 
+class GenericHmacSink(GenericSink):
+    """As `GenericSink`, where each event is signed."""
+
+    kind = "generic-hmac"
+
+    def admit(self, scope: Scope, body: bytes) -> None:
+        """Compare the signature of the body, as the documentation of Flux's Provider has receivers do."""
+        given = header(scope, b"x-signature")
+        if not given:
+            raise _RefusedError(401, "missing signature", "it came without the header X-Signature")
+        expected = f"sha256={hmac.new(self._token.encode(), body, hashlib.sha256).hexdigest()}"
+        if not hmac.compare_digest(given.encode(), expected.encode()):
+            why = "its X-Signature is not made with the token in the lab's Secret"
+            raise _RefusedError(401, "invalid signature", why)
+
+
 class GitHubSink(Sink):
     """The commit statuses of GitHub's API."""
 
     kind = "github"
-    _path = re.compile(r"(?:/api/v3)?/repos/[^/]+/[^/]+/(?:statuses|commits)/(?P<sha>[0-9a-f]{40,64})(?:/statuses)?")
+    _place = re.compile(r"(?:/api/v3)?/repos/[^/]+/[^/]+/(?:statuses|commits)/(?P<sha>[0-9a-f]{40,64})(?:/statuses)?")
 
-    def __init__(self, host: str, heard: Callable[[Alert], None]) -> None:
-        super().__init__(host, heard)
+    def __init__(self, host: str, heard: Callable[[Alert], None], token: str = "") -> None:
+        super().__init__(host, heard, token)
         self._statuses: dict[str, deque[_CommitStatus]] = defaultdict(lambda: deque(maxlen=STATUSES_PER_COMMIT))
 
-    def _sha(self, path: str) -> str:
-        found = self._path.fullmatch(path)
+    def _sha(self, scope: Scope) -> str:
+        found = self._place.fullmatch(str(scope["path"]))
         if found is None:
-            raise _RefusedError(404, json.dumps({"message": "Not Found"}), f"{path} is not served here")
+            raise _RefusedError(404, json.dumps({"message": "Not Found"}), "only statuses of commits are served here")
         return found["sha"]
 
-    def listed(self, path: str) -> str:
+    def admit(self, scope: Scope, body: bytes) -> None:
+        """Compare the token, with either of the words that GitHub takes before it."""
+        del body
+        _, _, given = header(scope, b"authorization").partition(" ")
+        if not given:
+            raise _RefusedError(401, json.dumps({"message": "Requires authentication"}), "it came without a token")
+        if self._token and not hmac.compare_digest(given.strip().encode(), self._token.encode()):
+            why = "its token is not the one in the lab's Secret"
+            raise _RefusedError(401, json.dumps({"message": "Bad credentials"}), why)
+
+    def listed(self, scope: Scope) -> str:
         """The statuses of a commit, the newest first: who has said the same already says it not again."""
-        known = self._statuses.get(self._sha(path), ())
+        known = self._statuses.get(self._sha(scope), ())
         return json.dumps([status.model_dump() for status in reversed(known)])
 
     def read(self, scope: Scope, alert: Alert, content: object) -> Alert:
         """The status of the commit that the path names."""
-        sha = self._sha(str(scope["path"]))
-        if not header(scope, b"authorization"):
-            raise _RefusedError(401, json.dumps({"message": "Requires authentication"}), "it came without a token")
+        sha = self._sha(scope)
         try:
             status = _CommitStatus.model_validate(content)
         except ValidationError as error:
             raise _RefusedError(422, json.dumps({"message": "Validation Failed"}), _why(error)) from None
         self._statuses[sha].append(status)
-        kind, _, rest = status.context.partition("/")
         return replace(
             alert,
-            object=ObjectRef(kind=_KINDS.get(kind, kind), name=rest.partition("/")[0]),  # it has no namespace
+            object=_named_in(status.context),
             revision=f"sha1:{sha}",
             severity="info" if status.state in {"success", "pending"} else "error",
             message=status.description,
@@ -224,10 +261,10 @@ class GitHubSink(Sink):
 
     def thanks(self, scope: Scope) -> tuple[int, str]:
         """The status that was made."""
-        return 201, json.dumps(self._statuses[self._sha(str(scope["path"]))][-1].model_dump())
+        return 201, json.dumps(self._statuses[self._sha(scope)][-1].model_dump())
 
 
-SINKS: Mapping[str, type[Sink]] = {sink.kind: sink for sink in (SlackSink, GenericSink, GitHubSink)}
+SINKS: Mapping[str, type[Sink]] = {sink.kind: sink for sink in (SlackSink, GenericSink, GenericHmacSink, GitHubSink)}
 _KINDS = {
     kind.lower(): kind
     for kind in (
@@ -254,6 +291,17 @@ async def _body(receive: Receive) -> bytes:
             raise _RefusedError(413, "payload too large", f"more than {LARGEST_BODY} bytes")
         if not message.get("more_body", False):
             return bytes(body)
+
+
+def _no_way(scope: Scope) -> _RefusedError:
+    return _RefusedError(405, "method not allowed", f"{scope['method']} is no way to send an alert")
+
+
+def _named_in(context: str) -> ObjectRef | None:
+    """The object in the context of a commit status, KIND/NAME/PROVIDER; None where a Provider has words of its own."""
+    kind, _, rest = context.partition("/")
+    name, slash, _ = rest.partition("/")
+    return ObjectRef(kind=_KINDS[kind], name=name) if slash and kind in _KINDS else None
 
 
 def _parsed(body: bytes) -> object:

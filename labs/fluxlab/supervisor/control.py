@@ -11,6 +11,7 @@ from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.host import peer, socket_address
 from fluxlab.host_rules import HostRule
 from fluxlab.processes import Identity
+from fluxlab.spec import SinkSpec
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
 from fluxlab.unix_http import Answer, ask
@@ -61,9 +62,9 @@ class Control:
         """Answer for a chart repository at a public URL."""
         self._change("/charts", url)
 
-    def serve_sink(self, host: str, kind: str) -> None:
-        """Answer for a public host at which alerts end."""
-        self._change("/sink", f"{kind} {host}")
+    def serve_sink(self, sink: SinkSpec) -> None:
+        """Answer for a public host at which alerts end. Raises UsageError for one at which there is something else."""
+        self._change("/sink", sink.model_dump_json())
 
     def answering(self) -> Identity | None:
         """The process that listens on the lab's socket, if there is one."""

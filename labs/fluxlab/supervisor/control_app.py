@@ -13,6 +13,7 @@ from fluxlab.clusters.capabilities import UnsupportedError
 from fluxlab.documents import JsonObject
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.host_rules import HostRule
+from fluxlab.spec import SinkSpec
 from fluxlab.status import LabStatus
 
 
@@ -37,8 +38,8 @@ class Verbs(Protocol):
     async def serve_registry(self, host: str) -> None:
         """Answer for an OCI registry at a public host."""
 
-    async def serve_sink(self, sink: str) -> None:
-        """Answer for a public host at which alerts end: `KIND HOST`."""
+    async def serve_sink(self, sink: SinkSpec) -> None:
+        """Answer for a public host at which alerts end."""
 
     async def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL, from its folder of archives."""
@@ -72,6 +73,9 @@ def control_app(verbs: Verbs) -> Starlette:
     async def status(_: Request) -> Response:
         return Response((await verbs.status()).model_dump_json(), media_type="application/json")
 
+    async def serve_sink(sink: str) -> None:
+        await verbs.serve_sink(SinkSpec.model_validate_json(sink))
+
     async def put_rule(rule: str) -> None:
         await verbs.put_rule(HostRule.model_validate_json(rule))
 
@@ -98,7 +102,7 @@ def control_app(verbs: Verbs) -> Starlette:
             Route("/registry", verb(verbs.serve_registry), methods=["POST"]),
             Route("/state", verb(verbs.save_state), methods=["POST"]),
             Route("/load", verb(verbs.load_state), methods=["POST"]),
-            Route("/sink", verb(verbs.serve_sink), methods=["POST"]),
+            Route("/sink", verb(serve_sink), methods=["POST"]),
             Route("/charts", verb(verbs.serve_charts), methods=["POST"]),
             Route("/rules", verb(lambda _: rules()), methods=["POST"]),
             Route("/rules/put", verb(put_rule), methods=["POST"]),

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from fluxlab.clusters import backends
 from fluxlab.clusters.base import ClusterBackend
+from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import text_at
 from fluxlab.clusters.resources import GIT_REPOSITORY
+from fluxlab.clusters.secret import set_secret
 from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.flux import bootstrap
 from fluxlab.logs import bound_logs
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from .services import Services
 
 LOOK_SECONDS = 1.0
+SINK_KEY = "token"
+"""The key of a Secret in which notification-controller looks for a token, and for what it signs with."""
 CAUSE_TIMEOUT_SECONDS = 0.5
 # Of the 8 s of processor time that a test with a lab of its own takes, garbage collection is a sixth, and threads that
 # look for work another sixth (docs/performance.md).
@@ -123,6 +127,7 @@ class Supervisor:
             )
             if cluster.resumed:  # what its status says is of its earlier life
                 bootstrap.request_fetch(cluster.api, cluster.root, self._request)
+        self.make_sink_secrets()
         self._step("Flux bootstrapped")
         for cluster in self.clusters:
             self._await_acting(cluster)
@@ -226,7 +231,7 @@ class Supervisor:
     def _fail(self, error: Exception) -> None:
         if isinstance(error, ProcessDiedError):
             error.hint = ""  # its log may be gone by the time that somebody reads this
-        self._note(phase=Phase.FAILED, error=str(error) or repr(error))
+        self._note(phase=Phase.FAILED, error=self.chronicle.redactor.redact(str(error) or repr(error)))
 
     def orphan(self) -> None:
         """End the lab because whoever started it has ended. From any thread."""
@@ -258,6 +263,14 @@ class Supervisor:
         """Start again what died, in all clusters. Main thread only."""
         parts = [cluster.process_name(name) for cluster in self.clusters for name in cluster.repair()]
         return [*self.services.repair(), *parts]
+
+    def make_sink_secrets(self) -> None:
+        """Have the Secrets in each cluster with which its Flux can speak to the lab's sinks. Main thread only."""
+        for cluster in self.clusters:
+            if cluster.root.lacks(Capability.MAPPED_HOSTS):
+                continue  # no alert of its own ends here
+            for place, token in self.services.sink_tokens.items():
+                set_secret(cluster.api, place, SINK_KEY, token, create_namespace=True)
 
     def restart(self, component: str) -> None:
         """Stop and start `cluster/component` (or just `component` with one cluster), the registry or the recorder.

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from fluxlab.clusters.base import ClusterBackend
 from fluxlab.clusters.capabilities import Capability
@@ -35,7 +34,7 @@ from fluxlab.servers.registry import NAME as REGISTRY
 from fluxlab.servers.registry import Registry
 from fluxlab.servers.sinks import SINKS
 from fluxlab.servers.webhook import Delivery, Webhook
-from fluxlab.spec import LabSpec
+from fluxlab.spec import LabSpec, SinkSpec, host_of
 from fluxlab.state import LabFolder
 from fluxlab.toolchain import Toolchain
 
@@ -88,8 +87,9 @@ class Services:
         self._webhooks: list[Webhook] = []
         self.routes = Routes()
         self.charts: dict[str, ChartRepository] = {}
-        self.sinks: dict[str, str] = {}
-        """The kind of each host at which alerts end."""
+        self.sinks: dict[str, SinkSpec] = {}
+        """What is at each host at which alerts end."""
+        self._sink_tokens: dict[str, str] = {}
         self.gateway = Gateway(
             authority=self._authority,
             routes=self.routes,
@@ -177,42 +177,54 @@ class Services:
         for url in chart_urls(self._folder):  # those added while an earlier supervisor ran
             self.serve_charts(url)
         for sink in self._spec.alerts:
-            self.serve_sink(sink.host, sink.kind)
+            self.serve_sink(sink)
         for file in sorted(self._folder.sinks.glob("*")):
-            self.serve_sink(file.name, file.read_text())
+            self.serve_sink(SinkSpec.model_validate_json(file.read_text()))
 
     def serve_charts(self, url: str) -> None:
         """Answer for the chart repository at a public URL, from its folder. From any thread; safe to repeat."""
+        self._keep_from_sinks(url)
         if url not in self.charts:
-            self._leave_sinks_alone(url)
             self.charts[url] = ChartRepository(chart_folder(self._folder, url))
             self.routes.mount(url, ChartServer(self.charts[url]))
 
-    def serve_sink(self, host: str, kind: str) -> None:
+    def serve_sink(self, sink: SinkSpec) -> None:
         """Answer for a public host at which alerts end. From any thread; safe to repeat.
 
-        Raises UsageError for a kind that there is not, and for a host that is something else.
+        Raises UsageError for a host at which there is something else.
         """
-        if self.sinks.get(host) == kind:
+        if self.sinks.get(sink.host) == sink:
             return
-        if kind not in SINKS:
-            raise UsageError(f"{host}: alerts cannot end at {kind!r}", facts=[f"there are: {', '.join(SINKS)}"])
-        if taken := [url for url in self.routes.mapped() if urlsplit(url).hostname == host]:
-            facts = [f"it answers for {', '.join(taken)}"]
-            raise UsageError(f"{host}: alerts cannot end where something else is", facts=facts)
-        self._redactor.hide_below(host)
-        self.routes.mount(f"https://{host}", SINKS[kind](host, self._chronicle.alerted))
-        self.sinks[host] = kind
-        write_private(self._folder.sinks / host, kind)
+        if there := [url for url in self.routes.mapped() if host_of(url) == sink.host]:
+            facts = [*there, *(f"as alerts: {one.kind}" for one in self.sinks.values() if one.host == sink.host)]
+            hint = "give alerts a host at which nothing else is served"
+            what = f"alerts ({sink.kind}) need a host of their own: {sink.host} is served"
+            raise UsageError(what, facts=facts, hint=hint)
+        self._redactor.hide_below(sink.host)  # first: no word of an address must come before it
+        write_private(self._folder.sinks / sink.host, sink.model_dump_json())
+        token = self._sink_token(sink.secret)
+        self.routes.mount(f"https://{sink.host}", SINKS[sink.kind](sink.host, self._chronicle.alerted, token))
+        self.sinks[sink.host] = sink
 
-    def _leave_sinks_alone(self, url: str) -> None:
-        """Raise UsageError for a URL at whose host alerts end: everything below it is taken, and masked in logs."""
-        if (host := urlsplit(url).hostname) in self.sinks:
-            raise UsageError(f"{url} cannot be served: alerts end at {host}")
+    def _sink_token(self, secret: str) -> str:
+        """The token in a Secret that the lab makes; the same for all sinks that name it."""
+        if secret and secret not in self._sink_tokens:
+            self._sink_tokens[secret] = self._secret()
+        return self._sink_tokens.get(secret, "")
+
+    @property
+    def sink_tokens(self) -> Mapping[str, str]:
+        """The Secrets that the lab makes for sinks, NAMESPACE/NAME, and what their key token holds."""
+        return dict(self._sink_tokens)
+
+    def _keep_from_sinks(self, url: str) -> None:
+        """Raises UsageError for a URL at whose host alerts end."""
+        if sink := self.sinks.get(host_of(url)):
+            raise UsageError(f"{url} cannot be served: alerts ({sink.kind}) end at {sink.host}", hint="another host")
 
     async def serve_registry(self, host: str) -> None:
         """Answer for an OCI registry at a public host. In the loop, whose thread lives as long as the lab."""
-        self._leave_sinks_alone(f"https://{host}")
+        self._keep_from_sinks(f"https://{host}")
         self.registry.start()
         self.routes.mount(f"https://{host}/v2", self.registry.application(host))
         make_private(self._folder.registry / "hosts" / host)

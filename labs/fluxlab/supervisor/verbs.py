@@ -12,6 +12,8 @@ from fluxlab.clusters.capabilities import Capability
 from fluxlab.flux import bootstrap
 from fluxlab.host_rules import HostRule
 from fluxlab.servers.chart_metadata import is_stand_in
+from fluxlab.spec import SinkSpec
+from fluxlab.state import Phase
 from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, LinkState, RepositoryState, StepState
 
 if TYPE_CHECKING:
@@ -46,10 +48,12 @@ class SupervisorVerbs:
         """Answer for an OCI registry at a public host."""
         await self._supervisor.services.serve_registry(host)
 
-    async def serve_sink(self, sink: str) -> None:
-        """Answer for a public host at which alerts end: `KIND HOST`."""
-        kind, _, host = sink.partition(" ")
-        self._supervisor.services.serve_sink(host, kind)
+    async def serve_sink(self, sink: SinkSpec) -> None:
+        """Answer for a public host at which alerts end; its Secret is there then, or when the lab has started."""
+        self._supervisor.services.serve_sink(sink)
+        made = self._supervisor.call(self._supervisor.make_sink_secrets)
+        if self._supervisor.record.phase is not Phase.STARTING:
+            await asyncio.wrap_future(made)
 
     async def serve_charts(self, url: str) -> None:
         """Answer for a chart repository at a public URL."""
@@ -69,9 +73,10 @@ class SupervisorVerbs:
 
     async def save_state(self, folder: str) -> None:
         """Write what each cluster's etcd holds, without the lab's own tokens."""
+        own = (*bootstrap.OWN_SECRETS, *self._supervisor.services.sink_tokens)
         for cluster in self._supervisor.clusters:
             target = Path(folder) / f"{cluster.name}.db"
-            await asyncio.to_thread(cluster.save_state, target, leave_out=bootstrap.OWN_SECRETS)
+            await asyncio.to_thread(cluster.save_state, target, leave_out=own)
 
     async def load_state(self, folder: str) -> None:
         """Have the etcd of each cluster go on with other data, where there are some."""
@@ -104,7 +109,7 @@ class SupervisorVerbs:
             clusters=tuple(map(self._cluster, supervisor.clusters)),
             repositories=(self._repository(),),
             charts=self._charts(),
-            sinks=dict(services.sinks),
+            sinks={host: sink.kind for host, sink in services.sinks.items()},
             mapped=tuple(services.routes.mapped()),
             allowed=tuple(services.routes.allowed()),
             steps=tuple(StepState(name=step.name, at_seconds=step.at_seconds) for step in record.steps),
@@ -113,6 +118,7 @@ class SupervisorVerbs:
 
     def _cluster(self, cluster: ClusterBackend) -> ClusterState:
         spec = self._supervisor.spec.cluster(cluster.name)
+        mask = self._supervisor.chronicle.redactor.redact  # of a dead one it is the last words
         return ClusterState(
             name=cluster.name,
             backend=spec.backend,
@@ -122,7 +128,7 @@ class SupervisorVerbs:
             path=spec.path,
             kubeconfig=str(cluster.kubeconfig),
             components=tuple(
-                ComponentState(name=part.name, state=part.state, detail=part.detail, pid=part.pid, log=part.log)
+                ComponentState(name=part.name, state=part.state, detail=mask(part.detail), pid=part.pid, log=part.log)
                 for part in cluster.components()
             ),
             links=tuple(LinkState(name=link.name, port=link.port, upstream=link.upstream) for link in cluster.links()),

@@ -30,24 +30,20 @@ class TimelineFolder:
         return sorted(path.name for path in (self.lab.root / "clusters").glob("*") if path.is_dir())
 
     def redactor(self) -> Redactor:
-        """What masks all that the lab's own files know to be secret."""
+        """What masks all that the lab's folder knows to be secret."""
         redactor = Redactor()
         self.teach(redactor)
         return redactor
 
     def teach(self, redactor: Redactor) -> None:
-        """Have a redactor know the lab's own secrets as of now, and the hosts at which its alerts end."""
-        for value in self._own_secrets():
+        """Have a redactor mask what the lab's folder knows to be secret by now: hosts of alerts are added any time."""
+        for value in self._secrets():
             redactor.add(value)
-        self.teach_hosts(redactor)
-
-    def teach_hosts(self, redactor: Redactor) -> None:
-        """Have a redactor know the hosts at which the lab's alerts end as of now."""
         for file in self.lab.sinks.glob("*"):
             redactor.hide_below(file.name)
 
-    def _own_secrets(self) -> Iterator[str]:
-        """Tokens of repositories, and passwords for the gateway."""
+    def _secrets(self) -> Iterator[str]:
+        """The values in the lab's own private files: tokens of repositories, and passwords for the gateway."""
         for file in sorted(self.lab.repositories.glob("*.token")):
             yield file.read_text().strip()
         if self.lab.way_out.exists():

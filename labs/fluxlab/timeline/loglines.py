@@ -96,7 +96,8 @@ def _json(line: str) -> _Said | None:
 
 
 def _subject(raw: Mapping[str, object]) -> ObjectRef | None:
-    kind, name = raw.get("controllerKind"), raw.get("name")
+    # The second is what a controller's own recorder of events says: fluxcd/pkg, runtime/events/recorder.go.
+    kind, name = raw.get("controllerKind") or raw.get("reconciler kind"), raw.get("name")
     if not isinstance(kind, str) or not isinstance(name, str):
         return None
     return ObjectRef(kind=kind, namespace=str(raw.get("namespace", "")), name=name)

@@ -73,3 +73,13 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pyte
     (tmp_path / "log").mkdir()
     log.write(entry())
     assert "cannot be written" in caplog.text
+
+
+def test_of_a_host_whose_paths_are_secret_no_path_is_written_whoever_answered(tmp_path: Path) -> None:
+    redactor = Redactor()
+    redactor.hide_below("h")
+    log = RequestLog(tmp_path / "log", redactor)
+    log.write(entry("/services/canary", note="broken off"))
+    log.write(entry(""))
+    told = [json.loads(line)["path"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert told == [f"/{MASK}", ""]

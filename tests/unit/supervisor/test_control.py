@@ -12,6 +12,7 @@ from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.host import socket_address
 from fluxlab.host_rules import CertificateProblem, HostRule, Reply, WrongCertificate
 from fluxlab.servers.http import serve
+from fluxlab.spec import SinkSpec
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
 from fluxlab.supervisor.control import Control, SupervisorGoneError
@@ -69,8 +70,8 @@ class Verbs:
     async def serve_charts(self, url: str) -> None:
         self._hear(f"charts {url}")
 
-    async def serve_sink(self, sink: str) -> None:
-        self._hear(f"sink {sink}")
+    async def serve_sink(self, sink: SinkSpec) -> None:
+        self._hear(f"sink {sink.kind} {sink.host} {sink.secret}")
 
     async def put_rule(self, rule: HostRule) -> None:
         self._hear(f"put {rule!r}")
@@ -126,7 +127,7 @@ def test_the_status_comes_as_it_was_told(control: Control) -> None:
 def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> None:
     control.restart("c/etcd")
     control.allow("ghcr.io")
-    control.serve_sink("hooks.slack.com", "slack")
+    control.serve_sink(SinkSpec(kind="github", host="api.github.com", secret="flux-system/token"))
     control.serve_charts("https://a.example.com/ü")
     control.save_state(Path("/lab/scratch"))
     control.load_state(Path("/lab/loaded"))
@@ -135,7 +136,7 @@ def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> 
     asked = [
         "restart c/etcd",
         "allow ghcr.io",
-        "sink slack hooks.slack.com",
+        "sink github api.github.com flux-system/token",
         "charts https://a.example.com/ü",
         "state /lab/scratch",
         "load /lab/loaded",
