@@ -14,8 +14,9 @@ from urllib.parse import quote, quote_plus
 MASK = "[redacted]"
 # Shorter values are masked nowhere: they would hit ordinary words and make every line unreadable.
 MINIMUM_LENGTH = 6
-# After a host: a port, and all from the path on that may belong to an address, also within JSON or another address. A
-# character too many that is masked does no harm.
+# Around a host: who logs in there; a port; and all from the path on that may belong to an address, also within JSON or
+# another address. A character too many that is masked does no harm.
+_LOGIN = r"(?:/|%2F)([^\s\"<>\\/]{1,500}?)(?:@|%40)"
 _PORT = r"\.?(?:(?::|%3A)\d+)?"
 _BELOW = r"(?:/|\\+/|\?|#|%2F|%3F|%23)((?:\\+(?:u[0-9a-f]{4}|/)|[^\s\"<>\\])+)(?<![:,;.)}'])"
 Span = tuple[int, int]
@@ -74,11 +75,11 @@ class Redactor:
             self._known.add(value)  # last: whoever finds it here may rely on its being masked
 
     def hide_below(self, host: str) -> None:
-        """Mask path and query of each address at `host` from now on: that of a webhook is its password."""
+        """Mask login, path and query of each address at `host` from now on: that of a webhook is its password."""
         if self.hides_below(host):
             return
         name = re.escape(host)
-        pattern = re.compile(rf"(?:(?<![a-z0-9.-])|(?<=%2f)|(?<=%40)){name}{_PORT}{_BELOW}", re.IGNORECASE)
+        pattern = re.compile(rf"(?:{_LOGIN}|(?<![a-z0-9.-])|(?<=%2f)){name}{_PORT}(?:{_BELOW})?", re.IGNORECASE)
         with self._lock:
             self._below = {**self._below, host: pattern}
 
@@ -108,5 +109,7 @@ class Redactor:
                     break
 
     def _addresses(self, text: str) -> Iterator[Span]:
-        for pattern in self._below.values():
-            yield from (found.span(1) for found in pattern.finditer(text))
+        lowered = text.lower()
+        for host, pattern in self._below.items():
+            if host in lowered:
+                yield from (found.span(group) for found in pattern.finditer(text) for group in (1, 2) if found[group])

@@ -160,6 +160,10 @@ ADDRESS = f"https://{HOST}/services/T0/canary?to='canary,canary'&key=canary"
         f"https://{HOST}#canary",
         f"{HOST}/canary",
         f"https://me:pass@{HOST}/canary",
+        f"https://me:canary@{HOST}/hook",
+        f"https://canary@{HOST}",
+        json.dumps({"address": f"https://me:canary@{HOST}:8443/canary"}).replace("/", "\\/"),
+        f"?next={quote(f'https://me:canary@{HOST}/canary', safe='')}",
         f"http://{HOST}/a http://{HOST}/canary\thttp://{HOST}/canary",
     ],
 )

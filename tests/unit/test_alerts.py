@@ -1,0 +1,75 @@
+"""What was dropped, as the controllers' logs have it: about which object, and without the address of a webhook."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fluxlab.alerts import Alerts, Duplicates
+from fluxlab.spec import SinkSpec
+from fluxlab.state import LabFolder
+from fluxlab.status import ClusterState, ComponentState
+from fluxlab.timeline.folder import TimelineFolder
+
+ABOUT = {"kind": "Kustomization", "namespace": "flux-system", "name": "shop.v1.2"}
+SHOP = "Kustomization flux-system/shop.v1.2"
+FAILED = 'failed to execute request: Post "https://hooks.slack.com/services/canary?canary": refused'
+
+
+def alerts(root: Path, component: str, line: Mapping[str, object]) -> Alerts:
+    folder = LabFolder(root)
+    folder.sinks.mkdir()
+    (folder.sinks / "hooks.slack.com").write_text(SinkSpec(kind="slack", host="hooks.slack.com").model_dump_json())
+    logs = folder.cluster("c") / "logs"
+    logs.mkdir(parents=True)
+    told = {"level": "error", "ts": "2026-11-01T12:00:00.000Z", **line}
+    (logs / f"{component}.log").write_text(f"{json.dumps(told)}\n")
+    part = ComponentState(name="c/notification-controller", state="dead", detail="killed")
+    cluster = ClusterState(
+        name="c", backend="local", nodes=1, path="clusters/c", kubeconfig="", components=(part,), footing="local"
+    )
+    return Alerts(TimelineFolder(folder), clusters=lambda: [cluster])
+
+
+@pytest.mark.parametrize(
+    ("component", "line"),
+    [
+        # As notification-controller 1.9.2 and kustomize-controller 1.9.3 write them.
+        (
+            "notification-controller",
+            {"msg": "failed to send notification", "eventInvolvedObject": ABOUT, "error": FAILED},
+        ),
+        (
+            "kustomize-controller",
+            {
+                "msg": "unable to record event",
+                "name": ABOUT["name"],
+                "namespace": ABOUT["namespace"],
+                "reconciler kind": ABOUT["kind"],
+                "error": FAILED,
+            },
+        ),
+    ],
+)
+def test_what_was_dropped_names_its_object_and_no_address(
+    tmp_path: Path, component: str, line: Mapping[str, object]
+) -> None:
+    (dropped,) = alerts(tmp_path, component, line).dropped()
+    assert dropped.object == SHOP
+    assert "https://hooks.slack.com/[redacted]" in dropped.message
+    assert "canary" not in dropped.message
+
+
+def test_duplicates_that_nobody_counts_are_not_none(tmp_path: Path) -> None:
+    (found,) = alerts(tmp_path, "notification-controller", {}).duplicates()
+    assert found.count is None
+    assert "is not known: notification-controller serves no metrics, or does not run" in str(found)
+
+
+def test_a_count_of_duplicates_says_from_when_on() -> None:
+    since = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    told = str(Duplicates(cluster="c", count=3, since=since))
+    assert told.startswith("c: 3 events were dropped")
+    assert f"was started at {since.astimezone():%H:%M:%S}; what it counted before is not known" in told
