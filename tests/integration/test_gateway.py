@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import socket
@@ -312,6 +313,23 @@ class TestMappedHosts:
             call(on_loop(lambda: door.gateway.lift_rules("certificate")))
             assert client.get("https://a.example/").status_code == 200
         assert any("wrong on purpose" in line["note"] for line in door.lines(4))
+
+    def test_who_was_about_to_connect_when_the_certificate_became_wrong_does_not_keep_the_right_one(
+        self, door: Door, call: Call
+    ) -> None:
+        door.routes.mount("https://a.example/", hello)
+        rule = HostRule(id="late", host="a.example", effect=WrongCertificate(problem=CertificateProblem.OTHER_NAME))
+        with door.raw(connect_to("a.example:443")) as connection:
+            assert established(connection)
+            call(on_loop(lambda: door.gateway.put_rule(rule)))
+            with door.trust.wrap_socket(connection, server_hostname="a.example") as secure:
+                secure.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+                answer = b""
+                with contextlib.suppress(ConnectionResetError):
+                    answer = secure.recv(65536)
+                assert answer == b""
+        with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+            door.get("https://a.example/")
 
     def test_a_client_that_does_not_trust_the_lab_is_in_the_log(self, door: Door) -> None:
         door.routes.mount("https://a.example", hello)

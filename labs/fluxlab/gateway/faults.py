@@ -53,8 +53,13 @@ class _Active:
                 await app(scope, receive, cut_off(send, connection_of(scope)))
             case (Truncate() | Alter() | Pad()) as effect:
                 await app(_unconditional(scope), receive, changed(send, effect))
-            case WrongCertificate():
-                await app(scope, receive, send)
+            case WrongCertificate(problem=problem):
+                # Who was about to connect when the rule came has seen the right one, and might keep to that.
+                if scope["state"].get("certificate", problem) == problem:
+                    await app(scope, receive, send)
+                else:
+                    connection_of(scope).cut()
+                    await connection_of(scope).over.wait()
 
     async def _hold(
         self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, seconds: float | None = None

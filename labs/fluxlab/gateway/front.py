@@ -95,7 +95,7 @@ class _Visit:
         context = self.front.contexts.context(target.host, problem) if tls else None
         await asyncio.get_running_loop().sock_sendall(self.connection, ESTABLISHED)
         closing.pop_all()
-        state = {"asked_by": self.asked_by, "host": target.host}
+        state = {"asked_by": self.asked_by, "host": target.host, **({"certificate": problem} if tls else {})}
         try:
             await self.front.http.serve_connection(self.connection, tls=context, state=state)
         except ssl.SSLError as error:
