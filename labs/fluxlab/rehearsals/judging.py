@@ -1,10 +1,12 @@
 """From what was seen in a run to its findings. Reads nothing but the run."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from .results import CheckResult, Finding, Outcome, Part, SignalResult
 from .sampling import Course
+from .spec import ForbiddenSignal
 
 if TYPE_CHECKING:
     from .running import Run
@@ -52,8 +54,9 @@ def _signals(run: "Run") -> Iterator[Finding]:
         if found is None:
             why = "the run did not come to where it would have been looked for"
             yield Finding(part=Part.SIGNAL, what=signal.what, outcome=Outcome.INCONCLUSIVE, why=why)
-        elif found.forbidden:
-            yield _forbidden(found)
+        elif isinstance(signal, ForbiddenSignal):
+            fault = run.faults.get(signal.during)
+            yield _forbidden(found, until=fault.healing if fault else None)
         elif run.control:
             yield _control(found)
         elif run.cut_short and not found.seen:
@@ -74,7 +77,10 @@ def _expected(found: SignalResult, within_seconds: float) -> Finding:
     return Finding(part=Part.SIGNAL, what=found.what, outcome=Outcome.FAIL, why=why)
 
 
-def _forbidden(found: SignalResult) -> Finding:
+def _forbidden(found: SignalResult, *, until: datetime | None) -> Finding:
+    if found.seen and until and found.seen > until:
+        why = f"it came only {(found.seen - until).total_seconds():.1f} s after the fault began to be taken out"
+        return Finding(part=Part.FORBIDDEN, what=found.what, outcome=Outcome.PASS, why=why)
     if found.seen:
         why = f"after {found.after_seconds:.1f} s: {found.words}"
         return Finding(part=Part.FORBIDDEN, what=found.what, outcome=Outcome.FAIL, why=why)

@@ -81,9 +81,8 @@ class Lookout:
                     self._seen[number] = _result(signal, after, seen, unknown or earlier)
 
     def _moment_of(self, signal: ExpectedSignal | ForbiddenSignal) -> Moment | None:
-        if isinstance(signal, ExpectedSignal) and signal.after:
-            return self._moments.get(signal.after)
-        return self.first_fault
+        named = signal.after if isinstance(signal, ExpectedSignal) else signal.during
+        return self._moments.get(named) if named else self.first_fault
 
     def await_one(self, signal: SignalSpec, within_seconds: float) -> str:
         """The words of a signal since the last fault or named step. Raises FluxlabError when it does not come."""

@@ -97,7 +97,10 @@ class FaultResult(_Model):
     began: datetime
     proven: datetime
     proof: str
+    healing: datetime | None = None
+    """When it began to be taken out."""
     healed: datetime | None = None
+    """When it was proven to be gone."""
     trouble: str = ""
 
 

@@ -178,9 +178,10 @@ class ExpectedSignal(SignalSpec):
 
 
 class ForbiddenSignal(SignalSpec):
-    """A signal that must not come, from the first fault to the end of the run."""
+    """A signal that must not come, from the first fault to the end of the run, or while one fault is in."""
 
     what: str
+    during: str = Field(default="", description="the name of a fault: what comes once that is taken out is allowed")
 
 
 # -- what should hold ------------------------------------------------------------------------------------------------
@@ -338,6 +339,9 @@ class Rehearsal(_Model):
         known = [step.called for step in self.steps if step.called]
         for one in self.expect:
             _refuse_unknown(f"expect: after {one.after}", one.after, known, what="step")
+        faults = [step.called for step in self.steps if step.fault]
+        for other in self.forbid:
+            _refuse_unknown(f"forbid: during {other.during}", other.during, faults, what="fault")
         in_: list[str] = []
         commits: list[str] = []
         for step in self.steps:

@@ -121,6 +121,7 @@ class Steps:
     def heal(self, name: str) -> str:
         """Take a fault out; returns what was seen then. Raises StuckError when it is still in."""
         record = self._in.pop(name)
+        self._faults[name] = self._faults[name].model_copy(update={"healing": datetime.now(UTC)})
         try:
             self._lab.faults.heal(record.id)
         except StuckError as error:

@@ -59,6 +59,11 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
             "- what: it is late\n  after: later",
             "after later: no step is named so; there are pause",
         ),
+        (
+            "truth: {",
+            "forbid:\n- {what: noise, during: later, pending: {object: a}}\ntruth: {",
+            "during later: no fault is named so; there are pause",
+        ),
         ("name: pause", "name: pause\n- {heal: other}", "heal other: no fault that is in is named so; there are pause"),
         ("truth: {", "lab: {secrets: [shop-secrets TOKEN]}\ntruth: {", "'shop-secrets' names no Secret"),
         ("truth: {", "lab: {secrets: [shop/a B=C]}\ntruth: {", "'B=C' is no key"),
