@@ -44,8 +44,8 @@ PASSING = frozenset(
         "replicasets.apps",
     }
 )
-RENEWED = frozenset({"flux-system/fluxlab-push"})
-"""The Secret of pushes has a new token in each start of a lab."""
+RENEWED = frozenset({"flux-system/fluxlab-push", "flux-system/github-token"})
+"""The Secrets of pushes and of the sink for commit statuses have new tokens in each start of a lab."""
 CONTENT = ("spec", "data", "stringData", "rules", "subjects", "roleRef", "webhooks", "provisioner")
 PLATFORM = frozenset({"kube-controller-manager", "kube-scheduler", "kube-apiserver", "kwok", "before-first-apply"})
 ASKED = PLATFORM | {"fluxlab"}
