@@ -1,4 +1,4 @@
-"""One shop with links for the tests that put faults in; each takes out what it put in."""
+"""One shop with links for the tests of a module that put faults in; each takes out what it put in."""
 
 import secrets
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.verify)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shop_lab() -> Iterator[Lab]:
     lab = Lab.up(LabSpec(name=f"shop-{secrets.token_hex(3)}", links=True, scenarios=["shop"]), lifeline=True)
     lab.converge()
