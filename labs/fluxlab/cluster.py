@@ -1,6 +1,5 @@
 """One cluster of a running lab, seen from outside: read its objects, and wait for what it says."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from .clusters.secret import set_secret
 from .clusters.workloads import Workload
 from .commands import run
 from .errors import UsageError
-from .files import version_of
+from .files import OfFile
 from .flux.signals import LogLine, Scene, Signal, expect, forbid
 from .flux.subjects import place_of
 from .logs import log_files
@@ -55,9 +54,7 @@ class Cluster:
         self._folder = folder
         self._patience = patience
         self._earlier = earlier
-        self._opening = threading.Lock()
-        self._open: tuple[KubeApi, Kinds] | None = None
-        self._open_version = version_of(self.kubeconfig)
+        self._opened = OfFile(self.kubeconfig, self._open)
 
     @property
     def api(self) -> KubeApi:
@@ -68,13 +65,9 @@ class Cluster:
     def _kinds(self) -> Kinds:
         return self._opened()[1]
 
-    def _opened(self) -> tuple[KubeApi, Kinds]:
-        with self._opening:
-            version = version_of(self.kubeconfig)
-            if self._open is None or version != self._open_version:
-                api = KubeApi.from_kubeconfig(self.kubeconfig)
-                self._open, self._open_version = (api, Kinds(api)), version
-            return self._open
+    def _open(self) -> tuple[KubeApi, Kinds]:
+        api = KubeApi.from_kubeconfig(self.kubeconfig)
+        return api, Kinds(api)
 
     def lacks(self, capability: Capability) -> str:
         """Why the cluster cannot do something; empty when it can."""
@@ -86,9 +79,8 @@ class Cluster:
 
     def close(self) -> None:
         """Close the connections to the API."""
-        if self._open:
-            self._open[0].close()
-            self._open = None
+        if opened := self._opened.take():
+            opened[0].close()
 
     # -- read ----------------------------------------------------------------------------------------------------
 

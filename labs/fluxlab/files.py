@@ -2,8 +2,12 @@
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,15 +16,6 @@ class KeyPairFiles:
 
     certificate: Path
     key: Path
-
-
-def version_of(file: Path) -> tuple[int, int, int]:
-    """What differs once a file was written anew; the same for all files that are not there."""
-    try:
-        seen = file.stat()
-    except FileNotFoundError:
-        return (0, 0, 0)
-    return (seen.st_mtime_ns, seen.st_ino, seen.st_size)
 
 
 def make_private(folder: Path) -> Path:
@@ -45,3 +40,35 @@ def write_private(path: Path, content: bytes | str, *, mode: int = 0o600) -> Pat
         temporary.unlink(missing_ok=True)
         raise
     return path
+
+
+class OfFile(Generic[T]):
+    """What was made of a file; made anew when that was written anew, and kept while it is not there. Thread-safe."""
+
+    def __init__(self, file: Path, make: Callable[[], T]) -> None:
+        """`make` reads the file, or asks whoever has written it."""
+        self._file = file
+        self._make = make
+        self._lock = threading.Lock()
+        self._kept: tuple[tuple[int, ...], T] | None = None
+
+    def __call__(self) -> T:
+        """What it is now. Raises what `make` raises."""
+        with self._lock:
+            version = self._version()
+            if self._kept is None or version not in {self._kept[0], ()}:
+                self._kept = version, self._make()
+            return self._kept[1]
+
+    def _version(self) -> tuple[int, ...]:
+        try:
+            seen = self._file.stat()
+        except FileNotFoundError:
+            return ()
+        return (seen.st_mtime_ns, seen.st_ino, seen.st_size)
+
+    def take(self) -> T | None:
+        """What was made last, if there is any; the next call makes it anew."""
+        with self._lock:
+            kept, self._kept = self._kept, None
+            return kept[1] if kept else None

@@ -20,7 +20,7 @@ from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.capabilities import Capability
 from .errors import UsageError
 from .fault_records import TIME_LIMIT_SECONDS, FaultRecord, FaultRecords
-from .files import version_of
+from .files import OfFile
 from .flux.convergence import converge, stopped_controllers
 from .flux.look import Convergence
 from .host import ended_by_exception
@@ -71,8 +71,8 @@ class Lab:
             )
         self.folder = folder
         self.control = Control(folder)
-        self._served = ((0, 0, 0), "")
-        """The version of the ports, and where the git server was then."""
+        self._clone_url = OfFile(folder.ports, lambda: self.control.status().repositories[0].clone_url)
+        """Where the git server is: asked for again when ports were given anew, as in a resumed lab."""
 
     @classmethod
     def up(
@@ -211,13 +211,6 @@ class Lab:
             moment=moment,
             serve=self._serve,
         )
-
-    def _clone_url(self) -> str:
-        """Asked for again when ports were given anew: a resumed lab may have another."""
-        ports = version_of(self.folder.ports)
-        if ports != self._served[0]:
-            self._served = ports, self.control.status().repositories[0].clone_url
-        return self._served[1]
 
     # -- clusters ------------------------------------------------------------------------------------------------
 
