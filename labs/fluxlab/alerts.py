@@ -182,7 +182,7 @@ class Alerts:
 
 
 def _duplicates(cluster: ClusterState) -> Duplicates:
-    pid = next((part.pid for part in cluster.components if part.name.rpartition("/")[2] == TELLER and part.pid), None)
+    pid = cluster.pid_of(TELLER)
     try:
         found = samples_of(pid, program=TELLER)
         since = datetime.fromtimestamp(psutil.Process(pid).create_time(), UTC)

@@ -109,7 +109,7 @@ class Redactor:
                     break
 
     def _addresses(self, text: str) -> Iterator[Span]:
-        lowered = text.lower()
+        lowered = text.lower() if self._below else ""
         for host, pattern in self._below.items():
             if host in lowered:
                 yield from (found.span(group) for found in pattern.finditer(text) for group in (1, 2) if found[group])

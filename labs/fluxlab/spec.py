@@ -12,11 +12,11 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from .errors import UsageError
 from .model_files import read_model
+from .places import parse_place
 from .state import NAME
 
 HOST_URL = re.compile(r"https://[a-z0-9.-]+\.[a-z]{2,}(/[A-Za-z0-9._~-]+)*")
 REPOSITORY_SLASHES = 3  # the two before the host, and one before the path
-OBJECT_PLACE = r"^([a-z0-9][a-z0-9-]{0,62}/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
 BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
@@ -66,6 +66,15 @@ def _charts_url(value: str) -> str:
 def _repository_url(value: str) -> str:
     if not HOST_URL.fullmatch(value) or value.count("/") < REPOSITORY_SLASHES:
         raise ValueError("must be a public URL, such as https://github.com/acme/fleet.git")
+    return value
+
+
+def _secret(value: str) -> str:
+    try:
+        if value:
+            parse_place(value, kind="Secret")
+    except UsageError as error:
+        raise ValueError(error.what) from None
     return value
 
 
@@ -144,7 +153,7 @@ class SinkSpec(_Model):
 
     kind: SinkKind
     host: Host
-    secret: Annotated[str, Field(pattern=OBJECT_PLACE)] = Field(
+    secret: Annotated[str, AfterValidator(_secret)] = Field(
         default="", description="github, generic-hmac: NAMESPACE/NAME of a Secret; the lab makes it, new at each start"
     )
 

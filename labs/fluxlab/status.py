@@ -62,6 +62,10 @@ class ClusterState(_Model):
     components: tuple[ComponentState, ...] = ()
     links: tuple[LinkState, ...] = ()
 
+    def pid_of(self, program: str) -> int | None:
+        """The process of one of its programs, if it runs as one of this machine."""
+        return next((part.pid for part in self.components if part.name.rpartition("/")[2] == program), None)
+
 
 class StepState(_Model):
     """One finished step of the start, in seconds since the supervisor began."""

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -22,13 +21,14 @@ PrefixOption = Annotated[
 
 def _url(lab: str | None, host: str, prefix: str | None) -> str:
     from fluxlab.errors import UsageError
+    from fluxlab.spec import host_of
 
     if host.startswith("oci://"):
         return f"{host.rstrip('/')}/{(prefix or '').strip('/')}".rstrip("/")
     if prefix is not None:
         return f"https://{host}/{prefix.strip('/')}".rstrip("/")
     known = {chart.repository for chart in find_lab(lab).status().charts}
-    matching = [url for url in known if urlsplit(url).hostname == host]
+    matching = [url for url in known if host_of(url) == host]
     if len(matching) != 1:
         facts = [f"repositories of this lab: {', '.join(sorted(known)) or 'none'}"]
         raise UsageError(f"which repository at {host}?", facts=facts, hint="add --prefix, such as /helm-charts")

@@ -25,10 +25,11 @@ def set_secret(
     create_namespace: Annotated[bool, typer.Option(help="Create the namespace if it is not there.")] = False,
 ) -> None:
     """Set one key of a Secret. The value comes from a prompt, standard input or a variable, never from an argument."""
-    from fluxlab.clusters.secret import check_key, parse_place, trouble_with_substitution
+    from fluxlab.clusters.secret import trouble_with_substitution
+    from fluxlab.places import check_key, parse_place
 
     chosen = find_lab(lab)
-    parse_place(place)
+    parse_place(place, kind="Secret")
     check_key(key)
     chosen.spec.cluster(cluster)  # before anybody types a value for one that is not there
     value = _value(place, key, from_env)

@@ -1,33 +1,17 @@
 """Set one key of a Secret: from memory to the API server, on no command line and in no file."""
 
-import re
 from http import HTTPStatus
 
 from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
+from fluxlab.places import check_key, parse_place
 
 from .api import ApiError, KubeApi
 from .resources import NAMESPACE, SECRET
 
 WATCHED = {"reconcile.fluxcd.io/watch": "Enabled"}
 """With this label Flux's controllers notice a change at once (source: their --watch-configs-label-selector)."""
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _TROUBLE = {"\n": "a line feed", '"': "a double quote", "\\": "a backslash"}
-
-
-def parse_place(text: str) -> tuple[str, str]:
-    """Namespace and name from `NAMESPACE/NAME`. Raises UsageError."""
-    namespace, slash, name = text.partition("/")
-    if not slash or not _NAME.fullmatch(namespace) or not _NAME.fullmatch(name):
-        raise UsageError(f"{text!r} names no Secret", hint="NAMESPACE/NAME, such as causely/causely-secrets")
-    return namespace, name
-
-
-def check_key(key: str) -> None:
-    """Raise UsageError for what cannot be a key of a Secret."""
-    if not _KEY.fullmatch(key):
-        raise UsageError(f"{key!r} is no key of a Secret", hint="letters, digits, dashes, dots and underscores")
 
 
 def trouble_with_substitution(value: str) -> str:
@@ -43,7 +27,7 @@ def set_secret(api: KubeApi, place: str, key: str, value: str, *, create_namespa
 
     Raises UsageError for a place, key or value that cannot be, or a namespace that is not there.
     """
-    namespace, name = parse_place(place)
+    namespace, name = parse_place(place, kind="Secret")
     check_key(key)
     if not value:
         raise UsageError(f"the value for {key} of Secret {place} is empty")

@@ -153,9 +153,8 @@ class Faults:
 
     def recover(self, *, progress: Progress = lambda _: None) -> None:
         """Before anything else is done with a lab: take out what is overdue. Raises StuckError."""
-        if self._records.all():
-            self.heal_overdue(progress=progress)
-            self.check()
+        self.heal_overdue(progress=progress)
+        self.check()
 
     def check(self) -> None:
         """Raise StuckError when a fault could not be taken out."""

@@ -14,7 +14,8 @@ from fluxlab.lab import Lab
 from fluxlab.timeline.entries import ObjectRef
 from fluxlab.waiting import wait_until
 
-from .spec import Check, ConditionSpec, FieldSpec
+from .signals import ConditionSpec
+from .spec import Check, FieldSpec
 
 LOOK_SECONDS = 0.2
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .results import CheckResult, Finding, Outcome, Part, SignalResult
 from .sampling import Course
-from .spec import ForbiddenSignal
+from .signals import ForbiddenSignal
 
 if TYPE_CHECKING:
     from .running import Run

@@ -14,7 +14,8 @@ from fluxlab.waiting import wait_until
 from .history import History
 from .results import SignalResult
 from .sensing import Seen, Senses
-from .spec import ExpectedSignal, ForbiddenSignal, Rehearsal, SignalSpec
+from .signals import ExpectedSignal, ForbiddenSignal, SignalSpec
+from .spec import Rehearsal
 
 QUIET_SECONDS = 15.0
 """For how long a control run waits for signals that must not come."""

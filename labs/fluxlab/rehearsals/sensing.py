@@ -17,7 +17,17 @@ from fluxlab.timeline.loglines import read_log_lines
 from fluxlab.timeline.text import line_of
 
 from .history import History, Sighting
-from .spec import AlertSpec, ConditionSpec, DriftSpec, EventSpec, LogSpec, MetricSpec, PendingSpec, PodsSpec, SignalSpec
+from .signals import (
+    AlertSpec,
+    ConditionSpec,
+    DriftSpec,
+    EventSpec,
+    LogSpec,
+    MetricSpec,
+    PendingSpec,
+    PodsSpec,
+    SignalSpec,
+)
 
 LONGEST_WORDS = 500
 
@@ -143,9 +153,8 @@ class Senses:
             yield Seen(time=datetime.now(UTC), words=str(late))
 
     def _metrics(self, spec: MetricSpec) -> Iterator[Seen]:
-        parts = [part for cluster in self._lab.status().clusters for part in cluster.components]
-        pid = next((part.pid for part in parts if part.name.rpartition("/")[2] == spec.component and part.pid), None)
-        for one in samples_of(pid, program=spec.component):
+        cluster = next(one for one in self._lab.status().clusters if one.name == self._cluster.name)
+        for one in samples_of(cluster.pid_of(spec.component), program=spec.component):
             if one.name == spec.name and spec.labels.items() <= one.labels.items() and one.value > spec.above:
                 yield Seen(time=datetime.now(UTC), words=one.line)
 

@@ -14,7 +14,7 @@ from fluxlab.moments import Moment
 from fluxlab.recorder.watching import Seen as Heard
 from fluxlab.rehearsals.history import History
 from fluxlab.rehearsals.sensing import Senses
-from fluxlab.rehearsals.spec import ConditionSpec, EventSpec, PodsSpec, SignalSpec
+from fluxlab.rehearsals.signals import ConditionSpec, EventSpec, PodsSpec, SignalSpec
 
 BEGAN = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 AFTER = Moment(time=BEGAN, versions={"one": 100})

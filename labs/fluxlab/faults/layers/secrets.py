@@ -11,13 +11,14 @@ from pydantic import Field
 
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, SECRET
-from fluxlab.clusters.secret import WATCHED, parse_place
+from fluxlab.clusters.secret import WATCHED
 from fluxlab.documents import Json, JsonObject
 from fluxlab.errors import UsageError
 from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
 from fluxlab.faults.means.followers import followers
 from fluxlab.faults.means.originals import is_original, original, restore
 from fluxlab.faults.means.places import find_at, remove
+from fluxlab.places import parse_place
 
 MALFORMED = "*not an alias\n$(no command)"
 """No text that could stand in YAML as it is."""

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.resources import Resource
-from fluxlab.clusters.secret import parse_place
+from fluxlab.places import parse_place
 
 
 def place_of(subject: KubeObject) -> str:

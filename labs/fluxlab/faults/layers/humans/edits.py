@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import DEPLOYMENT, NAMESPACE, Resource
-from fluxlab.clusters.secret import parse_place
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
 from fluxlab.faults.means.originals import give_back, original
 from fluxlab.faults.means.places import uid_of
 from fluxlab.faults.means.workloads import find_deployment, managed_deployments, touched
+from fluxlab.places import parse_place
 
 from .owners import Owner, disown, managers
 from .people import Person, Who

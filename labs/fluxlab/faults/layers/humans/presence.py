@@ -5,10 +5,10 @@ from random import Random
 
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import DEPLOYMENT, POD
-from fluxlab.clusters.secret import parse_place
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
 from fluxlab.faults.means.places import remove, uid_of
 from fluxlab.faults.means.workloads import find_deployment, managed_deployments
+from fluxlab.places import parse_place
 
 from .edits import EditFault, named, replica_sets
 from .people import Person, Who

@@ -9,13 +9,13 @@ from fluxlab.clusters.inventory import inventory
 from fluxlab.clusters.kinds import Kinds
 from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
 from fluxlab.clusters.resources import HELM_RELEASE, SECRET
-from fluxlab.clusters.secret import parse_place
 from fluxlab.commands import CommandError
 from fluxlab.documents import Json
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
 from fluxlab.faults.means.followers import followers
 from fluxlab.faults.means.places import place_of, uid_of
 from fluxlab.faults.means.workloads import is_ready
+from fluxlab.places import parse_place
 
 from .owners import Owner, disown, managers
 from .people import Person, Who

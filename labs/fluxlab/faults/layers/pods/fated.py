@@ -9,7 +9,6 @@ from typing import ClassVar
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject, number_at
 from fluxlab.clusters.resources import POD
-from fluxlab.clusters.secret import parse_place
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, P, Plan
 from fluxlab.faults.means.fates import FAULT, Fate, begin, end, fate_of, mark, marked, selected_by
 from fluxlab.faults.means.workloads import (
@@ -21,6 +20,7 @@ from fluxlab.faults.means.workloads import (
     pods_of,
     touched,
 )
+from fluxlab.places import parse_place
 
 
 class PodFault(Fault[P]):

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pydantic import Field
 
 from fluxlab.clusters.objects import KubeObject, items_at, text_at
-from fluxlab.clusters.secret import parse_place
 from fluxlab.faults.base import Ground, Injection, NoParameters, Parameters
 from fluxlab.faults.means.fates import IMAGE_PULL, NOWHERE, Fate, fate_of
 from fluxlab.faults.means.workloads import condition_of, delete_pod, phase, restarts, waiting_reasons
+from fluxlab.places import parse_place
 
 from .fated import PodFault
 
