@@ -1,6 +1,9 @@
 """Every fault on every ground: proven, and gone without a trace; or refused for the reason that the table gives."""
 
+import re
+
 import pytest
+import yaml
 from tests.backends.conftest import CLUSTER, IMAGE, Ground
 from tests.integration.faults.wholeness import Whole, await_whole
 
@@ -10,141 +13,59 @@ from fluxlab.errors import UsageError
 from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.descriptions import describe
 from fluxlab.lab import Lab
+from fluxlab.scenarios import load_scenario
 
 pytestmark = pytest.mark.integration
 
 DAILY = frozenset({"human-edit", "manifest-path-gone", "pod-deleted", "release-bad-values", "secret-rotated"})
 """Something of each way that works in a cluster of somebody's; the other faults are verified."""
-CHARTS = "https://charts.shop.example/stable"
+SHOP = "clusters/flux-playground"
 SECRET = "shop-secrets"
 RECOVERY_SECONDS = 90.0
-CHART = {
-    "Chart.yaml": "apiVersion: v2\nname: cart\nversion: 1.0.0\n",
-    "values.yaml": f"greeting: hello\nreplicas: 1\nprogressDeadlineSeconds: 600\nimage: {IMAGE}\n",
-    "templates/cart.yaml": """\
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: "{{ .Release.Name }}"}
-data: {greeting: "{{ .Values.greeting }}"}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: "{{ .Release.Name }}"}
-spec:
-  replicas: {{ .Values.replicas }}
-  progressDeadlineSeconds: {{ .Values.progressDeadlineSeconds }}
-  selector: {matchLabels: {app: "{{ .Release.Name }}"}}
-  template:
-    metadata: {labels: {app: "{{ .Release.Name }}"}}
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers: [{name: cart, image: "{{ .Values.image }}"}]
-""",
-}
 
 
-def shop(lab: Lab) -> list[JsonObject]:
-    """What the root applies: a Kustomization and a HelmRelease, beside the root, with intervals of seconds."""
+def manifests(lab: Lab, text: str) -> list[JsonObject]:
+    """What the scenario's root applies, beside this lab's root: without alerts, and a chart from git if need be."""
     root = lab.cluster.root
-    git: JsonObject = {"kind": "GitRepository", "name": root.name, "namespace": root.namespace}
     mapped = not lab.cluster.lacks(Capability.MAPPED_HOSTS)
-    charts: JsonObject = {"kind": "HelmRepository", "name": "shop", "namespace": root.namespace}
-    source, chart = (charts, "cart") if mapped else (git, "charts/cart")
-    repository: JsonObject = {
-        "apiVersion": "source.toolkit.fluxcd.io/v1",
-        "kind": "HelmRepository",
-        "metadata": {"name": "shop", "namespace": root.namespace},
-        "spec": {"url": CHARTS, "interval": "10s", "timeout": "10s"},
-    }
-    kustomization: JsonObject = {
-        "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
-        "kind": "Kustomization",
-        "metadata": {"name": "shop", "namespace": root.namespace},
-        "spec": {
-            "interval": "30s",
-            "retryInterval": "3s",
-            "timeout": "30s",
-            "path": "./apps/shop",
-            "targetNamespace": "shop",
-            "prune": True,
-            "wait": True,
-            "sourceRef": git,
-            "postBuild": {
-                "substitute": {"REGION": "north"},
-                "substituteFrom": [{"kind": "Secret", "name": SECRET, "optional": True}],
-            },
-        },
-    }
-    release: JsonObject = {
-        "apiVersion": "helm.toolkit.fluxcd.io/v2",
-        "kind": "HelmRelease",
-        "metadata": {"name": "cart", "namespace": root.namespace},
-        "spec": {
-            "interval": "30s",
-            "timeout": "20s",
-            "releaseName": "cart",
-            "targetNamespace": "shop",
-            "storageNamespace": "shop",
-            "driftDetection": {"mode": "enabled"},
-            "chart": {"spec": {"chart": chart, "version": ">=1.0.0", "interval": "10s", "sourceRef": source}},
-            "upgrade": {"remediation": {"retries": 1, "strategy": "rollback"}},
-        },
-    }
-    namespace: JsonObject = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-    return [namespace, *([repository] if mapped else []), kustomization, release]
+    found: list[JsonObject] = []
+    for one in yaml.safe_load_all(text):
+        git = {"kind": "GitRepository", "name": root.name, "namespace": root.namespace}
+        if one["metadata"].get("namespace"):
+            one["metadata"]["namespace"] = root.namespace
+        if one["kind"] == "Kustomization":
+            one["spec"]["sourceRef"] = git
+        if one["kind"] == "HelmRelease" and not mapped:
+            one["spec"]["chart"]["spec"] |= {"chart": "charts/cart", "sourceRef": git}
+        if one["kind"] != "HelmRepository" or mapped:
+            found.append(one)
+    return found
 
 
-def apps() -> list[JsonObject]:
-    """What the shop's Kustomization applies."""
-    container: JsonObject = {"name": "frontend", "image": IMAGE}
-    deployment: JsonObject = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "frontend", "labels": {"app": "frontend"}},
-        "spec": {
-            "replicas": 2,
-            "selector": {"matchLabels": {"app": "frontend"}},
-            "template": {
-                "metadata": {"labels": {"app": "frontend"}},
-                "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
-            },
-        },
-    }
-    service: JsonObject = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "frontend"},
-        "spec": {"selector": {"app": "frontend"}, "ports": [{"port": 80}]},
-    }
-    settings: JsonObject = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "settings"},
-        "data": {"region": "${REGION}", "currency": "EUR"},
-    }
-    checkout: JsonObject = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "checkout"},
-        "stringData": {"token": "${CHECKOUT_TOKEN:=none}"},
-    }
-    return [deployment, service, settings, checkout]
+def with_image(text: bytes) -> str:
+    """Any registry's image becomes one that real containers can run, and that ends at once."""
+    image = re.sub(r"registry\.shop\.example/\w+:[\d.]+", IMAGE, text.decode())
+    return re.sub(r"^( +)containers:", r"\1terminationGracePeriodSeconds: 0\n\g<0>", image, flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def open_shop(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab on this ground with something to break."""
-    lab, folder = module_lab, tmp_path_factory.mktemp("charts") / "cart"
-    for name, text in CHART.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-        lab.repository.write(f"charts/cart/{name}", text)
-    if not lab.cluster.lacks(Capability.MAPPED_HOSTS):
-        lab.add_chart(folder, url=CHARTS)
+    """The shop on this ground: something to break that needs neither a sink nor a registry of images."""
+    lab, scenario, folder = module_lab, load_scenario("shop"), tmp_path_factory.mktemp("charts")
+    for chart in scenario.content.charts:
+        for file in (file for file in (scenario.folder / chart.path).rglob("*") if file.is_file()):
+            place = file.relative_to(scenario.folder)
+            text = with_image(file.read_bytes())
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_text(text)
+            lab.repository.write(str(place), text)
+        if not lab.cluster.lacks(Capability.MAPPED_HOSTS):
+            lab.add_chart(folder / chart.path, url=chart.repository)
     lab.cluster.set_secret(f"{lab.cluster.root.namespace}/{SECRET}", "CHECKOUT_TOKEN", "t0ken")
-    for manifest in apps():
-        lab.repository.write(f"apps/shop/{str(manifest['kind']).lower()}.yaml", manifest)
-    lab.repository.write(f"clusters/{CLUSTER}/shop.yaml", shop(lab))
+    files = scenario.files()
+    for path in (path for path in files if path.startswith("apps/")):
+        lab.repository.write(path, with_image(files[path]))
+    lab.repository.write(f"clusters/{CLUSTER}/shop.yaml", manifests(lab, files[f"{SHOP}/shop.yaml"].decode()))
     lab.converge(lab.repository.commit("Open a shop"))
     return lab
 
