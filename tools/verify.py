@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from fluxlab.files import write_private
+
 ROOT = Path(__file__).parents[1]
 MEMORY = ROOT / "build" / "verify.json"
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
@@ -61,8 +63,7 @@ class Memory:
     def add(self, test: str) -> None:
         """Remember one more."""
         self.passed.append(test)
-        self._file.parent.mkdir(exist_ok=True)
-        self._file.write_text(json.dumps({"content": self._content, "passed": self.passed}, indent=1))
+        write_private(self._file, json.dumps({"content": self._content, "passed": self.passed}, indent=1))
 
 
 def run(test: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +88,7 @@ def verify(tests: Sequence[str], memory: Memory, *, workers: int) -> bool:
                 continue
             memory.add(test)
             print(f"[{len(memory.passed)}/{len(tests)}] {test}", flush=True)
-    return len(memory.passed) == len(tests)
+    return set(tests) <= set(memory.passed)
 
 
 def main() -> int:
