@@ -57,6 +57,13 @@ class Served:
     server: GitServer
     port: int
     pushes: list[Push] = field(default_factory=list)
+    strangers: frozenset[int] = field(default_factory=lambda: frozenset(one.pid for one in psutil.Process().children()))
+    """What this process had started before, such as labs of other tests."""
+
+    def children(self) -> list[psutil.Process]:
+        """The server's CGI processes: those of this process that run in sessions of their own."""
+        own = [one for one in psutil.Process().children() if one.pid not in self.strangers]
+        return [one for child in own for one in _with_descendants(child) if _is_of_a_server(one)]
 
     def url(self, repository: GitRepository, *, token: str | None = None, user: str = "tester") -> str:
         return f"http://{user}:{token or repository.token}@127.0.0.1:{self.port}/{repository.name}.git"
@@ -68,6 +75,20 @@ class Served:
         """The pushes, once there are so many; the server tells of one before git's client has ended."""
         wait_until(lambda: len(self.pushes) >= count, what=f"{count} pushes told", timeout_seconds=5)
         return self.pushes
+
+
+def _with_descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _is_of_a_server(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and os.getsid(process.pid) != os.getsid(0)
+    except ProcessLookupError:
+        return False
 
 
 @pytest.fixture
@@ -84,26 +105,12 @@ def served(tmp_path: Path, call: Call) -> Iterator[Served]:
     yield running
     call(listener.stop())
     call(server.stop())
-    assert not git_children(), "the server left processes behind"
+    assert not running.children(), "the server left processes behind"
 
 
 @pytest.fixture
 def fleet(served: Served) -> GitRepository:
     return served.repositories.create("fleet", url="https://github.com/acme/fleet.git")
-
-
-def git_children() -> list[psutil.Process]:
-    """The server's CGI processes: those of this process that run in sessions of their own."""
-    found = psutil.Process().children(recursive=True)
-    return [process for process in found if process.is_running() and _of_the_server(process)]
-
-
-def _of_the_server(process: psutil.Process) -> bool:
-    try:
-        # The plugin keeps a template of supervisors once a test in this process has had a lab.
-        return os.getsid(process.pid) != os.getsid(0) and "fluxlab.supervisor.template" not in process.cmdline()
-    except (ProcessLookupError, psutil.NoSuchProcess):
-        return False
 
 
 CLIENT = {
@@ -420,7 +427,7 @@ class TestClientsThatGoAway:
         with socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw:
             raw.sendall(head.encode() + body[:200_000])
             wait_until(lambda: list(fleet.path.glob("objects/tmp_objdir*")), what="a pack arriving", timeout_seconds=5)
-        wait_until(lambda: not git_children(), what="no process", timeout_seconds=8)
+        wait_until(lambda: not served.children(), what="no process", timeout_seconds=8)
         assert not list(fleet.path.glob("objects/tmp_objdir*"))
         assert stored_ref(fleet, "refs/heads/main") == old
         assert not served.pushes
@@ -436,10 +443,10 @@ class TestClientsThatGoAway:
         with socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw:
             raw.sendall(head.encode() + body)
             assert raw.recv(100).startswith(b"HTTP/1.1 200 ")
-            assert git_children()
-        wait_until(lambda: not git_children(), what="no process", timeout_seconds=5)
+            assert served.children()
+        wait_until(lambda: not served.children(), what="no process", timeout_seconds=5)
 
-    def test_a_server_that_stops_ends_what_is_under_way(self, tmp_path: Path, call: Call) -> None:
+    def test_a_server_that_stops_ends_what_is_under_way(self, served: Served, tmp_path: Path, call: Call) -> None:
         repositories = GitRepositories(tmp_path / "more")
         fleet = repositories.create("fleet", url="https://github.com/acme/fleet.git")
         listener = call(serve(GitServer(repositories), bind_loopback(0)))
@@ -449,11 +456,11 @@ class TestClientsThatGoAway:
         )
         with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as raw:
             raw.sendall(head.encode())
-            wait_until(git_children, what="a process", timeout_seconds=5)
+            wait_until(served.children, what="a process", timeout_seconds=5)
             began = time.monotonic()
             call(listener.stop(grace_seconds=0.2))
             assert time.monotonic() - began < 3
-        wait_until(lambda: not git_children(), what="no process", timeout_seconds=8)
+        wait_until(lambda: not served.children(), what="no process", timeout_seconds=8)
 
 
 class TestManyAtOnce:
