@@ -1,4 +1,4 @@
-"""Run the tests that are too long for `make test`, each by itself, and go on where an earlier run was interrupted.
+"""Run the tests that are too long for `make test`, each by itself, and go on where an earlier run ended.
 
 What has passed is remembered in build/verify.json for exactly this content of the tree: any change starts anew.
 """
@@ -71,37 +71,45 @@ def run(test: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*PYTEST, "-m", "verify", test], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def verify(tests: Sequence[str], memory: Memory, *, workers: int) -> bool:
-    """Run what has not passed yet, some at a time; nothing new begins after a failure. Whether all have passed."""
+def verify(tests: Sequence[str], memory: Memory, *, workers: int) -> Sequence[str]:
+    """Run what has not passed yet, some at a time, whatever fails meanwhile; returns what failed."""
     left = [test for test in tests if test not in memory.passed]
     print(f"{len(tests)} tests, {len(tests) - len(left)} have passed before", flush=True)
+    failed = []
     with ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(run, test): test for test in left}
-        for future in as_completed(running):
-            if future.cancelled():
-                continue
-            done, test = future.result(), running[future]
-            if done.returncode:
-                for other in running:
-                    other.cancel()
-                print(f"FAILED {test}\n{done.stdout}{done.stderr}", flush=True)
-                continue
-            memory.add(test)
-            print(f"[{len(memory.passed)}/{len(tests)}] {test}", flush=True)
-    return set(tests) <= set(memory.passed)
+        try:
+            for future in as_completed(running):
+                done, test = future.result(), running[future]
+                if done.returncode:
+                    failed.append(test)
+                    print(f"FAILED {test}\n{done.stdout}{done.stderr}", flush=True)
+                    continue
+                memory.add(test)
+                print(f"[{len(memory.passed)}/{len(tests)}] {test}", flush=True)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return failed
 
 
 def main() -> int:
-    """Run what has not passed yet; stop at the first failure."""
+    """Run what has not passed yet; the exit code tells whether all has now."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2, help="tests at a time")
     options = parser.parse_args()
     memory = Memory(MEMORY, content=content())
-    if not verify(collect_all(), memory, workers=options.workers):
-        print("stopped; `make verify` goes on from here")
-        return 1
-    print(f"{len(memory.passed)} tests passed, 0 failed")
-    return 0
+    try:
+        failed = verify(collect_all(), memory, workers=options.workers)
+    except KeyboardInterrupt:
+        print("interrupted; `make verify` goes on from here")
+        return 130
+    print(f"{len(memory.passed)} tests passed, {len(failed)} failed")
+    for test in failed:
+        print(f"  {test}")
+    if failed:
+        print("once more: `make verify` runs only what has not passed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
