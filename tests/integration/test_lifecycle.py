@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.integration.conftest import CommandLine, Observer
 from tests.integration.gitops import Person
@@ -193,6 +194,16 @@ def test_one_component_can_be_restarted(shared: CommandLine) -> None:
 
 
 # -- several at once, and the end -----------------------------------------------------------------------------------
+
+
+def test_what_go_programs_are_told_about_memory_and_cores_reaches_all_of_them(fluxlab: CommandLine) -> None:
+    frugal = {"GOGC": "123", "GOMAXPROCS": "1", "GOMEMLIMIT": "900MiB"}
+    fluxlab.having(**frugal).ok("up", "--name=frugal")
+    running = [psutil.Process(pid) for pid in processes(fluxlab)]
+    told = {one.name(): {name: one.environ().get(name) for name in frugal} for one in running}
+    programs = {name: environment for name, environment in told.items() if not name.startswith("python")}
+    assert {"etcd", "kube-apiserver", "helm-controller"} <= programs.keys()
+    assert [name for name, environment in programs.items() if environment != frugal] == []
 
 
 def test_labs_started_at_once_do_not_disturb_each_other(fluxlab: CommandLine) -> None:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -45,7 +45,14 @@ CAUSE_TIMEOUT_SECONDS = 0.5
 # Of the 8 s of processor time that a test with a lab of its own takes, garbage collection is a sixth, and threads that
 # look for work another sixth (docs/performance.md).
 BRIEF_LIFE = {"GOGC": "400", "GOMAXPROCS": "1"}
+GO_RUNTIME = ("GOGC", "GOMEMLIMIT", "GOMAXPROCS")
+"""Variables of whoever starts a lab that reach its programs, which are Go's: memory for processor time, or back."""
 log = logging.getLogger(__name__)
+
+
+def _go_runtime(*, brief: bool) -> Mapping[str, str]:
+    told = {name: os.environ[name] for name in GO_RUNTIME if name in os.environ}
+    return {**(BRIEF_LIFE if brief else {}), **told}
 
 
 class Stopped(BaseException):  # like KeyboardInterrupt: an order, not an error
@@ -74,7 +81,7 @@ class Supervisor:
         self._ports = Ports(memory=folder.ports)
         self._endings = contextlib.ExitStack()
         self.chronicle = Chronicle(TimelineFolder(folder))
-        self.processes = ProcessGroup(changed=self._notice, environment=BRIEF_LIFE if brief else {})
+        self.processes = ProcessGroup(changed=self._notice, environment=_go_runtime(brief=brief))
         self.recording = Recording(folder, changed=self._notice)
         self._watchdog = Watchdog(folder)
         self.clusters: list[ClusterBackend] = []
