@@ -14,6 +14,7 @@ from .errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
 from .logs import log_files
 from .metrics import samples_of
 from .moments import Commit, Moment
+from .spec import SinkSpec
 from .status import ClusterState
 from .timeline.entries import Detail, Entry, Level, ObjectRef, Source
 from .timeline.folder import SUPERVISOR, TimelineFolder
@@ -25,6 +26,7 @@ from .waiting import never, wait_until
 EXPECT_SECONDS = 30.0
 LOOK_SECONDS = 0.1
 QUOTED = 10
+SEVERITIES = ("info", "error")
 DUPLICATE = {"code": str(HTTPStatus.TOO_MANY_REQUESTS.value)}
 """How notification-controller answers an event that is the same as one of the last five minutes."""
 ANSWERED = "gotk_event_http_request_duration_seconds_count"
@@ -50,7 +52,7 @@ class Wanted:
     """Which alerts are meant; each field narrows it."""
 
     object: str = ""
-    """Such as `Kustomization flux-system/shop`."""
+    """`Kustomization flux-system/shop`, `flux-system/shop` or `shop`."""
     commit: str = ""
     """Its name, or how it begins."""
     provider: str = ""
@@ -87,6 +89,10 @@ class Dropped:
     why: str
     message: str
     """What the log has to say about it."""
+
+    def is_about(self, name: str) -> bool:
+        """Whether its object is what a person named: `Kustomization flux-system/shop`, or just `shop`."""
+        return " " in self.object and ObjectRef.parse(self.object).answers_to(name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +131,26 @@ class Alerts:
         self._patience = patience
 
     def all(self, wanted: Wanted | None = None, *, since: datetime = _BEGINNING) -> Sequence[Entry]:
-        """Those that reached a sink, in order of time; also those that a sink refused."""
+        """Those that reached a sink, in order of time; also those that a sink refused.
+
+        Raises UsageError for a severity or a provider that no alert of this lab can have.
+        """
+        chosen = wanted or Wanted()
+        self._check(chosen)
         told = (one for one in read_journal(self._folder.journal(SUPERVISOR)) if one.source is Source.ALERT)
-        return [one for one in told if one.time >= since and (wanted or Wanted()).fits(one)]
+        return [one for one in told if one.time >= since and chosen.fits(one)]
+
+    def _check(self, wanted: Wanted) -> None:
+        """Raises UsageError for what no alert of this lab can be."""
+        if wanted.severity not in {"", *SEVERITIES}:
+            raise UsageError(
+                f"no alert has severity {wanted.severity!r}", facts=[f"there are: {', '.join(SEVERITIES)}"]
+            )
+        sinks = [SinkSpec.model_validate_json(file.read_text()) for file in self._folder.lab.sinks.glob("*")]
+        known = sorted({name for sink in sinks for name in (sink.kind, sink.host)})
+        if wanted.provider not in {"", *known}:
+            facts = [f"there are: {', '.join(known) or 'none: add alerts to the lab file'}"]
+            raise UsageError(f"no alert of this lab ends at {wanted.provider!r}", facts=facts)
 
     def expect(self, wanted: Wanted, *, after: When, within_seconds: float = EXPECT_SECONDS) -> Entry:
         """The first alert of a kind that comes after a moment, or of a commit.
@@ -204,11 +227,11 @@ def _chosen(wanted: Wanted, after: When) -> tuple[Wanted, datetime]:
 
 
 def _is_about(subject: ObjectRef | None, name: str) -> bool:
-    """Whether an alert's object, which GitHub is told without its namespace, is the one of a name."""
-    if subject is None:
-        return False
-    asked = ObjectRef.parse(name)
-    return (subject.kind, subject.name) == (asked.kind, asked.name) and subject.namespace in {"", asked.namespace}
+    """Whether an alert is about what a person named; GitHub is told of an object without its namespace."""
+    if subject is None or subject.answers_to(name):
+        return subject is not None
+    *kind, _, last = ["", *name.replace(" ", "/").split("/")]
+    return not subject.namespace and subject.answers_to("/".join([*filter(None, kind), last]))
 
 
 def _dropped(line: LogLine) -> Dropped | None:

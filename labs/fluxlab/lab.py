@@ -64,10 +64,11 @@ class Lab:
 
     def __init__(self, folder: LabFolder) -> None:
         if not folder.spec.exists():
+            names = ", ".join(known.name for known in lab_folders())
             raise UsageError(
                 f"there is no lab {folder.name!r}",
-                facts=[f"there are: {', '.join(known.name for known in lab_folders()) or 'none'}"],
-                hint=f"fluxlab up --name {folder.name}",
+                facts=[f"there are: {names or 'none'}"],
+                hint="fluxlab ls" if names else f"fluxlab up --name {folder.name}",
             )
         self.folder = folder
         self.control = Control(folder)

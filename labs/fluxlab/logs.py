@@ -50,12 +50,12 @@ def find_log(files: Mapping[str, Path], component: str) -> str:
 
 
 def read_log(files: Mapping[str, Path], component: str, *, lines: int, follow: bool) -> Iterator[str]:
-    """The last lines of a component's log, and with `follow` whatever is added to it.
+    """The last lines of a component's log (-1: all), and with `follow` whatever is added to it.
 
     Raises UsageError on an unknown name.
     """
     with files[find_log(files, component)].open(encoding="utf-8", errors="replace") as text:
-        last = deque(text, maxlen=lines)
+        last = deque(text, maxlen=lines if lines >= 0 else None)
         begun = last.pop() if last and not last[-1].endswith("\n") else ""
         yield from last
         while follow:

@@ -210,17 +210,27 @@ class LabSpec(_Model):
             raise ValueError(f"two clusters have the same name: {', '.join(names)}")
         return self
 
+    def changed(self, **changes: object) -> "LabSpec":
+        """The same with other values. Raises UsageError when such a lab cannot be."""
+        try:
+            return LabSpec.model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            facts = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+            raise UsageError("no such lab can be", facts=facts) from None
+
+    def with_each_cluster(self, **changes: object) -> "LabSpec":
+        """The same with other values in each cluster. Raises UsageError when such a lab cannot be."""
+        return self.changed(clusters=[{**cluster.model_dump(), **changes} for cluster in self.clusters])
+
     def on_backend(self, backend: str) -> "LabSpec":
         """The same with all clusters on a backend: what they say for another one does not hold there.
 
-        Raises ValidationError when such a lab cannot be.
+        Raises UsageError when such a lab cannot be.
         """
-        clusters = [
-            {name: value for name, value in cluster.model_dump().items() if OF_BACKEND.get(name, backend) == backend}
-            for cluster in self.clusters
-        ]
-        changed = {**self.model_dump(), "clusters": [{**cluster, "backend": backend} for cluster in clusters]}
-        return LabSpec.model_validate(changed)
+        if backend not in BACKENDS:
+            raise UsageError(f"there is no backend {backend!r}", facts=[f"there are: {', '.join(BACKENDS)}"])
+        foreign = {field: "" for field, owner in OF_BACKEND.items() if owner != backend}
+        return self.with_each_cluster(backend=backend, **foreign)
 
     def cluster(self, name: str | None = None) -> ClusterSpec:
         """The cluster of that name, or the only one. Raises UsageError otherwise."""

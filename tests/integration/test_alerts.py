@@ -285,9 +285,9 @@ FAILURES: Mapping[str, Effect] = {
 SAID = (
     ("alerts",),
     ("alerts", "-o", "json"),
-    ("timeline", "-o", "json", "--lines", "0"),
-    ("timeline", "--level", "debug", "--lines", "0"),
-    ("logs", "notification-controller", "--tail", "0"),
+    ("timeline", "-o", "json"),
+    ("timeline", "--level", "debug", "--tail", "-1"),
+    ("logs", "notification-controller", "--tail", "-1"),
     ("status", "-o", "json"),
 )
 

@@ -26,7 +26,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
 
 
 def told(person: Person, *filters: str) -> list[dict[str, Any]]:
-    answer = person.fluxlab.ok("timeline", f"--lab={person.lab}", "-o", "json", "--lines=0", *filters)
+    answer = person.fluxlab.ok("timeline", f"--lab={person.lab}", "-o", "json", *filters)
     entries: list[dict[str, Any]] = json.loads(answer)
     return entries
 
@@ -92,7 +92,7 @@ def test_what_a_person_does_by_hand_is_told_with_their_name(person: Person, even
 
 
 def test_what_happens_is_told_while_it_happens(person: Person) -> None:
-    watching = person.fluxlab.start("timeline", f"--lab={LAB}", "--follow", "--lines=1", stderr=subprocess.DEVNULL)
+    watching = person.fluxlab.start("timeline", f"--lab={LAB}", "--follow", "--tail=1", stderr=subprocess.DEVNULL)
     output = watching.stdout
     assert output
     try:

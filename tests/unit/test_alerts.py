@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fluxlab.alerts import Alerts, Duplicates
+from fluxlab.alerts import Alerts, Duplicates, Wanted
+from fluxlab.errors import UsageError
 from fluxlab.spec import SinkSpec
 from fluxlab.state import LabFolder
 from fluxlab.status import ClusterState, ComponentState
+from fluxlab.timeline.entries import Entry, ObjectRef, Source
 from fluxlab.timeline.folder import TimelineFolder
 
 ABOUT = {"kind": "Kustomization", "namespace": "flux-system", "name": "shop.v1.2"}
@@ -58,8 +60,44 @@ def test_what_was_dropped_names_its_object_and_no_address(
 ) -> None:
     (dropped,) = alerts(tmp_path, component, line).dropped()
     assert dropped.object == SHOP
+    assert dropped.is_about("kustomization/flux-system/shop.v1.2")
+    assert not dropped.is_about("flux-system/shop")
     assert "https://hooks.slack.com/[redacted]" in dropped.message
     assert "canary" not in dropped.message
+
+
+ABOUT_SHOP = (
+    "shop",
+    "flux-system/shop",
+    "kustomization/shop",
+    "kustomizations/flux-system/shop",
+    "Kustomization flux-system/shop",
+)
+
+
+@pytest.mark.parametrize("namespace", ["flux-system", ""])  # GitHub is told of an object without its namespace
+def test_an_alert_is_found_by_any_name_of_its_object(namespace: str) -> None:
+    shop = ObjectRef(kind="Kustomization", namespace=namespace, name="shop")
+    alert = Entry(time=datetime(2026, 11, 1, tzinfo=UTC), source=Source.ALERT, text="Applied", object=shop)
+    assert [name for name in ABOUT_SHOP if not Wanted(object=name).fits(alert)] == []
+    others = ("cart", "HelmRelease flux-system/shop", "a/b/c/shop", "flux-system/")
+    assert [name for name in others if Wanted(object=name).fits(alert)] == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (Wanted(severity="warning"), "no alert has severity 'warning'"),
+        (Wanted(provider="slak"), "no alert of this lab ends at 'slak'"),
+        (Wanted(provider="github"), "no alert of this lab ends at 'github'"),
+    ],
+)
+def test_what_no_alert_of_this_lab_can_be_is_refused(tmp_path: Path, wanted: Wanted, told: str) -> None:
+    found = alerts(tmp_path, "notification-controller", {})
+    with pytest.raises(UsageError, match=told) as caught:
+        found.all(wanted)
+    assert caught.value.facts in {("there are: info, error",), ("there are: hooks.slack.com, slack",)}
+    assert found.all(Wanted(provider="slack")) == found.all(Wanted(provider="hooks.slack.com")) == []
 
 
 def test_duplicates_that_nobody_counts_are_not_none(tmp_path: Path) -> None:

@@ -56,13 +56,18 @@ def test_a_name_of_none_or_of_several_is_told_with_what_there_is(lab: LabFolder,
         list(read_log(log_files(lab), component, lines=10, follow=False))
 
 
-@pytest.mark.parametrize(("wanted", "first"), [(0, None), (1, 4999), (3, 4997), (4000, 1000), (9999, 0)])
-def test_as_many_lines_as_were_asked_for(tmp_path: Path, wanted: int, first: int | None) -> None:
+@pytest.mark.parametrize(("wanted", "first"), [(-1, 0), (1, 4999), (3, 4997), (4000, 1000), (9999, 0)])
+def test_as_many_lines_as_were_asked_for(tmp_path: Path, wanted: int, first: int) -> None:
     log = tmp_path / "log"
     log.write_text("".join(f"line {number} {'x' * 40}\n" for number in range(5000)))
     found = list(read_log({"a": log}, "a", lines=wanted, follow=False))
-    assert len(found) == min(wanted, 5000)
-    assert first is None or found[0].startswith(f"line {first} ")
+    assert len(found) == 5000 - first
+    assert found[0].startswith(f"line {first} ")
+
+
+def test_none_are_told_when_none_were_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("one\n")
+    assert list(read_log({"a": tmp_path / "log"}, "a", lines=0, follow=False)) == []
 
 
 def test_a_last_line_without_an_end_gets_one(tmp_path: Path) -> None:

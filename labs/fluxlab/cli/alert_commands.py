@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import LabOption, Output, OutputOption, find_lab
+from .options import MOMENTS, LabOption, Output, OutputOption, find_lab
 from .output import say, table
 
 if TYPE_CHECKING:
@@ -26,15 +26,18 @@ def alerts(
     *,
     lab: LabOption = None,
     object_: Annotated[
-        str, typer.Option("--object", help="Only of this object: 'Kustomization flux-system/shop'.")
+        str, typer.Option("--object", help="Only of this: shop, flux-system/shop or kustomization/flux-system/shop.")
     ] = "",
     commit: Annotated[str, typer.Option("--commit", help="Only of this commit: its name, or how it begins.")] = "",
     provider: Annotated[str, typer.Option("--provider", help="slack, generic, generic-hmac, github, or a host.")] = "",
     severity: Annotated[str, typer.Option("--severity", help="info or error.")] = "",
-    since: Annotated[str | None, typer.Option("--since", help="From when: 14:02, or 5m ago.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help=f"From when: {MOMENTS}")] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """List the alerts that reached the lab's sinks, and what was dropped, and why."""
+    """List the alerts that reached the lab's sinks, and what was dropped, and why.
+
+    Of what was dropped neither provider nor commit is known: --object and --since alone narrow it.
+    """
     from datetime import UTC, datetime
 
     from fluxlab.alerts import Wanted
@@ -43,7 +46,7 @@ def alerts(
     found = find_lab(lab).alerts
     began = parse_moment(since, now=datetime.now(UTC)) if since else datetime.fromtimestamp(0, UTC)
     came = found.all(Wanted(object=object_, commit=commit, provider=provider, severity=severity), since=began)
-    dropped = [one for one in found.dropped(since=began) if object_ in {"", one.object}]
+    dropped = [one for one in found.dropped(since=began) if not object_ or one.is_about(object_)]
     if output is Output.JSON:
         _print_json(came, dropped, found.duplicates())
         return

@@ -35,6 +35,7 @@ app = typer.Typer(
     help="A local lab for GitOps with Flux: a real control plane and the real Flux controllers, in seconds.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 

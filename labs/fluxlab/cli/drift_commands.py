@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .adopt_output import adopt
-from .options import ClusterOption, LabOption, find_lab
+from .options import MOMENTS, ClusterOption, LabOption, find_lab
 from .output import say, ticker
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def drift(
     cluster: ClusterOption = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", help="Edits by hand from then on, also those that were reverted: 14:02, or 5m ago."),
+        typer.Option("--since", help=f"Edits by hand from then on, also those that were reverted: {MOMENTS}"),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Tell edits by hand as they happen.")] = False,
     as_patch: Annotated[

@@ -1,12 +1,11 @@
 """faults, inject, heal: break something on purpose, with a proof, and take it out again."""
 
 import json
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
+from .options import ClusterOption, ForOption, LabOption, Output, OutputOption, find_lab
 from .output import say, table, ticker
 
 if TYPE_CHECKING:
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
     from fluxlab.documents import Json
     from fluxlab.fault_records import FaultRecord
-
-_DURATION = re.compile(r"(?:(?P<minutes>\d+)m)?(?:(?P<seconds>\d+(?:\.\d+)?)s?)?")
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +56,7 @@ def inject(
     *,
     target: Annotated[str, typer.Option("--target", help="What to break, or a pattern; default: chosen by seed.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter.")] = None,
-    for_: Annotated[str, typer.Option("--for", help="Taken out after that time, such as 30s or 2m.")] = "5m",
+    for_: ForOption = 300.0,
     seed: Annotated[int | None, typer.Option("--seed", help="The same seed, the same plan.", min=0)] = None,
     lab: LabOption = None,
     cluster: ClusterOption = None,
@@ -73,7 +70,7 @@ def inject(
             cluster=found.spec.cluster(cluster).name,
             target=target,
             parameters=_parameters(set_ or []),
-            for_seconds=_seconds(for_),
+            for_seconds=for_,
             seed=seed,
             progress=tick,
         )
@@ -145,16 +142,3 @@ def _parameters(given: list[str]) -> "dict[str, Json]":
     if wrong := [text for text, separator, _ in pairs if not separator]:
         raise UsageError(f"--set {wrong[0]}: has to be KEY=VALUE")
     return {key: value for key, _, value in pairs}
-
-
-def _seconds(text: str) -> float:
-    """A duration such as 30s, 2m or 1m30s, in seconds."""
-    from fluxlab.errors import UsageError
-
-    found = _DURATION.fullmatch(text)
-    seconds = (
-        60 * float(found["minutes"] or 0) + float(found["seconds"] or 0) if found and text and text[-1] in "ms" else 0
-    )
-    if not seconds:
-        raise UsageError(f"--for {text}: no duration", facts=["such as 30s, 2m or 1m30s"])
-    return seconds

@@ -1,6 +1,7 @@
 """up, down, ls, status, doctor, restart: a lab's life."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,25 +56,22 @@ def _described(
     given: str | None, *, name: str | None, backend: str | None, nodes: int | None
 ) -> tuple["LabSpec", Path]:
     """The lab that is meant, and the folder to which its paths are relative."""
-    from fluxlab.errors import UsageError
     from fluxlab.lab import Lab
     from fluxlab.lab_files import find_lab_file
-    from fluxlab.spec import BACKENDS, LabSpec, load_spec
+    from fluxlab.spec import LabSpec, load_spec
     from fluxlab.state import LabFolder, checked_name
 
     file = find_lab_file(given) if given else None
     spec = load_spec(file) if file else LabSpec()
+    if name is None and not file:
+        name = os.environ.get("FLUXLAB_LAB") or None  # the lab that is meant everywhere else; a file names its own
     if name is not None:
         spec = spec.model_copy(update={"name": checked_name(name)})
     folder = LabFolder.named(spec.name)
     if not file and folder.spec.exists():
         spec = Lab(folder).spec  # as it was started
-    if backend and backend not in BACKENDS:
-        raise UsageError(f"--backend: there is no backend {backend!r}", facts=[f"there are: {', '.join(BACKENDS)}"])
     spec = spec.on_backend(backend) if backend else spec
-    if nodes:
-        clusters = [cluster.model_copy(update={"nodes": nodes}) for cluster in spec.clusters]
-        spec = spec.model_copy(update={"clusters": clusters})
+    spec = spec.with_each_cluster(nodes=nodes) if nodes else spec
     return spec, file.parent if file else Path()
 
 
@@ -132,6 +130,7 @@ def down(
 
     if name and everything:
         raise UsageError("a name and --all contradict each other")
+    name = name or (None if everything else os.environ.get("FLUXLAB_LAB"))
     folders = [LabFolder.named(name)] if name else lab_folders()
     if name and not folders[0].root.exists():
         raise UsageError(f"there is no lab {name!r}", hint="fluxlab ls")

@@ -45,9 +45,28 @@ LabOption = Annotated[
 ]
 ClusterOption = Annotated[str | None, typer.Option("--cluster", "-c", help="The cluster; default: the only one.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print.")]
-TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.", min=0.1)]
+
+
+def _seconds(given: str | float) -> float:
+    from fluxlab.durations import parse_duration
+    from fluxlab.errors import UsageError
+
+    try:
+        return parse_duration(given) if isinstance(given, str) else given  # the default is a number
+    except UsageError as error:
+        raise typer.BadParameter(f"{error.what}: {error.facts[0]}") from None
+
+
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", help="How long to wait at most: 90, 90s, 2m.", parser=_seconds, metavar="DURATION")
+]
+MOMENTS = "14:02, 14:02:05, 2026-11-22T14:02, or 5m for five minutes ago."
 LabArgument = Annotated[
-    str | None, typer.Argument(help="The lab; default: the only one.", autocompletion=_complete_lab)
+    str | None,
+    typer.Argument(help="The lab; default: that of FLUXLAB_LAB, or the only one.", autocompletion=_complete_lab),
+]
+ForOption = Annotated[
+    float, typer.Option("--for", help="Taken out after that time: 90, 30s, 2m.", parser=_seconds, metavar="DURATION")
 ]
 FolderArgument = Annotated[Path | None, typer.Argument(help="Where to; default: a folder named as the repository.")]
 

@@ -59,18 +59,29 @@ def wait(
     ] = False,
 ) -> None:
     """Wait until a commit has arrived in every cluster, or say why it has not (exit code 1)."""
+    from fluxlab.flux.convergence import ConvergenceError
+
     chosen = find_lab(lab)
     with ticker() as tick:
 
         def progress(looks: Sequence["Convergence"]) -> None:
             tick(summary(looks))
 
-        looks = chosen.converge(commit, timeout_seconds=timeout, progress=progress, until_asked=until_asked)
+        try:
+            looks = chosen.converge(commit, timeout_seconds=timeout, progress=progress, until_asked=until_asked)
+        except ConvergenceError as error:
+            if output is Output.JSON:
+                _print_json(error.looks)
+            raise
     if output is Output.JSON:
-        print(json.dumps([{**asdict(seen), "converged": seen.converged} for seen in looks], indent=2))
+        _print_json(looks)
         return
     for seen in looks:
         how_much = f", all but {len(seen.pending)}:" if seen.pending else f": {len(seen.arrived)} objects"
-        say(f"commit {seen.commit[:10]} has arrived in {seen.cluster}{how_much}")
+        print(f"commit {seen.commit[:10]} has arrived in {seen.cluster}{how_much}")
         for pending in seen.pending:
-            say(f"  {pending}")
+            print(f"  {pending}")
+
+
+def _print_json(looks: Sequence["Convergence"]) -> None:
+    print(json.dumps([{**asdict(seen), "converged": seen.converged} for seen in looks], indent=2))

@@ -4,26 +4,31 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from fluxlab.timeline.entries import Level, Source
 
-from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
+from .options import MOMENTS, ClusterOption, LabOption, Output, OutputOption, find_lab
 from .output import say, table
 
 if TYPE_CHECKING:
     from fluxlab.timeline.entries import Entry
     from fluxlab.timeline.query import Query
 
-
-Since = Annotated[str | None, typer.Option("--since", help="From when: 14:02, 14:02:05, 2026-11-22T14:02, or 5m ago.")]
+T = TypeVar("T")
+Since = Annotated[str | None, typer.Option("--since", help=f"From when: {MOMENTS}")]
 Until = Annotated[str | None, typer.Option("--until", help="Until when, in the same ways.")]
 Object = Annotated[str | None, typer.Option("--object", help="cart, otel-demo/cart or deployment/otel-demo/cart.")]
 Commit = Annotated[str | None, typer.Option("--commit", help="What a commit brought: its name, or how it begins.")]
 Issue = Annotated[str | None, typer.Option("--issue", help="What commits brought that refer to an issue: 42, OPS-7.")]
 Sources = Annotated[list[Source] | None, typer.Option("--source", help="Only these sources; repeat for several.")]
+Tail = Annotated[
+    int | None,
+    typer.Option("--tail", "-n", help="The newest so many; -1: all. Default: all as JSON, else 100.", min=-1),
+]
+USUAL_TAIL = 100
 LevelOption = Annotated[Level | None, typer.Option("--level", help="This level and above.")]
 _COLOURS = {"warning": "yellow", "error": "red", "debug": "bright_black"}
 
@@ -45,7 +50,7 @@ def timeline(
     issue: Issue = None,
     source: Sources = None,
     level: LevelOption = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="The newest so many; 0: all.", min=0)] = 200,
+    tail: Tail = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on telling what happens.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -56,7 +61,7 @@ def timeline(
     """
     from fluxlab.errors import UsageError
     from fluxlab.timeline.folder import TimelineFolder
-    from fluxlab.timeline.query import ask, newest, news
+    from fluxlab.timeline.query import ask, news
 
     if follow and output is Output.JSON:
         raise UsageError("--follow goes on for ever, and JSON needs an end")
@@ -73,14 +78,12 @@ def timeline(
     )
     several = len(found.spec.clusters) > 1
     if follow:
-        for entries in news(TimelineFolder(found.folder), query, begin_with=lines):
+        for entries in news(TimelineFolder(found.folder), query, begin_with=_lines(tail, output)):
             _show(entries, output, several=several)
             sys.stdout.flush()
     else:
         entries = ask(TimelineFolder(found.folder), query)
-        _show(newest(entries, lines), output, several=several)
-        if 0 < lines < len(entries) and output is Output.TEXT:
-            say(f"{len(entries) - lines} earlier ones are left out; --lines 0 shows all")
+        _show(_newest(entries, tail, output), output, several=several)
 
 
 def logs(
@@ -95,14 +98,14 @@ def logs(
     commit: Commit = None,
     level: LevelOption = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added.")] = False,
-    tail: Annotated[int, typer.Option("--tail", "-n", help="How many lines to begin with.", min=0)] = 100,
+    tail: Tail = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Print the log of one component, or list the logs there are; with filters, the lines of all logs that match."""
     from fluxlab.errors import UsageError
     from fluxlab.logs import log_files, read_log
     from fluxlab.timeline.folder import TimelineFolder
-    from fluxlab.timeline.query import ask_logs, newest
+    from fluxlab.timeline.query import ask_logs
 
     folder = find_lab(lab).folder
     files = log_files(folder)
@@ -111,7 +114,7 @@ def logs(
         if follow:
             raise UsageError("--follow shows one log as it is written: it goes with no filter")
         query = _query(since=since, until=until, subject=object_, commit=commit, level=level)
-        found = newest(ask_logs(TimelineFolder(folder), query, component=component), tail)
+        found = _newest(ask_logs(TimelineFolder(folder), query, component=component), tail, output)
         if output is Output.JSON:
             _show([line.entry for line in found], output)
         else:
@@ -120,7 +123,7 @@ def logs(
     elif component is None:
         table(["COMPONENT", "FILE"], [[known, str(path)] for known, path in files.items()])
     else:
-        for text in read_log(files, component, lines=tail, follow=follow):
+        for text in read_log(files, component, lines=_lines(tail, output), follow=follow):
             sys.stdout.write(text)
             sys.stdout.flush()
 
@@ -150,6 +153,21 @@ def _query(
         level=level,
         cluster=cluster or "",
     )
+
+
+def _lines(tail: int | None, output: Output) -> int:
+    """How many are asked for; -1: all, as kubectl has it."""
+    return tail if tail is not None else -1 if output is Output.JSON else USUAL_TAIL
+
+
+def _newest(found: Sequence[T], tail: int | None, output: Output) -> Sequence[T]:
+    """What is to be shown; that there is more is told."""
+    from fluxlab.timeline.query import newest
+
+    lines = _lines(tail, output)
+    if 0 <= lines < len(found):
+        say(f"{len(found) - lines} earlier ones are left out; --tail -1 shows all")
+    return newest(found, lines)
 
 
 def _show(entries: Iterable["Entry"], output: Output, *, several: bool = False) -> None:

@@ -17,6 +17,11 @@ QUOTED_PENDING = 12
 class ConvergenceError(FluxlabError):
     """A commit that has not arrived: terminally, or not in time. The facts name each object and why."""
 
+    def __init__(self, what: str, *, looks: Sequence[Convergence], facts: Sequence[str] = (), hint: str = "") -> None:
+        super().__init__(what, facts=facts, hint=hint)
+        self.looks = tuple(looks)
+        """The last look at each cluster."""
+
 
 def converge(
     look_again: Callable[[], Sequence[Convergence]],
@@ -39,7 +44,7 @@ def converge(
         last = look_again()
         progress(last)
         if any(convergence.failures for convergence in last):
-            raise ConvergenceError(f"{_title(last)} failed", facts=facts(last))
+            raise ConvergenceError(f"{_title(last)} failed", looks=last, facts=facts(last))
         done = [seen.converged or (until_asked and seen.asks) for seen in last]
         return last if last and all(done) else None
 
@@ -48,6 +53,7 @@ def converge(
     except WaitTimeoutError:
         raise ConvergenceError(
             f"{_title(last)} has not arrived within {timeout_seconds:g} s",
+            looks=last,
             facts=[*facts(last), *explain()],
             hint="fluxlab status; fluxlab flux get all -A",
         ) from None

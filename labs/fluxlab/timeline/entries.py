@@ -41,6 +41,12 @@ class Level(StrEnum):
         return list(Level).index(self)
 
 
+def _plural(kind: str) -> str:
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    return f"{kind}es" if kind.endswith(("s", "x", "ch")) else f"{kind}s"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectRef:
     """Which object of a cluster."""
@@ -60,6 +66,22 @@ class ObjectRef:
             raise ValueError(f"{text!r} names no object")
         namespace, _, name = place.rpartition("/")
         return cls(kind=kind, namespace=namespace, name=name)
+
+    def answers_to(self, text: str) -> bool:
+        """Whether it is what a person typed: `cart`, `shop/cart`, `deployment/cart`, `deployments/shop/cart`."""
+        *before, name = text.replace(" ", "/").split("/")
+        if name != self.name:
+            return False
+        kinds = {self.kind.lower(), _plural(self.kind.lower())}
+        match before:
+            case []:
+                return True
+            case [one]:
+                return one == self.namespace or one.lower() in kinds
+            case [kind, namespace]:
+                return kind.lower() in kinds and namespace == self.namespace
+            case _:
+                return False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from fluxlab.logs import find_log, log_files
 
 from .attribution import attribute, with_actors
 from .audit import audit_files, read_audit
-from .entries import Detail, Entry, Level, ObjectRef, Source
+from .entries import Detail, Entry, Level, Source
 from .folder import FAULTS, RECORDER, SUPERVISOR, TimelineFolder
 from .journal import masked, read_journal
 from .loglines import LogLine, read_log_lines
@@ -188,30 +188,7 @@ def _least(entry: Entry, query: Query) -> Level:
 
 
 def _is_about(entry: Entry, subject: str) -> bool:
-    return entry.object is not None and names(subject, entry.object)
-
-
-def names(text: str, subject: ObjectRef) -> bool:
-    """Whether what a person typed names an object: `cart`, `otel-demo/cart`, `deployment/cart`, `deploy/x/cart`."""
-    *before, name = text.replace(" ", "/").split("/")
-    if name != subject.name:
-        return False
-    kinds = {subject.kind.lower(), _plural(subject.kind.lower())}
-    match before:
-        case []:
-            return True
-        case [one]:
-            return one == subject.namespace or one.lower() in kinds
-        case [kind, namespace]:
-            return kind.lower() in kinds and namespace == subject.namespace
-        case _:
-            return False
-
-
-def _plural(kind: str) -> str:
-    if kind.endswith("y"):
-        return f"{kind[:-1]}ies"
-    return f"{kind}es" if kind.endswith(("s", "x", "ch")) else f"{kind}s"
+    return entry.object is not None and entry.object.answers_to(subject)
 
 
 def ask_logs(folder: TimelineFolder, query: Query, *, component: str | None) -> list[LogLine]:
@@ -234,6 +211,6 @@ T = TypeVar("T")
 
 
 def newest(entries: Iterable[T], count: int) -> list[T]:
-    """The last ones; all of them when `count` is 0."""
+    """The last ones; all of them when `count` is -1."""
     found = list(entries)
-    return found[-count:] if count else found
+    return found if count < 0 else found[max(0, len(found) - count) :]

@@ -3,9 +3,10 @@
 import re
 from datetime import datetime, timedelta
 
+from fluxlab.durations import parse_duration
 from fluxlab.errors import UsageError
 
-_AGO = re.compile(r"(?:(?P<days>\d+)d)?(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?:(?P<seconds>\d+(?:\.\d+)?)s)?")
+_AGO = re.compile(r"[0-9.dhms]*[dhms]")
 _CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?")
 
 
@@ -15,15 +16,14 @@ def parse_moment(text: str, *, now: datetime) -> datetime:
     Raises UsageError.
     """
     try:
-        ago = _AGO.fullmatch(text)
-        if text and ago:
-            return now - timedelta(**{unit: float(value) for unit, value in ago.groupdict().items() if value})
+        if _AGO.fullmatch(text):
+            return now - timedelta(seconds=parse_duration(text))
         if _CLOCK.fullmatch(text):
             local = now.astimezone()
             hour, _, rest = text.partition(":")
             found = datetime.fromisoformat(f"{local:%Y-%m-%d}T{hour:0>2}:{rest}").astimezone()
             return found if found <= local + timedelta(minutes=1) else found - timedelta(days=1)
         return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
+    except (UsageError, ValueError, OverflowError):
         facts = ["a time: 14:02, 14:02:05 or 2026-11-22T14:02", "or how long ago: 90s, 5m, 2h30m"]
         raise UsageError(f"{text!r} is no time", facts=facts) from None

@@ -108,7 +108,9 @@ def test_without_a_word_the_help_is_shown(run: Run) -> None:
         (["ls", "--output", "yaml"], "Invalid value"),
         (["ls", "surplus"], "unexpected extra argument"),
         (["restart"], "Missing argument"),
-        (["logs", "--tail", "-1"], "Invalid value"),
+        (["logs", "--tail", "-2"], "Invalid value"),
+        (["wait", "--timeout", "2 minutes"], "such as 90, 90s, 2m or 1h30m"),
+        (["inject", "git-hang", "--for", "0s"], "is no duration"),
         (["charts", "add", "/no/such/chart", "--host", "x"], "does not exist"),
         (["toolchain", "nope"], "No such command"),
     ],
@@ -206,6 +208,29 @@ def test_the_lab_is_also_chosen_by_a_variable(run: Run, monkeypatch: pytest.Monk
         dead_lab(name)
     monkeypatch.setenv("FLUXLAB_LAB", "two")
     assert "lab two: dead" in run("status").out
+    assert "lab two is gone" in run("down").err
+    ended = run("down")
+    assert (ended.code, ended.err) == (64, "error: there is no lab 'two'\nnext: fluxlab ls\n")
+    assert LabFolder.named("one").root.exists(), "another one was not meant"
+    assert run("down", "--all").code == 0
+    assert not LabFolder.named("one").root.exists()
+
+
+def test_what_a_lab_cannot_be_is_told_of_options_too(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "linked.yaml").write_text("links: true\n")
+    ended = run("up", str(tmp_path / "linked.yaml"), "--backend", "kind")
+    assert ended.code == 64
+    assert "links: flux-playground is not on backend local" in ended.err
+    ended = run("up", "--nodes", "500")
+    assert ended.code == 64
+    assert "clusters.0.nodes: Input should be less than or equal to 200" in ended.err
+
+
+@pytest.mark.parametrize("words", [["-h"], ["status", "-h"], ["charts", "-h"], ["charts", "add", "-h"]])
+def test_help_is_there_for_those_who_type_little(run: Run, words: list[str]) -> None:
+    ended = run(*words)
+    assert ended.code == 0
+    assert "Usage: fluxlab" in ended.out
 
 
 @pytest.mark.usefixtures("refused")

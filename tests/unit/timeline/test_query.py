@@ -13,7 +13,7 @@ from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.issues import issue_references
 from fluxlab.timeline.loglines import read_log_lines
-from fluxlab.timeline.query import Query, ask, ask_logs, matches, names
+from fluxlab.timeline.query import Query, ask, ask_logs, matches
 from fluxlab.timeline.requests import read_requests
 from fluxlab.timeline.times import parse_moment
 
@@ -25,12 +25,12 @@ CART = ObjectRef(kind="NetworkPolicy", namespace="shop", name="cart")
     "text", ["cart", "shop/cart", "networkpolicy/cart", "networkpolicies/shop/cart", "NetworkPolicy shop/cart"]
 )
 def test_an_object_is_found_by_any_of_its_names(text: str) -> None:
-    assert names(text, CART)
+    assert CART.answers_to(text)
 
 
 @pytest.mark.parametrize("text", ["car", "other/cart", "deployment/cart", "networkpolicy/other/cart", "a/b/c/cart", ""])
 def test_another_object_is_not(text: str) -> None:
-    assert not names(text, CART)
+    assert not CART.answers_to(text)
 
 
 @pytest.mark.parametrize(
