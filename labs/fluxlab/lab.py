@@ -18,7 +18,7 @@ from .alerts import Alerts
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
 from .clusters.capabilities import Capability
-from .errors import UsageError
+from .errors import FluxlabError, UsageError
 from .fault_records import TIME_LIMIT_SECONDS, FaultRecord, FaultRecords
 from .files import OfFile
 from .flux.convergence import converge, stopped_controllers
@@ -34,7 +34,7 @@ from .state import LabFolder, checked_name, lab_folders
 from .status import LabStatus
 from .supervisor.charts import chart_folder
 from .supervisor.control import Control
-from .supervisor.inspect import status_of
+from .supervisor.inspect import faults_of, status_of
 from .supervisor.launch import Progress, end, launch, let_go
 from .supervisor.way_out import way_out
 from .timeline.folder import TimelineFolder
@@ -335,8 +335,16 @@ class Lab:
             timeout_seconds=self.patience(timeout_seconds),
             progress=progress,
             until_asked=until_asked,
-            explain=lambda: [fact for one in self.clusters.values() for fact in stopped_controllers(one.api)],
+            explain=self._explain,
         )
+
+    def _explain(self) -> Sequence[str]:
+        """What commonly keeps commits from arriving."""
+        stopped = [fact for one in self.clusters.values() for fact in stopped_controllers(one.api)]
+        try:
+            return [*stopped, *map(str, faults_of(self.folder))]
+        except FluxlabError as unreadable:
+            return [*stopped, str(unreadable)]
 
     def look(self, commit: Commit | str | None = None) -> Sequence[Convergence]:
         """One look at what of a commit (default: the branch's head) has arrived in each cluster, without waiting.

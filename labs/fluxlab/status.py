@@ -1,5 +1,7 @@
 """What is told of a lab: the answer of the `status` verb, and of `fluxlab status -o json`."""
 
+from datetime import datetime
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -67,6 +69,21 @@ class ClusterState(_Model):
         return next((part.pid for part in self.components if part.name.rpartition("/")[2] == program), None)
 
 
+class FaultTold(_Model):
+    """Something that is broken on purpose."""
+
+    id: str
+    fault: str
+    cluster: str
+    targets: tuple[str, ...]
+    state: str
+    until: datetime
+
+    def __str__(self) -> str:
+        how = "could not be taken out" if self.state == "stuck" else f"until {self.until.astimezone():%H:%M:%S}"
+        return f"fault {self.id} in {', '.join(self.targets)}: {how} (fluxlab heal {self.id})"
+
+
 class StepState(_Model):
     """One finished step of the start, in seconds since the supervisor began."""
 
@@ -92,6 +109,10 @@ class LabStatus(_Model):
     allowed: tuple[str, ...] = ()
     steps: tuple[StepState, ...] = ()
     toolchain: dict[str, str] = {}
+    faults: tuple[FaultTold, ...] = ()
+    """What is broken on purpose, or may be."""
+    faults_unknown: str = ""
+    """Why that is not known in whole."""
 
     def broken(self) -> list[ComponentState]:
         """The parts that are dead."""

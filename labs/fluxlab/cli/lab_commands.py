@@ -161,7 +161,7 @@ def ls(output: OutputOption = Output.TEXT) -> None:
 
     statuses = [Lab(folder).status() for folder in lab_folders() if folder.spec.exists()]
     if output is Output.JSON:
-        print(json.dumps([state.model_dump() for state in statuses], indent=2))
+        print(json.dumps([state.model_dump(mode="json") for state in statuses], indent=2))
         return
     rows = [
         [state.name, _word(state), str(len(state.clusters)), ", ".join(part.name for part in state.broken()) or "-"]
@@ -199,6 +199,7 @@ def _print_status(state: "LabStatus") -> None:
         typer.secho(f"\n{part.name} is dead", fg="red")
         print("  " + part.detail.replace("\n", "\n  "))
         print(f"  next: fluxlab up --name {state.name} starts it again")
+    _print_faults(state)
     for repository in state.repositories:
         print(f"\nrepository {repository.url} ({repository.branch} at {(repository.head or 'none')[:10]})")
         print(f"  here: {repository.clone_url}")
@@ -213,6 +214,13 @@ def _print_status(state: "LabStatus") -> None:
         print(f"chart {chart.name} {chart.version} at {chart.repository}{stand_in}")
     if state.allowed:
         print(f"hosts passed through: {', '.join(state.allowed)}")
+
+
+def _print_faults(state: "LabStatus") -> None:
+    for fault in state.faults:
+        typer.secho(f"\nbroken on purpose: {fault}", fg="yellow")
+    if state.faults_unknown:
+        typer.secho(f"\nwhat is broken on purpose is not known: {state.faults_unknown}", fg="red")
 
 
 def _nature(cluster: "ClusterState") -> str:

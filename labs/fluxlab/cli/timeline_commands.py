@@ -123,8 +123,12 @@ def logs(
     elif component is None:
         table(["COMPONENT", "FILE"], [[known, str(path)] for known, path in files.items()])
     else:
+        known = TimelineFolder(folder)
+        redactor = known.redactor()
         for text in read_log(files, component, lines=_lines(tail, output), follow=follow):
-            sys.stdout.write(text)
+            if follow:
+                known.teach(redactor)
+            sys.stdout.write(redactor.redact(text))
             sys.stdout.flush()
 
 

@@ -1,14 +1,30 @@
 """How a lab is, from outside: asked of its supervisor, or told from its record when that does not answer."""
 
+from fluxlab.errors import FluxlabError
+from fluxlab.fault_records import FaultRecords
 from fluxlab.state import LabFolder, Phase
-from fluxlab.status import LabStatus, StepState
+from fluxlab.status import FaultTold, LabStatus, StepState
 
 from .control import Control, SupervisorGoneError
 from .launch import alive
 
 
 def status_of(folder: LabFolder) -> LabStatus:
-    """How the lab is, whatever has become of its supervisor."""
+    """How the lab is, whatever has become of its supervisor, and what is broken in it on purpose."""
+    told = _told(folder)
+    try:
+        return told.model_copy(update={"faults": faults_of(folder)})
+    except FluxlabError as error:
+        return told.model_copy(update={"faults_unknown": str(error)})
+
+
+def faults_of(folder: LabFolder) -> tuple[FaultTold, ...]:
+    """What is on record as broken on purpose. Raises FluxlabError for a record that cannot be read."""
+    fields = set(FaultTold.model_fields)
+    return tuple(FaultTold.model_validate(one.model_dump(include=fields)) for one in FaultRecords(folder).all())
+
+
+def _told(folder: LabFolder) -> LabStatus:
     record = folder.read_record()
     phase, error = "dead", f"its supervisor is gone; see {folder.supervisor_log}"
     if record and alive(record):

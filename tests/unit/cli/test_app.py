@@ -5,12 +5,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from fluxlab.cli import app
 from fluxlab.errors import FluxlabError, UnknownError
+from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder, Phase, Record, Step
 
@@ -203,6 +205,39 @@ def test_a_lab_that_failed_says_why(run: Run) -> None:
     assert "etcd died: exit code 1" in ended.out
 
 
+def test_the_status_tells_which_faults_are_in(run: Run) -> None:
+    folder, now = dead_lab("one"), datetime.now(UTC)
+    assert "on purpose" not in run("status").out
+    record = FaultRecord(
+        id="git-hang-1",
+        fault="git/hang",
+        cluster="flux-playground",
+        targets=("git",),
+        undo={"password": "hunter2hunter2"},
+        seed=0,
+        state=FaultState.STUCK,
+        began=now,
+        until=now,
+        supervisor=(1, 1.0),
+    )
+    FaultRecords(folder).write(record)
+    shown = run("status").out
+    assert "broken on purpose: fault git-hang-1 in git: could not be taken out (fluxlab heal git-hang-1)" in shown
+    for words in (("status", "-o", "json"), ("ls", "-o", "json")):
+        told = run(*words).out
+        assert '"git/hang"' in told
+        assert "hunter2" not in told
+
+
+def test_a_record_of_a_fault_that_cannot_be_read_is_told_and_the_rest_of_the_status_too(run: Run) -> None:
+    file = dead_lab("one").root / "faults" / "git-hang-1.json"
+    file.parent.mkdir()
+    file.write_text("{")
+    shown = run("status").out
+    assert "lab one: dead" in shown
+    assert f"what is broken on purpose is not known: {file} cannot be read" in shown
+
+
 def test_the_lab_is_also_chosen_by_a_variable(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("one", "two"):
         dead_lab(name)
@@ -248,6 +283,15 @@ def test_the_logs_of_a_dead_lab_can_be_read(run: Run) -> None:
     folder.supervisor_log.write_text("1\n2\n3\n")
     assert run("logs", "supervisor", "--tail", "2").out == "2\n3\n"
     assert run("logs").out.splitlines()[1].split() == ["supervisor", str(folder.supervisor_log)]
+
+
+def test_what_programs_wrote_of_secrets_is_masked_when_it_is_shown(run: Run) -> None:
+    folder = dead_lab("one")
+    (folder.sinks / "hooks.slack.com").mkdir(parents=True)
+    folder.supervisor_log.write_text('Post "https://hooks.slack.com/services/T0/pass-word": 410\n')
+    shown = [run("logs", "supervisor", "--tail", tail).out for tail in ("0", "1", "-1")]
+    masked = 'Post "https://hooks.slack.com/[redacted]": 410\n'
+    assert shown == ["", masked, masked]
 
 
 def test_a_dead_lab_is_removed_and_its_name_is_free(run: Run, state_dir: Path) -> None:
