@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help setup lab down test check unit node-image verify-kind verify bench matrix format clean
+.PHONY: help linux setup lab down test check unit node-image verify-kind verify bench matrix format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -19,7 +19,10 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-setup: $(VENV)/installed ## Make .venv and the toolchain (15 minutes on two cores, once)
+linux:
+	@[ "$$(uname)" = Linux ] || { echo "error: labs run on Linux only, so far (docs/platforms.md)"; exit 1; }
+
+setup: linux $(VENV)/installed ## Make .venv and the toolchain (15 minutes on two cores, once)
 	@$(BIN)/fluxlab toolchain build
 
 lab: setup ## Start the playground: Flux rolls out the OpenTelemetry demo (BACKEND=kind: in real containers)

@@ -1,6 +1,7 @@
 """Can this machine run a lab? Each finding is ok, bad, or unknown, with what to do."""
 
 import os
+import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -9,6 +10,7 @@ from fluxlab.clusters.capabilities import Capability, Footing
 from fluxlab.clusters.root import Root
 from fluxlab.commands import CommandError, run
 from fluxlab.errors import FluxlabError
+from fluxlab.host import unsupported
 from fluxlab.ports import Ports
 from fluxlab.state import lab_folders, state_folder
 
@@ -35,7 +37,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything that a lab needs from this machine."""
-    checks: tuple[Callable[[], Finding], ...] = (_git, _toolchain, _state, _ports, _labs, _descriptors, _kind)
+    checks: tuple[Callable[[], Finding], ...] = (_system, _git, _toolchain, _state, _ports, _labs, _descriptors, _kind)
     return [check() for check in checks]
 
 
@@ -65,6 +67,12 @@ def _kind() -> Finding:
         detail = "; ".join((error.what, *error.facts))
         return Finding(subject=subject, verdict="absent", detail=detail, hint=error.hint)
     return Finding(subject=subject, verdict="ok", detail=f"Docker {version}")
+
+
+def _system() -> Finding:
+    if reason := unsupported():
+        return Finding(subject="operating system", verdict="bad", detail=reason)
+    return Finding(subject="operating system", verdict="ok", detail=f"{platform.system()} {platform.machine()}")
 
 
 def _git() -> Finding:

@@ -20,6 +20,11 @@ UNIX_PATH_BYTES = 100
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def unsupported() -> str:
+    """Why no lab can run on this operating system; empty where one can."""
+    return "" if sys.platform == "linux" else f"labs run on Linux only, so far; this is {sys.platform}"
+
+
 def start_time(pid: int) -> float:
     """When a process started, in seconds since the machine did: setting the clock does not change it.
 

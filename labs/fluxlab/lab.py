@@ -91,7 +91,7 @@ class Lab:
 
         Raises what `supervisor.launch.launch` raises, and UsageError for a chart or scenario that is not there.
         """
-        scenarios = [load_scenario(name) for name in spec.scenarios]
+        scenarios = [load_scenario(name, base=base) for name in spec.scenarios]
         sources = [(repository.url, base / chart) for repository in spec.charts for chart in repository.charts]
         for url, source in sources:
             if not source.exists() and not LabFolder.named(spec.name).spec.exists():

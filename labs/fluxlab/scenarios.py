@@ -61,11 +61,17 @@ def scenario_names() -> list[str]:
     return sorted({file.parent.name for place in _PLACES for file in place.glob("*/scenario.yaml")})
 
 
-def load_scenario(name: str) -> Scenario:
-    """A scenario by name, or by the path of its folder. Raises UsageError that names those there are."""
-    candidates = [Path(name)] if "/" in name else [place / name for place in _PLACES]
+def load_scenario(name: str, *, base: Path = Path()) -> Scenario:
+    """A scenario by name, or by its folder, meant from `base` on, with a slash.
+
+    Raises UsageError that names those there are.
+    """
+    candidates = [base / name] if "/" in name else [place / name for place in _PLACES]
     folder = next((folder for folder in candidates if (folder / "scenario.yaml").is_file()), None)
     if folder is None:
-        raise UsageError(f"there is no scenario {name!r}", facts=[f"there are: {', '.join(scenario_names())}"])
+        facts = [f"there are: {', '.join(scenario_names())}"]
+        meant = "/" not in name and (Path(name) / "scenario.yaml").is_file()
+        hint = f"./{name} is the folder here" if meant else "docs/scenarios.md: how to write one"
+        raise UsageError(f"there is no scenario {name!r}", facts=facts, hint=hint)
     content = read_model(folder / "scenario.yaml", ScenarioFile, what="a scenario")
     return Scenario(name=folder.name, folder=folder, content=content)

@@ -29,6 +29,14 @@ def _name(value: str) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 
 
+def _scenario(value: str) -> str:
+    if "/" not in value:
+        return _name(value)
+    if not value.isprintable():
+        raise ValueError("must be a name or a folder, such as otel-demo or ./mine")
+    return value
+
+
 def _path(value: str) -> str:
     parts = value.split("/")
     # Neither git nor what is written to `git fast-import` must read it as anything else.
@@ -183,7 +191,9 @@ class LabSpec(_Model):
     alerts: list[SinkSpec] = Field(default_factory=list, description="public hosts at which alerts end")
     gateway: GatewaySpec = GatewaySpec()
     links: bool = Field(default=False, description="TCP hops lead through toxiproxy, so that faults can break them")
-    scenarios: list[Name] = Field(default_factory=list, description="applied in this order when the lab starts")
+    scenarios: list[Annotated[str, AfterValidator(_scenario)]] = Field(
+        default_factory=list, description="names, or folders with a slash; applied in this order when the lab starts"
+    )
 
     @model_validator(mode="after")
     def _alerts_at_free_hosts(self) -> "LabSpec":

@@ -84,6 +84,14 @@ def test_without_git_up_says_so(alone: CommandLine) -> None:
     assert "install git" in error
 
 
+def test_the_help_of_other_programs_needs_no_lab(alone: CommandLine) -> None:
+    for words in (("kubectl", "--help"), ("flux", "-h"), ("helm", "--help")):
+        done = alone.run(*words, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert f"Usage:\n  {words[0]} " in done.stdout
+        assert f"fluxlab {words[0]} [--lab NAME] [--cluster NAME] ARGS..." in done.stderr
+
+
 def test_without_a_toolchain_up_says_how_to_get_one(alone: CommandLine) -> None:
     error = refused(alone.having(FLUXLAB_CACHE_DIR=str(alone.folder / "empty")), "up", code=1)
     assert "the toolchain is not installed" in error

@@ -63,6 +63,22 @@ def test_a_relative_folder_is_meant_from_where_one_is(tmp_path: Path, monkeypatc
     assert load_scenario("./mine").name == "mine"
 
 
+def test_a_folder_is_meant_from_the_lab_file_on_that_names_it(tmp_path: Path) -> None:
+    folder = make(tmp_path / "labs" / "mine")
+    assert load_scenario("./mine", base=tmp_path / "labs").folder.samefile(folder)
+    assert load_scenario("otel-demo", base=tmp_path).folder.parent == load_scenario("shop").folder.parent
+
+
+def test_a_folder_without_its_slash_is_no_name_but_it_is_told_how_to_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        load_scenario("mine")
+    assert caught.value.hint == "./mine is the folder here"
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "nope", "./nope", "/nope", "../scenarios"])
 def test_an_unknown_scenario_is_told_with_those_there_are(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

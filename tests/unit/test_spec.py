@@ -216,6 +216,7 @@ def test_a_cluster_is_found_by_name_or_because_it_is_the_only_one() -> None:
         ("name: null\n", "1: name: Input should be a valid string"),
         ("\nname: My Lab\n", "2: name: must be 1 to 40 lower-case letters, digits and dashes"),
         ("scenarios:\n- ok\n- Not Ok\n", "3: scenarios.1: must be 1 to 40 lower-case letters, digits and dashes"),
+        ('scenarios: ["./a\\nb"]\n', "1: scenarios.0: must be a name or a folder, such as otel-demo or ./mine"),
         ("clusters:\n- name: a\n- name: a\n", "1: the whole file: two clusters have the same name: a, a"),
         ("- name: a\n", "1: the whole file: Input should be a valid dictionary"),
         ("just words\n", "1: the whole file: Input should be a valid dictionary"),

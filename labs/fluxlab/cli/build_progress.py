@@ -1,5 +1,6 @@
 """How a build of the toolchain is told to the person at the terminal."""
 
+import shutil
 import sys
 import threading
 import time
@@ -9,6 +10,17 @@ from contextlib import contextmanager
 from .output import say
 
 TICK_SECONDS = 1.0
+BYTES_OF_A_BUILD = 1_000_000_000
+"""What one component may need on the disk while it is built, modules and build cache included: 16 GB for all 15."""
+
+
+def _warn_of_a_small_disk(wanted: int) -> None:
+    from fluxlab.toolchain.lookup import cache_store
+
+    root = cache_store().root
+    free = shutil.disk_usage(next(place for place in (root, *root.parents) if place.exists())).free
+    if free < wanted:
+        say(f"only {free / 1e9:.1f} GB are free for {root}: until it is done a build may need {wanted / 1e9:.0f} GB")
 
 
 class BuildProgress:
@@ -25,6 +37,7 @@ class BuildProgress:
         self._total = len(names)
         if names:
             say(f"building {len(names)} components: {', '.join(names)}")
+            _warn_of_a_small_disk(len(names) * BYTES_OF_A_BUILD)
 
     def waiting(self, name: str) -> None:
         """Another process builds."""

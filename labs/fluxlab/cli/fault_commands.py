@@ -86,7 +86,9 @@ def heal(
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `fluxlab inject` told them.")] = None,
     *,
     all_: Annotated[bool, typer.Option("--all", help="All faults of the lab.")] = False,
-    overdue: Annotated[bool, typer.Option("--overdue", help="Those that nobody can want any more.")] = False,
+    overdue: Annotated[
+        bool, typer.Option("--overdue", help="Those whose time is over, or whose owner has ended.")
+    ] = False,
     give_up: Annotated[
         bool, typer.Option("--give-up", help="Forget those that cannot be taken out; what they did stays.")
     ] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import FolderArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
-from .output import say, summary, ticker
+from .output import say, summary, table, ticker
 
 if TYPE_CHECKING:
     from fluxlab.flux.look import Convergence
@@ -36,16 +36,28 @@ def _complete_scenario(incomplete: str) -> list[str]:
 
 
 def apply(
-    scenario: Annotated[str, typer.Argument(help="A scenario's name or folder.", autocompletion=_complete_scenario)],
+    scenario: Annotated[
+        str | None,
+        typer.Argument(help="Its name, or its folder with a slash: ./mine.", autocompletion=_complete_scenario),
+    ] = None,
     lab: LabOption = None,
     message: Annotated[str | None, typer.Option("--message", "-m", help="The commit's message.")] = None,
 ) -> None:
-    """Commit a scenario's manifests to the lab's repository and serve its charts."""
+    """Commit a scenario's manifests to the lab's repository and serve its charts; without a name, list scenarios."""
+    if scenario is None:
+        _list_scenarios()
+        return
     with ticker() as tick:
         tick(f"committing {scenario}")
         commit = find_lab(lab).repository.apply(scenario, message=message or "")
     print(commit)
     say(f"next: fluxlab wait {commit.short}")
+
+
+def _list_scenarios() -> None:
+    from fluxlab.scenarios import load_scenario, scenario_names
+
+    table(["SCENARIO", "DESCRIPTION"], [[name, load_scenario(name).content.description] for name in scenario_names()])
 
 
 def wait(

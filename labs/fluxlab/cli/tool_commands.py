@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -13,6 +13,7 @@ from .output import say
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 TOOLS = ("kubectl", "flux", "helm")
+HELP = ("-h", "--help")
 Words = Annotated[list[str] | None, typer.Argument(help="Everything else goes to the program.", metavar="ARGS...")]
 
 
@@ -22,7 +23,9 @@ def register(app: typer.Typer) -> None:
     app.command()(shell)
     for tool in TOOLS:
         settings = {**PASS_THROUGH, "allow_interspersed_args": False}
-        app.command(tool, help=f"Run the lab's {tool}.", context_settings=settings)(_runner(tool))
+        app.command(tool, help=f"Run the lab's {tool}; --lab and --cluster come first.", context_settings=settings)(
+            _runner(tool)
+        )
 
 
 def _environment(lab: str | None, cluster: str | None) -> dict[str, str]:
@@ -49,10 +52,20 @@ def shell(lab: LabOption = None, cluster: ClusterOption = None) -> None:
     os.execvpe(program, [program], {**os.environ, **variables})  # noqa: S606 # the shell takes our place
 
 
+def _help(tool: str) -> NoReturn:
+    """The program's own help, which needs no lab."""
+    from fluxlab.toolchain import find
+
+    say(f"fluxlab {tool} [--lab NAME] [--cluster NAME] ARGS...: {tool} itself, pointed at the lab. Its own help:\n")
+    os.execv(find().binary(tool), [tool, "--help"])  # noqa: S606 # it takes our place
+
+
 def _runner(tool: str) -> Callable[..., None]:
     def run_tool(words: Words = None, lab: LabOption = None, cluster: ClusterOption = None) -> None:
         from fluxlab.shells import tools_folder
 
+        if words and words[0] in HELP:
+            _help(tool)
         variables = {**os.environ, **_environment(lab, cluster)}
         program = tools_folder(find_lab(lab)) / tool
         os.execve(program, [tool, *(words or [])], variables)  # noqa: S606 # it takes our place

@@ -85,7 +85,9 @@ def path(component: Annotated[str, typer.Argument(help="A component, such as flu
 
 @app.command()
 def bundle(
-    destination: Annotated[Path, typer.Argument(help="The file to write (.tar.zst).")],
+    destination: Annotated[
+        Path, typer.Argument(help="The file to write (.tar.zst), or a folder for one named by its content.")
+    ] = Path(),
     *,
     platform: PlatformOption = None,
 ) -> None:

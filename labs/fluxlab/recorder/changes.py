@@ -1,5 +1,6 @@
 """From what a watch says to entries of the timeline: pure, from two versions of an object to what is told of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ SHOWN_FIELDS = 3
 SHOWN_CHARACTERS = 120
 TELLING = ("Ready", "Available", "Stalled", "Failed", "Complete")
 """Conditions whose change is news, and not a step on the way."""
+_REVISION = re.compile(r"revision '([^']+)'")
 CONSEQUENCES = ("kube-controller-manager", "kube-scheduler", "kwok")
 """The field managers that only carry out what another change asked for."""
 
@@ -84,7 +86,10 @@ def revision_of(subject: KubeObject) -> str:
     if subject.kind == "Kustomization":
         return tried_revision(subject)
     if subject.api_version.startswith("source.toolkit.fluxcd.io/"):
-        return text_at(subject.raw, "status", "artifact", "revision")
+        ready = subject.condition("Ready")
+        # source-controller writes its conditions first, and the artifact that they speak of a moment later.
+        said = _REVISION.search(ready.message) if ready else None
+        return said[1] if said else text_at(subject.raw, "status", "artifact", "revision")
     return ""
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from fluxlab.clusters import backends
 from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
 from fluxlab.files import write_private
-from fluxlab.host import ended_by_exception, unbroken
+from fluxlab.host import ended_by_exception, unbroken, unsupported
 from fluxlab.processes import Identity, reap, tail
 from fluxlab.spec import LabSpec
 from fluxlab.state import SERVING, LabFolder, Phase, Record, forget, held
@@ -130,6 +130,8 @@ def _once(progress: Progress, text: str) -> Callable[[], None]:
 
 def _check_machine(spec: LabSpec) -> None:
     """Raise FluxlabError for what a lab needs and does not find, before anything is made."""
+    if reason := unsupported():
+        raise FluxlabError(reason, hint="docs/platforms.md says what is missing")
     if not shutil.which("git"):
         raise FluxlabError("git is not on PATH", hint="install git, then `fluxlab doctor`")
     backends.check(spec, find(), folder_of=LabFolder.named(spec.name).cluster)

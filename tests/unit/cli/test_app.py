@@ -7,16 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fluxlab.cli import app
+from fluxlab.cli.build_progress import BuildProgress
 from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder, Phase, Record, Step
 
 pytestmark = pytest.mark.usefixtures("state_dir")
+SCENARIOS = Path(__file__).parents[3] / "scenarios"
 GONE = Identity(pid=1, since_boot=-1.0)
 
 
@@ -249,6 +252,33 @@ def test_the_lab_is_also_chosen_by_a_variable(run: Run, monkeypatch: pytest.Monk
     assert LabFolder.named("one").root.exists(), "another one was not meant"
     assert run("down", "--all").code == 0
     assert not LabFolder.named("one").root.exists()
+
+
+def test_without_a_name_apply_lists_the_scenarios(run: Run) -> None:
+    lines = run("apply").out.splitlines()
+    assert any(line.startswith("otel-demo ") and "demo" in line.removeprefix("otel-demo") for line in lines)
+    assert len(lines) == 1 + len([*SCENARIOS.glob("*/scenario.yaml")])
+
+
+def test_where_no_lab_can_run_that_is_said_before_anything_is_made(
+    run: Run, monkeypatch: pytest.MonkeyPatch, state_dir: Path
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    ended = run("up", "--name", "one")
+    assert ended.code == 1
+    assert "labs run on Linux only, so far; this is darwin" in ended.err
+    assert not (state_dir / "labs" / "one").exists()
+
+
+def test_a_disk_that_a_build_may_fill_is_told_when_it_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free = 2_500_000_000
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    BuildProgress().planned(["etcd", "flux"])
+    assert "free" not in capsys.readouterr().err
+    BuildProgress().planned(["etcd", "flux", "helm"])
+    assert "only 2.5 GB are free" in capsys.readouterr().err
 
 
 def test_what_a_lab_cannot_be_is_told_of_options_too(run: Run, tmp_path: Path) -> None:

@@ -126,6 +126,14 @@ def test_a_test_is_skipped_where_a_cluster_lacks_what_it_needs(pytester: pytest.
     skip_where_lacking(item, [])
 
 
+def test_a_marker_names_a_folder_from_pytests_root_on(pytester: pytest.Pytester) -> None:
+    folder = pytester.mkdir("mine")
+    (folder / "scenario.yaml").write_text("description: mine\n")
+    [found] = asked(pytester, "scenario='./mine'").spec.scenarios
+    assert Path(found).is_absolute()
+    assert Path(found).samefile(folder)
+
+
 def test_a_marker_names_several_scenarios(pytester: pytest.Pytester) -> None:
     found = asked(pytester, "scenario=['otel-demo', 'observability-agent']").spec
     assert found.scenarios == ["otel-demo", "observability-agent"]

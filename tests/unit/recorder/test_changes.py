@@ -14,7 +14,7 @@ from fluxlab.clusters.managed_fields import setters as setters_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.secret_values import values_of
 from fluxlab.documents import JsonObject
-from fluxlab.recorder.changes import Change, entry_of, event_entry, owner_of
+from fluxlab.recorder.changes import Change, entry_of, event_entry, owner_of, revision_of
 from fluxlab.redaction import MASK, Redactor
 from fluxlab.timeline.entries import Detail, Entry, Level
 
@@ -206,6 +206,26 @@ def test_an_owner_is_read_from_labels_and_through_controllers(prefix: str) -> No
     pod = KubeObject({"kind": "Pod", "metadata": {"name": "p", "ownerReferences": [{"uid": "7"}]}})
     assert owner_of(pod, {"7": f"{kind} apps/shop"}) == f"{kind} apps/shop"
     assert owner_of(pod, {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "revision"),
+    [
+        ("True", f"stored artifact for revision 'main@sha1:{'b' * 40}'", f"main@sha1:{'b' * 40}"),
+        ("Unknown", f"building artifact: new upstream revision 'main@sha1:{'b' * 40}'", f"main@sha1:{'b' * 40}"),
+        ("False", "failed to checkout and determine revision: unable to clone", f"main@sha1:{'a' * 40}"),
+    ],
+)
+def test_a_source_is_at_the_revision_that_it_speaks_of_while_its_artifact_is_still_the_one_before(
+    status: str, message: str, revision: str
+) -> None:
+    condition = {"type": "Ready", "status": status, "reason": "x", "message": message}
+    source: JsonObject = {
+        "kind": "GitRepository",
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "status": {"artifact": {"revision": f"main@sha1:{'a' * 40}"}, "conditions": [condition]},
+    }
+    assert revision_of(KubeObject(source)) == revision
 
 
 def test_an_event_is_told_of_its_object() -> None:
