@@ -334,6 +334,48 @@ def test_a_release_has_arrived_when_its_workloads_have(workshop: Workshop, chart
     assert _image(workshop) == "app:1.0.0 3"
 
 
+CHART_REFERENCE = """\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: OCIRepository
+metadata: {{name: app, namespace: default}}
+spec:
+  interval: 10m
+  url: oci://registry.example.org/charts/app
+  ref: {{tag: {tag}}}
+  layerSelector: {{mediaType: application/vnd.cncf.helm.chart.content.v1.tar+gzip, operation: copy}}
+---
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {{name: app, namespace: default}}
+spec: {{interval: 10m, chartRef: {{kind: OCIRepository, name: app}}}}
+"""
+
+
+def test_a_release_that_refers_to_an_artifact_arrives_with_the_tag_of_the_commit(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    for version in ("1.0.0", "2.0.0"):
+        archive = str(chart_archive(tmp_path, version=version))
+        workshop.fluxlab.ok("charts", "add", archive, "--host=oci://registry.example.org/charts", "--lab", LAB)
+    workshop.arrives(workshop.push({"app.yaml": CHART_REFERENCE.format(tag="1.0.0")}))
+    assert _image(workshop).startswith("app:1.0.0")
+    controller = _component(workshop, "flux-playground/helm-controller")["pid"]
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        commit = workshop.push({"app.yaml": CHART_REFERENCE.format(tag="2.0.0")})
+        done = workshop.wait(commit, "--timeout", "8")
+        ready, revision = workshop.ready("ocirepository", "app", "default")
+        assert (ready, revision[:5]) == ("True", "2.0.0")
+        assert workshop.ready("helmrelease", "app", "default")[0] == "True", "Ready still speaks of the old chart"
+        assert _image(workshop).startswith("app:1.0.0")
+        assert done.returncode == 1, done.stdout
+        assert "HelmRelease default/app: has chart sha256:" in done.stderr
+    finally:
+        os.kill(controller, signal.SIGCONT)
+    workshop.arrives(commit)
+    assert _image(workshop).startswith("app:2.0.0")
+
+
 @pytest.mark.verify
 def test_a_release_that_its_controller_has_not_seen_keeps_the_latch_shut(workshop: Workshop, charts: str) -> None:
     workshop.arrives(workshop.push({"app.yaml": RELEASE.format(url=charts, chart="app", replicas=1)}))

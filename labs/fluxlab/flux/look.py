@@ -20,6 +20,7 @@ from fluxlab.clusters.resources import (
     WORKLOADS,
 )
 
+from .charts import chart_not_in_use, chart_reference, charts_of, follows_a_chart, short_revision, wanted_chart
 from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, owner, parent, tried_revision
 from .pending import Outlook, Pending, failed, waiting
 from .rollout import rollout
@@ -107,7 +108,7 @@ class _Look:
         applied = {_id(kustomization) for kustomization in self._kustomizations(sources)}
         if not applied:
             return
-        self._referenced_sources(applied)
+        self._referenced_sources(applied, sources)
         releases = {_id(release) for release in self._releases(applied, sources)}
         self._workloads(applied, releases)
 
@@ -134,7 +135,7 @@ class _Look:
             verdict = not_ready(source)
             why = f" ({verdict.why})" if verdict else ""
             outlook = failed if verdict and verdict.outlook is Outlook.FAILED else waiting
-            return outlook(source, f"its artifact is at {_short(revision) or 'no revision'}{why}")
+            return outlook(source, f"its artifact is at {short_revision(revision) or 'no revision'}{why}")
         return not_ready(source)
 
     def _kustomizations(self, sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
@@ -161,7 +162,7 @@ class _Look:
         verdict = not_ready(kustomization)
         if verdict or self._accepts(applied):
             return verdict
-        return waiting(kustomization, f"has applied {_short(applied) or 'no revision'}")
+        return waiting(kustomization, f"has applied {short_revision(applied) or 'no revision'}")
 
     def _suspended_kustomization(self, kustomization: KubeObject, applied: str) -> Pending | None:
         target, path = self._target, text_at(kustomization.raw, "spec", "path")
@@ -171,7 +172,7 @@ class _Look:
             return never_arrives(kustomization, "what it had not applied does not arrive")
         if not self._accepts(applied) and not same_below(path, since, target.text):
             return never_arrives(
-                kustomization, f"what changed in {path or './'} since {_short(applied)} does not arrive"
+                kustomization, f"what changed in {path or './'} since {short_revision(applied)} does not arrive"
             )
         above = self._paths.get(owner(kustomization, KUSTOMIZE_LABEL))
         if self._says_anew(kustomization, above):
@@ -182,7 +183,7 @@ class _Look:
         ready = release.condition("Ready")
         if ready is None or ready.status != "True":
             return never_arrives(release, f"what it had not released does not arrive{f' ({ready})' if ready else ''}")
-        if chart and _chart_not_in_use(release, chart):
+        if chart and chart_not_in_use(release, chart):
             return never_arrives(release, f"what changed in its {chart} does not arrive")
         if self._says_anew(release, self._paths.get(owner(release, KUSTOMIZE_LABEL))):
             return never_arrives(release, "what this commit changes of its spec does not arrive")
@@ -200,41 +201,44 @@ class _Look:
             subject, path, target.text_before, target.text
         )
 
-    def _referenced_sources(self, applied: set[tuple[str, str]]) -> None:
-        for resource in (HELM_REPOSITORY, OCI_REPOSITORY):
+    def _referenced_sources(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> None:
+        for resource in (HELM_REPOSITORY, OCI_REPOSITORY, HELM_CHART):
             for source in self._api.list(resource):
                 # A HelmRepository of type oci is only an address: no controller reconciles it.
                 if owner(source, KUSTOMIZE_LABEL) in applied and text_at(source.raw, "spec", "type") != "oci":
-                    self._judge(source, not_ready(source))
+                    stale = self._stale_chart(source) if _source(source) in sources else ""
+                    self._judge(source, waiting(source, stale) if stale else not_ready(source))
 
     def _releases(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
         releases = [r for r in self._api.list(HELM_RELEASE) if owner(r, KUSTOMIZE_LABEL) in applied]
-        charts = {_id(chart): chart for chart in self._api.list(HELM_CHART)} if releases else {}
+        charts = charts_of(releases, api=self._api)
         for release in releases:
-            namespace, _, name = text_at(release.raw, "status", "helmChart").partition("/")
-            chart = charts.get((namespace, name))
+            chart = charts.get(chart_reference(release))
             from_git = chart is not None and _source(chart) in sources
+            followed = chart if from_git or follows_a_chart(release) else None
             if release.suspended and not _begun(release):
-                if self._judge(release, self._suspended_release(release, chart if from_git else None)):
+                if self._judge(release, self._suspended_release(release, followed)):
                     yield release
                 continue
             verdict = _release_verdict(release, chart)
-            if chart and from_git:
-                verdict = self._stale_chart(release, chart) or verdict or _chart_not_in_use(release, chart)
+            if chart and from_git and (stale := self._stale_chart(chart)):
+                verdict = waiting(release, f"waits for {chart} ({wanted_chart(chart)}): {stale}")
+            elif followed:
+                verdict = verdict or chart_not_in_use(release, followed)
             if verdict:
                 path = self._paths.get(owner(release, KUSTOMIZE_LABEL), "")
                 verdict = with_literal_variables(release, verdict, path=path, text=self._target.text)
             if self._judge(release, verdict):
                 yield release
 
-    def _stale_chart(self, release: KubeObject, chart: KubeObject) -> Pending | None:
-        """A chart that lies in the repository itself is a part of the commit: of another revision, not even its
-        failures say anything of this one.
+    def _stale_chart(self, chart: KubeObject) -> str:
+        """Of which revision it is, when not of the commit.
+
+        A chart that lies in the repository itself is a part of the commit: of another revision, not even its failures
+        say anything of this one.
         """
         seen = text_at(chart.raw, "status", "observedSourceArtifactRevision")
-        if self._accepts(seen):
-            return None
-        return waiting(release, f"waits for {chart} ({_wanted_chart(chart)}): it is at {_short(seen) or 'no revision'}")
+        return "" if self._accepts(seen) else f"it is at {short_revision(seen) or 'no revision'}"
 
     def _workloads(self, applied: set[tuple[str, str]], releases: set[tuple[str, str]]) -> None:
         for resource in WORKLOADS:
@@ -258,20 +262,7 @@ def _release_verdict(release: KubeObject, chart: KubeObject | None) -> Pending |
     if cause is None or chart is None:
         return verdict
     outlook = failed if cause.outlook is Outlook.FAILED else waiting
-    return outlook(release, f"waits for {chart} ({_wanted_chart(chart)}): {cause.why}")
-
-
-def _chart_not_in_use(release: KubeObject, chart: KubeObject) -> Pending | None:
-    packaged = text_at(chart.raw, "status", "artifact", "revision")
-    attempted = text_at(release.raw, "status", "lastAttemptedRevision")
-    return None if attempted == packaged else waiting(release, f"has chart {attempted}, {chart} is at {packaged}")
-
-
-def _wanted_chart(chart: KubeObject) -> str:
-    """Which chart it looks for, and where: the controller's own message does not say."""
-    spec = chart.raw["spec"]
-    source = f"{text_at(spec, 'sourceRef', 'kind')} {text_at(spec, 'sourceRef', 'name')}"
-    return f"{text_at(spec, 'chart')} {text_at(spec, 'version') or '*'} from {source}"
+    return outlook(release, f"waits for {chart} ({wanted_chart(chart)}): {cause.why}")
 
 
 def _source(consumer: KubeObject) -> tuple[str, str] | None:
@@ -284,8 +275,3 @@ def _source(consumer: KubeObject) -> tuple[str, str] | None:
 
 def _id(subject: KubeObject) -> tuple[str, str]:
     return subject.namespace, subject.name
-
-
-def _short(revision: str) -> str:
-    head, separator, sha = revision.rpartition(":")
-    return f"{head}{separator}{sha[:10]}"

@@ -455,6 +455,79 @@ def test_a_suspended_release_is_named(flux: Flux) -> None:
     assert "is suspended" in pending(flux.source(), flux.kustomization(), suspended, flux.chart())[0][1]
 
 
+# -- charts that are objects of their own ----------------------------------------------------------------------------
+
+FIRST, SECOND = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+
+
+def following(build: Build, kind: str, *, attempted: str, digest: str = "", suspend: bool = False) -> KubeObject:
+    """A release that is ready, of the chart that it attempted last."""
+    spec = {"chartRef": {"kind": kind, "name": "shop", "namespace": "flux-system"}, "suspend": suspend}
+    status = {"lastAttemptedRevision": attempted, "lastAttemptedRevisionDigest": digest}
+    return build(
+        "HelmRelease", "demo", namespace="demo", spec=spec, status=status, conditions={"Ready": READY}, labels=SYSTEM
+    )
+
+
+def chart_at(build: Build, kind: str, revision: str, **changes: Any) -> KubeObject:
+    given = {"labels": SYSTEM, "conditions": {"Ready": READY}, **changes}
+    return build(kind, "shop", status={"artifact": {"revision": revision}, **given.pop("status", {})}, **given)
+
+
+@pytest.mark.parametrize(
+    ("kind", "there", "digest"),
+    [
+        ("OCIRepository", f"2.0.0@{SECOND}", SECOND),
+        ("OCIRepository", f"latest@{SECOND}", f"latest@{SECOND}"),
+        ("HelmChart", "2.0.0", ""),
+        ("ExternalArtifact", SECOND, SECOND),
+        ("ExternalArtifact", "2.0.0", ""),
+    ],
+)
+def test_a_release_has_arrived_when_it_runs_the_chart_that_it_refers_to(
+    flux: Flux, build: Build, kind: str, there: str, digest: str
+) -> None:
+    chart = chart_at(build, kind, there)
+    new = following(build, kind, attempted="2.0.0", digest=digest)
+    assert seen(flux.source(), flux.kustomization(), chart, new).converged
+    old = following(build, kind, attempted="1.0.0", digest=digest and FIRST)
+    [(outlook, text)] = pending(flux.source(), flux.kustomization(), chart, old)
+    assert outlook == "waiting"
+    assert text.startswith("HelmRelease demo/demo: has chart ")
+    assert f"{kind} flux-system/shop is at {there[:5]}" in text
+
+
+def test_a_chart_that_changed_below_a_suspended_release_never_arrives(flux: Flux, build: Build) -> None:
+    chart = chart_at(build, "OCIRepository", f"2.0.0@{SECOND}")
+    held = following(build, "OCIRepository", attempted="1.0.0", digest=FIRST, suspend=True)
+    [(outlook, text)] = pending(flux.source(), flux.kustomization(), chart, held)
+    assert (outlook, "what changed in its OCIRepository flux-system/shop" in text) == ("failed", True)
+
+
+def test_a_chart_that_the_commit_brought_must_be_ready(flux: Flux, build: Build) -> None:
+    failing = {"Ready": ("False", "ChartPullError", "no 'shop' chart with version matching '9.x'")}
+    chart = chart_at(build, "HelmChart", "2.0.0", conditions=failing)
+    release = following(build, "HelmChart", attempted="2.0.0")
+    assert pending(flux.source(), flux.kustomization(), chart, release) == [
+        ("waiting", "HelmChart flux-system/shop: ChartPullError: no 'shop' chart with version matching '9.x'")
+    ]
+
+
+@pytest.mark.parametrize(("revision", "told"), [(OLD, "main@sha1:aaaaaaaaaa"), ("", "no revision")])
+def test_a_chart_of_the_commit_that_lies_in_the_repository_is_waited_for_with_its_release(
+    flux: Flux, build: Build, revision: str, told: str
+) -> None:
+    observed = {"observedSourceArtifactRevision": f"main@sha1:{revision}"} if revision else {}
+    spec = {"chart": "charts/shop", "sourceRef": {"kind": "GitRepository", "name": "flux-system"}}
+    chart = chart_at(build, "HelmChart", "1.0.0", spec=spec, status=observed)
+    release = following(build, "HelmChart", attempted="1.0.0")
+    wanted = "HelmChart flux-system/shop (charts/shop * from GitRepository flux-system)"
+    assert pending(flux.source(), flux.kustomization(), chart, release) == [
+        ("waiting", f"HelmChart flux-system/shop: it is at {told}"),
+        ("waiting", f"HelmRelease demo/demo: waits for {wanted}: it is at {told}"),
+    ]
+
+
 # -- what is suspended -----------------------------------------------------------------------------------------------
 
 
