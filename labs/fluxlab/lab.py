@@ -354,7 +354,13 @@ class Lab:
         return self._looks(commit)()
 
     def _looks(self, commit: Commit | str | None) -> Looks:
-        return Looks(lab=self.name, repository=self.repository, clusters=self.clusters, commit=commit)
+        return Looks(
+            lab=self.name,
+            repository=self.repository,
+            clusters=self.clusters,
+            commit=commit,
+            redactor=TimelineFolder(self.folder).redactor(),
+        )
 
     def chosen(self, cluster: str | None) -> Sequence[Cluster]:
         """The cluster of that name, or all without one. Raises UsageError for one that is not there."""

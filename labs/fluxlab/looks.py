@@ -7,28 +7,42 @@ from dataclasses import replace
 from functools import cache, partial
 
 from .cluster import Cluster
+from .clusters.api import ApiError
+from .clusters.secret_values import all_values
 from .errors import FluxlabError, UsageError
 from .flux.look import Convergence, Target, look
 from .moments import Commit
+from .redaction import Redactor
 from .repository import Repository
 from .spec import LabSpec
 
 ASK_GIT_SECONDS = 1.0
 """How often git is asked what else was pushed while a commit is waited for: each time costs two processes."""
+HIDDEN = "why is not shown: the cluster's Secrets, which it might quote, cannot be read to be masked"
 
 
 class Looks:
     """Called, it looks at each cluster once."""
 
     def __init__(
-        self, *, lab: str, repository: Repository, clusters: Mapping[str, Cluster], commit: Commit | str | None
+        self,
+        *,
+        lab: str,
+        repository: Repository,
+        clusters: Mapping[str, Cluster],
+        commit: Commit | str | None,
+        redactor: Redactor,
     ) -> None:
-        """`commit` None is the branch's head as it is now. Raises UsageError for one that was not pushed."""
+        """`redactor` masks what the lab knows to be secret; it learns the Secrets of the clusters.
+
+        `commit` None is the branch's head as it is now. Raises UsageError for one that was not pushed.
+        """
         if commit == "":
             raise UsageError("an empty text is no commit", hint="leave it out for the branch's head")
         self._lab = lab
         self._repository = repository
         self._clusters = clusters
+        self._masked = {name: _Masked(one, redactor) for name, one in clusters.items()}
         self._commit = repository.resolve(str(commit)) if commit else repository.head()
         self._text_at = cache(lambda commit: cache(partial(repository.text, commit)))
         self._accepted: frozenset[str] = frozenset()
@@ -38,7 +52,9 @@ class Looks:
         """One look at each cluster. Raises FluxlabError when the branch lost the commit, or one cannot be read."""
         target = self._target()
         return [
-            self._addressed(look(one.api, replace(target, url=one.root.url or target.url), cluster=name))
+            self._addressed(
+                self._masked[name].of(look(one.api, replace(target, url=one.root.url or target.url), cluster=name))
+            )
             for name, one in self._clusters.items()
         ]
 
@@ -66,3 +82,30 @@ class Looks:
         cluster = f" --cluster {seen.cluster}" if len(self._clusters) > 1 else ""
         pending = (replace(each, next=f"{each.next}{lab}{cluster}") if each.next else each for each in seen.pending)
         return replace(seen, pending=tuple(pending))
+
+
+class _Masked:
+    """What looks at one cluster say, without the values of its Secrets.
+
+    Conditions quote what the API refuses, value and all: also what Flux substituted from a Secret.
+    """
+
+    def __init__(self, cluster: Cluster, redactor: Redactor) -> None:
+        self._cluster = cluster
+        self._redactor = redactor
+        self._told: dict[str, str] = {}
+
+    def of(self, seen: Convergence) -> Convergence:
+        """A look that may be shown. The Secrets are read only when there is something new to say."""
+        if not self._know({pending.why for pending in seen.pending} - self._told.keys()):
+            return replace(seen, pending=tuple(replace(pending, why=HIDDEN) for pending in seen.pending))
+        return replace(seen, pending=tuple(replace(pending, why=self._told[pending.why]) for pending in seen.pending))
+
+    def _know(self, texts: set[str]) -> bool:
+        try:
+            for value in all_values(self._cluster.api) if texts else ():
+                self._redactor.add(value)
+        except ApiError:
+            return False
+        self._told |= {text: self._redactor.redact(text) for text in texts}
+        return True

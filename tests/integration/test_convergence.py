@@ -229,6 +229,42 @@ def _kubectl(workshop: Workshop) -> list[str]:
     return [str(find().binary("kubectl")), f"--kubeconfig={workshop.observer.kubeconfig}"]
 
 
+JOB_WITH_A_SECRET = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once, namespace: default}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: busybox, env: [{name: WORD, value: "${WORD}"}]}]
+"""
+
+
+def test_a_secret_in_what_the_api_refuses_is_never_shown(workshop: Workshop, eventually: Eventually) -> None:
+    def write(word: str) -> None:
+        encoded = base64.b64encode(word.encode()).decode()
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"}, "data": {"WORD": encoded}}
+        workshop.observer.kubectl("apply", "-n=default", "-f-", stdin=json.dumps(secret))
+
+    first, second = "canary-of-the-first-day", "canary-of-the-second-day"
+    write(first)
+    workshop.arrives(workshop.push({"child.yaml": CHILD, "../../apps/child/app.yaml": JOB_WITH_A_SECRET}))
+    write(second)
+    commit = workshop.push({"../../apps/child/readme.yaml": "# nothing else\n"})
+    said = ("get", "kustomization", "child", "-n=default", "-o=jsonpath={.status.conditions}")
+    eventually(lambda: second in workshop.observer.kubectl(*said), what="Flux quotes the value")
+    done = workshop.wait(commit, "--timeout", "60")
+    assert done.returncode == 1
+    assert "Job/default/once" in done.stderr
+    assert "immutable" in done.stderr
+    for output in (done.stdout, done.stderr, workshop.wait(commit, "-o", "json").stdout):
+        for word in (first, second):
+            assert word not in output
+            assert base64.b64encode(word.encode()).decode() not in output
+    workshop.observer.kubectl("delete", "secret", "late", "-n=default")
+
+
 def test_a_path_that_does_not_exist_fails_at_once(workshop: Workshop) -> None:
     child = CHILD.split("  postBuild", maxsplit=1)[0].replace("./apps/child", "./apps/nowhere")
     done = workshop.wait(workshop.push({"child.yaml": child}), "--timeout", "60")
