@@ -19,6 +19,8 @@ from fluxlab.unix_http import Answer, ask
 STATUS_TIMEOUT_SECONDS = 10
 """It answers in milliseconds; on a machine that does ten things at once it was seen to take seconds."""
 CHANGE_TIMEOUT_SECONDS = 60
+START_TIMEOUT_SECONDS = 360
+"""What starts programs waits until they act: five minutes on kind, and some for what is to end before."""
 
 
 _KINDS: Mapping[int, type[FluxlabError]] = {
@@ -31,15 +33,25 @@ class SupervisorGoneError(UnknownError):
     """Nobody answers on the lab's socket."""
 
 
+class UnfinishedError(UnknownError):
+    """The supervisor is still at what it was asked to do."""
+
+
 class Control:
-    """The supervisor of a lab, asked. Every verb raises SupervisorGoneError when nobody answers."""
+    """The supervisor of a lab, asked.
+
+    Every verb raises SupervisorGoneError when nobody answers, and all but `status` UnfinishedError when it takes long.
+    """
 
     def __init__(self, folder: LabFolder) -> None:
         self._folder = folder
 
     def status(self) -> LabStatus:
         """How the lab is."""
-        return LabStatus.model_validate_json(self._ask("GET", "/status", timeout=STATUS_TIMEOUT_SECONDS))
+        try:
+            return LabStatus.model_validate_json(self._ask("GET", "/status", timeout=STATUS_TIMEOUT_SECONDS))
+        except UnfinishedError as error:
+            raise self._gone(error.what) from error
 
     def stop(self) -> None:
         """End the lab; returns when the supervisor has heard it, not when it has ended."""
@@ -47,11 +59,11 @@ class Control:
 
     def restart(self, component: str) -> None:
         """Stop and start one component. Raises UsageError on an unknown one."""
-        self._change("/restart", component)
+        self._change("/restart", component, timeout=self._patience)
 
     def repair(self) -> list[str]:
         """Start again what died; returns the names."""
-        result = self._change("/repair")
+        result = self._change("/repair", timeout=self._patience)
         return [str(name) for name in result] if isinstance(result, list) else []
 
     def allow(self, host: str) -> None:
@@ -101,24 +113,37 @@ class Control:
 
     def load_state(self, folder: Path) -> None:
         """Have the etcd of each cluster go on with the data in `<folder>/<cluster>`, where there are some."""
-        self._change("/load", str(folder))
+        self._change("/load", str(folder), timeout=self._patience)
 
-    def _change(self, path: str, argument: str = "") -> object:
-        answer = self._ask("POST", path, content=json.dumps({"argument": argument}), timeout=CHANGE_TIMEOUT_SECONDS)
+    @property
+    def _patience(self) -> float:
+        """For what starts programs in all clusters, one after the other."""
+        clusters = len(list((self._folder.root / "clusters").glob("*")))
+        return CHANGE_TIMEOUT_SECONDS + START_TIMEOUT_SECONDS * max(1, clusters)
+
+    def _change(self, path: str, argument: str = "", *, timeout: float | None = None) -> object:
+        content = json.dumps({"argument": argument})
+        answer = self._ask("POST", path, content=content, timeout=timeout or CHANGE_TIMEOUT_SECONDS)
         return json.loads(answer)["result"]
 
     def _ask(self, method: str, path: str, *, content: str | None = None, timeout: float) -> bytes:
         try:
             answer = ask(self._folder.control_socket, method, path, content=content, timeout=timeout)
+        except TimeoutError as error:
+            what = f"lab {self._folder.name}: its supervisor did not finish {path.strip('/')} within {timeout:g} s"
+            raise UnfinishedError(what, hint=f"fluxlab status --lab {self._folder.name}: it goes on") from error
         except OSError as error:
-            raise SupervisorGoneError(
-                f"lab {self._folder.name}: its supervisor does not answer",
-                facts=[str(error)],
-                hint=f"fluxlab up --name {self._folder.name} (repairs it) or fluxlab down {self._folder.name}",
-            ) from error
+            raise self._gone(str(error)) from error
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise _error_of(answer)
         return answer.content
+
+    def _gone(self, fact: str) -> SupervisorGoneError:
+        return SupervisorGoneError(
+            f"lab {self._folder.name}: its supervisor does not answer",
+            facts=[fact],
+            hint=f"fluxlab up --name {self._folder.name} (repairs it) or fluxlab down {self._folder.name}",
+        )
 
 
 def _error_of(answer: Answer) -> FluxlabError:

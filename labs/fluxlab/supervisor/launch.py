@@ -159,18 +159,21 @@ def _check_spec(folder: LabFolder, spec: LabSpec) -> bool:
 
 
 def _joined(folder: LabFolder, progress: Progress) -> bool:
-    """Whether a supervisor runs and all its parts do, after those that died have been started again."""
+    """Whether a supervisor runs and all its parts do, after those that died have been started again.
+
+    Raises UnfinishedError while it is still at that: a lab that is being repaired must not be ended.
+    """
     record = folder.read_record()
     if not record or not alive(record) or record.phase is not Phase.READY:
         return False  # whoever started it would hold the lock: that process is gone, and the supervisor about to end
     control = Control(folder)
     try:
         control.status()  # answers fast or not at all, which a repair does not
-        for component in control.repair():
-            progress(f"started again: {component}")
     except SupervisorGoneError:
         progress("its supervisor does not answer: starting another one")
         return False
+    for component in control.repair():
+        progress(f"started again: {component}")
     return True
 
 

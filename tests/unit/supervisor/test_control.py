@@ -1,6 +1,7 @@
 """The supervisor's verbs over a real private socket, at a path as long as real ones are."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,15 @@ import pytest
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.host import socket_address
 from fluxlab.host_rules import CertificateProblem, HostRule, Reply, WrongCertificate
+from fluxlab.processes import Identity
 from fluxlab.servers.http import serve
 from fluxlab.spec import SinkSpec
-from fluxlab.state import LabFolder
+from fluxlab.state import LabFolder, Phase, Record
 from fluxlab.status import LabStatus
-from fluxlab.supervisor.control import Control, SupervisorGoneError
+from fluxlab.supervisor.control import Control, SupervisorGoneError, UnfinishedError
 from fluxlab.supervisor.control_app import control_app
+from fluxlab.supervisor.launch import _joined
+from fluxlab.unix_http import Answer
 
 RULES = [
     HostRule(id="x-1", host="a.example", effect=Reply(status=429, text="ü", headers={"Retry-After": "5"})),
@@ -36,6 +40,8 @@ class Verbs:
     def __init__(self) -> None:
         self.told: list[str] = []
         self.error: Exception | None = None
+        self.idle = threading.Event()
+        self.idle.set()
 
     def _hear(self, text: str) -> None:
         if self.error:
@@ -52,6 +58,7 @@ class Verbs:
         self._hear(f"restart {component}")
 
     async def repair(self) -> list[str]:
+        await asyncio.to_thread(self.idle.wait)
         self._hear("repair")
         return ["c/etcd", "c/kwok"]
 
@@ -161,6 +168,45 @@ def test_an_error_arrives_as_it_was_raised(control: Control, verbs: Verbs, kind:
         control.restart("x")
     assert type(caught.value) is kind
     assert str(caught.value) == "no component 'x'\n  it has etcd\nnext: fluxlab status"
+
+
+def test_a_supervisor_that_is_still_at_a_repair_is_not_taken_for_a_dead_one(
+    control: Control, verbs: Verbs, folder: LabFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write_record(Record(phase=Phase.READY, supervisor=Identity.of(os.getpid())))
+    assert _joined(folder, verbs.told.append)
+    assert verbs.told == ["repair", "started again: c/etcd", "started again: c/kwok"]
+    monkeypatch.setattr("fluxlab.supervisor.control.CHANGE_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("fluxlab.supervisor.control.START_TIMEOUT_SECONDS", 0.2)
+    verbs.idle.clear()
+    try:
+        for ask in (control.repair, lambda: _joined(folder, verbs.told.append)):
+            with pytest.raises(UnfinishedError, match=r"did not finish repair within 0\.4 s"):
+                ask()
+    finally:
+        verbs.idle.set()
+
+
+def test_what_starts_programs_may_take_longer_the_more_clusters_there_are(
+    control: Control, folder: LabFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, float] = {}
+
+    def ask(_: Path, __: str, path: str, *, content: str | None, timeout: float) -> Answer:
+        assert content
+        asked[path] = timeout
+        return Answer(status=200, headers={}, content=b'{"result": []}')
+
+    monkeypatch.setattr("fluxlab.supervisor.control.ask", ask)
+    for number in range(2):
+        (folder.root / "clusters" / str(number)).mkdir(parents=True)
+    control.repair()
+    control.restart("c/etcd")
+    control.load_state(Path("/lab/loaded"))
+    control.allow("ghcr.io")
+    assert asked.pop("/allow") == 60
+    assert list(asked) == ["/repair", "/restart", "/load"]
+    assert min(asked.values()) >= 2 * 300
 
 
 @pytest.mark.usefixtures("refused")
