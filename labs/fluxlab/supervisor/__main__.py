@@ -31,10 +31,11 @@ def main() -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     spec = LabSpec.model_validate_json(folder.spec.read_text())
     supervisor = Supervisor(folder, spec, brief=order.brief)
-    code = supervisor.run(begun=lambda: starter.watch(sys.stdin.fileno(), supervisor.orphan))
-    if supervisor.orphaned and order.remove_orphaned:
-        _remove(folder)
-    return code
+    try:
+        return supervisor.run(begun=lambda: starter.watch(sys.stdin.fileno(), supervisor.orphan))
+    finally:
+        if supervisor.orphaned and order.remove_orphaned:
+            _remove(folder)
 
 
 def _write_to(log: Path) -> None:

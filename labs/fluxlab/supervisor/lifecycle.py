@@ -55,6 +55,14 @@ def _go_runtime(*, brief: bool) -> Mapping[str, str]:
     return {**(BRIEF_LIFE if brief else {}), **told}
 
 
+def _tried(ending: Callable[[], object]) -> None:
+    """Have a part end. What goes wrong is told in the log: it must keep no other part, and no folder, from going."""
+    try:
+        ending()
+    except Exception:
+        log.exception("not ended as it should: %s", ending)
+
+
 class Stopped(BaseException):  # like KeyboardInterrupt: an order, not an error
     """A signal or a verb asked for the end while the lab was starting."""
 
@@ -111,12 +119,12 @@ class Supervisor:
         return 0
 
     def _start(self) -> None:
-        self._endings.callback(self._ports.release)
+        self._endings.callback(_tried, self._ports.release)
         self.toolchain = find()
         # The same when a lab is resumed: clones on this machine remember them.
         self._git_port, self._gateway_port = self._ports.reserve("git"), self._ports.reserve("gateway")
         self.clusters = [self._cluster(spec) for spec in self.spec.clusters]
-        self._endings.callback(self._stop_clusters)
+        self._endings.callback(_tried, self._stop_clusters)
         for cluster in self.clusters:
             cluster.launch()
         self._step("processes launched")
@@ -169,7 +177,7 @@ class Supervisor:
             processes=self.processes,
             chronicle=self.chronicle,
         )
-        self._endings.callback(self.services.stop)
+        self._endings.callback(_tried, self.services.stop)
         self.services.start(self.clusters, SupervisorVerbs(self))
 
     def _await_acting(self, cluster: ClusterBackend) -> None:
@@ -225,8 +233,8 @@ class Supervisor:
     def _stop_clusters(self) -> None:
         endings = [self._watchdog.stop, self.recording.stop, *(cluster.stop for cluster in self.clusters)]
         with ThreadPoolExecutor(len(endings)) as pool:
-            for ending in [pool.submit(ending) for ending in endings]:
-                ending.result()
+            for ending in endings:
+                pool.submit(_tried, ending)
 
     def _cause(self) -> FluxlabError | None:
         """The death behind a failure: a broken connection is known a moment before the end of its process."""

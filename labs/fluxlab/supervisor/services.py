@@ -295,15 +295,22 @@ class Services:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
     def stop(self) -> None:
-        """End all servers; also half-started ones."""
-        self.registry.stop()  # while the thread that started it lives
-        if self._thread.is_alive():
+        """End all servers; also half-started ones. What one of them raises is raised when all is done."""
+        with ExitStack() as last:
+            last.callback(self._folder.control_socket.unlink, missing_ok=True)
+            last.enter_context(self._doors)
+            last.callback(self.registry.release)
+            last.callback(self._end_loop)
+            self.registry.stop()  # while the thread that started it lives
+
+    def _end_loop(self) -> None:
+        if not self._thread.is_alive():
+            return
+        try:
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(timeout=STOP_TIMEOUT_SECONDS)
+        finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(STOP_TIMEOUT_SECONDS)
-        self.registry.release()
-        self._doors.close()
-        self._folder.control_socket.unlink(missing_ok=True)
 
     async def _end(self) -> None:
         await self._git.stop()
