@@ -233,6 +233,8 @@ class LocalCluster:
     def repair(self) -> Sequence[str]:
         """Start again what died, and what had to do without it; returns the names of the components that died."""
         dead = self._programs.dead()
+        if ETCD in dead and self._loaded.exists():  # it was stopped for data that it did not get
+            self._take_loaded()
         anew = frozenset(dead)
         if anew & {LINK_PROXY, *CONTROL_PLANE}:
             # Who has lost a server tries again after pauses that grow to a minute (client-go's reflectors, the API
@@ -244,9 +246,10 @@ class LocalCluster:
     def load_state(self, data: Path) -> None:
         """Have etcd go on with other data, whose folder is taken, and start anew whoever knows what was."""
         data.replace(self._loaded)  # from here on also a start that follows a crash goes on with it
-        self._programs.stop(API_SERVER, ETCD, grace_seconds=0)
-        self._take_loaded()
-        self._start_anew(self._clients_of_etcd() | {ETCD})
+        with self._programs.changing():
+            self._programs.stop(API_SERVER, ETCD, grace_seconds=0)
+            self._take_loaded()
+            self._start_anew(self._clients_of_etcd() | {ETCD})
 
     def _clients_of_etcd(self) -> frozenset[str]:
         return frozenset({API_SERVER, *WORKERS, *filter(self.wants, CONTROLLERS)})

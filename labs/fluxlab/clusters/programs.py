@@ -1,7 +1,8 @@
 """The programs of a local cluster as processes: how each is started, restarted and ended, and how it is."""
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from fluxlab.errors import UsageError
@@ -50,6 +51,9 @@ class Programs:
         self._toolchain = toolchain
         self._processes = processes
         self._wanted: dict[str, Wanted] = {}
+        self._followed: dict[str, Wanted] = {}
+        """What the process of each controller is: not what is wanted, when that could not be started."""
+        self._changing = False
         self._way_out: WayOut | None = None
 
     def process_name(self, program: str) -> str:
@@ -127,11 +131,21 @@ class Programs:
         if program in CONTROLLERS and not self.wants(program):
             hint = f"kubectl -n {NAMESPACE} scale deployment {program} --replicas=1"
             raise UsageError(f"{program} of cluster {self._cluster} is scaled to 0", hint=hint)
-        self.stop(program, grace_seconds=0 if program == API_SERVER else 2)  # which keeps nothing but what etcd has
-        if program in CONTROLLERS:
-            self._start_controller(program)
-        else:
-            self.start(program)
+        with self.changing():
+            self.stop(program, grace_seconds=0 if program == API_SERVER else 2)  # which keeps nothing but what etcd has
+            if program in CONTROLLERS:
+                self._start_controller(program)
+            else:
+                self.start(program)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """For as long as programs that are wanted are stopped on purpose: afterwards such a one is dead."""
+        before, self._changing = self._changing, True
+        try:
+            yield
+        finally:
+            self._changing = before
 
     def kill_api_server(self) -> None:
         """Have every request to the API fail at once instead of waiting for what will not come. From any thread."""
@@ -151,16 +165,19 @@ class Programs:
         name = deployment.name
         if name not in CONTROLLERS:
             return
-        now, before = flux_controllers.wanted(deployment), self._wanted.get(name)
-        self._wanted[name] = now
-        if before == now:
+        now = self._wanted[name] = flux_controllers.wanted(deployment)
+        if now == self._followed.pop(name, None):
+            self._followed[name] = now
             return
-        self._processes.stop(self.process_name(name))
-        if now.running:
-            self._start_controller(name)
+        with self.changing():
+            self._processes.stop(self.process_name(name))
+            if now.running:
+                self._start_controller(name)
+        self._followed[name] = now
 
     def forget(self, deployment: KubeObject) -> None:
         """End the process of a Flux controller whose Deployment was deleted."""
+        self._followed.pop(deployment.name, None)
         if self._wanted.pop(deployment.name, None):
             self._processes.stop(self.process_name(deployment.name))
 
@@ -196,6 +213,7 @@ class Programs:
                 path=SYSTEM_PATH,
             ),
         )
+        self._followed[name] = now
 
     # -- how they are --------------------------------------------------------------------------------------------
 
@@ -204,10 +222,8 @@ class Programs:
         self._processes.check(*map(self.process_name, programs))
 
     def dead(self) -> Sequence[str]:
-        """The programs that died, in the order in which they start."""
-        prefix = self.process_name("")
-        names = [process.name for process in self._processes.dead() if process.name.startswith(prefix)]
-        return sorted((name.removeprefix(prefix) for name in names), key=PROGRAMS.index)
+        """The programs that do not run any more and should, in the order in which they start."""
+        return [name for name in self.names if self._status(name).state == "dead"]
 
     def status(self) -> Sequence[ComponentStatus]:
         """The state of each."""
@@ -220,6 +236,10 @@ class Programs:
             return ComponentStatus(name=name, state="stopped", detail="not started", log=log)
         if process.running:
             return ComponentStatus(name=name, state="running", pid=process.identity.pid, log=log)
-        if process.expected_to_end:
+        if not process.expected_to_end:
+            return ComponentStatus(name=name, state="dead", detail=str(process.died()), log=log)
+        if program in CONTROLLERS and not self.wants(program):
             return ComponentStatus(name=name, state="stopped", detail="scaled to 0", log=log)
-        return ComponentStatus(name=name, state="dead", detail=str(process.died()), log=log)
+        if self._changing:
+            return ComponentStatus(name=name, state="stopped", detail="about to be started again", log=log)
+        return ComponentStatus(name=name, state="dead", detail="was stopped and could not be started again", log=log)
