@@ -268,9 +268,10 @@ def consent(
     from fluxlab.clusters.api import KubeApi
     from fluxlab.clusters.consent import give
     from fluxlab.clusters.contexts import import_context
+    from fluxlab.host import ended_by_exception
     from fluxlab.toolchain import find
 
-    with TemporaryDirectory() as folder:
+    with ended_by_exception(), TemporaryDirectory() as folder:  # the owner's credentials are in it
         kubectl = find().binary("kubectl")
         file = import_context(context, kubeconfig=kubeconfig, folder=Path(folder), kubectl=kubectl)
         with KubeApi.from_kubeconfig(file) as api:

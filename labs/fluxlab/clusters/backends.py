@@ -15,6 +15,7 @@ from fluxlab.errors import FluxlabError
 from fluxlab.ports import Ports
 from fluxlab.processes import ProcessGroup
 from fluxlab.spec import ClusterSpec, LabSpec
+from fluxlab.state import LabFolder
 from fluxlab.toolchain import KIND_COMPONENTS, Toolchain, find
 
 from .capabilities import Footing
@@ -90,22 +91,22 @@ def kind_program() -> Path:
     return find(components=KIND_COMPONENTS).binary("kind")
 
 
-def check(spec: LabSpec, toolchain: Toolchain, *, folder_of: Callable[[str], Path]) -> None:
+def check(spec: LabSpec, toolchain: Toolchain, *, folder: LabFolder) -> None:
     """Raise FluxlabError for what a lab's clusters need and do not find, before anything is made.
 
-    `folder_of` names the folder of a cluster, which is there when the lab was.
+    In `folder`, the lab's, which may not be there yet, are the credentials that are tried, for as long as that takes.
     """
     for cluster in spec.clusters:
         if cluster.backend == "kind":
             from .kind import check_machine
 
             kind_program()
-            check_machine(cluster, lab=spec.name, known=Root.of(folder_of(cluster.name)))
+            check_machine(cluster, lab=spec.name, known=Root.of(folder.cluster(cluster.name)))
         elif cluster.backend == "existing":
             from .existing import connect
 
-            with TemporaryDirectory(prefix="fluxlab-") as folder:
-                connect(cluster, folder=Path(folder), kubectl=toolchain.binary("kubectl")).close()
+            with TemporaryDirectory(dir=folder.scratch) as scratch:
+                connect(cluster, folder=Path(scratch), kubectl=toolchain.binary("kubectl")).close()
 
 
 def remove(folders: Iterable[Path], *, progress: Callable[[str], object] = lambda _: None) -> None:

@@ -57,7 +57,6 @@ def launch(
         UsageError: A lab of that name is there with another spec.
         FluxlabError: It did not start; the facts quote why.
     """
-    _check_machine(spec)
     folder = LabFolder.named(spec.name)
     waiting = _once(progress, f"waiting for another fluxlab that is at lab {spec.name}")
     lock = folder.lock()
@@ -66,6 +65,7 @@ def launch(
         held(lock, what=f"lab {spec.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS, waiting=waiting),
     ):
         try:
+            _check_machine(folder, spec)
             _launch_alone(folder, spec, progress, serving, prepare, retain=retain, lifeline=lifeline)
         finally:
             if not folder.root.exists():
@@ -128,13 +128,19 @@ def _once(progress: Progress, text: str) -> Callable[[], None]:
     return say
 
 
-def _check_machine(spec: LabSpec) -> None:
-    """Raise FluxlabError for what a lab needs and does not find, before anything is made."""
+def _check_machine(folder: LabFolder, spec: LabSpec) -> None:
+    """Raise FluxlabError for what a lab needs and does not find, before anything is made that stays."""
     if reason := unsupported():
         raise FluxlabError(reason, hint="docs/platforms.md says what is missing")
     if not shutil.which("git"):
         raise FluxlabError("git is not on PATH", hint="install git, then `fluxlab doctor`")
-    backends.check(spec, find(), folder_of=LabFolder.named(spec.name).cluster)
+    new = not folder.root.exists()
+    try:
+        backends.check(spec, find(), folder=folder)
+    finally:
+        if new and folder.root.exists():  # for credentials that were tried
+            with unbroken():
+                folder.remove()
 
 
 def _check_spec(folder: LabFolder, spec: LabSpec) -> bool:
