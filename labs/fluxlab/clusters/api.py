@@ -26,6 +26,10 @@ from .resources import NAMESPACE, Resource
 FIELD_MANAGER = "fluxlab"
 BUSY_TIMEOUT_SECONDS = 10.0
 BUSY_INTERVAL_SECONDS = 0.05
+WATCH_SECONDS = 120
+"""How long a watch lasts. Who goes on where a broken one was needs what etcd keeps: five minutes at least."""
+OVERDUE_SECONDS = 30.0
+"""How long after the end of a watch nothing may be heard of it: then its connection is dead, and nobody said so."""
 AGGREGATED_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
@@ -235,12 +239,12 @@ class KubeApi:
         *,
         namespace: str | None = None,
         resource_version: str = "",
-        timeout_seconds: int = 300,
+        timeout_seconds: int = WATCH_SECONDS,
     ) -> Iterator[tuple[str, KubeObject]]:
         """Changes of a resource as (ADDED | MODIFIED | DELETED | BOOKMARK | ERROR, object), until the server ends it.
 
         Without a resource version it begins with all that is there. Raises ApiError when the server refuses, and
-        ApiUnreachableError when the stream breaks.
+        ApiUnreachableError when the stream breaks, or does not end when it should.
         """
         query = {"watch": "true", "timeoutSeconds": str(timeout_seconds), "allowWatchBookmarks": "true"}
         if resource_version:
@@ -252,7 +256,7 @@ class KubeApi:
                 self._url(path, query),
                 headers=self._own_headers(),
                 preload_content=False,
-                timeout=urllib3.Timeout(connect=10, read=None),
+                timeout=urllib3.Timeout(connect=10, read=timeout_seconds + OVERDUE_SECONDS),
             )
             try:
                 if answer.status >= HTTPStatus.BAD_REQUEST:

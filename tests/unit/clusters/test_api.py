@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, cast
 
 import pytest
@@ -26,6 +27,8 @@ class Server:
     port: int = 0
     busy: int = 0
     """How many requests are first told to come back."""
+    silent: bool = False
+    """Whether an answer does not end, and nothing more comes of it."""
 
 
 def handler(server: Server) -> type[BaseHTTPRequestHandler]:
@@ -51,7 +54,7 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 server.busy -= 1
                 status, content = 429, b'{"message": "storage is (re)initializing"}'
             self.send_response(status)
-            self.send_header("content-length", str(len(content)))
+            self.send_header("content-length", str(len(content) + server.silent))
             self.end_headers()
             self.wfile.write(content)
 
@@ -240,6 +243,24 @@ def test_a_watch_that_breaks_in_the_middle_of_a_line_is_unreachable(server: Serv
     assert next(watch)[0] == "ADDED"
     with pytest.raises(ApiUnreachableError, match="watch of deployments broke"):
         next(watch)
+
+
+def test_a_watch_whose_connection_is_silently_dead_breaks_when_it_should_have_ended(
+    server: Server, api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluxlab.clusters.api.OVERDUE_SECONDS", 0.5)
+    server.answers["GET /apis/apps/v1/deployments"] = 200, b""
+    server.silent = True
+    told: SimpleQueue[str] = SimpleQueue()
+
+    def listen() -> None:
+        try:
+            list(api.watch(DEPLOYMENT, timeout_seconds=1))
+        except ApiUnreachableError as error:
+            told.put(error.what)
+
+    threading.Thread(target=listen, daemon=True).start()  # one that is deaf for ever must not hang the test
+    assert "watch of deployments broke" in told.get(timeout=20)
 
 
 def test_a_watch_that_is_refused_is_an_error_with_its_status(server: Server, api: KubeApi) -> None:
