@@ -105,7 +105,9 @@ class Watching(threading.Thread):
                 self._tell(self._api.listing(self.resource, query=query), known=True)
                 now = self._api.listing(self.resource, query={"limit": "1"}).resource_version
                 self._late_until = int(now) if now.isdigit() else 0
-            except ApiError as error:  # compacted: etcd keeps five to ten minutes
+            except ApiError as error:
+                if error.status != HTTPStatus.GONE:  # compacted: etcd keeps five to ten minutes
+                    raise
                 log.info("%s", error)
                 self._tell(self._api.listing(self.resource), forgotten=True)
         else:
