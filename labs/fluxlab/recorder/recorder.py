@@ -41,7 +41,7 @@ class Recorder:
         self._clusters = {
             name: ClusterRecord(name, api, began=began, last=last, redactor=redactor) for name, api in apis.items()
         }
-        self._news = News(WAITING_CHANGES)
+        self._news = {name: News(WAITING_CHANGES) for name in apis}
         self._watches: dict[tuple[str, str, str], Watching] = {}
         self._discover_at = dict.fromkeys(apis, 0.0)
         self._held: dict[str, list[Listed | Seen]] = {name: [] for name in apis}
@@ -54,11 +54,12 @@ class Recorder:
         while not self.stopping.is_set():
             for cluster in self._clusters:
                 self._discover(cluster)
-            self._write(self._take())
+                self._write(self._take(cluster))
             if time.monotonic() - saved > SAVE_SECONDS:
                 self._resume.save()
                 saved = time.monotonic()
-        self._write(self._take())
+        for cluster in self._clusters:
+            self._write(self._take(cluster))
         self._resume.save()
 
     def _begun(self) -> Entry:
@@ -89,7 +90,7 @@ class Recorder:
                 cluster=cluster,
                 resource=resource,
                 since=self._resume.version(cluster, resource.path()),
-                news=self._news,
+                news=self._news[cluster],
                 stopping=self.stopping,
                 secret_seen=self._learn,
             )
@@ -99,13 +100,16 @@ class Recorder:
         for value in values_of(subject):
             self._redactor.add(value)
 
-    def _take(self) -> list[Listed | Seen]:
-        """What has come within a moment, in the order in which it happened."""
+    def _take(self, cluster: str) -> list[Listed | Seen]:
+        """What has come within a moment, in the order in which it happened; nothing while too much of it is held."""
+        if len(self._held[cluster]) >= WAITING_CHANGES:
+            self.stopping.wait(BATCH_SECONDS)  # not a wait for a fact: a pause between attempts
+            return []
         batch: list[Listed | Seen] = []
         deadline = time.monotonic() + BATCH_SECONDS
         while len(batch) < LARGEST_BATCH:
             try:
-                batch.append(self._news.get(timeout=max(0.0, deadline - time.monotonic())))
+                batch.append(self._news[cluster].get(timeout=max(0.0, deadline - time.monotonic())))
             except Empty:
                 break
         return sorted(batch, key=_version)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import Full
 from typing import Any
 
 import pytest
@@ -135,6 +136,42 @@ def test_a_cluster_that_does_not_answer_holds_back_its_own_entries_only(tmp_path
     recorder._write([])
     assert written() == ["ConfigMap d/b", "ConfigMap d/a", "ConfigMap d/later"]
     assert recorder._resume.version("dead", CONFIG_MAP.path()) == "3"
+
+
+def test_of_a_cluster_that_does_not_answer_no_more_is_held_than_there_is_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluxlab.recorder.recorder.WAITING_CHANGES", 10)
+    folder = TimelineFolder(LabFolder(tmp_path))
+    dead, well = Api(answers=False), Api(answers=True)
+    recorder = Recorder(folder, {"dead": dead, "well": well}, began=BEGAN)
+
+    def write() -> None:
+        for cluster in ("dead", "well"):
+            recorder._write(recorder._take(cluster))
+
+    def hear(numbers: Sequence[int], *, cluster: str) -> None:
+        for number in numbers:
+            recorder._news[cluster].put_nowait(seen("ADDED", subject(f"{cluster}-{number}", number), cluster=cluster))
+
+    def written(cluster: str) -> list[str]:
+        objects = [entry.object for entry in read_journal(folder.journal(RECORDER)) if entry.object]
+        return [one.name for one in objects if one.name.startswith(cluster)]
+
+    def names(cluster: str, count: int) -> list[str]:
+        return [f"{cluster}-{number}" for number in range(count)]
+
+    for numbers in (range(10), range(10, 20)):
+        hear(numbers, cluster="dead")
+        hear(numbers, cluster="well")
+        write()
+    with pytest.raises(Full):  # its watches wait, too
+        hear([20], cluster="dead")
+    assert (written("dead"), written("well")) == ([], names("well", 20))
+    dead.answers = True
+    write()
+    write()
+    assert written("dead") == names("dead", 20)
 
 
 def test_a_folder_that_was_removed_does_not_come_back(tmp_path: Path) -> None:
