@@ -63,9 +63,10 @@ class Starter:
         return self._pipe >= 0
 
     def let_go(self) -> None:
-        """Have it stay when this process ends."""
-        with suppress(BrokenPipeError):  # it just ended: `status` says so
-            os.write(self._pipe, FREE)
+        """Have it stay when this process ends; once more changes nothing."""
+        if self.holds:
+            with suppress(BrokenPipeError):  # it just ended: `status` says so
+                os.write(self._pipe, FREE)
         self.close()
 
     def close(self) -> None:

@@ -128,6 +128,17 @@ def test_a_supervisor_that_is_gone_before_its_order_is_told_of() -> None:
     starter.close()
 
 
+def test_a_supervisor_may_be_let_go_of_more_than_once() -> None:
+    starter = Starter()
+    try:
+        starter.let_go()
+        assert not starter.holds
+        starter.let_go()
+    finally:
+        starter.process.kill()
+        starter.process.wait()
+
+
 # -- charts ----------------------------------------------------------------------------------------------------------
 
 
