@@ -253,12 +253,21 @@ class Lab:
         """What to wait on this machine where `seconds` would do on an ordinary one."""
         return seconds * self.timeout_factor
 
-    def wait_until(self, probe: Callable[[], T | None], *, what: str, timeout_seconds: float = 30.0) -> T:
+    def wait_until(
+        self,
+        probe: Callable[[], T | None],
+        *,
+        what: str,
+        timeout_seconds: float = 30.0,
+        state: Callable[[], str] = lambda: "",
+    ) -> T:
         """Call `probe` until it returns something true, and return that.
 
-        Raises WaitTimeoutError with `what` after `timeout_seconds`, and whatever `probe` raises.
+        Raises WaitTimeoutError after `timeout_seconds`, with `what` and the text of `state()`, and whatever `probe`
+        raises.
         """
-        return wait_until(probe, what=what, timeout_seconds=self.patience(timeout_seconds), interval_seconds=0.1)
+        timeout_seconds = self.patience(timeout_seconds)
+        return wait_until(probe, what=what, timeout_seconds=timeout_seconds, state=state, interval_seconds=0.1)
 
     def never(self, probe: Callable[[], object], *, what: str, for_seconds: float) -> None:
         """See to it for a while that `probe` never returns anything true.
