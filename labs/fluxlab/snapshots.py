@@ -3,7 +3,10 @@
 Manifests name public URLs only, so nothing in a snapshot names a port: it starts anywhere, with keys of its own.
 """
 
+import hashlib
+import io
 import os
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -17,7 +20,7 @@ from .errors import FluxlabError, UsageError
 from .files import make_private
 from .spec import Host, LabSpec
 from .state import PLANTED, LabFolder
-from .toolchain.archives import NAME, Refusal, Stream, add, add_file, compressed, extract, read_manifest
+from .toolchain.archives import NAME, Refusal, Stream, add, compressed, extract, read_manifest
 from .toolchain.manifests import FileRecord
 
 KIND: Literal["fluxlab snapshot"] = "fluxlab snapshot"
@@ -25,6 +28,8 @@ COMPRESSION_LEVEL = 3
 LARGEST_MANIFEST = 64 * 1024 * 1024
 _OF_A_REPOSITORY = ("HEAD", "packed-refs", "refs", "objects")
 """The rest is written anew: hooks, configuration, and what a running git leaves for a moment."""
+_OF_THE_MOMENT = re.compile(r".*\.lock$|git/[^/]+/objects/info/")
+"""What programs keep for themselves while they run; what is in `info` may lead to other repositories."""
 
 
 class _Model(BaseModel):
@@ -83,18 +88,20 @@ def save(
         spec=spec,
         toolchain=dict(toolchain),
         registries=tuple(sorted(path.name for path in folder.registry.glob("hosts/*"))),
-        files={name: _record(path) for name, path in sorted(chosen.items())},
+        files={name: _record(_content(path)) for name, path in sorted(chosen.items())},
     )
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    for left in target.parent.glob(f".{target.name}.[0-9]*"):  # by one that was killed: Secrets are in it
-        if not psutil.pid_exists(int(left.suffix[1:])):
-            left.unlink(missing_ok=True)
     try:
+        for left in _left_by_the_killed(target):
+            left.unlink(missing_ok=True)
         with compressed(temporary, level=COMPRESSION_LEVEL) as archive:
             temporary.chmod(0o600)
             add(archive, NAME, snapshot.model_dump_json().encode())
-            for name in snapshot.files:
-                add_file(archive, name, chosen[name])
+            for name, record in snapshot.files.items():
+                content = _content(chosen[name])
+                if _record(content) != record:
+                    raise FluxlabError(f"no snapshot was made: {chosen[name]} changed meanwhile", hint="try again")
+                add(archive, name, content)
         if not unchanged():
             raise FluxlabError("no snapshot was made: somebody pushed meanwhile", hint="try again")
         temporary.replace(target)
@@ -103,6 +110,15 @@ def save(
     finally:
         temporary.unlink(missing_ok=True)
     return snapshot
+
+
+def _left_by_the_killed(target: Path) -> Iterator[Path]:
+    """What others began to write and cannot finish: Secrets are in it."""
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.([0-9]{{1,9}})")
+    for path in target.parent.iterdir():
+        pid = int(found[1]) if (found := pattern.fullmatch(path.name)) else None
+        if pid == os.getpid() or (pid is not None and not psutil.pid_exists(pid)):  # containers give pids again
+            yield path
 
 
 def _chosen(folder: LabFolder, spec: LabSpec, etcd: Path) -> Iterator[tuple[str, Path]]:
@@ -119,16 +135,20 @@ def _chosen(folder: LabFolder, spec: LabSpec, etcd: Path) -> Iterator[tuple[str,
 
 def _below(folder: LabFolder, place: Path) -> Iterator[tuple[str, Path]]:
     files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
-    yield from ((path.relative_to(folder.root).as_posix(), path) for path in files if _lasting(path))
+    named = ((path.relative_to(folder.root).as_posix(), path) for path in files)
+    yield from ((name, path) for name, path in named if not _OF_THE_MOMENT.match(name))
 
 
-def _lasting(path: Path) -> bool:
-    return not path.name.endswith(".lock") and path.parent.name != "info"  # what git keeps for itself, or elsewhere
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        what = f"no snapshot was made: {path} cannot be read"
+        raise FluxlabError(what, facts=[str(error)], hint="try again") from error
 
 
-def _record(path: Path) -> _File:
-    found = FileRecord.of(path)
-    return _File(sha256=found.sha256, size=found.size)
+def _record(content: bytes) -> _File:
+    return _File(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
 def read(file: Path) -> Snapshot:
@@ -169,13 +189,26 @@ def unpack(file: Path, folder: LabFolder, *, toolchain: Mapping[str, str], sha25
     return snapshot
 
 
+class _Source(io.FileIO):
+    """The file of a snapshot: what is wrong with it is told apart from what is wrong where it is unpacked."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes. Raises UsageError."""
+        try:
+            return super().read(size)
+        except OSError as error:
+            raise _unreadable(Path(str(self.name)), error) from error
+
+
 def _opened(file: Path) -> BinaryIO:
     try:
-        return file.open("rb")
+        return _Source(file)
     except OSError as error:
-        raise UsageError(
-            f"{file} cannot be read: {error.strerror}", hint="name a file that `snapshot save` wrote"
-        ) from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError) -> UsageError:
+    return UsageError(f"{file} cannot be read: {error.strerror}", hint="name a file that `snapshot save` wrote")
 
 
 def _refused(file: Path, why: Exception) -> SnapshotRefusedError:
@@ -215,7 +248,7 @@ def _check_places(snapshot: Snapshot) -> None:
             or (first == "sinks" and name == f"sinks/{second}")
             or (first == "registry" and second == "data")
         )
-        plain = plain and not name.startswith(f"git/{repository}/objects/info/")  # it may lead to other repositories
+        plain = plain and not _OF_THE_MOMENT.match(name)
         if not (plain and allowed):
             raise Refusal(f"a file that no snapshot holds: {name!r}")
     for host in snapshot.registries:
