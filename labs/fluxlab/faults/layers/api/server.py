@@ -1,4 +1,4 @@
-"""Faults of the API server: it is gone, stands still, refuses, or asks somebody who is dead."""
+"""Faults of the API server as a whole: it is killed, it stands still, or it asks a backend that is not there."""
 
 from collections.abc import Sequence
 from http import HTTPStatus

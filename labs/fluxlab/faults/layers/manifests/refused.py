@@ -1,4 +1,4 @@
-"""Faults that arrive as commits: what git says cannot be built, applied or run."""
+"""Commits that cannot be built or applied as they are, and one that leaves a Kustomization nothing to apply."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
