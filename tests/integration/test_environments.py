@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.integration.conftest import CommandLine, Observer, command_lines
@@ -36,6 +37,15 @@ def replicas(cluster: Observer, name: str) -> int:
     return int(cluster.get("-n=otel-demo", f"deployment/{name}")["spec"]["replicas"])
 
 
+def held(cluster: Observer) -> dict[tuple[str, str, str], str]:
+    """What tells one cluster from any other: the UIDs of what Flux applied, what that became, and what it reads."""
+    found = cluster.get("kustomizations,helmreleases,deployments", "-A")["items"]
+    found += cluster.get("secrets", "-n=causely")["items"]
+    return {
+        (one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]): one["metadata"]["uid"] for one in found
+    }
+
+
 def test_each_cluster_has_what_the_overlays_say_and_a_secret_of_its_own(lab: CommandLine) -> None:
     staging, production = (lab.observer(LAB, name) for name in ("staging", "production"))
     assert (token(staging), token(production)) == ("token-of-staging", "token-of-production")
@@ -61,6 +71,27 @@ def test_kubectl_and_flux_speak_to_the_chosen_cluster(lab: CommandLine) -> None:
     refused = lab.run("secret", "set", "causely/x", "KEY", stdin="value")
     assert refused.returncode == 64
     assert "--cluster" in refused.stderr
+
+
+@pytest.mark.verify
+def test_a_snapshot_starts_both_elsewhere_each_with_what_is_its_own(lab: CommandLine, tmp_path: Path) -> None:
+    names = ("staging", "production")
+    file = tmp_path / "both.tar.zst"
+    lab.ok("snapshot", "save", str(file), f"--lab={LAB}")
+    before = {name: held(lab.observer(LAB, name)) for name in names}
+    assert before["staging"] != before["production"]
+    for elsewhere in command_lines(tmp_path):
+        elsewhere.ok("snapshot", "restore", str(file), "--name=copy")
+        copies = {name: elsewhere.observer("copy", name) for name in names}
+        assert {name: held(cluster) for name, cluster in copies.items()} == before
+        assert [token(copies[name]) for name in names] == ["token-of-staging", "token-of-production"]
+        # Both are alive, follow the copy's repository alone, and the original is left as it was.
+        change = ("        replicas: ", "        replicas: 4  # was ", "Scale cart in the copy (#9)")
+        elsewhere.ok("wait", Person.of(elsewhere, "copy").change(BASE, *change))
+        assert {replicas(cluster, "cart") for cluster in copies.values()} == {4}
+        for cluster in copies.values():
+            cluster.kubectl("rollout", "status", "-n=otel-demo", "deployment/cart", "--timeout=55s")
+    assert {name: held(lab.observer(LAB, name)) for name in names} == before
 
 
 @pytest.mark.verify
