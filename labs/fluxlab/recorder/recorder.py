@@ -131,6 +131,8 @@ class Recorder:
                 self._journal.append(entries)
                 for news in held:
                     self._resume.advance(cluster, news.resource.path(), _text_version(news))
+                if any(isinstance(news, Listed) for news in held):  # with nothing to tell, the journal says nothing
+                    self._resume.save()
                 self._held[cluster] = []
 
     def _list_secrets(self, cluster: str) -> bool:

@@ -138,6 +138,14 @@ def test_a_cluster_that_does_not_answer_holds_back_its_own_entries_only(tmp_path
     assert recorder._resume.version("dead", CONFIG_MAP.path()) == "3"
 
 
+def test_a_recorder_that_is_killed_at_once_goes_on_also_where_there_was_nothing_to_tell_yet(tmp_path: Path) -> None:
+    folder = TimelineFolder(LabFolder(tmp_path))
+    recorder = Recorder(folder, {"c": Api(answers=True)}, began=BEGAN)
+    recorder._write([listed(subject("old", 1, made=-10), version=100)])
+    assert list(read_journal(folder.journal(RECORDER))) == []
+    assert Recorder(folder, {}, began=BEGAN)._resume.version("c", CONFIG_MAP.path()) == "100"
+
+
 def test_of_a_cluster_that_does_not_answer_no_more_is_held_than_there_is_room_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
