@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.integration.traces import processes_in
 
 from fluxlab.documents import JsonObject
 from fluxlab.lab import Lab
@@ -32,10 +33,14 @@ def pool() -> Iterator[Pool]:
 
 
 def traces() -> dict[str, set[str]]:
-    """What this process has: children, threads, open files, and files of labs."""
+    """What this process has: children, threads, open files, and processes and files of its labs.
+
+    Of the children those of nobody else's: a lab of another test, which may live on, starts and ends programs any time.
+    """
     gc.collect()
     return {
-        "children": {f"{child.pid} {child.name()}" for child in psutil.Process().children(recursive=True)},
+        "children": {f"{child.pid} {child.name()}" for child in psutil.Process().children()},
+        "processes": {f"{pid} {command}" for pid, command in processes_in(state_folder()).items()},
         "threads": {thread.name for thread in threading.enumerate()},
         "descriptors": set(descriptors()),
         "files": {str(path) for path in state_folder().rglob("*")},

@@ -23,8 +23,13 @@ def private(fluxlab: CommandLine) -> CommandLine:
 
 
 def processes(fluxlab: CommandLine) -> dict[int, str]:
-    """Processes whose command line, working directory or environment points into the state folder, by pid."""
-    state = str(fluxlab.state)
+    """The processes of the labs of a command line."""
+    return processes_in(fluxlab.state)
+
+
+def processes_in(folder: Path) -> dict[int, str]:
+    """Processes whose command line, working directory or environment points into a state folder, by pid."""
+    state = str(folder)
     mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = {}
     for process in psutil.process_iter():
