@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tests.integration.traces import component, components, listeners
 from fluxlab.host import socket_address
 
 LAB = "linked"
+RECORDER = Path(sys.executable).name
+"""The program of the recorder, which is Python's."""
 Eventually = Callable[..., object]
 EVENTS = {f"{controller}-to-events" for controller in ("source-controller", "kustomize-controller", "helm-controller")}
 
@@ -120,6 +123,6 @@ def test_the_death_of_toxiproxy_is_named_and_repaired(person: Person, eventually
     person.fluxlab.ok("up", "--name", LAB)
     # Whoever has lost its server waits out a pause that grows to a minute: nobody is left to.
     after = {name: process.pid for name, process in components(person.fluxlab, LAB).items()}
-    assert {name for name in before if before[name] == after[name]} == {"etcd", "python"}  # the recorder
+    assert {name for name in before if before[name] == after[name]} == {"etcd", RECORDER}
     person.push("again", "1")
     eventually(lambda: person.sees("again", "1"), what="Flux works through the links again", within=60)
