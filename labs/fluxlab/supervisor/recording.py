@@ -21,12 +21,14 @@ class Recording:
     def __init__(self, folder: LabFolder, *, changed: Callable[[ManagedProcess], None]) -> None:
         self._folder = folder
         self._processes = ProcessGroup(changed=changed)
+        self._wanted = False
         self._started = 0.0
         self._trouble = ""
         self._pause = PAUSE_SECONDS
 
     def start(self) -> None:
         """Start it. Main thread only."""
+        self._wanted = True
         self._started = time.monotonic()
         self._processes.start(
             RECORDER,
@@ -37,7 +39,7 @@ class Recording:
     def revive(self) -> None:
         """Start it again if it died, after a pause that grows while it dies at once. Main thread only."""
         process = self.process
-        if process is None or process.running or process.expected_to_end:
+        if process is None or process.running or not self._wanted:
             return
         lived = time.monotonic() - self._started
         self._trouble = self._said(process)
@@ -82,4 +84,5 @@ class Recording:
 
     def stop(self) -> None:
         """End it; it writes what it has seen."""
+        self._wanted = False
         self._processes.stop(RECORDER, grace_seconds=STOP_GRACE_SECONDS)
