@@ -142,7 +142,7 @@ def test_a_secret_in_another_namespace_is_pointed_out(lab: CommandLine) -> None:
         (("default/name", "KEY"), "", "is empty"),
         (("default/name", "KEY"), "\n", "is empty"),
         (("nowhere/name", "KEY"), "x", "no namespace nowhere"),
-        (("default/name", "KEY", "--from-env=NOT_THERE"), "", "no variable 'NOT_THERE'"),
+        (("default/name", "KEY", "--from-env=NOT_THERE"), "", "no variable of the name that --from-env gives"),
     ],
 )
 def test_what_cannot_be_set_is_refused_with_a_reason(
