@@ -12,8 +12,7 @@ from pathlib import Path
 from measure import FLUXLAB, ROOT, Figure, arguments, command, report, state_of_its_own
 
 from fluxlab.clusters.backends import kind_program
-from fluxlab.clusters.kind import node_image
-from fluxlab.clusters.kind_nodes import daemon
+from fluxlab.clusters.kind_nodes import daemon, node_image
 from fluxlab.state import LabFolder
 
 NODES = 2

@@ -60,7 +60,7 @@ def _kind() -> Finding:
     subject = "backend kind"
     try:
         with daemon() as client:
-            check(client, image="")
+            check(client, wanted="")
             version = str(client.version()["Version"])
         kind_program()
     except FluxlabError as error:

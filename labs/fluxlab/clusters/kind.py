@@ -5,7 +5,6 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fluxlab.commands import run
 from fluxlab.errors import FluxlabError
@@ -21,16 +20,11 @@ from .base import ComponentStatus
 from .capabilities import Footing
 from .contexts import import_context
 from .kind_create import ORDER, KindOrder
-from .kind_nodes import DockerError, Nodes, check, daemon, labels
+from .kind_nodes import DockerError, Nodes, check, daemon, labels, node_image
 from .kubeconfig import read_kubeconfig
 from .pod_cluster import PodCluster
 from .root import Root
 
-if TYPE_CHECKING:
-    import docker
-
-OWN_IMAGE = "fluxlab/node"
-"""The repository of node images that `make node-image` makes."""
 CREATION_SECONDS = 600
 """kind may have to pull its node image first."""
 LOAD_SECONDS = 300
@@ -42,18 +36,10 @@ def kind_name(lab: str, cluster: str) -> str:
     return cluster if lab == LabSpec().name else f"{lab}-{cluster}"
 
 
-def node_image(client: "docker.DockerClient", wanted: str) -> str:
-    """The image for nodes: the wanted one, else fluxlab's own if Docker has one, else kind's default (empty)."""
-    if wanted:
-        return wanted
-    tags = sorted(tag for image in client.images.list(name=OWN_IMAGE) for tag in image.tags)
-    return str(tags[-1]) if tags else ""
-
-
 def check_machine(spec: ClusterSpec, *, lab: str, known: Root) -> None:
     """Raise FluxlabError or DockerError when Docker cannot run this cluster, or has another one of its name."""
     with daemon() as client:
-        check(client, image=spec.image)
+        check(client, wanted=spec.image)
         nodes_of(known, lab=lab, cluster=spec.name).check_free(client)
 
 

@@ -1,6 +1,8 @@
 """Docker, as far as the `kind` backend needs it: is there a daemon that can run nodes, and what of a lab is in it."""
 
 import os
+import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +20,16 @@ if TYPE_CHECKING:
 
 KIND_LABEL = "io.x-k8s.kind.cluster"
 """By which kind knows the nodes of a cluster."""
+OWN_IMAGE = "fluxlab/node"
+"""The repository of node images that `make node-image` makes."""
+THEIR_IMAGE = "kind's node image"
+ENTRYPOINT = "/usr/local/bin/entrypoint"
+"""What every node image begins with, kind's and fluxlab's."""
 MINIMUM_MEMORY_BYTES = 3_000_000_000
+FREE_DISK_BYTES = 3_000_000_000
+"""A node image has 1 GB, and each node a copy of most of it (/var)."""
+FIRST_WITHOUT_CGROUP_V1 = 35
+"""The minor version of Kubernetes since which kubelet does not start there, unless it is told to as in OWN_IMAGE."""
 CALL_SECONDS = 10
 REMOVAL_SECONDS = 60
 EXTRA = "pip install 'fluxlab[kind]'"
@@ -54,9 +65,17 @@ def daemon(*, timeout_seconds: int = CALL_SECONDS) -> "Iterator[docker.DockerCli
         client.close()
 
 
-def check(client: "docker.DockerClient", *, image: str) -> None:
-    """Raise DockerError when it cannot run nodes, and FluxlabError when there is no such image and none to pull."""
-    info = client.info()
+def node_image(client: "docker.DockerClient", wanted: str) -> str:
+    """The image for nodes: the wanted one, else fluxlab's own if Docker has one, else kind's default (empty)."""
+    if wanted:
+        return wanted
+    tags = sorted(tag for image in client.images.list(name=OWN_IMAGE) for tag in image.tags)
+    return str(tags[-1]) if tags else ""
+
+
+def check(client: "docker.DockerClient", *, wanted: str) -> None:
+    """Raise DockerError when it cannot run nodes of that image, and FluxlabError when that is none or not there."""
+    info, image = client.info(), node_image(client, wanted)
     memory = int(info.get("MemTotal", 0))
     if memory < MINIMUM_MEMORY_BYTES:
         raise DockerError(
@@ -64,14 +83,49 @@ def check(client: "docker.DockerClient", *, image: str) -> None:
         )
     if any("rootless" in str(option) for option in info.get("SecurityOptions", ())):
         raise DockerError("a rootless Docker cannot run privileged nodes", hint="let DOCKER_HOST name another daemon")
+    if info.get("CgroupVersion") == "1" and _needs_cgroup_v2(image):
+        raise DockerError(
+            f"Docker's machine has cgroup v1, with which kubelet does not start in {image or THEIR_IMAGE}",
+            hint="boot it with systemd.unified_cgroup_hierarchy=1, or: make node-image",
+        )
+    _check_disk(str(info.get("DockerRootDir", "")))
+    if image:
+        _check_image(client, image)
+
+
+def _needs_cgroup_v2(image: str) -> bool:
+    """As far as its name tells. Without one it is kind's own, which does."""
+    if not image or re.search(rf"(^|/){OWN_IMAGE}:", image):
+        return not image
+    version = re.search(r":v?1\.(\d+)", image)
+    return version is not None and int(version[1]) >= FIRST_WITHOUT_CGROUP_V1
+
+
+def _check_disk(folder: str) -> None:
+    """Nothing is known here of another machine's disk, nor of the virtual one that Docker Desktop has."""
+    if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
+        return
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return
+    if free < FREE_DISK_BYTES:
+        needed = f"nodes need {FREE_DISK_BYTES / 1e9:g}"
+        raise DockerError(f"{folder} has {free / 1e9:.1f} GB free, and {needed}", hint="docker system df")
+
+
+def _check_image(client: "docker.DockerClient", image: str) -> None:
     from docker.errors import ImageNotFound  # noqa: PLC0415 # as above
 
-    if image:
-        try:
-            client.images.get(image)
-        except ImageNotFound:
-            hint = f"docker pull {image}, or: make node-image"
-            raise FluxlabError(f"Docker has no node image {image}", hint=hint) from None
+    try:
+        found = client.images.get(image)
+    except ImageNotFound:
+        hint = f"docker pull {image}, or: make node-image"
+        raise FluxlabError(f"Docker has no node image {image}", hint=hint) from None
+    begins = " ".join(found.attrs["Config"].get("Entrypoint") or ())
+    if begins.partition(" ")[0] != ENTRYPOINT:
+        facts = [f"it begins with {begins or 'nothing'}, and a node image with {ENTRYPOINT}"]
+        raise FluxlabError(f"{image} is no node image", facts=facts, hint="kindest/node, or: make node-image")
 
 
 @dataclass(frozen=True)
