@@ -152,6 +152,19 @@ def test_a_marker_names_a_lab_file_beside_the_tests(pytester: pytest.Pytester) -
     assert mine.base == pytester.path / "labs"
 
 
+def test_a_test_runs_on_several_backends_by_its_parameters(pytester: pytest.Pytester) -> None:
+    items = pytester.getitems(
+        """
+        import pytest
+        on = [pytest.param(name, marks=pytest.mark.fluxlab(backend=name), id=name) for name in ("local", "kind")]
+        @pytest.mark.parametrize("backend", on)
+        def test_it(lab, backend): pass
+        """
+    )
+    found = {item.name: asked_for(item, LabRequest(spec=LabSpec())).spec.clusters[0].backend for item in items}
+    assert found == {"test_it[local]": "local", "test_it[kind]": "kind"}
+
+
 def test_without_a_marker_nothing_changes(pytester: pytest.Pytester) -> None:
     item = pytester.getitem("def test_it(): pass\n", "test_it")
     request = LabRequest(spec=LabSpec(links=True), base=Path("/x"), snapshot=Path("/y"))
