@@ -55,16 +55,15 @@ class Journal:
     def append(self, entries: Sequence[Entry]) -> None:
         """Append entries, all or none. Raises OSError when the disk does not take them: try again later."""
         with self._lock:
-            notes = self._clock_notes()
+            offset = self._clock() - self._steady()
+            notes = self._clock_notes(offset)
             file = self._open()
             if self._torn:
                 cut = f"{self._torn} bytes of a line without an end are gone: its writer was killed, or the disk full"
                 notes = [self._note(cut, level=Level.WARNING), *notes]
-            lines = [self._line(entry) for entry in (*notes, *entries)]
-            if not lines:
-                return
-            self._write(file, ("\n".join(lines) + "\n").encode(errors="replace"))
-            self._torn = 0
+            if lines := [self._line(entry) for entry in (*notes, *entries)]:
+                self._write(file, ("\n".join(lines) + "\n").encode(errors="replace"))
+            self._torn, self._offset = 0, offset
 
     def now(self) -> datetime:
         """The time, as entries have it."""
@@ -78,10 +77,9 @@ class Journal:
         # line's own words away.
         return to_line(_short(masked(entry, self._redactor)))
 
-    def _clock_notes(self) -> list[Entry]:
+    def _clock_notes(self, offset: float) -> list[Entry]:
         """What to say of a clock that was set: times before and after do not compare."""
-        offset = self._clock() - self._steady()
-        jump, self._offset = offset - self._offset, offset
+        jump = offset - self._offset
         if abs(jump) < CLOCK_TOLERANCE_SECONDS:
             return []
         return [self._note(f"the machine's clock jumped by {jump:+.1f} s", level=Level.WARNING)]
@@ -90,29 +88,30 @@ class Journal:
         if self._file is None:
             make_private(self.folder)
             files = segments_of(self.folder)
-            self._file = files[-1] if files else self.folder / _name(1)
-            self._torn = _mend(self._file)
+            file = files[-1] if files else self.folder / _name(1)
+            self._torn += _mend(file)
+            self._file = file
         return self._file
 
     def _write(self, file: Path, content: bytes) -> None:
+        self._file = None  # after an error its folder is looked at again, and a half line taken away
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             before = os.fstat(descriptor).st_size
             try:
                 _write_all(descriptor, content)
             except OSError:
-                with contextlib.suppress(OSError):  # then `_mend` does it, at the next start
+                with contextlib.suppress(OSError):  # then `_mend` does it, the next time
                     os.ftruncate(descriptor, before)
                 raise
         finally:
             os.close(descriptor)
-        if before + len(content) >= self._segment_bytes:
-            self._rotate(file)
+        self._file = file if before + len(content) < self._segment_bytes else self._next(file)
 
-    def _rotate(self, file: Path) -> None:
-        self._file = file.with_name(_name(int(file.stem) + 1))
+    def _next(self, file: Path) -> Path:
         for old in segments_of(self.folder)[: 1 - self._segments]:
             old.unlink(missing_ok=True)
+        return file.with_name(_name(int(file.stem) + 1))
 
 
 def _name(number: int) -> str:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,6 +124,42 @@ def test_a_full_disk_leaves_no_half_line_and_loses_nothing_that_was_there(
     assert texts(tmp_path) == ["before", "after"]
 
 
+def test_a_half_line_that_could_not_be_taken_away_at_once_is_taken_away_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path, redactor=Redactor())
+    journal.append([entry("before")])
+    real = os.write
+
+    def half(descriptor: int, content: memoryview) -> int:
+        if len(content) > 10:
+            return real(descriptor, content[:10])
+        raise OSError(errno.EIO, "Input/output error")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", half)
+        broken.setattr(os, "ftruncate", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            journal.append([entry("x" * 15)])
+    journal.append([entry("after")])
+    first, note, last = read_journal(tmp_path)
+    assert (first.text, last.text) == ("before", "after")
+    assert "bytes of a line without an end are gone" in note.text
+
+
+def test_a_folder_that_somebody_removed_is_made_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", redactor=Redactor())
+    journal.append([entry("before")])
+    shutil.rmtree(tmp_path / "j")
+    with pytest.raises(FileNotFoundError):
+        journal.append([entry("after")])
+    journal.append([entry("after")])
+    assert texts(tmp_path / "j") == ["after"]
+
+
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
 def test_a_clock_that_jumps_is_named_and_nothing_is_lost(tmp_path: Path, jump: float) -> None:
     wall, steady = 1_000_000.0, 50.0
@@ -138,6 +175,25 @@ def test_a_clock_that_jumps_is_named_and_nothing_is_lost(tmp_path: Path, jump: f
     [note] = [found for found in read_journal(tmp_path) if found.source is Source.RECORDER]
     assert f"{jump:+.1f} s" in note.text
     assert texts(tmp_path)[-2:] == ["after", "later"]
+
+
+def test_a_clock_that_jumps_while_the_disk_is_full_is_named_once_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = 1_000_000.0
+    journal = Journal(tmp_path, redactor=Redactor(), clock=lambda: wall, steady=lambda: 50.0)
+    wall += 60
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            journal.append([entry("waits")])
+    journal.append([entry("waits")])
+    journal.append([entry("later")])
+    assert texts(tmp_path) == ["the machine's clock jumped by +60.0 s", "waits", "later"]
 
 
 def test_secrets_are_masked_in_every_text_and_nowhere_else(tmp_path: Path) -> None:
