@@ -41,10 +41,10 @@ class Chronicle:
         """Write entries now, or as soon as possible. Beyond WAITING_ENTRIES the oldest are lost, and that is told."""
         with self._lock:
             self._waiting.extend(entries)
+            self._write()
             while len(self._waiting) > WAITING_ENTRIES:
                 self._waiting.popleft()
                 self._lost += 1
-            self._write()
 
     def retry(self) -> None:
         """Write what waits, if the disk takes it now."""
@@ -121,7 +121,7 @@ class Chronicle:
 
     def _moved(self, push: Push, change: RefChange) -> Iterator[Entry]:
         repository = push.repository
-        commits = list(self._commits(repository, change, push.time))
+        commits = list(self._commits(push, change))
         name = change.branch or change.ref
         old = "" if change.old == NO_COMMIT else change.old
         moved = f"{name}: {old[:10] or 'new'} -> {change.new[:10]}, {_count(len(commits))}"
@@ -140,12 +140,17 @@ class Chronicle:
         )
         yield from commits
 
-    def _commits(self, repository: GitRepository, change: RefChange, time: datetime) -> Iterator[Entry]:
-        """The commits that a ref's move brought, oldest first."""
+    def _commits(self, push: Push, change: RefChange) -> Iterator[Entry]:
+        """The commits that a ref's move brought, oldest first; of several new refs the first one brought them."""
         if change.deleted:
             return
-        known = ["--not", f"--exclude={change.ref}", "--all"] if change.old == NO_COMMIT else [f"^{change.old}"]
-        yield from self._logged(repository, change.new, *known, time=time)
+        known = [f"^{change.old}"]
+        if change.old == NO_COMMIT:
+            new = [one for one in push.changes if one.old == NO_COMMIT]
+            before = [one.new for one in new[: new.index(change)]]
+            # Not --all: that is HEAD, too, which names the branch that is served.
+            known = ["--not", *(f"--exclude={one.ref}" for one in new), "--glob=refs/*", *before]
+        yield from self._logged(push.repository, change.new, *known, time=push.time)
 
     def begin(self, repository: GitRepository) -> None:
         """Tell the commits that were there before anybody could push: those of the bootstrap."""
@@ -153,7 +158,7 @@ class Chronicle:
             self.add(*self._logged(repository, head, time=self._journal.now()))
 
     def _logged(self, repository: GitRepository, *revisions: str, time: datetime) -> Iterator[Entry]:
-        limit = f"--max-count={COMMITS_PER_PUSH}"
+        limit = f"--max-count={COMMITS_PER_PUSH + 1}"
         try:
             listed = repository.git("log", "--reverse", limit, _FORMAT, *revisions, "--")
         except CommandError as error:
@@ -161,7 +166,11 @@ class Chronicle:
             yield self._entry(Source.COMMIT, f"cannot be read: {error.what}", level=Level.WARNING, time=time)
             return
         fields = listed.split("\x00")  # which no commit can hold
-        for commit, author, message in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
+        commits = list(zip(fields[0::3], fields[1::3], fields[2::3], strict=False))
+        if len(commits) > COMMITS_PER_PUSH:
+            text = f"commits before the {COMMITS_PER_PUSH} that follow are left out"
+            yield self._entry(Source.COMMIT, text, level=Level.WARNING, time=time)
+        for commit, author, message in commits[-COMMITS_PER_PUSH:]:
             subject = message.strip().partition("\n")[0]
             yield Entry(
                 time=time,
@@ -183,4 +192,6 @@ def _contains(repository: GitRepository, commit: str, older: str) -> bool:
 
 
 def _count(commits: int) -> str:
+    if commits > COMMITS_PER_PUSH:
+        return f"more than {COMMITS_PER_PUSH} commits"
     return "1 commit" if commits == 1 else f"{commits} commits"
