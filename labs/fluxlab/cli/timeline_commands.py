@@ -63,9 +63,11 @@ def timeline(
     from fluxlab.timeline.folder import TimelineFolder
     from fluxlab.timeline.query import ask, news
 
-    if follow and output is Output.JSON:
-        raise UsageError("--follow goes on for ever, and JSON needs an end")
+    if follow and (until or output is Output.JSON):
+        raise UsageError(f"--follow goes on for ever, and {'--until is' if until else 'JSON needs'} an end")
     found = find_lab(lab)
+    if cluster:
+        found.spec.cluster(cluster)  # of another one nothing would be told, as if nothing had happened
     query = _query(
         since=since,
         until=until,
@@ -143,13 +145,17 @@ def _query(
     sources: Sequence[Source] | None = None,
     cluster: str | None = None,
 ) -> "Query":
+    from fluxlab.errors import UsageError
     from fluxlab.timeline.query import Query
     from fluxlab.timeline.times import parse_moment
 
     now = datetime.now(UTC)
+    begin, end = (parse_moment(given, now=now) if given else None for given in (since, until))
+    if begin and end and begin > end:
+        raise UsageError(f"--since is later than --until: {begin.isoformat()} and {end.isoformat()}")
     return Query(
-        since=parse_moment(since, now=now) if since else None,
-        until=parse_moment(until, now=now) if until else None,
+        since=begin,
+        until=end,
         subject=subject or "",
         commit=commit or "",
         issue=issue or "",

@@ -133,6 +133,15 @@ def test_the_audit_log_holds_no_bodies(commands: dict[str, list[str]]) -> None:
     assert given["audit-log-path"]
 
 
+def test_the_audit_log_has_bounds(commands: dict[str, list[str]]) -> None:
+    given = flags(commands["kube-apiserver"])
+    megabytes = int(given["audit-log-maxsize"])  # 0 would be 100
+    files = int(given["audit-log-maxbackup"])  # 0 would be all that there ever were
+    assert megabytes > 0
+    assert files > 0
+    assert megabytes * (files + 1) <= 250
+
+
 def test_every_file_that_is_named_is_there(commands: dict[str, list[str]], files: ControlPlaneFiles) -> None:
     for words in commands.values():
         for value in flags(words).values():
