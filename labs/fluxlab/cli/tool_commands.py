@@ -46,10 +46,16 @@ def env(lab: LabOption = None, cluster: ClusterOption = None, output: OutputOpti
 
 def shell(lab: LabOption = None, cluster: ClusterOption = None) -> None:
     """Open a shell in which kubectl, flux, helm and git know the lab."""
+    from fluxlab.errors import UsageError
+
     variables = _environment(lab, cluster)
-    program = os.environ.get("SHELL", "/bin/sh")
+    program = os.environ.get("SHELL") or "/bin/sh"
     say(f"lab {variables['FLUXLAB_LAB']}: kubectl, flux and helm are the lab's own; `exit` leaves this shell")
-    os.execvpe(program, [program], {**os.environ, **variables})  # noqa: S606 # the shell takes our place
+    try:
+        os.execvpe(program, [program], {**os.environ, **variables})  # noqa: S606 # the shell takes our place
+    except OSError as error:
+        what = f"{program} cannot be started: {error.strerror}"
+        raise UsageError(what, hint="SHELL=/bin/sh fluxlab shell") from None
 
 
 def _help(tool: str) -> NoReturn:
