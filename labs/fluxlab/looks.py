@@ -15,6 +15,7 @@ from .moments import Commit
 from .redaction import Redactor
 from .repository import Repository
 from .spec import LabSpec
+from .state import lab_folders
 
 ASK_GIT_SECONDS = 1.0
 """How often git is asked what else was pushed while a commit is waited for: each time costs two processes."""
@@ -78,7 +79,7 @@ class Looks:
 
     def _addressed(self, seen: Convergence) -> Convergence:
         """With commands that say which lab and which cluster they are for, where that is not plain."""
-        lab = f" --lab {self._lab}" if self._lab != LabSpec().name else ""
+        lab = lab_option(self._lab)
         cluster = f" --cluster {seen.cluster}" if len(self._clusters) > 1 else ""
         pending = (replace(each, next=f"{each.next}{lab}{cluster}") if each.next else each for each in seen.pending)
         return replace(seen, pending=tuple(pending))
@@ -109,3 +110,8 @@ class _Masked:
             return False
         self._told |= {text: self._redactor.redact(text) for text in texts}
         return True
+
+
+def lab_option(lab: str) -> str:
+    """What a command has to say so that it is for this lab: nothing in the playground, while there is no other lab."""
+    return f" --lab {lab}" if lab != LabSpec().name or len(lab_folders()) > 1 else ""

@@ -102,8 +102,10 @@ def _up(
 
 
 def _print_next(state: "LabStatus", looks: Sequence["Convergence"]) -> None:
+    from fluxlab.looks import lab_option
+
     clones = [clone for repository in state.repositories for clone in repository.clones]
-    lab = f" --lab {state.name}" if state.name != "playground" else ""
+    lab = lab_option(state.name)
     print("\nnext:")
     for pending in (pending for look in looks for pending in look.pending):
         print(f"  {pending.next}    # {pending.object} {pending.why}" if pending.next else f"  # {pending}")
