@@ -21,6 +21,50 @@ metadata:
 spec:
   interval: 1m
   url: https://open-telemetry.github.io/opentelemetry-helm-charts
+---
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata:
+  name: otel-demo
+  namespace: flux-system
+spec:
+  interval: 1m
+  targetNamespace: otel-demo
+  install:
+    createNamespace: true
+  chart:
+    spec:
+      chart: opentelemetry-demo
+      sourceRef:
+        kind: HelmRepository
+        name: open-telemetry
+"""
+AT_8080 = "cart checkout currency email frontend frontend-proxy payment product-catalog quote recommendation shipping"
+PORTS = {
+    **{name: {8080} for name in AT_8080.split()},
+    "ad": {8080, 9465},
+    "agent": {8010},
+    "mcp": {8011},
+    "chatbot": {7860},
+    "image-provider": {8081},
+    "telemetry-docs": {8000},
+    "opamp-server": {4320, 4321},
+    "kafka": {9092, 9093},
+    "flagd": {8013, 8016, 4000},
+    "astronomy-db": {5432},
+    "valkey-cart": {6379},
+}
+"""Of the public chart's components (0.41.0, as its examples/default is rendered)."""
+CALLED_BY_NOBODY = {"accounting", "fraud-detection", "load-generator"}
+THIRD_PARTY = {
+    "flagd": "ghcr.io/open-feature/flagd:v0.16.0",
+    "astronomy-db": "postgres:18.4",
+    "valkey-cart": "ghcr.io/valkey-io/valkey:9.0.4-alpine3.23",
+}
+FLAGS = """
+    adFailure adHighCpu adManualGc cartFailure emailMemoryLeak failedReadinessProbe imageSlowLoad intlShippingSlowdown
+    kafkaQueueProblems loadGeneratorTraffic loadGeneratorVUs paymentFailure paymentUnreachable productCatalogFailure
+    recommendationCacheFailure
 """
 
 
@@ -30,19 +74,45 @@ def test_the_demo_is_complete_and_every_pod_is_ready(shared: CommandLine) -> Non
         item["kind"] for item in observer.get("deploy,svc,sts,ds,cm,sa", "-n", "otel-demo")["items"]
     ) - Counter(ConfigMap=1, ServiceAccount=1)  # kube-root-ca.crt and default are in every namespace
     assert (kinds["Deployment"], kinds["Service"], kinds["StatefulSet"], kinds["DaemonSet"]) == (28, 28, 1, 1)
+    assert (kinds["ConfigMap"], kinds["ServiceAccount"]) == (21, 5)
     pods = observer.get("pods", "-n", "otel-demo")["items"]
     ready = [c["status"] for pod in pods for c in pod["status"]["conditions"] if c["type"] == "Ready"]
     assert ready == ["True"] * 30
-    flags = json.loads(observer.get("cm", "flagd-config", "-n", "otel-demo")["data"]["demo.flagd.json"])["flags"]
-    assert {"adFailure", "cartFailure", "paymentUnreachable", "kafkaQueueProblems"} <= set(flags)
+
+
+def test_the_demos_flags_are_the_public_ones_and_nothing_fails_at_first(shared: CommandLine) -> None:
+    config = shared.observer("shared").get("cm", "flagd-config", "-n", "otel-demo")["data"]["demo.flagd.json"]
+    flags = json.loads(config)["flags"]
+    assert set(flags) == set(FLAGS.split())
+    for name, flag in flags.items():
+        assert flag["defaultVariant"] in flag["variants"], name
+    for name in ("cartFailure", "paymentFailure"):
+        assert {"off", "10%", "100%"} <= set(flags[name]["variants"])
+    on = {name for name, flag in flags.items() if flag["variants"][flag["defaultVariant"]]}
+    assert on <= {"loadGeneratorTraffic", "loadGeneratorVUs"}, on
+
+
+def test_the_demos_components_listen_where_the_public_ones_do(shared: CommandLine) -> None:
+    observer = shared.observer("shared")
+    services = {
+        one["metadata"]["name"]: {port["port"] for port in one["spec"]["ports"]}
+        for one in observer.get("services", "-n", "otel-demo")["items"]
+    }
+    assert {name: services.get(name) for name in PORTS} == PORTS
+    assert CALLED_BY_NOBODY.isdisjoint(services)
+    images = {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0]["image"]
+        for one in observer.get("deployments", "-n", "otel-demo")["items"]
+    }
+    public = {name: f"ghcr.io/open-telemetry/demo:3.0.0-{name}" for name in {*PORTS, *CALLED_BY_NOBODY}} | THIRD_PARTY
+    assert {name: images.get(name) for name in public} == public
 
 
 def test_the_manifest_in_git_is_the_guides_and_names_public_urls_only(shared: CommandLine, tmp_path: Path) -> None:
     clone = tmp_path / "fleet"
     shared.ok("clone", str(clone), "--lab", "shared")
     text = (clone / "clusters/flux-playground/oteldemo.yaml").read_text()
-    assert GUIDE in text.removeprefix("---\n")
-    assert "127.0.0.1" not in text
+    assert text.removeprefix("---\n") == GUIDE
     flux_system = clone / "clusters/flux-playground/flux-system"
     assert sorted(file.name for file in flux_system.iterdir()) == [
         "gotk-components.yaml",
