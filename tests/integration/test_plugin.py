@@ -139,6 +139,53 @@ def test_a_failure_brings_its_evidence_without_secrets(suite: Suite) -> None:
     assert leftovers(suite.fluxlab) == []
 
 
+def test_a_lab_of_the_whole_run_is_shared_by_modules_and_evidence_begins_with_its_test(suite: Suite) -> None:
+    suite.write(
+        PROBE
+        + """
+    def test_first(session_lab, fluxlab_toolchain):
+        kubectl = [fluxlab_toolchain.binary("kubectl"), f"--kubeconfig={session_lab.cluster.kubeconfig}"]
+        subprocess.run([*kubectl, "create", "configmap", "left"], check=True)
+        session_lab.repository.write(PATH, probe("first"))
+        session_lab.converge(session_lab.repository.commit("Before the failure"))
+        pathlib.Path("first").write_text(session_lab.name)
+    """,
+        name="test_one.py",
+    )
+    suite.write(
+        PROBE
+        + """
+    import time
+
+    def test_fails(session_lab):
+        assert session_lab.name == pathlib.Path("first").read_text()
+        assert session_lab.cluster.config_map("default/left")
+        session_lab.repository.write(PATH, probe("second"))
+        session_lab.converge(session_lab.repository.commit("Within the failure"))
+        raise AssertionError("as planned")
+
+    def test_waits(session_lab):
+        from fluxlab.errors import FluxlabError
+        began = time.monotonic()
+        with pytest.raises(FluxlabError, match="what never comes"):
+            session_lab.wait_until(lambda: None, what="what never comes", timeout_seconds=0.5)
+        pathlib.Path("waited").write_text(str(time.monotonic() - began))
+    """,
+        name="test_two.py",
+    )
+    result = suite.run("--fluxlab-artifacts=evidence", "--fluxlab-timeout-factor=4")
+    assert result.outcomes() == {"passed": 2, "failed": 1}
+    assert "as planned" in result.text
+    [folder] = (suite.folder / "evidence" / "test_two.py-test_fails").iterdir()
+    assert folder.name == (suite.folder / "first").read_text()
+    told = (folder / "timeline.txt").read_text()
+    assert "Within the failure" in told
+    assert "Before the failure" not in told
+    assert "Before the failure" in (folder / "git.txt").read_text()
+    assert float((suite.folder / "waited").read_text()) >= 4 * 0.5
+    assert leftovers(suite.fluxlab) == []
+
+
 @pytest.mark.verify
 def test_a_lab_is_kept_for_a_look_only_if_its_test_failed(suite: Suite) -> None:
     suite.write(
@@ -288,6 +335,22 @@ def test_nothing_is_left_when_pytest_is_killed(suite: Suite, eventually: Eventua
     assert processes(suite.fluxlab)
     process.kill()
     process.communicate()
+    eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
+
+
+def test_nothing_is_left_when_a_test_ends_the_process(suite: Suite, eventually: Eventually) -> None:
+    suite.write(
+        """
+        import os
+
+        def test_exits(lab):
+            print("it exits", flush=True)
+            os._exit(7)
+        """
+    )
+    result = suite.run("-s", "--fluxlab-spares=1")
+    assert result.code == 7
+    assert "it exits" in result.text
     eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
 
 
