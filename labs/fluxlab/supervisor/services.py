@@ -4,7 +4,6 @@ import asyncio
 import os
 import secrets
 import socket
-import ssl
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import ExitStack
@@ -38,6 +37,7 @@ from fluxlab.spec import LabSpec, SinkSpec, host_of
 from fluxlab.state import LabFolder
 from fluxlab.toolchain import Toolchain
 
+from .authorities import bundle
 from .charts import chart_folder, chart_urls
 from .chronicle import Chronicle
 from .control_app import Verbs, control_app
@@ -116,11 +116,8 @@ class Services:
         return f"http://{client}:{self._passwords[client]}@{at}"
 
     def _authorities(self) -> Path:
-        """The gateway's authority and, for hosts that are allowed through, the system's."""
-        bundle = self._folder.pki / "authorities.pem"
-        system = ssl.get_default_verify_paths().cafile
-        known = Path(system).read_bytes() if system and self._spec.gateway.allow else b""
-        return write_private(bundle, known + self._authority.certificate_pem)
+        known = bundle(self._authority.certificate_pem, allowed=self._spec.gateway.allow)
+        return write_private(self._folder.pki / "authorities.pem", known)
 
     @property
     def repository(self) -> GitRepository:
