@@ -1,17 +1,20 @@
 """What the doctor finds on a machine that lacks something, and what it says to do."""
 
+import json
 import resource
 import shutil
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from tests.unit.cli.test_app import Run, run
 
 from fluxlab import doctor
 from fluxlab.doctor import Finding, examine
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder, Phase, Record
 
+__all__ = ["run"]
 pytestmark = pytest.mark.usefixtures("state_dir")
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 # as shutil has it
 
@@ -126,3 +129,21 @@ def test_each_is_looked_at_whatever_is_wrong_with_the_others(tmp_path: Path, mon
     verdicts = {finding.subject: finding.verdict for finding in examine()}
     assert list(verdicts) == list(LOOKS)
     assert (verdicts["git"], verdicts["toolchain"], verdicts["backend kind"]) == ("bad", "bad", "absent")
+
+
+@pytest.mark.parametrize(("verdicts", "code"), [(("ok", "absent", "unknown"), 0), (("ok", "bad"), 1)])
+def test_only_what_is_bad_makes_the_command_fail(
+    run: Run, monkeypatch: pytest.MonkeyPatch, verdicts: tuple[str, ...], code: int
+) -> None:
+    findings = [Finding(subject=f"part {verdict}", verdict=verdict, detail="seen", hint="act") for verdict in verdicts]
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    shown = run("doctor")
+    assert shown.code == code
+    assert [line.split() for line in shown.out.splitlines()[::2]] == [
+        [verdict, "part", f"{verdict}:", "seen"] for verdict in verdicts
+    ]
+    assert set(shown.out.splitlines()[1::2]) == {"        next: act"}
+    told = run("doctor", "-o", "json")
+    assert told.code == code
+    assert [finding["verdict"] for finding in json.loads(told.out)["findings"]] == list(verdicts)
+    assert json.loads(told.out)["capabilities"] == doctor.capabilities()
