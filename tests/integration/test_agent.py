@@ -4,11 +4,14 @@ import base64
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import pytest
 from tests.integration.conftest import CommandLine
+from tests.integration.traces import supervisor
 
 pytestmark = pytest.mark.integration
 Eventually = Callable[..., object]
@@ -91,11 +94,15 @@ def test_the_agent_waits_for_its_token_goes_on_by_itself_and_takes_a_new_one(
     state = lab.state / "labs" / "agent"
     values = spellings(TOKEN) | spellings(ROTATED)
     assert any("etcd" in path for path in holders(state, values))  # where it belongs
-    assert [path for path in holders(state, values) if "/etcd/" not in path] == []
+    etcd = f"{state.relative_to(lab.folder)}/clusters/flux-playground/etcd/"
+    assert [path for path in holders(lab.folder, values) if not path.startswith(etcd)] == []
 
     said = "".join(printed(lab)).encode()
     assert b"causely-secrets" in said
     assert [value for value in values if value in said] == []
+    programs = b"\n".join(processes_of(lab))
+    assert b"--audit-log-path" in programs
+    assert [value for value in values if value in programs] == []
 
 
 def printed(lab: CommandLine) -> Iterator[str]:
@@ -104,15 +111,25 @@ def printed(lab: CommandLine) -> Iterator[str]:
     assert {"supervisor", "recorder", "gateway", "flux-playground/kustomize-controller"} <= set(parts)
     commands = [
         *(("status",), ("status", "-o", "json"), ("ls", "-o", "json"), ("doctor",), ("env",), ("charts", "list")),
-        *(("timeline", "--level=debug", "-n0"), ("timeline", "--level=debug", "-n0", "-o", "json")),
-        *(("logs", part, "-n", "100000") for part in parts),
-        ("logs", "--level=debug", "-n0"),
+        *(("timeline", "--level=debug", "--tail=-1"), ("timeline", "--level=debug", "-o", "json")),
+        *(("logs", part, "--tail=-1") for part in parts),
+        *(("logs", "--level=debug", "--tail=-1"), ("logs", "-o", "json")),
+        *(("drift",), ("drift", "-o", "json"), ("alerts", "-o", "json"), ("report-only", "status")),
         *(("wait", "--timeout=5"), ("wait", "--timeout=5", "-o", "json")),
     ]
     for command in commands:
         done = lab.run(*command)
         assert done.returncode in {0, 1}, (command, done.stderr)
+        assert done.stdout + done.stderr or command[1] in parts, f"{command} printed nothing that could be searched"
         yield done.stdout + done.stderr
+
+
+def processes_of(lab: CommandLine) -> Iterator[bytes]:
+    """What every user of this machine may read of the lab's programs, and its owner of their environment."""
+    owner = supervisor(lab, "agent")
+    for process in (owner, *owner.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # git, for a moment
+            yield "\n".join([*process.cmdline(), *map("=".join, process.environ().items())]).encode()
 
 
 def test_the_published_shape_is_explained(lab: CommandLine) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fluxlab.errors import UsageError
 from fluxlab.scenarios import load_scenario, scenario_names
@@ -41,6 +42,19 @@ def test_every_shipped_scenario_is_complete(name: str) -> None:
     for chart in scenario.content.charts:
         assert (scenario.folder / chart.path).exists()
         assert chart.repository.startswith(("https://", "oci://"))
+
+
+def test_the_agents_kustomization_can_read_its_token_and_tries_again_soon() -> None:
+    scenario = load_scenario("observability-agent")
+    documents = yaml.safe_load_all(scenario.files()["clusters/flux-playground/causely.yaml"])
+    (found,) = [one for one in documents if one["kind"] == "Kustomization"]
+    assert found["metadata"]["namespace"] == "causely"  # substituteFrom reads no other namespace
+    assert found["spec"]["retryInterval"] == "5s"
+    assert found["spec"]["postBuild"]["substituteFrom"] == [{"kind": "Secret", "name": "causely-secrets"}]
+    path = found["spec"]["path"].removeprefix("./")
+    assert not path.startswith("clusters/flux-playground")  # the root would apply ${CAUSELY_TOKEN} as it stands
+    tokens = [name for name, text in scenario.files().items() if b'gateway:\n      token: "${CAUSELY_TOKEN}"' in text]
+    assert tokens == [f"{path}/helmrelease.yaml"]
 
 
 def test_a_scenario_is_loaded_from_a_folder(tmp_path: Path) -> None:
