@@ -50,6 +50,8 @@ class Journal:
         self._offset = clock() - steady()
         self._lock = threading.Lock()
         self._file: Path | None = None
+        self._whole = False
+        """Whether its last line has an end."""
         self._torn = 0
 
     def append(self, entries: Sequence[Entry]) -> None:
@@ -88,13 +90,13 @@ class Journal:
         if self._file is None:
             make_private(self.folder)
             files = segments_of(self.folder)
-            file = files[-1] if files else self.folder / _name(1)
-            self._torn += _mend(file)
-            self._file = file
+            self._file = files[-1] if files else self.folder / _name(1)
+        if not self._whole:
+            self._torn += _mend(self._file)
         return self._file
 
     def _write(self, file: Path, content: bytes) -> None:
-        self._file = None  # after an error its folder is looked at again, and a half line taken away
+        self._whole = False
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             before = os.fstat(descriptor).st_size
@@ -106,12 +108,14 @@ class Journal:
                 raise
         finally:
             os.close(descriptor)
-        self._file = file if before + len(content) < self._segment_bytes else self._next(file)
+        self._whole = True
+        if before + len(content) >= self._segment_bytes:
+            self._rotate(file)
 
-    def _next(self, file: Path) -> Path:
+    def _rotate(self, file: Path) -> None:
+        self._file = file.with_name(_name(int(file.stem) + 1))
         for old in segments_of(self.folder)[: 1 - self._segments]:
             old.unlink(missing_ok=True)
-        return file.with_name(_name(int(file.stem) + 1))
 
 
 def _name(number: int) -> str:
@@ -206,12 +210,20 @@ def read_journal(folder: Path) -> Iterator[Entry]:
                     if not line.endswith("\n"):
                         break
                     try:
-                        before = from_line(line)
+                        entry = from_line(line)
                     except ValueError:
-                        before = _unreadable(file, number, after=before)
-                    yield before
+                        entry = _unreadable(file, number, after=before)
+                    if before is None and file.name != _name(1):
+                        yield _gone(file, before=entry)
+                    before = entry
+                    yield entry
         except FileNotFoundError:
             continue  # the oldest goes while it is read
+
+
+def _gone(file: Path, *, before: Entry) -> Entry:
+    text = "what was before is gone: the files of a journal have bounds"
+    return Entry(time=before.time, source=Source.RECORDER, level=Level.WARNING, text=text, part=file.parent.name)
 
 
 def _unreadable(file: Path, number: int, *, after: Entry | None) -> Entry:

@@ -36,7 +36,12 @@ def mend(journal: Path) -> Callable[[], None]:
     """The journal cannot be written, since there is something else in its place, until this is called."""
     journal.parent.mkdir(parents=True)
     journal.write_text("no folder")
-    return journal.unlink
+
+    def put_right() -> None:
+        journal.unlink()
+        journal.mkdir()
+
+    return put_right
 
 
 def entries(*numbers: int) -> list[Entry]:

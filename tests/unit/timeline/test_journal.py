@@ -72,11 +72,21 @@ def test_the_size_is_bounded_and_the_newest_entries_stay(tmp_path: Path) -> None
     journal = Journal(tmp_path, redactor=Redactor(), segment_bytes=1000, segments=3)
     for number in range(200):
         journal.append([entry(f"entry {number}")])
-    kept = texts(tmp_path)
+    gone, *kept = texts(tmp_path)
+    assert gone == "what was before is gone: the files of a journal have bounds"
     assert kept[-1] == "entry 199"
     assert kept == [f"entry {number}" for number in range(200 - len(kept), 200)]
     assert len(segments_of(tmp_path)) <= 3
     assert sum(file.stat().st_size for file in segments_of(tmp_path)) < 3 * 1300
+
+
+def test_nothing_is_said_to_be_gone_before_anything_is(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, redactor=Redactor(), segment_bytes=1000, segments=3)
+    number = 0
+    while len(segments_of(tmp_path)) < 3:
+        journal.append([entry(f"entry {number}")])
+        number += 1
+    assert texts(tmp_path) == [f"entry {count}" for count in range(number)]
 
 
 def test_a_line_that_was_cut_off_is_taken_away_and_named(tmp_path: Path) -> None:
@@ -150,14 +160,14 @@ def test_a_half_line_that_could_not_be_taken_away_at_once_is_taken_away_later(
     assert "bytes of a line without an end are gone" in note.text
 
 
-def test_a_folder_that_somebody_removed_is_made_again(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j", redactor=Redactor())
+def test_a_folder_that_went_with_its_lab_does_not_come_back(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "lab" / "j", redactor=Redactor())
     journal.append([entry("before")])
-    shutil.rmtree(tmp_path / "j")
-    with pytest.raises(FileNotFoundError):
-        journal.append([entry("after")])
-    journal.append([entry("after")])
-    assert texts(tmp_path / "j") == ["after"]
+    shutil.rmtree(tmp_path / "lab")
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            journal.append([entry("after")])
+    assert not (tmp_path / "lab").exists()
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
