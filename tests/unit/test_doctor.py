@@ -20,6 +20,7 @@ Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 # as shutil has i
 
 
 LOOKS = {
+    "operating system": doctor._system,
     "git": doctor._git,
     "toolchain": doctor._toolchain,
     "state folder": doctor._state,
@@ -64,6 +65,14 @@ def test_a_git_that_is_too_old_is_named(
     assert git.verdict == verdict
     assert told in git.detail
     assert bool(git.hint) == (verdict == "bad")
+
+
+@pytest.mark.parametrize(("system", "verdict"), [("linux", "ok"), ("darwin", "bad"), ("win32", "bad")])
+def test_a_system_on_which_no_lab_can_run_is_named(monkeypatch: pytest.MonkeyPatch, system: str, verdict: str) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    finding = found("operating system")
+    assert finding.verdict == verdict
+    assert ("labs run on Linux only" in finding.detail) is (verdict == "bad")
 
 
 def test_a_machine_without_git_is_told_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
