@@ -159,7 +159,12 @@ class Fault(ABC, Generic[P]):
     def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
         """The commands that take it out, for a person whom `heal` has failed."""
         del injection
-        return [f"fluxlab down {ground.folder.name}    # the last resort: everything of the lab goes"]
+        return [last_resort(ground.folder.name)]
+
+
+def last_resort(lab: str) -> str:
+    """The command that is left when nothing else helps."""
+    return f"fluxlab down {lab}    # the last resort: everything of the lab goes"
 
 
 class Impossible(Fault[NoParameters]):

@@ -9,7 +9,7 @@ from fluxlab.state import LabFolder, Phase
 from fluxlab.supervisor.control import Control, SupervisorGoneError
 from fluxlab.timeline.entries import Level
 
-from .base import Ground
+from .base import Ground, last_resort
 from .cases import Case, Patience, myself, named, note
 
 Progress: TypeAlias = Callable[[str], None]
@@ -44,11 +44,15 @@ class Healer:
     def check(self) -> None:
         """Raise StuckError when a fault could not be taken out."""
         if found := self.stuck():
-            raise _stuck(found[0])
+            raise _all_of([_stuck(record) for record in found])
 
     def stuck(self) -> Sequence[FaultRecord]:
         """Those that could not be taken out."""
         return [one for one in self._records.all() if one.state is FaultState.STUCK]
+
+    def given_up(self) -> Sequence[FaultRecord]:
+        """Those that could not be taken out, also when whoever tried was cut off: nobody else is at it now."""
+        return [one for one in self._records.all() if one.state in {FaultState.STUCK, FaultState.HEALING}]
 
     def take_overdue_out(self, progress: Progress) -> Sequence[FaultRecord]:
         """Take out what nobody can want any more; returns their records. Raises StuckError."""
@@ -56,52 +60,77 @@ class Healer:
         return self.take_all_out([one for one in found if one.state is not FaultState.STUCK], progress)
 
     def take_all_out(self, records: Sequence[FaultRecord], progress: Progress) -> Sequence[FaultRecord]:
-        """Take out faults, the newest first; returns their records. Raises StuckError, once all others are out."""
-        failed: list[StuckError] = []
+        """Take out faults, the newest first; returns their records.
+
+        Raises StuckError, and UnknownError in between, once all others are out; SupervisorGoneError at once: nothing
+        can be healed without it.
+        """
+        failed: list[FluxlabError] = []
         for record in reversed(records):
             try:
                 self.take_out(record, progress)
-            except StuckError as error:
-                failed.append(error)
+            except SupervisorGoneError:
+                raise
+            except Exception as error:  # noqa: BLE001 # whatever it is, the others are in still
+                failed.append(_told(error))
         if failed:
-            raise failed[0]
+            raise _all_of(failed)
         return records
 
     def take_out(self, record: FaultRecord, progress: Progress) -> None:
         """Take one out, and forget it once it is proven to be gone. Raises StuckError, and UnknownError in between."""
-        case = self.case(self._records.write(record.changed(state=FaultState.HEALING, owner=myself())))
-        progress(f"healing {case}")
-        if trouble := self._trouble_with(case):
-            raise self._failed(case, trouble)
-        self._records.forget(case.record)
+        begun = self._records.write(record.changed(state=FaultState.HEALING, owner=myself()))
+        progress(f"healing {named(begun)}")
+        if trouble := self._trouble_with(begun):
+            raise self._failed(begun, trouble)
+        self._records.forget(begun)
 
-    def _trouble_with(self, case: Case) -> FluxlabError | None:
+    def _trouble_with(self, record: FaultRecord) -> FluxlabError | None:
         """Try to take one out; returns why it is not proven to be gone, nothing when it is."""
         trouble: FluxlabError | None = None
         for _ in range(ATTEMPTS):
             self.supervisor()  # with the next `up` there will be somebody to ask
             try:
+                case = self.case(record)
                 case.take_out()
                 seen = case.gone()
-            except FluxlabError as error:
-                trouble = error
             except Exception as error:  # noqa: BLE001 # a heal that crashes is tried again, and told, like any other
-                trouble = FluxlabError(f"{type(error).__name__}: {error}")
+                trouble = _told(error)
             else:
-                note(self._folder, case.record, f"{case}: out; {seen}")
+                note(self._folder, record, f"{case}: out; {seen}")
                 return None
         return trouble
 
-    def _failed(self, case: Case, trouble: FluxlabError) -> FluxlabError:
+    def _failed(self, record: FaultRecord, trouble: FluxlabError) -> FluxlabError:
         """Write down that one could not be taken out, unless what that takes may not be there yet."""
         self.supervisor()
         if Control(self._folder).status().phase == Phase.STARTING:
-            what = f"{case} cannot be taken out before lab {self._folder.name} has started"
+            what = f"{named(record)} cannot be taken out before lab {self._folder.name} has started"
             return UnknownError(what, facts=trouble.facts)
-        stuck = case.record.changed(state=FaultState.STUCK, trouble=str(trouble), by_hand=case.by_hand())
-        text = f"{case}: could not be taken out: {trouble.what}"
-        note(self._folder, self._records.write(stuck), text, level=Level.ERROR)
+        at_least = record.changed(
+            state=FaultState.STUCK, trouble=str(trouble), by_hand=(last_resort(self._folder.name),)
+        )
+        stuck = self._records.write(self._with_commands(self._records.write(at_least)))
+        note(self._folder, stuck, f"{named(stuck)}: could not be taken out: {trouble.what}", level=Level.ERROR)
         return _stuck(stuck)
+
+    def _with_commands(self, stuck: FaultRecord) -> FaultRecord:
+        """With what a person can type, as far as that can be found out: much may be broken at such a time."""
+        try:
+            return stuck.changed(by_hand=self.case(stuck).by_hand())
+        except Exception as error:  # noqa: BLE001 # it is told; that the fault is stuck is what matters
+            unknown = f"what else could be typed cannot be told: {_told(error)}"
+            return stuck.changed(trouble=f"{stuck.trouble}\n{unknown}")
+
+
+def _told(error: Exception) -> FluxlabError:
+    return error if isinstance(error, FluxlabError) else FluxlabError(f"{type(error).__name__}: {error}")
+
+
+def _all_of(errors: Sequence[FluxlabError]) -> FluxlabError:
+    """One error that tells them all: the first, with the others as facts of it."""
+    first, *others = errors
+    return type(first)(first.what, facts=[*first.facts, *map(str, others)], hint=first.hint)
 
 
 def _stuck(record: FaultRecord) -> StuckError:

@@ -163,8 +163,8 @@ class Faults:
     def give_up(self) -> Sequence[FaultRecord]:
         """Forget the faults that could not be taken out, and leave what they did; returns their records."""
         with self._records.alone():
-            stuck = self._healer.stuck()
-            for record in stuck:
+            records = self._healer.given_up()
+            for record in records:
                 note(self._folder, record, f"{record.fault}: given up, it may be in still", level=Level.ERROR)
                 self._records.forget(record)
-            return stuck
+            return records
