@@ -1,0 +1,78 @@
+"""The watchdog of faults: whatever keeps it from healing, the lab goes on."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
+from fluxlab.state import LabFolder
+from fluxlab.supervisor import watchdog
+from fluxlab.supervisor.watchdog import Watchdog
+from fluxlab.waiting import wait_until
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultRecords:
+    """Those of a lab with a fault that is overdue; its healer is a program that says what it was called with."""
+    monkeypatch.setattr(sys, "executable", "/bin/echo")
+    monkeypatch.setattr(watchdog, "PAUSE_SECONDS", 0.0)
+    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+    records.write(
+        FaultRecord(
+            id="git-hang-1",
+            fault="git-hang",
+            cluster="one",
+            targets=("github.com",),
+            seed=0,
+            state=FaultState.INJECTED,
+            began=NOW,
+            until=NOW,
+            supervisor=(1, 0.5),
+        )
+    )
+    return records
+
+
+@pytest.fixture
+def dog(tmp_path: Path) -> Watchdog:
+    return Watchdog(LabFolder(tmp_path / "labs" / "one"))
+
+
+def await_healer(records: FaultRecords, dog: Watchdog) -> None:
+    called = "heal --overdue --lab=one"
+    wait_until(lambda: called in records.log.read_text(), what="a healer was started", timeout_seconds=60)
+    wait_until(lambda: not dog.identities(), what="it has ended", timeout_seconds=60)
+
+
+def test_what_is_overdue_is_healed(records: FaultRecords, dog: Watchdog) -> None:
+    dog.look()
+    await_healer(records, dog)
+
+
+def test_a_healer_that_cannot_be_started_is_tried_again(records: FaultRecords, dog: Watchdog) -> None:
+    records.log.mkdir()  # as good as any other reason
+    dog.look()
+    assert dog.identities() == {}
+    records.log.rmdir()
+    dog.look()
+    await_healer(records, dog)
+
+
+def test_a_record_that_cannot_be_read_keeps_no_other_from_its_end(
+    records: FaultRecords, dog: Watchdog, tmp_path: Path
+) -> None:
+    (tmp_path / "labs/one/faults/broken.json").write_text("{")
+    dog.look()
+    await_healer(records, dog)
+
+
+def test_what_is_stuck_is_left_to_people(records: FaultRecords, dog: Watchdog) -> None:
+    (record,) = records.all()
+    records.write(record.changed(state=FaultState.STUCK))
+    dog.look()
+    assert dog.identities() == {}
+    assert not records.log.exists()
