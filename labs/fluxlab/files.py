@@ -26,8 +26,8 @@ def make_private(folder: Path) -> Path:
     return folder
 
 
-def write_private(path: Path, content: bytes | str, *, mode: int = 0o600) -> Path:
-    """Write a file that only its owner can read, whole or not at all."""
+def write_private(path: Path, content: bytes | str, *, mode: int = 0o600, durable: bool = False) -> Path:
+    """Write a file that only its owner can read, whole or not at all; `durable`: it is there after a power cut, too."""
     make_private(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
@@ -35,11 +35,25 @@ def write_private(path: Path, content: bytes | str, *, mode: int = 0o600) -> Pat
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)  # also under a umask that takes rights from the owner
             file.write(content.encode() if isinstance(content, str) else content)
+            if durable:
+                file.flush()
+                os.fsync(descriptor)
         temporary.replace(path)
+        if durable:
+            _keep_names(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return path
+
+
+def _keep_names(folder: Path) -> None:
+    """Have the disk know what is in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class OfFile(Generic[T]):

@@ -110,7 +110,7 @@ class Lab:
 
         launch(spec, progress=progress, serving=fill, retain=retain, lifeline=lifeline)
         lab = cls(LabFolder.named(spec.name))
-        if FaultRecords(lab.folder).all():
+        if FaultRecords(lab.folder).exist():
             lab.faults.recover(progress=progress)
         return lab
 

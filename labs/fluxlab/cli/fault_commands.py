@@ -103,15 +103,15 @@ def heal(
         raise UsageError("several at once: name faults, or --all, or --overdue")
     if give_up and not all_:
         raise UsageError("--give-up goes with --all", hint="fluxlab heal --all --give-up")
-    records = found.faults.active()
-    if ids or all_ or overdue:
-        with ticker() as tick:
-            if give_up:
-                records = found.faults.give_up()
-            elif overdue:
-                records = found.faults.heal_overdue(progress=tick)
-            else:
-                records = found.faults.heal(*(ids or []), progress=tick)
+    with ticker() as tick:
+        if give_up:
+            records = found.faults.give_up()
+        elif overdue:
+            records = found.faults.heal_overdue(progress=tick)
+        elif ids or all_:
+            records = found.faults.heal(*(ids or []), progress=tick)
+        else:
+            records = found.faults.active()
     done = "given up" if give_up else "out" if ids or all_ or overdue else ""
     _show(records, output, done=done)
 

@@ -42,37 +42,42 @@ class Healer:
         return pair(identity)
 
     def check(self) -> None:
-        """Raise StuckError when a fault could not be taken out."""
-        if found := self.stuck():
-            raise _all_of([_stuck(record) for record in found])
+        """Raise StuckError when a fault could not be taken out, and FluxlabError for a record that cannot be read."""
+        if found := [*map(_stuck, self.stuck()), *self._records.unreadable()]:
+            raise _all_of(found)
 
     def stuck(self) -> Sequence[FaultRecord]:
         """Those that could not be taken out."""
-        return [one for one in self._records.all() if one.state is FaultState.STUCK]
+        return [one for one in self._records.readable() if one.state is FaultState.STUCK]
 
     def given_up(self) -> Sequence[FaultRecord]:
         """Those that could not be taken out, also when whoever tried was cut off: nobody else is at it now."""
-        return [one for one in self._records.all() if one.state in {FaultState.STUCK, FaultState.HEALING}]
+        return [one for one in self._records.readable() if one.state in {FaultState.STUCK, FaultState.HEALING}]
 
     def take_overdue_out(self, progress: Progress) -> Sequence[FaultRecord]:
-        """Take out what nobody can want any more; returns their records. Raises StuckError."""
-        found = self._records.overdue(Control(self._folder).answering())
-        return self.take_all_out([one for one in found if one.state is not FaultState.STUCK], progress)
+        """Take out what nobody can want any more; returns their records.
 
-    def take_all_out(self, records: Sequence[FaultRecord], progress: Progress) -> Sequence[FaultRecord]:
+        Raises as `take_all_out`, also for a record that cannot be read: nobody knows whether it is overdue.
+        """
+        found = self._records.overdue(Control(self._folder).answering())
+        wanted_out = [one for one in found if one.state is not FaultState.STUCK]
+        return self.take_all_out(wanted_out, progress, failed=self._records.unreadable())
+
+    def take_all_out(
+        self, records: Sequence[FaultRecord], progress: Progress, *, failed: Sequence[FluxlabError] = ()
+    ) -> Sequence[FaultRecord]:
         """Take out faults, the newest first; returns their records.
 
-        Raises StuckError, and UnknownError in between, once all others are out; SupervisorGoneError at once: nothing
-        can be healed without it.
+        Raises StuckError, UnknownError in between, or what has `failed` before, once all others are out;
+        SupervisorGoneError at once: nothing can be healed without it.
         """
-        failed: list[FluxlabError] = []
         for record in reversed(records):
             try:
                 self.take_out(record, progress)
             except SupervisorGoneError:
                 raise
             except Exception as error:  # noqa: BLE001 # whatever it is, the others are in still
-                failed.append(_told(error))
+                failed = [*failed, _told(error)]
         if failed:
             raise _all_of(failed)
         return records

@@ -2,12 +2,19 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fluxlab.errors import UnknownError, UsageError, WaitTimeoutError
-from fluxlab.fault_records import TIME_LIMIT_SECONDS, FaultRecord, FaultRecords, FaultState, pair
+from fluxlab.fault_records import (
+    LONGEST_HEALING_SECONDS,
+    TIME_LIMIT_SECONDS,
+    FaultRecord,
+    FaultRecords,
+    FaultState,
+    pair,
+)
 from fluxlab.host import ended_by_exception
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder
@@ -33,12 +40,16 @@ class Faults:
         """`ground` gives what is at the cluster of a name."""
         self._folder = folder
         self._ground = ground
+        self._patience = patience
         self._records = FaultRecords(folder)
         self._healer = Healer(folder, ground=ground, patience=patience)
 
     def active(self) -> Sequence[FaultRecord]:
-        """Those that are in or may be, oldest first."""
+        """Those that are in or may be, oldest first. Raises FluxlabError for a record that cannot be read."""
         return self._records.all()
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return self._records.alone(timeout_seconds=self._patience(LONGEST_HEALING_SECONDS))
 
     # -- inject --------------------------------------------------------------------------------------------------
 
@@ -73,7 +84,7 @@ class Faults:
             StuckError: A fault, this one or an earlier one, could not be taken out.
         """
         fault = find_fault(name)
-        with self._records.alone():
+        with self._alone():
             self._healer.take_overdue_out(progress)
             self.check()
             seed = secrets.randbelow(10**6) if seed is None else seed
@@ -128,8 +139,8 @@ class Faults:
             with ended_by_exception():
                 yield record
         finally:
-            with self._records.alone():
-                if any(one.id == record.id for one in self._records.all()):  # else its time was over
+            with self._alone():
+                if any(one.id == record.id for one in self._records.readable()):  # else its time was over
                     self._healer.take_out(record, options.get("progress", lambda _: None))
 
     # -- heal ----------------------------------------------------------------------------------------------------
@@ -137,34 +148,41 @@ class Faults:
     def heal(self, *ids: str, progress: Progress = lambda _: None) -> Sequence[FaultRecord]:
         """Take out faults by their ids (default: all), the newest first; returns their records.
 
-        Raises UsageError for an unknown id, and StuckError when one could not be taken out: the others are.
+        Raises UsageError for an unknown id, StuckError when one could not be, and, asked for all, FluxlabError
+        when a record cannot be read: the others are out.
         """
-        with self._records.alone(), ended_by_exception():
-            records = self._records.all()
+        with self._alone(), ended_by_exception():
+            records, unreadable = self._records.readable(), self._records.unreadable()
+            if not ids:
+                return self._healer.take_all_out(records, progress, failed=unreadable)
             if unknown := set(ids) - {record.id for record in records}:
                 facts = [f"there are: {', '.join(record.id for record in records) or 'none'}"]
-                raise UsageError(f"there is no fault {min(unknown)!r}", facts=facts)
-            return self._healer.take_all_out([one for one in records if not ids or one.id in ids], progress)
+                raise UsageError(f"there is no fault {min(unknown)!r}", facts=[*facts, *map(str, unreadable)])
+            return self._healer.take_all_out([one for one in records if one.id in ids], progress)
 
     def heal_overdue(self, *, progress: Progress = lambda _: None) -> Sequence[FaultRecord]:
         """Take out what nobody can want any more: its time is over, or whoever wanted it has ended."""
-        with self._records.alone(), ended_by_exception():
+        with self._alone(), ended_by_exception():
             return self._healer.take_overdue_out(progress)
 
     def recover(self, *, progress: Progress = lambda _: None) -> None:
-        """Before anything else is done with a lab: take out what is overdue. Raises StuckError."""
+        """Before anything else is done with a lab: take out what is overdue. Raises as `heal`."""
         self.heal_overdue(progress=progress)
         self.check()
 
     def check(self) -> None:
-        """Raise StuckError when a fault could not be taken out."""
+        """Raise StuckError when a fault could not be taken out, FluxlabError when a record cannot be read."""
         self._healer.check()
 
     def give_up(self) -> Sequence[FaultRecord]:
-        """Forget the faults that could not be taken out, and leave what they did; returns their records."""
-        with self._records.alone():
+        """Forget the faults that could not be taken out, and leave what they did; returns their records.
+
+        Raises FluxlabError when there are others whose records cannot be read.
+        """
+        with self._alone():
             records = self._healer.given_up()
             for record in records:
                 note(self._folder, record, f"{record.fault}: given up, it may be in still", level=Level.ERROR)
                 self._records.forget(record)
+            self.check()
             return records

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from fluxlab.cluster import Cluster
-from fluxlab.errors import FluxlabError
+from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Plan
 from fluxlab.faults.catalogue import CATALOGUE
@@ -204,3 +204,37 @@ def test_a_healing_that_was_cut_off_can_be_given_up(lab: Lab) -> None:
     lab.have("d", state=FaultState.STUCK)
     assert [one.targets for one in lab.faults.give_up()] == [("a",), ("d",)]
     assert set(lab.states()) == {"b", "c"}
+
+
+def test_a_record_that_cannot_be_read_keeps_nothing_else_in(lab: Lab) -> None:
+    lab.have("a")
+    lab.have("b", until=NOW)
+    broken = lab.folder.root / "faults" / "broken.json"
+    broken.write_text("{")
+    for heal, out in ((lab.faults.heal_overdue, ["b"]), (lab.faults.heal, ["b", "a"])):
+        with pytest.raises(FluxlabError, match=r"broken\.json cannot be read") as caught:
+            heal()
+        assert f"rm {broken}" in str(caught.value)
+        assert lab.fault.out == out
+    with pytest.raises(FluxlabError, match="cannot be read"):
+        lab.faults.inject("brittle", cluster="c", target="c")
+    broken.unlink()
+    lab.faults.recover()
+
+
+def test_one_fault_by_name_is_taken_out_whatever_else_cannot_be_read(lab: Lab) -> None:
+    lab.have("a")
+    (lab.folder.root / "faults" / "broken.json").write_text("{")
+    lab.faults.heal("brittle-a")
+    assert lab.fault.out == ["a"]
+    with pytest.raises(UsageError, match=r"broken\.json cannot be read"):
+        lab.faults.heal("broken")
+
+
+def test_giving_up_tells_what_could_not_be_read(lab: Lab) -> None:
+    lab.have("a", state=FaultState.STUCK)
+    (lab.folder.root / "faults" / "broken.json").write_text("{")
+    with pytest.raises(FluxlabError, match="cannot be read"):
+        lab.faults.give_up()
+    (lab.folder.root / "faults" / "broken.json").unlink()
+    assert lab.states() == {}

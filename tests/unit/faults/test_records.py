@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from fluxlab.errors import FluxlabError
+from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder
@@ -78,3 +79,72 @@ def test_a_record_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -
         records.all()
     assert str(file) in str(caught.value)
     assert "rm " in caught.value.hint
+
+
+def test_a_record_that_is_forgotten_while_others_are_read_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+    first, second = records.write(record(identity="a")), records.write(record(identity="b"))
+    read = Path.read_bytes
+
+    def forgotten(file: Path) -> bytes:
+        if file.name == "a.json":
+            records.forget(first)
+        return read(file)
+
+    monkeypatch.setattr(Path, "read_bytes", forgotten)
+    assert records.all() == [second]
+
+
+def test_a_record_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+    first, second = records.write(record(identity="a")), records.write(record(identity="b"))
+    for name, content in (("c", b"{"), ("d", b"\xff\xfe")):
+        (tmp_path / f"labs/one/faults/{name}.json").write_bytes(content)
+    assert records.readable() == [first, second]
+    assert records.overdue(SUPERVISOR) == [first, second], "their time is over for long"
+    assert [name for error in records.unreadable() for name in "abcd" if f"/{name}.json" in error.what] == ["c", "d"]
+
+
+def test_a_record_is_on_disk_for_good_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    replace, fsync = os.replace, os.fsync
+
+    def renamed(source: Path, target: Path) -> None:
+        replace(source, target)
+        done.append(f"named {Path(target).name}")
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        place = Path(f"/proc/self/fd/{descriptor}").resolve()
+        done.append(f"synced {place.name}" if place.is_dir() else f"synced {place.stat().st_size > 0}")
+
+    monkeypatch.setattr(os, "replace", renamed)
+    monkeypatch.setattr(os, "fsync", synced)
+    FaultRecords(LabFolder(tmp_path / "labs" / "one")).write(record(identity="a"))
+    assert done == ["synced True", "named a.json", "synced faults"]
+
+
+def test_who_has_to_wait_too_long_for_another_is_told_for_whom(tmp_path: Path) -> None:
+    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+    holding, enough = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with FaultRecords(LabFolder(tmp_path / "labs" / "one")).alone():
+            records.write(record(identity="a", owner=(4711, 1.0)).changed(state=FaultState.HEALING))
+            holding.set()
+            enough.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert holding.wait(timeout=60)
+        with pytest.raises(UnknownError, match="for more than") as caught, records.alone(timeout_seconds=0.1):
+            raise AssertionError("somebody else is at it")
+        assert "a is healing, by process 4711" in str(caught.value)
+    finally:
+        enough.set()
+        holder.join()
+    with records.alone(timeout_seconds=0.1):
+        assert [one.id for one in records.all()] == ["a"]
