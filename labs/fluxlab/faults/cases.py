@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from fluxlab.errors import WaitTimeoutError
 from fluxlab.fault_records import FaultRecord, pair
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder
@@ -20,6 +21,8 @@ from .catalogue import AnyFault, find_fault
 Patience: TypeAlias = Callable[[float], float]
 """How long to wait for what should take so many seconds."""
 LOOK_SECONDS = 0.1
+PASSING_SECONDS = 10.0
+"""How long something may look like a fault that is not in: a rollout comes to its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,20 @@ class Case:
 
     def __str__(self) -> str:
         return named(self.record)
+
+    def coincidence(self) -> str:
+        """What shows it although nothing was done, and does not pass: it would prove nothing afterwards."""
+        try:
+            wait_until(
+                lambda: not self.fault.injected(self.ground, self.injection),
+                what=f"{self} does not show before it is put in",
+                timeout_seconds=self.patience(PASSING_SECONDS),
+                state=lambda: self.fault.injected(self.ground, self.injection),
+                interval_seconds=LOOK_SECONDS,
+            )
+        except WaitTimeoutError as error:
+            return "\n".join(error.facts)
+        return ""
 
     def put_in(self) -> None:
         """Inject it. May be cut off anywhere."""

@@ -135,7 +135,11 @@ def _told(error: Exception) -> FluxlabError:
 def _all_of(errors: Sequence[FluxlabError]) -> FluxlabError:
     """One error that tells them all: the first, with the others as facts of it."""
     first, *others = errors
-    return type(first)(first.what, facts=[*first.facts, *map(str, others)], hint=first.hint)
+    if not others:
+        return first
+    kinds = (StuckError, UnknownError, FluxlabError)
+    kind = next(kind for kind in kinds if any(isinstance(one, kind) for one in errors))
+    return kind(first.what, facts=[*first.facts, *map(str, others)], hint=first.hint)
 
 
 def _stuck(record: FaultRecord) -> StuckError:

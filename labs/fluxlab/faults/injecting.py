@@ -21,14 +21,14 @@ from fluxlab.state import LabFolder
 from fluxlab.timeline.entries import Level
 
 from .base import Ground
-from .cases import Patience, myself, named, note
+from .cases import Case, Patience, myself, named, note
 from .catalogue import find_fault
 from .choosing import Choice, check_free, choose
 from .healing import Healer, Progress
 
 
 class NotProvenError(UnknownError):
-    """A fault whose injection nobody could see: it is out again, and a run with it has proven nothing."""
+    """A fault of which nobody could see that it was put in: it is out, and a run with it has proven nothing."""
 
 
 class Faults:
@@ -80,7 +80,7 @@ class Faults:
         Raises:
             UsageError: An unknown fault or parameter, no such target, or too many: nothing was touched.
             UnsupportedError: The cluster cannot have this fault.
-            NotProvenError: Nobody could see that it was in; it is out again.
+            NotProvenError: Nobody could see that it was in, and it is out again; or it showed before anything was done.
             StuckError: A fault, this one or an earlier one, could not be taken out.
         """
         fault = find_fault(name)
@@ -92,9 +92,7 @@ class Faults:
             check_free(fault, cluster, choice.plan.touches, self._records.all())
             record = self._record(name, cluster, choice, seed=seed, for_seconds=for_seconds)
             with ended_by_exception():
-                proof = self._put_in(self._records.write(record), progress)
-            there = record.changed(state=FaultState.INJECTED, proof=proof, owner=pair(owner) if owner else None)
-            return self._records.write(there)
+                return self._put_in(self._records.write(record), owner, progress)
 
     def _record(self, name: str, cluster: str, choice: Choice, *, seed: int, for_seconds: float) -> FaultRecord:
         now = datetime.now(UTC)
@@ -113,22 +111,31 @@ class Faults:
             supervisor=self._healer.supervisor(),
         )
 
-    def _put_in(self, record: FaultRecord, progress: Progress) -> str:
+    def _put_in(self, record: FaultRecord, owner: Identity | None, progress: Progress) -> FaultRecord:
         what = named(record)
         try:
             case = self._healer.case(record)
-            progress(f"injecting {what}")
-            case.put_in()
-            note(self._folder, record, f"{what}: begun")
-            progress(f"proving {what}")
-            seen = case.seen()
+            if not (coincidence := case.coincidence()):
+                proof = self._prove(case, progress)
+                wanted_by = pair(owner) if owner else None
+                return self._records.write(record.changed(state=FaultState.INJECTED, proof=proof, owner=wanted_by))
         except WaitTimeoutError as error:
             self._healer.take_out(record, progress)
             raise NotProvenError(f"{what} could not be proven to be in, and is out again", facts=error.facts) from None
         except BaseException:
             self._healer.take_out(record, progress)
             raise
-        note(self._folder, record, f"{what}: in; {seen}", level=Level.WARNING)
+        self._records.forget(record)  # and not taken out: what shows is somebody else's
+        raise NotProvenError(f"{what} could not be proven: it shows before anything is done", facts=[coincidence])
+
+    def _prove(self, case: Case, progress: Progress) -> str:
+        """Put it in; returns what shows it. Raises WaitTimeoutError."""
+        progress(f"injecting {case}")
+        case.put_in()
+        note(self._folder, case.record, f"{case}: begun")
+        progress(f"proving {case}")
+        seen = case.seen()
+        note(self._folder, case.record, f"{case}: in; {seen}", level=Level.WARNING)
         return seen
 
     @contextmanager

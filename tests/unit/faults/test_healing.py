@@ -1,127 +1,14 @@
 """What becomes of faults that cannot be taken out: they are told, and stand in nobody's way."""
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from random import Random
-from types import SimpleNamespace
-from typing import cast
-
 import pytest
+from tests.unit.faults.conftest import NOW, Lab
 
-from fluxlab.cluster import Cluster
 from fluxlab.errors import FluxlabError, UsageError
-from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
-from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Plan
-from fluxlab.faults.catalogue import CATALOGUE
+from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
 from fluxlab.faults.healing import StuckError
-from fluxlab.faults.injecting import Faults
-from fluxlab.processes import Identity
-from fluxlab.repository import Repository
-from fluxlab.state import LabFolder, Phase
-from fluxlab.supervisor.control import Control, SupervisorGoneError
+from fluxlab.supervisor.control import SupervisorGoneError
 
-NOW = datetime.now(UTC)
 DOWN = "fluxlab down one"
-
-
-class Brittle(Fault[NoParameters]):
-    """A fault of which nothing works that is told not to."""
-
-    name = "brittle"
-    layer = Layer.GIT
-    summary = expect = "something breaks"
-
-    def __init__(self) -> None:
-        self.healing: dict[str, Exception] = {}
-        """What is raised when the fault at a target is healed."""
-        self.by_hand_raises: Exception | None = None
-        self.out: list[str] = []
-
-    def candidates(self, ground: Ground) -> Sequence[str]:
-        del ground
-        return ("a", "b", "c")
-
-    def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
-        del ground, parameters, random
-        return Plan(touches=frozenset({f"host:{target}"}))
-
-    def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
-        del ground, injection
-
-    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        del ground, injection
-        return "seen"
-
-    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
-        del ground
-        if error := self.healing.get(injection.target):
-            raise error
-        self.out.append(injection.target)
-
-    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        del ground, injection
-        return "gone"
-
-    def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
-        del ground, injection
-        if self.by_hand_raises:
-            raise self.by_hand_raises
-        return ["mend it"]
-
-
-@dataclass
-class Lab:
-    """A lab with nothing but records of faults, and a supervisor that answers."""
-
-    folder: LabFolder
-    fault: Brittle
-    faults: Faults
-    records: FaultRecords
-    supervisor: Identity
-    answers: bool = True
-    begun: int = field(default=0)
-
-    def have(self, target: str, **changes: object) -> FaultRecord:
-        """A fault on record that is in, newer than those before."""
-        self.begun += 1
-        record = FaultRecord(
-            id=f"brittle-{target}",
-            fault="brittle",
-            cluster="c",
-            targets=(target,),
-            seed=0,
-            state=FaultState.INJECTED,
-            began=NOW + timedelta(seconds=self.begun),
-            until=NOW + timedelta(minutes=5),
-            supervisor=pair(self.supervisor),
-        )
-        return self.records.write(record.changed(**changes))
-
-    def states(self) -> dict[str, FaultState]:
-        return {record.targets[0]: record.state for record in self.records.all()}
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    folder = LabFolder(tmp_path / "labs" / "one")
-    folder.create()
-    ground = Ground(
-        cluster=cast("Cluster", None),
-        folder=folder,
-        control=Control(folder),
-        open_repository=lambda: cast("Repository", None),
-        links=False,
-    )
-    faults = Faults(folder, ground=lambda _: ground)
-    me = Identity.of(os.getpid())
-    found = Lab(folder=folder, fault=Brittle(), faults=faults, records=FaultRecords(folder), supervisor=me)
-    monkeypatch.setitem(cast("dict[str, object]", CATALOGUE), "brittle", found.fault)
-    monkeypatch.setattr(Control, "answering", lambda _: me if found.answers else None)
-    monkeypatch.setattr(Control, "status", lambda _: SimpleNamespace(phase=Phase.READY))
-    return found
 
 
 def test_a_fault_is_stuck_also_when_nobody_can_tell_how_to_take_it_out_by_hand(lab: Lab) -> None:
@@ -168,7 +55,7 @@ def test_all_others_are_taken_out_whatever_is_raised_for_one(lab: Lab, monkeypat
     monkeypatch.setattr(FaultRecords, "write", full)
     with pytest.raises(FluxlabError, match="the disk is full"):
         lab.faults.heal()
-    assert lab.fault.out == ["c", "a"], "the newest first"
+    assert lab.out == ["c", "a"], "the newest first"
     assert set(lab.states()) == {"b"}
 
 
@@ -178,7 +65,7 @@ def test_without_a_supervisor_nothing_is_tried(lab: Lab) -> None:
     lab.answers = False
     with pytest.raises(SupervisorGoneError):
         lab.faults.heal()
-    assert lab.fault.out == []
+    assert lab.out == []
     assert set(lab.states()) == {"a", "b"}
 
 
@@ -215,7 +102,7 @@ def test_a_record_that_cannot_be_read_keeps_nothing_else_in(lab: Lab) -> None:
         with pytest.raises(FluxlabError, match=r"broken\.json cannot be read") as caught:
             heal()
         assert f"rm {broken}" in str(caught.value)
-        assert lab.fault.out == out
+        assert lab.out == out
     with pytest.raises(FluxlabError, match="cannot be read"):
         lab.faults.inject("brittle", cluster="c", target="c")
     broken.unlink()
@@ -226,7 +113,7 @@ def test_one_fault_by_name_is_taken_out_whatever_else_cannot_be_read(lab: Lab) -
     lab.have("a")
     (lab.folder.root / "faults" / "broken.json").write_text("{")
     lab.faults.heal("brittle-a")
-    assert lab.fault.out == ["a"]
+    assert lab.out == ["a"]
     with pytest.raises(UsageError, match=r"broken\.json cannot be read"):
         lab.faults.heal("broken")
 

@@ -1,6 +1,8 @@
 """Deployments of Flux's controllers that ask for the wrong thing: no replicas, or too little memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
 
 from pydantic import Field as Bounded
 
@@ -8,7 +10,8 @@ from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.flux_controllers import NAMESPACE as FLUX_SYSTEM
 from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
 from fluxlab.documents import Json, JsonObject
-from fluxlab.faults.base import Ground, Injection, NoParameters, Parameters
+from fluxlab.faults.base import Ground, Injection, NoParameters, Parameters, Plan
+from fluxlab.faults.means.places import uid_of
 from fluxlab.faults.means.programs import find_process, serving
 from fluxlab.faults.means.workloads import is_ready
 
@@ -100,12 +103,17 @@ class ControllerOom(BorrowedField[Limit]):
     def inject(self, ground: Ground, injection: Injection[Limit]) -> None:
         self.field(injection.target).set(ground.api, f"{injection.parameters.memory_mebibytes}Mi")
 
+    def plan(self, ground: Ground, target: str, parameters: Limit, random: Random) -> Plan:
+        plan = super().plan(ground, target, parameters, random)
+        before = [uid_of(pod) for pod in flux_pods(ground, target)]  # another limit makes other pods
+        return replace(plan, undo={**plan.undo, "pods": before})
+
     def injected(self, ground: Ground, injection: Injection[Limit]) -> str:
-        return f"{injection.target} was OOMKilled" if _was_killed(ground, injection.target) else ""
+        return f"{injection.target} was OOMKilled" if _was_killed(ground, injection) else ""
 
     def healed(self, ground: Ground, injection: Injection[Limit]) -> str:
-        well = is_up(ground, injection.target) and not _was_killed(ground, injection.target)
-        return f"{injection.target} is Ready in a pod that was never killed" if well else ""
+        well = is_up(ground, injection.target) and not _was_killed(ground, injection)
+        return f"{injection.target} is Ready in a pod that was never killed since" if well else ""
 
 
 def _limited(value: Json) -> JsonObject:
@@ -113,10 +121,11 @@ def _limited(value: Json) -> JsonObject:
     return {"spec": {"template": {"spec": {"containers": [{"name": CONTAINER, **limits}]}}}}
 
 
-def _was_killed(ground: Ground, controller: str) -> bool:
+def _was_killed(ground: Ground, injection: Injection[Limit]) -> bool:
+    """Whether a pod was, that was not there before."""
     ends = [
         dig(status, state, "terminated")
-        for status in container_statuses(ground, controller)
+        for status in container_statuses(ground, injection.target, but=items_at(injection.undo, "pods"))
         for state in ("state", "lastState")
     ]
     return any(text_at(end, "reason") == "OOMKilled" for end in ends)

@@ -16,6 +16,9 @@ from fluxlab.faults.means.programs import find_process
 
 from .server import PLACE, EtcdFault, config_map, etcd_of
 
+EXCEEDED = "database space exceeded"
+"""What etcd says then: whatever else keeps the API server from writing is another trouble."""
+
 
 class EtcdNoSpace(EtcdFault[NoParameters]):
     """The alarm of an etcd that is full. It is raised by etcd's own API: filling two gigabytes would take minutes."""
@@ -37,7 +40,8 @@ class EtcdNoSpace(EtcdFault[NoParameters]):
         etcd_of(ground).alarm()
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        return _refused(ground, injection)
+        words = _refused(ground, injection)
+        return words if EXCEEDED in words else ""
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         etcd = etcd_of(ground)

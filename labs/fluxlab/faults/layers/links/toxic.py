@@ -115,7 +115,8 @@ class LinkLatency(LinkFault[LatencyParameters]):
     def seen(self, client: Client, parameters: LatencyParameters) -> str:
         late = parameters.latency_milliseconds / 1000
         found = client.fastest(patience_seconds=late + PATIENCE_SECONDS)
-        return f"the fastest of {TIMES} answers takes {found.seconds:.3f} s" if found.seconds >= late else ""
+        delayed = found.end is End.WHOLE and found.seconds >= late
+        return f"the fastest of {TIMES} answers takes {found.seconds:.3f} s" if delayed else ""
 
 
 class BandwidthParameters(Parameters):
@@ -141,7 +142,8 @@ class LinkBandwidth(LinkFault[BandwidthParameters]):
         found = client.fastest(patience_seconds=PATIENCE_SECONDS)
         size = found.sent + found.received
         slowest = size / (1000 * parameters.kilobytes_per_second)
-        return f"{size} bytes take {found.seconds:.3f} s" if found.seconds >= 0.7 * slowest else ""
+        slow = found.end is End.WHOLE and found.seconds >= 0.7 * slowest
+        return f"{size} bytes take {found.seconds:.3f} s" if slow else ""
 
 
 class LinkHang(LinkFault[NoParameters]):

@@ -1,6 +1,7 @@
 """Pods that run, and are not there for long: evicted or deleted."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 
 from pydantic import Field
@@ -44,8 +45,17 @@ class PodFailed(PodFault[Failing]):
     def details(self, parameters: Failing) -> Mapping[str, str]:
         return {RUN_TIME: f"{parameters.run_seconds}s"}
 
+    def plan(self, ground: Ground, target: str, parameters: Failing, random: Random) -> Plan:
+        plan = super().plan(ground, target, parameters, random)
+        ended = [uid_of(pod) for pod in pods_at(ground.api, target) if self.seen(pod)]
+        return replace(plan, undo={**plan.undo, "ended": ended})
+
+    def pods(self, ground: Ground, injection: Injection[Failing]) -> Sequence[KubeObject]:
+        before = items_at(injection.undo, "ended")  # they stay for long, and prove nothing
+        return [pod for pod in super().pods(ground, injection) if uid_of(pod) not in before]
+
     def injected(self, ground: Ground, injection: Injection[Failing]) -> str:
-        pods = pods_at(ground.api, injection.target)
+        pods = self.pods(ground, injection)
         failed = [seen for pod in pods if (seen := self.seen(pod))]
         others = len(pods) - len(failed)
         return f"{len(failed)} pods {failed[0]}, {others} others were made" if failed and others else ""

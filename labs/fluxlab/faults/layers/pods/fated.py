@@ -17,7 +17,6 @@ from fluxlab.faults.means.workloads import (
     is_ready,
     managed_deployments,
     pods_at,
-    pods_of,
     touched,
 )
 from fluxlab.places import parse_place
@@ -50,7 +49,7 @@ class PodFault(Fault[P]):
 
     def injected(self, ground: Ground, injection: Injection[P]) -> str:
         deployment = find_deployment(ground.api, injection.target)
-        seen = [self.seen(pod) for pod in pods_of(ground.api, deployment)] if deployment else []
+        seen = [self.seen(pod) for pod in self.pods(ground, injection)]
         available = number_at(deployment.raw, "status", "availableReplicas") if deployment else 0
         if available or not seen or not all(seen):
             return ""
@@ -66,7 +65,7 @@ class PodFault(Fault[P]):
         deployment, fate = find_deployment(ground.api, injection.target), self.fate(injection)
         if deployment is None:
             return "the Deployment is not there any more"
-        pods = pods_of(ground.api, deployment)
+        pods = self.pods(ground, injection)
         ready = [pod for pod in pods if is_ready(pod)]
         wanted = number_at(deployment.raw, "spec", "replicas")
         if any(fate.meets(pod) or self.seen(pod) for pod in pods) or (wanted and not ready):
@@ -80,6 +79,10 @@ class PodFault(Fault[P]):
             f"{kubectl} delete mutatingadmissionpolicybinding,mutatingadmissionpolicy {fate.name} --ignore-not-found",
             f"{kubectl} rollout restart -n {fate.namespace} deployment/{parse_place(injection.target)[1]}",
         ]
+
+    def pods(self, ground: Ground, injection: Injection[P]) -> Sequence[KubeObject]:
+        """Those that the proofs are about."""
+        return pods_at(ground.api, injection.target)
 
     def fate(self, injection: Injection[P]) -> Fate:
         """What new pods get."""

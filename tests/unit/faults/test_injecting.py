@@ -1,0 +1,102 @@
+"""How a fault is put in, and taken out again by whatever ends it."""
+
+import signal
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+from tests.unit.faults.conftest import Lab
+
+from fluxlab.errors import UsageError
+from fluxlab.fault_records import FaultState
+from fluxlab.faults.injecting import NotProvenError
+
+STEPS = ("look", "inject", "prove", "hold", "heal")
+
+
+def interrupted() -> None:
+    """Ctrl-C."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def terminated() -> None:
+    """What `kill` does."""
+    signal.raise_signal(signal.SIGTERM)
+
+
+def broken() -> NoReturn:
+    """An error that nobody expects."""
+    raise RuntimeError("it broke")
+
+
+def test_a_fault_is_in_while_a_block_runs_and_out_afterwards(lab: Lab) -> None:
+    with lab.faults.during("brittle", cluster="c", target="b") as record:
+        assert record.proof == "it is there"
+        assert lab.fault.there == {"b"}
+        assert lab.states() == {"b": FaultState.INJECTED}
+    assert lab.fault.there == set()
+    assert lab.states() == {}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("happens", "ends_with"), [(interrupted, KeyboardInterrupt), (terminated, SystemExit), (broken, RuntimeError)]
+)
+def test_whatever_ends_it_at_whatever_step_it_is_out(
+    lab: Lab, step: str, happens: Callable[[], None], ends_with: type[BaseException]
+) -> None:
+    lab.fault.at[step] = happens
+    if step == "heal":
+        _heal_in_spite_of(lab, happens, ends_with)
+    else:
+        with pytest.raises(ends_with), lab.faults.during("brittle", cluster="c", target="a"):
+            lab.fault.come_to("hold")
+    assert lab.fault.at == {}, "it came to that step"
+    assert lab.fault.there == set()
+    assert lab.states() == {}
+
+
+def _heal_in_spite_of(lab: Lab, happens: Callable[[], None], ends_with: type[BaseException]) -> None:
+    lab.faults.inject("brittle", cluster="c", target="a")
+    if happens is broken:
+        lab.faults.heal()  # which is tried again
+        return
+    with pytest.raises(ends_with):
+        lab.faults.heal()
+    assert lab.states() == {"a": FaultState.HEALING}
+    lab.faults.heal()
+
+
+def test_what_shows_before_anything_is_done_proves_nothing(lab: Lab) -> None:
+    lab.fault.there.add("a")
+    with pytest.raises(NotProvenError, match="shows before anything is done") as caught:
+        lab.faults.inject("brittle", cluster="c", target="a")
+    assert "it is there" in str(caught.value)
+    assert lab.fault.done == [], "neither put in nor taken out: it is somebody else's"
+    assert lab.states() == {}
+
+
+def test_what_looks_like_it_and_passes_is_waited_for(lab: Lab) -> None:
+    lab.fault.there.add("a")
+    lab.fault.at["look"] = lambda: lab.fault.at.update(look=lambda: lab.fault.there.discard("a"))
+    assert lab.faults.inject("brittle", cluster="c", target="a").proof == "it is there"
+    assert lab.fault.done == ["inject a"]
+
+
+def test_what_nobody_can_see_is_taken_out_again(lab: Lab) -> None:
+    lab.fault.at["inject"] = lab.fault.there.clear
+    with pytest.raises(NotProvenError, match="could not be proven to be in"):
+        lab.faults.inject("brittle", cluster="c", target="a")
+    assert lab.fault.done == ["inject a", "heal a"]
+    assert lab.states() == {}
+
+
+@pytest.mark.parametrize(("target", "told"), [("*", "matches 3, at most 1 may"), ("z*", "no target is 'z*'")])
+def test_a_target_that_means_several_or_none_is_refused(lab: Lab, target: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        lab.faults.inject("brittle", cluster="c", target=target)
+    assert told in str(caught.value)
+    for candidate in ("a", "b", "c"):
+        assert candidate in "\n".join(caught.value.facts)
+    assert lab.fault.done == []
+    assert lab.states() == {}
