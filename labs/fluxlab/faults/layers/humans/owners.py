@@ -1,10 +1,11 @@
 """Whose an object is: what applies it, and how Flux is asked to make it as git wants it again."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fluxlab.clusters.kinds import Kinds
-from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
+from fluxlab.clusters.objects import KubeObject, items_at, text_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, Resource
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Ground
@@ -58,16 +59,18 @@ class Owner:
         """Change it, if it is there."""
         ignore_missing(lambda: ground.api.merge(self.resource, self.name, patch, namespace=self.namespace))
 
-    def reconcile(self, ground: Ground, token: str) -> None:
+    def reconcile(self, ground: Ground, who: str) -> None:
         """Have Flux look at it now, and wait until it has; nothing of the request is left. Raises WaitTimeoutError.
 
-        A HelmRelease that does not correct drift is told to release once more.
+        A HelmRelease that does not correct drift is told to release once more. `who` is asking may ask again, also
+        when it was cut off before: Flux hears a request only once, so each has a token of its own.
         """
         before = self.find(ground)
         if before is None:
             return
         keys = [REQUESTED_AT, *([FORCE_AT] if _needs_force(before) else [])]
-        known = {key: dig(before.raw, "metadata", "annotations", key) for key in keys}
+        known = {key: text_at(before.raw, "metadata", "annotations", key) for key in keys}
+        token = f"{who}-{secrets.token_hex(4)}"
         self.merge(ground, {"metadata": {"annotations": dict.fromkeys(keys, token)}})
         wait_until(
             lambda: self._has_handled(ground, token),
@@ -75,7 +78,7 @@ class Owner:
             timeout_seconds=RECONCILED_SECONDS,
             interval_seconds=0.1,
         )
-        given_back = {key: None if value == token else value for key, value in known.items()}
+        given_back = {key: None if value.startswith(who) else value or None for key, value in known.items()}
         self.merge(ground, {"metadata": {"annotations": given_back}})
 
     def _has_handled(self, ground: Ground, token: str) -> bool:
