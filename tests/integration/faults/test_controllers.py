@@ -34,6 +34,30 @@ def test_a_paused_controller_does_nothing_and_catches_up(shop: Lab, observer: Ob
     shop.wait_until(applied, what="it catches up")
 
 
+def test_a_controller_that_dies_while_it_is_paused_is_started_again(shop: Lab) -> None:
+    process = process_of(shop, "helm-controller")
+    with shop.fault("controller-pause", target="helm-controller", for_=120):
+        process.kill()
+        shop.wait_until(lambda: has_ended(process), what="it has ended")
+    after = process_of(shop, "helm-controller")
+    assert after.pid != process.pid
+    assert after.status() != psutil.STATUS_STOPPED
+    assert not shop.status().broken()
+
+
+def test_a_paused_controller_that_somebody_scales_to_nothing_is_left_so(shop: Lab, observer: Observer) -> None:
+    def scale(replicas: int) -> None:
+        observer.kubectl("scale", "deployment/helm-controller", "-n", "flux-system", f"--replicas={replicas}")
+
+    process = process_of(shop, "helm-controller")
+    with shop.fault("controller-pause", target="helm-controller", for_=120):
+        scale(0)
+        shop.wait_until(lambda: has_ended(process), what="it has ended", timeout_seconds=60)
+    assert shop.status().clusters[0].pid_of("helm-controller") is None
+    scale(1)
+    shop.wait_until(lambda: shop.status().clusters[0].pid_of("helm-controller"), what="it runs again")
+
+
 @pytest.mark.parametrize("name", ["kube-controller-manager", "kube-scheduler", "kwok", "helm-controller"])
 def test_a_killed_controller_stays_dead_until_it_is_healed(shop: Lab, name: str) -> None:
     process = process_of(shop, name)

@@ -13,6 +13,7 @@ from fluxlab.clusters.resources import CONFIG_MAP, DEPLOYMENT, POD, Resource
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Fault, Ground, Injection, NoParameters
 from fluxlab.faults.catalogue import CATALOGUE
+from fluxlab.faults.layers.api.admission import WEBHOOK
 from fluxlab.faults.layers.links.tcp import Client, End, Exchange
 from fluxlab.faults.layers.links.toxic import LinkFault
 
@@ -63,6 +64,10 @@ def ground(api: Api) -> Ground:
         def deployment(self, place: str) -> KubeObject:
             del place
             return api.list(DEPLOYMENT)[0]
+
+        def list(self, kind: str, *, namespace: str) -> Sequence[KubeObject]:
+            assert (kind, namespace) == ("configmaps", "shop")
+            return api.list(CONFIG_MAP)
 
     unused: Any = None
     return Ground(
@@ -133,6 +138,15 @@ def test_pods_that_were_evicted_before_prove_nothing_and_keep_nothing_in() -> No
     api.there.append(pod("new"))
     assert fault.injected(where, injection).startswith("1 pods are Failed")
     assert not fault.healed(where, injection)
+
+
+def test_where_nothing_can_be_refused_what_would_refuse_it_has_to_be_gone() -> None:
+    api, fault = Api(), CATALOGUE["webhook-dead"]
+    where, injection = ground(api), Injection(id="x-1", target="shop", parameters=fault.parameters(), undo={})
+    assert fault.healed(where, injection)
+    api.there.append({"kind": WEBHOOK.kind, "metadata": {"name": injection.id}})
+    assert not fault.healed(where, injection)
+    assert not fault.injected(where, injection)
 
 
 OOM: Mapping[str, Json] = {"lastState": {"terminated": {"reason": "OOMKilled"}}}

@@ -21,6 +21,7 @@ EVERYBODY = frozenset(f"process:{program}" for program in PROGRAMS)
 """What is touched when etcd or the API server dies: all others are started anew, to not wait out long pauses."""
 
 HEARD_SECONDS = 5.0
+GONE = "gone"
 
 
 def running(ground: Ground) -> Mapping[str, Identity]:
@@ -106,9 +107,14 @@ def api_serves(ground: Ground) -> str:
 
 def _state(process: psutil.Process | None) -> str:
     try:
-        return str(process.status()) if process else "gone"
+        return str(process.status()) if process else GONE
     except psutil.NoSuchProcess:
-        return "gone"
+        return GONE
+
+
+def _told_of(ground: Ground, program: str) -> str:
+    """What the supervisor says of a program: running, stopped on purpose, or dead."""
+    return next((part.state for part in ground.state().components if part.name.endswith(f"/{program}")), "")
 
 
 class OnPrograms(Fault[NoParameters]):
@@ -139,13 +145,21 @@ class Pause(OnPrograms):
         return f"process {identity.pid} is stopped" if _state(identity.process()) == psutil.STATUS_STOPPED else ""
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
-        del ground
         send(recalled(injection), signal.SIGCONT)
+        if _told_of(ground, injection.target) == "dead":  # it was killed, or has ended when it found its Lease lost
+            self.start(ground, injection.target)
+
+    def start(self, ground: Ground, program: str) -> None:
+        """Start the program, which is dead."""
+        start(ground, program)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         process = find_process(ground, injection.target)  # another one, if the lab was started again since
         state = _state(process)
-        return "" if state == psutil.STATUS_STOPPED else f"the process of {injection.target} is {state}"
+        if state == GONE and _told_of(ground, injection.target) == "stopped":
+            return f"{injection.target} is stopped on purpose"
+        well = state not in {GONE, psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
+        return f"the process of {injection.target} is {state}" if well else ""
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
         return [f"kill -CONT {recalled(injection).pid}", *super().by_hand(ground, injection)]
@@ -196,6 +210,9 @@ class PauseForAll(Pause):
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         seen = super().injected(ground, injection)
         return f"{seen}, and {ground.api.server} {self.then}" if seen and not api_serves(ground) else ""
+
+    def start(self, ground: Ground, program: str) -> None:
+        start_everybody(ground, program)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         return super().healed(ground, injection) and api_serves(ground)

@@ -89,22 +89,29 @@ class Refusal(Objects[C]):
         return words if injection.id in words else ""
 
     def healed(self, ground: Ground, injection: Injection[C]) -> str:
-        return "such a write is taken" if self._try(ground, injection) is None else ""
+        words = self._try(ground, injection)
+        if words is not None:
+            return "" if words else "such a write is taken"
+        left = any(ground.api.find(resource, made.name) for resource, made in self.objects(injection))
+        return "" if left else "nothing is there any more that could be refused, nor what would refuse it"
 
     def _try(self, ground: Ground, injection: Injection[C]) -> str | None:
-        """With what words such a write is refused now, None when it is not. Nothing is written."""
+        """With what words such a write is refused now: none when it is taken, None when there is nothing to try it on.
+
+        Nothing is written.
+        """
         resource, namespace = _tried(injection.parameters), injection.target
         operation, user = self.refused(injection)
         found = ground.cluster.list(resource, namespace=namespace)
         if not found:
-            return None  # nothing is there any more that could be refused
+            return None
         words, stdin = _trial(operation, resource, found[0])
         acting = [f"--as={user}"] if user else []
         try:
             ground.cluster.kubectl(*words, "--dry-run=server", f"--namespace={namespace}", *acting, stdin=stdin)
         except CommandError as error:
-            return error.stderr.strip()
-        return None
+            return error.stderr.strip() or str(error)
+        return ""
 
 
 def _tried(parameters: Covered) -> str:
