@@ -1,11 +1,13 @@
 """Faults of people: what kubectl and the audit log tell of them, and that nothing of them is left."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.integration.conftest import Observer
 
+from fluxlab.documents import JsonObject
 from fluxlab.lab import Lab
 
 FRONTEND, CART = "shop/frontend", "shop/cart"
@@ -92,6 +94,48 @@ def test_another_number_of_replicas_is_undone(shop: Lab, observer: Observer, fau
         events = observer.get("events", "-n", "shop", "--field-selector=reason=ScalingReplicaSet")["items"]
         assert any(one["message"].endswith("to 7") and one["involvedObject"]["name"] == name for one in events)
     _is_as_git_wants(shop, observer, name)
+
+
+@pytest.fixture
+def undeclared(shop: Lab, observer: Observer) -> Iterator[str]:
+    """A Deployment of which git does not say how many pods it has, and somebody does: three."""
+    labels = {"app": "worker"}
+    containers = [{"name": "worker", "image": "registry.shop.example/worker:1.0.0"}]
+    template: JsonObject = {"metadata": {"labels": labels}, "spec": {"containers": containers}}
+    manifest: JsonObject = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "worker", "namespace": "shop"},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }
+    file = "clusters/flux-playground/worker.yaml"
+    shop.repository.write(file, manifest)
+    shop.repository.commit("Add a worker")
+    shop.converge()
+    observer.kubectl("scale", "-n", "shop", "deployment/worker", "--replicas=3")
+    shop.converge()
+    yield "shop/worker"
+    shop.repository.delete(file)
+    shop.repository.commit("Remove the worker")
+    shop.converge()
+
+
+@pytest.mark.parametrize("fault", ["human-scale", "human-takes-over"])
+def test_a_number_of_replicas_that_git_does_not_have_is_given_back(
+    shop: Lab, observer: Observer, undeclared: str, fault: str
+) -> None:
+    def fields() -> list[str]:
+        found = _deployment(observer, "worker")["metadata"]["managedFields"]
+        owned = [
+            (one["manager"], one["operation"], one["fieldsV1"]) for one in found if "f:status" not in one["fieldsV1"]
+        ]
+        return sorted(map(str, owned))
+
+    before = fields()
+    with shop.fault(fault, target=undeclared, for_=120, replicas=7):
+        assert _deployment(observer, "worker")["spec"]["replicas"] == 7
+    assert _deployment(observer, "worker")["spec"]["replicas"] == 3
+    assert fields() == before
 
 
 @pytest.mark.parametrize("place", [FRONTEND, CART])

@@ -1,83 +1,16 @@
-"""One field of a controller's Deployment that a fault sets for a while and gives back: its value, and whose it was."""
+"""Faults that are nothing but another value of one field of a controller's Deployment, until it is given back."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from http import HTTPStatus
+from collections.abc import Sequence
 from random import Random
 
-from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.flux_controllers import CONTROLLERS
 from fluxlab.clusters.flux_controllers import NAMESPACE as FLUX_SYSTEM
-from fluxlab.clusters.managed_fields import handed_over, owners_of
-from fluxlab.clusters.objects import KubeObject, items_at
+from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import DEPLOYMENT
-from fluxlab.documents import Json, JsonObject
+from fluxlab.documents import Json
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, P, Plan
-from fluxlab.waiting import wait_until
-
-BORROWER = "fluxlab-fault"
-"""The field manager that sets such a field, and nothing else."""
-WRITE_SECONDS = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """One field of the Deployment of a Flux controller."""
-
-    controller: str
-    steps: Sequence[str]
-    """Where it is, as a field set of managed fields has it: `f:spec`, `f:replicas`."""
-    manifest: Callable[[Json], JsonObject]
-    """What else than kind and name is to be applied so that it has a value, or None for none."""
-
-    def remembered(self, api: KubeApi, value: Json) -> Mapping[str, Json]:
-        """What giving it back needs to know: the value that it has now, and its owners."""
-        return {"value": value, "owners": owners_of(self._live(api).raw, self.steps)}
-
-    def set(self, api: KubeApi, value: Json) -> None:
-        """Have it another value, whosever it is."""
-        names: JsonObject = {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.kind}
-        metadata: JsonObject = {"name": self.controller, "namespace": FLUX_SYSTEM}
-        manifest = {**names, "metadata": metadata, **self.manifest(value)}
-        api.apply(self._path, manifest, field_manager=BORROWER)
-
-    def give_back(self, api: KubeApi, remembered: Mapping[str, Json]) -> None:
-        """Have it as it was, unless somebody else has set it since, and nothing left of who borrowed it.
-
-        Raises WaitTimeoutError when others write the object all the time.
-        """
-        if self._is_borrowed(self._live(api)):
-            self.set(api, remembered["value"])
-        owners = [owner for owner in items_at(remembered, "owners") if isinstance(owner, Mapping)]
-        wait_until(
-            lambda: self._hand_over(api, owners),
-            what=f"{DEPLOYMENT.kind} {FLUX_SYSTEM}/{self.controller} belongs to those whose it was",
-            timeout_seconds=WRITE_SECONDS,
-            interval_seconds=0.1,
-        )
-
-    def _hand_over(self, api: KubeApi, owners: Sequence[JsonObject]) -> bool:
-        live = self._live(api)
-        if not self._is_borrowed(live):
-            return True
-        given = handed_over(live.raw, self.steps, owners, giver=BORROWER)
-        try:
-            api.request("PUT", self._path, body=given, query={"fieldManager": BORROWER})
-        except ApiError as error:
-            if error.status != HTTPStatus.CONFLICT:
-                raise
-        return False
-
-    @property
-    def _path(self) -> str:
-        return DEPLOYMENT.path(namespace=FLUX_SYSTEM, name=self.controller)
-
-    def _live(self, api: KubeApi) -> KubeObject:
-        return api.get(DEPLOYMENT, self.controller, namespace=FLUX_SYSTEM)
-
-    def _is_borrowed(self, live: KubeObject) -> bool:
-        return any(owner.get("manager") == BORROWER for owner in owners_of(live.raw, self.steps))
+from fluxlab.faults.means.borrowing import Field
 
 
 class BorrowedField(Fault[P]):

@@ -11,11 +11,12 @@ from fluxlab.clusters.flux_controllers import NAMESPACE as FLUX_SYSTEM
 from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Ground, Injection, NoParameters, Parameters, Plan
+from fluxlab.faults.means.borrowing import Field, replicas_of
 from fluxlab.faults.means.places import uid_of
 from fluxlab.faults.means.programs import find_process, serving
 from fluxlab.faults.means.workloads import is_ready
 
-from .borrowing import BorrowedField, Field, controllers
+from .borrowing import BorrowedField, controllers
 from .flux_pods import container_statuses, flux_pods, is_up
 
 CONTAINER = "manager"
@@ -39,11 +40,7 @@ class ControllerScaledDown(BorrowedField[NoParameters]):
         return sorted(one.name for one in controllers(ground) if self.value(one))
 
     def field(self, controller: str) -> Field:
-        return Field(
-            controller=controller,
-            steps=("f:spec", "f:replicas"),
-            manifest=lambda value: {"spec": {"replicas": value}},
-        )
+        return replicas_of(FLUX_SYSTEM, controller)
 
     def value(self, deployment: KubeObject) -> int:
         return number_at(deployment.raw, "spec", "replicas")
@@ -91,9 +88,8 @@ class ControllerOom(BorrowedField[Limit]):
 
     def field(self, controller: str) -> Field:
         container = ("f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{CONTAINER}"}}')
-        return Field(
-            controller=controller, steps=(*container, "f:resources", "f:limits", "f:memory"), manifest=_limited
-        )
+        steps = (*container, "f:resources", "f:limits", "f:memory")
+        return Field(namespace=FLUX_SYSTEM, name=controller, steps=steps, manifest=_limited)
 
     def value(self, deployment: KubeObject) -> Json:
         containers = items_at(deployment.raw, "spec", "template", "spec", "containers")

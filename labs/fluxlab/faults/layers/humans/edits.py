@@ -70,7 +70,9 @@ class EditFault(Fault[W]):
             return "what applied the Deployment is not there any more"
         if deployment is None or owner.suspended or _strangers(injection, deployment):
             return ""
-        return "" if self.is_edited(injection, deployment) else f"{owner} has made {deployment} as git wants it"
+        return (
+            "" if self.is_edited(injection, deployment) else f"{owner} has looked, and {deployment} is as git wants it"
+        )
 
     @abstractmethod
     def is_edited(self, injection: Injection[W], deployment: KubeObject) -> bool:

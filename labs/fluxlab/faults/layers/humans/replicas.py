@@ -1,16 +1,24 @@
 """Edits of how many pods a Deployment has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 from pydantic import Field
 
-from fluxlab.clusters.objects import KubeObject, number_at, text_at
+from fluxlab.clusters.objects import KubeObject, items_at, number_at, text_at
 from fluxlab.clusters.resources import EVENT
-from fluxlab.faults.base import Ground, Injection
+from fluxlab.documents import Json
+from fluxlab.faults.base import Ground, Injection, Plan
+from fluxlab.faults.means.borrowing import replicas_of
+from fluxlab.faults.means.workloads import find_deployment
+from fluxlab.places import parse_place
 
 from .edits import EditFault, apply, named
 from .people import Person, Who
+
+APPLIERS = frozenset({"kustomize-controller", "helm-controller"})
 
 
 class Scaling(Who):
@@ -23,6 +31,21 @@ class ScaleFault(EditFault[Scaling]):
     """Another number of replicas, of which an event of its controller tells."""
 
     parameters = Scaling
+
+    def plan(self, ground: Ground, target: str, parameters: Scaling, random: Random) -> Plan:
+        plan = super().plan(ground, target, parameters, random)
+        number = replicas_of(*parse_place(target)).remembered(ground.api, plan.undo["replicas"])
+        return replace(plan, undo={**plan.undo, "number": number})
+
+    def let_go(self, ground: Ground, injection: Injection[Scaling]) -> None:
+        """Where git does not say how many, Flux would leave it as it is: the number that was there is given back."""
+        deployment, number = find_deployment(ground.api, injection.target), injection.undo["number"]
+        if deployment is None or not isinstance(number, Mapping) or _is_declared(number):
+            return
+        field = replicas_of(deployment.namespace, deployment.name)
+        if self.is_edited(injection, deployment):
+            field.set(ground.api, number["value"])
+        field.give_back(ground.api, number)
 
     def injected(self, ground: Ground, injection: Injection[Scaling]) -> str:
         wanted = f"to {injection.parameters.replicas}"
@@ -41,7 +64,7 @@ class HumanScale(ScaleFault):
     summary = "somebody scales a Deployment (kubectl scale)"
     expect = (
         "where git says how many, a Kustomization, and a HelmRelease with driftDetection enabled, correct it at their "
-        "next look and say so only in an event; else it stays"
+        "next look and say so only in an event; else it stays, and healing gives back the number that was there"
     )
 
     def inject(self, ground: Ground, injection: Injection[Scaling]) -> None:
@@ -56,11 +79,17 @@ class TakesOver(ScaleFault):
     summary = "somebody takes the number of replicas over from Flux (server-side apply with force, by another manager)"
     expect = (
         "Flux forces, too: a Kustomization takes the field back at its next look, a HelmRelease with driftDetection "
-        "enabled patches it; the only word of it is an event"
+        "enabled patches it; the only word of it is an event. Where git does not say how many it stays, and healing "
+        "gives back the number that was there, and to whom it belonged"
     )
 
     def inject(self, ground: Ground, injection: Injection[Scaling]) -> None:
         apply(ground, injection, {"replicas": injection.parameters.replicas})
+
+
+def _is_declared(number: Mapping[str, Json]) -> bool:
+    """Whether Flux has applied a number, because git has one."""
+    return any(text_at(owner, "manager") in APPLIERS for owner in items_at(number, "owners"))
 
 
 def _events_since(ground: Ground, injection: Injection[Any], *, uid: str) -> Iterator[str]:
