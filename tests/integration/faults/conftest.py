@@ -15,6 +15,7 @@ DAILY = frozenset(
         "test_catalogue",
         "test_kills",
         "test_stuck",
+        "test_watchdog",
         "test_a_yanked_version_comes_back_byte_for_byte",
         "test_latency",
         "test_a_fault_heals_although_toxiproxy_has_died",

@@ -1,0 +1,58 @@
+"""The watchdog of a running lab: what nobody can want any more is taken out, although nobody asks for it."""
+
+import subprocess
+import sys
+
+import psutil
+import pytest
+from tests.integration.faults.sight import process_of
+
+from fluxlab.lab import Lab
+from fluxlab.processes import Identity
+
+pytestmark = pytest.mark.integration
+
+HELM = "helm-controller"
+SHORT_SECONDS = 8.0
+"""Longer than it takes to see it in, also on a busy machine."""
+HEALED_SECONDS = 60.0
+
+
+def await_end(shop: Lab, process: psutil.Process) -> None:
+    """Until the paused process goes on, and nothing is on record: seen without any command of fluxlab."""
+    records = shop.folder.root / "faults"
+    shop.wait_until(
+        lambda: process.status() != psutil.STATUS_STOPPED, what="the process goes on", timeout_seconds=HEALED_SECONDS
+    )
+    shop.wait_until(lambda: not list(records.glob("*.json")), what="no record is left", timeout_seconds=HEALED_SECONDS)
+
+
+def test_a_fault_ends_with_its_time(shop: Lab) -> None:
+    process = process_of(shop, HELM)
+    shop.faults.inject("controller-pause", cluster="flux-playground", target=HELM, for_seconds=SHORT_SECONDS)
+    assert process.status() == psutil.STATUS_STOPPED
+    await_end(shop, process)
+
+
+def test_a_fault_ends_with_whoever_wanted_it(shop: Lab) -> None:
+    process = process_of(shop, HELM)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as wanting:
+        owner = Identity.of(wanting.pid)
+        shop.faults.inject("controller-pause", cluster="flux-playground", target=HELM, owner=owner)
+        assert process.status() == psutil.STATUS_STOPPED
+    await_end(shop, process)
+
+
+def test_a_record_that_cannot_be_read_keeps_no_fault_in(shop: Lab) -> None:
+    process, broken = process_of(shop, HELM), shop.folder.root / "faults" / "broken.record.json"
+    shop.faults.inject("controller-pause", cluster="flux-playground", target=HELM, for_seconds=SHORT_SECONDS)
+    broken.write_text("{")
+    try:
+        shop.wait_until(
+            lambda: process.status() != psutil.STATUS_STOPPED,
+            what="the process goes on",
+            timeout_seconds=HEALED_SECONDS,
+        )
+    finally:
+        broken.unlink()
+    await_end(shop, process)
