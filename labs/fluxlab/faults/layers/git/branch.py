@@ -13,6 +13,8 @@ from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, P
 
 from .history import History
 
+REWRITTEN = "Rewrite history"
+
 
 class HistoryFault(Fault[P]):
     """A fault of the branch that the cluster reconciles; the target is the host that serves it."""
@@ -55,8 +57,7 @@ class GitForcePush(HistoryFault[ForcePushParameters]):
         history, commit = History(ground), injection.text("commit")
         history.git("bundle", "create", "--quiet", _bundle(ground, injection), history.ref)
         below = history.before(commit, steps=injection.parameters.commits)
-        new = history.commit(history.tree(commit), *filter(None, [below]), message="Rewrite history")
-        history.push(new, force=True)
+        history.replace(commit, history.commit(history.tree(commit), *filter(None, [below]), message=REWRITTEN))
         history.git("gc", "--quiet", "--prune=now")
 
     def injected(self, ground: Ground, injection: Injection[ForcePushParameters]) -> str:
@@ -71,7 +72,7 @@ class GitForcePush(HistoryFault[ForcePushParameters]):
         history, commit, bundle = History(ground), injection.text("commit"), _bundle(ground, injection)
         if not history.holds(commit):
             history.git("bundle", "unbundle", bundle)
-        history.give_back(commit)
+        history.give_back(commit, substitute=_substitute(history, commit, steps=injection.parameters.commits))
         if not history.gives(commit):
             raise FluxlabError(f"the server does not give commit {commit[:10]}", facts=[f"it is in {bundle}"])
         for file in bundle.parent.glob(f"{bundle.name}*"):  # also what git made of it when it was cut off
@@ -86,6 +87,14 @@ class GitForcePush(HistoryFault[ForcePushParameters]):
             f"{git} bundle unbundle {shlex.quote(str(_bundle(ground, injection)))}",
             f"{git} update-ref {History(ground).ref} {injection.text('commit')}",
         ]
+
+
+def _substitute(history: History, commit: str, *, steps: int) -> str:
+    """What a rewritten history ends with in place of a commit; empty when something else was pushed upon it."""
+    head = history.head()
+    if not head or history.message(head) != REWRITTEN or history.tree(head) != history.tree(commit):
+        return ""
+    return head if history.before(head, steps=1) == history.before(commit, steps=steps) else ""
 
 
 def _bundle(ground: Ground, injection: Injection[ForcePushParameters]) -> Path:
@@ -115,7 +124,7 @@ class GitBranchDeleted(HistoryFault[NoParameters]):
         history, other = History(ground), f"refs/heads/{injection.id}"
         history.git("update-ref", other, injection.text("commit"))
         history.git("symbolic-ref", "HEAD", other)
-        history.push("")
+        history.replace(injection.text("commit"), "")
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         del injection

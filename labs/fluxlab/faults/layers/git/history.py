@@ -72,6 +72,10 @@ class History:
         """The name of a commit's content."""
         return self.git("rev-parse", f"{commit}^{{tree}}")
 
+    def message(self, commit: str) -> str:
+        """What a commit says."""
+        return self.git("log", "--max-count=1", "--format=%B", commit)
+
     def commit(self, tree: str, *parents: str, message: str) -> str:
         """Make a commit that no branch has yet; returns its name."""
         return self.git("commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", message)
@@ -91,9 +95,16 @@ class History:
 
     # -- as somebody who pushes ----------------------------------------------------------------------------------
 
-    def push(self, commit: str, *, force: bool = False) -> None:
-        """Have the branch end at a commit; without a commit it is deleted. Raises CommandError."""
-        self.git("push", "--quiet", *(["--force"] if force else []), self._url, f"{commit}:{self.ref}")
+    def push(self, commit: str) -> None:
+        """Have the branch end at a commit that contains all that it has. Raises CommandError."""
+        self.git("push", "--quiet", self._url, f"{commit}:{self.ref}")
+
+    def replace(self, old: str, new: str) -> None:
+        """Have the branch end at another commit, or be deleted (empty), if it ends at `old` (or is not there: empty).
+
+        Raises CommandError, also when somebody has pushed meanwhile: nobody's commit is lost.
+        """
+        self.git("push", "--quiet", f"--force-with-lease={self.ref}:{old}", self._url, f"{new}:{self.ref}")
 
     # -- as somebody who reads -----------------------------------------------------------------------------------
 
@@ -129,12 +140,15 @@ class History:
 
     # -- give back -----------------------------------------------------------------------------------------------
 
-    def give_back(self, commit: str) -> None:
-        """Have the branch contain a commit (which is there) again, and lose nothing that was pushed meanwhile."""
+    def give_back(self, commit: str, *, substitute: str = "") -> None:
+        """Have the branch contain a commit (which is there) again, and lose nothing but what was put in its place.
+
+        Raises CommandError, also when somebody has pushed just now: it can be tried again.
+        """
         head = self.head()
         if head and self.contains(head, commit):
             return
-        if not head or self.tree(head) == self.tree(commit):
-            self.push(commit, force=True)
+        if head in {"", substitute}:
+            self.replace(head, commit)
         else:
             self.push(self.commit(self.tree(head), head, commit, message="Merge what was lost"))
