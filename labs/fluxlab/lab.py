@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, TypeVar
 from .alerts import Alerts
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
-from .clusters.capabilities import Capability
+from .clusters.backends import NotRemovedError
+from .clusters.capabilities import Capability, Footing
+from .clusters.root import Root
 from .errors import FluxlabError, UsageError
 from .fault_records import TIME_LIMIT_SECONDS, FaultRecord, FaultRecords
 from .files import OfFile
@@ -176,7 +178,11 @@ class Lab:
         return cls(labs[0])
 
     def down(self) -> None:
-        """End the lab and remove all of it. Raises NotRemovedError when somebody's cluster does not let go."""
+        """End the lab and remove all of it.
+
+        Raises NotRemovedError when somebody's cluster does not let go, or a fault stays in it.
+        """
+        self.heal_elsewhere()
         self.close()
         end(self.folder)
 
@@ -483,6 +489,23 @@ class Lab:
             owner=Identity.of(os.getpid()),
         )
 
+    def heal_elsewhere(self, *, progress: Progress = lambda _: None) -> None:
+        """Take out the faults in clusters that are there without the lab. Raises NotRemovedError when one stays in."""
+        lasting = {file.parent.name for file in self.folder.root.glob("clusters/*/root.json") if _lasts(file.parent)}
+        records = FaultRecords(self.folder)
+        found = [one.id for one in records.readable() if one.cluster in lasting]
+        troubles: list[FluxlabError] = [*records.unreadable()] if lasting else []
+        try:
+            if found:
+                self.faults.heal(*found, progress=progress)
+        except FluxlabError as error:
+            troubles.append(error)
+        if troubles:
+            names = ", ".join(found) or "nobody knows which"
+            what = f"lab {self.name} leaves faults in a cluster that is not its own: {names}"
+            hint = f"fluxlab up --name {self.name} takes them out, fluxlab heal --all --give-up leaves them there"
+            raise NotRemovedError(what, facts=[str(error) for error in troubles], hint=hint)
+
     def _ground(self, cluster: str) -> "Ground":
         from .faults.base import Ground
 
@@ -493,3 +516,8 @@ class Lab:
             open_repository=lambda: self.repository,
             links=self.spec.links,
         )
+
+
+def _lasts(cluster: Path) -> bool:
+    """Whether a cluster, by its folder, is there without the lab."""
+    return Root.of(cluster).footing in {Footing.INSTALLED, Footing.GUEST}

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from fluxlab.flux.look import Convergence
     from fluxlab.lab import Lab
     from fluxlab.spec import LabSpec
+    from fluxlab.state import LabFolder
     from fluxlab.status import ClusterState, LabStatus
+    from fluxlab.supervisor.launch import Progress
 
 SIMULATED = "pods are simulated by KWOK: they have no containers, and become Ready by themselves"
 
@@ -128,7 +130,6 @@ def down(
     """End a lab and remove all of it."""
     from fluxlab.errors import FluxlabError, UsageError
     from fluxlab.state import LabFolder, lab_folders
-    from fluxlab.supervisor.launch import end
 
     if name and everything:
         raise UsageError("a name and --all contradict each other")
@@ -143,7 +144,7 @@ def down(
         for folder in folders:
             tick(f"ending {folder.name}")
             try:
-                end(folder, leave_clusters=forget, progress=tick)
+                _end(folder, forget=forget, tick=tick)
             except FluxlabError as error:
                 errors.append(error)  # the others end nevertheless
             else:
@@ -154,6 +155,17 @@ def down(
         show_error(earlier)
     if errors:
         raise errors[-1]
+
+
+def _end(folder: "LabFolder", *, forget: bool, tick: "Progress") -> None:
+    from fluxlab.fault_records import FaultRecords
+    from fluxlab.supervisor.launch import end
+
+    if not forget and FaultRecords(folder).exist():
+        from fluxlab.lab import Lab  # half of what `down` takes, and of use to few
+
+        Lab(folder).heal_elsewhere(progress=tick)
+    end(folder, leave_clusters=forget, progress=tick)
 
 
 def ls(output: OutputOption = Output.TEXT) -> None:

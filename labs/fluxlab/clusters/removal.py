@@ -24,6 +24,8 @@ LOOK_SECONDS = 0.2
 SHOWN = 5
 _LAST = ("customresourcedefinitions", "namespaces")
 """What holds others is removed after all else: its controllers must still be there to let those go."""
+_ADMISSION = "admissionregistration.k8s.io"
+"""What may keep all else from being changed."""
 _APPLIER = "kustomize.toolkit.fluxcd.io"
 _Found = Mapping[str, tuple[Resource, KubeObject]]
 """Objects by their UID."""
@@ -51,6 +53,7 @@ class _Removal:
 
     def run(self) -> None:
         """Remove it all. Raises ApiError, ApiUnreachableError or WaitTimeoutError."""
+        self._remove(self._labelled([one for one in self._served.values() if one.group == _ADMISSION]))  # a fault's
         root = self._found_root()
         if root and self._root.footing is Footing.GUEST:
             self._have_flux_remove(root)
@@ -71,24 +74,31 @@ class _Removal:
     def _have_flux_remove(self, root: KubeObject) -> None:
         """The cluster's own Flux prunes what it applied, children first to last, when the root goes."""
         tree = self._tree(root)
-        self._suspend(root, suspended=False)  # a suspended one would leave all that it applied
+        self._resume(tree)
         self._remove(tree, asked=[root])
 
     def _remove_in_place_of_flux(self, root: KubeObject) -> None:
         """Where Flux itself is a part of what was applied it cannot prune that: it would remove itself first."""
-        self._suspend(root, suspended=True)
+        self._suspend(KUSTOMIZATION, root, suspended=True)
         tree = self._tree(root)
         own = {uid: found for uid, found in self._applied(root).items() if ID_LABEL not in found[1].labels}
         flux = {(resource.group, resource.kind) for resource in FLUX_RESOURCES}
+        self._resume({uid: found for uid, found in tree.items() if found[1].reference != root.reference})
         first = {uid: found for uid, found in own.items() if (found[0].group, found[0].kind) in flux}
         below = {uid: found for uid, found in tree.items() if found[1].reference != root.reference}
         self._remove({**below, **first}, asked=[found[1] for found in first.values()])
         self._remove(own)
         self._remove(self._labelled(self._served_of(FLUX_RESOURCES)))  # while their controllers let them go
 
-    def _suspend(self, root: KubeObject, *, suspended: bool) -> None:
+    def _resume(self, tree: _Found) -> None:
+        """Have everything in a tree clean up when it goes: what is suspended would leave all that it applied."""
+        for resource, one in tree.values():
+            if one.suspended:
+                self._suspend(resource, one, suspended=False)
+
+    def _suspend(self, resource: Resource, one: KubeObject, *, suspended: bool) -> None:
         patch: JsonObject = {"spec": {"suspend": suspended}}
-        self._api.merge(KUSTOMIZATION, root.name, patch, namespace=root.namespace)
+        self._api.merge(resource, one.name, patch, namespace=one.namespace)
 
     def _tree(self, root: KubeObject) -> _Found:
         """The Kustomizations and HelmReleases that stand below the root, and the root."""

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from fluxlab.clusters.capabilities import Capability
-from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.objects import KubeObject, having
 from fluxlab.clusters.resources import Resource
 from fluxlab.documents import Json
 from fluxlab.faults.base import Fault, Ground, Injection, P
@@ -28,8 +28,9 @@ class Objects(Fault[P]):
         """All of them, in the order in which they are made; none has a namespace."""
 
     def inject(self, ground: Ground, injection: Injection[P]) -> None:
+        labels = ground.cluster.root.labels  # in somebody's cluster they go with the lab, whatever becomes of it
         for resource, wanted in self.objects(injection):
-            ground.api.create(resource, wanted.raw)
+            ground.api.create(resource, having(wanted.raw, ("metadata", "labels"), labels))
 
     def heal(self, ground: Ground, injection: Injection[P]) -> None:
         for resource, made in reversed(self.objects(injection)):

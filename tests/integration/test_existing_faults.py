@@ -1,0 +1,120 @@
+"""Faults in somebody's cluster do not outlive the lab that put them in: its owner looks with kubectl.
+
+The cluster is another lab's.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.integration.conftest import CommandLine, Observer, command_lines
+from tests.integration.gitops import git
+from tests.integration.traces import supervisor
+
+pytestmark = pytest.mark.integration
+
+FAULT = ("secret-missing", "--target=default/theirs", "--lab=guest")
+APP = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: app, namespace: default}
+spec:
+  interval: 1h
+  path: ./app
+  prune: true
+  sourceRef: {kind: GitRepository, name: fleet, namespace: fluxlab-guest}
+  postBuild:
+    substituteFrom:
+    - {kind: Secret, name: theirs}
+"""
+SETTINGS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: applied, namespace: default}
+data: {word: "${word}"}
+"""
+
+
+@pytest.fixture(scope="module")
+def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observer]:
+    """Somebody with a cluster and a Secret, who has given the cluster to fluxlab."""
+    for command_line in command_lines(tmp_path_factory.mktemp("owner")):
+        command_line.ok("up", "--name", "owner")
+        observer = command_line.observer("owner")
+        command_line.ok("consent", "flux-playground", f"--kubeconfig={observer.kubeconfig}")
+        observer.kubectl("create", "secret", "generic", "theirs", "-n", "default", "--from-literal=word=hello")
+        yield observer
+
+
+@pytest.fixture
+def guest(fluxlab: CommandLine, owner: Observer) -> str:
+    """The file of a lab in that cluster, whose Kustomization reads the owner's Secret."""
+    cluster = {
+        "name": "shared",
+        "backend": "existing",
+        "context": "flux-playground",
+        "kubeconfig": str(owner.kubeconfig),
+    }
+    file: Path = fluxlab.folder / "guest.yaml"
+    file.write_text(yaml.safe_dump({"name": "guest", "clusters": [cluster]}))
+    fluxlab.ok("up", str(file))
+    clone = fluxlab.folder / "clone"
+    fluxlab.ok("clone", str(clone), "--lab=guest")
+    (clone / "app").mkdir()
+    (clone / "app/settings.yaml").write_text(SETTINGS)
+    (clone / "clusters/shared/app.yaml").write_text(APP)
+    git("add", "--all", cwd=clone)
+    git("commit", "--quiet", "--message=Add an app", cwd=clone)
+    git("push", "--quiet", "origin", "HEAD:main", cwd=clone)
+    fluxlab.ok("wait", "--lab=guest")
+    return str(file)
+
+
+def secret(owner: Observer) -> object:
+    """What the owner's Secret holds; None when it is gone."""
+    found = [one for one in owner.get("secrets", "-n", "default")["items"] if one["metadata"]["name"] == "theirs"]
+    return found[0]["data"] if found else None
+
+
+def applied(owner: Observer) -> str:
+    return owner.kubectl("get", "configmap", "applied", "-n", "default", "-o", "name", "--ignore-not-found").strip()
+
+
+def test_a_fault_is_out_before_its_lab_goes(fluxlab: CommandLine, owner: Observer, guest: str) -> None:
+    del guest
+    before = secret(owner)
+    fluxlab.ok("inject", *FAULT)
+    assert secret(owner) is None
+    fluxlab.ok("down", "guest")
+    assert secret(owner) == before
+    assert applied(owner) == ""
+
+
+@pytest.mark.verify
+def test_a_lab_stays_as_long_as_its_fault_cannot_be_taken_out(
+    fluxlab: CommandLine, owner: Observer, guest: str
+) -> None:
+    before = secret(owner)
+    fluxlab.ok("inject", *FAULT)
+    os.kill(supervisor(fluxlab, "guest").pid, signal.SIGKILL)
+    done = fluxlab.run("down", "guest")
+    assert done.returncode == 1
+    assert "leaves faults in a cluster that is not its own: secret-missing-" in done.stderr
+    assert "fluxlab up --name guest" in done.stderr
+    assert applied(owner), "nothing was removed"
+    fluxlab.ok("up", guest)
+    assert secret(owner) == before
+    fluxlab.ok("down", "guest")
+    assert applied(owner) == ""
+
+
+@pytest.mark.verify
+def test_what_somebody_has_suspended_is_removed_as_well(fluxlab: CommandLine, owner: Observer, guest: str) -> None:
+    del guest
+    owner.kubectl("patch", "kustomization", "app", "-n", "default", "--type=merge", '--patch={"spec":{"suspend":true}}')
+    assert applied(owner)
+    fluxlab.ok("down", "guest")
+    assert applied(owner) == ""
