@@ -120,6 +120,15 @@ class FaultRecords:
         found = [one for one in self._read_all() if isinstance(one, FaultRecord)]
         return sorted(found, key=lambda one: (one.began, one.id))
 
+    def find(self, id_: str) -> FaultRecord | None:
+        """The one of an id, None when it is not there (any more). Raises FluxlabError when it cannot be read."""
+        with contextlib.suppress(FileNotFoundError):
+            found = self._read(self._folder / f"{id_}{_SUFFIX}")
+            if isinstance(found, FluxlabError):
+                raise found
+            return found
+        return None
+
     def unreadable(self) -> Sequence[FluxlabError]:
         """What is wrong with those that cannot be read."""
         return [one for one in self._read_all() if isinstance(one, FluxlabError)]

@@ -108,13 +108,12 @@ class Healer:
 
     def _failed(self, record: FaultRecord, trouble: FluxlabError) -> FluxlabError:
         """Write down that one could not be taken out, unless what that takes may not be there yet."""
+        record = self._records.write(record.changed(trouble=str(trouble)))
         self.supervisor()
         if Control(self._folder).status().phase == Phase.STARTING:
             what = f"{named(record)} cannot be taken out before lab {self._folder.name} has started"
             return UnknownError(what, facts=trouble.facts)
-        at_least = record.changed(
-            state=FaultState.STUCK, trouble=str(trouble), by_hand=(last_resort(self._folder.name),)
-        )
+        at_least = record.changed(state=FaultState.STUCK, by_hand=(last_resort(self._folder.name),))
         stuck = self._records.write(self._with_commands(self._records.write(at_least)))
         note(self._folder, stuck, f"{named(stuck)}: could not be taken out: {trouble.what}", level=Level.ERROR)
         return _stuck(stuck)

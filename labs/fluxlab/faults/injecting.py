@@ -147,7 +147,7 @@ class Faults:
                 yield record
         finally:
             with self._alone():
-                if any(one.id == record.id for one in self._records.readable()):  # else its time was over
+                if self._records.find(record.id):  # else its time was over
                     self._healer.take_out(record, options.get("progress", lambda _: None))
 
     # -- heal ----------------------------------------------------------------------------------------------------

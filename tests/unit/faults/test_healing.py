@@ -6,7 +6,7 @@ from tests.unit.faults.conftest import NOW, Lab
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
 from fluxlab.faults.healing import StuckError
-from fluxlab.supervisor.control import SupervisorGoneError
+from fluxlab.supervisor.control import Control, SupervisorGoneError
 
 DOWN = "fluxlab down one"
 
@@ -40,6 +40,19 @@ def test_a_fault_that_this_version_does_not_know_is_stuck(lab: Lab, change: dict
     assert lab.states() == {"a": FaultState.STUCK}
     assert [one.id for one in lab.faults.give_up()] == ["brittle-a"]
     assert lab.states() == {}
+
+
+def test_what_failed_is_kept_also_when_the_supervisor_fails_as_well(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise FluxlabError("the supervisor failed")
+
+    lab.have("a")
+    lab.fault.healing["a"] = FluxlabError("no way")
+    monkeypatch.setattr(Control, "status", fail)
+    with pytest.raises(FluxlabError, match="the supervisor failed"):
+        lab.faults.heal()
+    assert lab.records.all()[0].trouble == "no way"
+    assert [one.id for one in lab.faults.give_up()] == ["brittle-a"]
 
 
 def test_all_others_are_taken_out_whatever_is_raised_for_one(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

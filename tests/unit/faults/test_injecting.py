@@ -7,7 +7,7 @@ from typing import NoReturn
 import pytest
 from tests.unit.faults.conftest import Lab
 
-from fluxlab.errors import UsageError
+from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.fault_records import FaultState
 from fluxlab.faults.injecting import NotProvenError
 
@@ -36,6 +36,20 @@ def test_a_fault_is_in_while_a_block_runs_and_out_afterwards(lab: Lab) -> None:
         assert lab.states() == {"b": FaultState.INJECTED}
     assert lab.fault.there == set()
     assert lab.states() == {}
+
+
+def test_a_fault_whose_time_was_over_within_the_block_is_out(lab: Lab) -> None:
+    with lab.faults.during("brittle", cluster="c", target="b") as record:
+        lab.faults.heal(record.id)
+    assert lab.fault.done == ["inject b", "heal b"]
+
+
+def test_a_fault_of_which_nobody_knows_how_to_take_it_out_is_told(lab: Lab) -> None:
+    with (
+        pytest.raises(FluxlabError, match=r"brittle-\w+\.json cannot be read"),
+        lab.faults.during("brittle", cluster="c", target="b") as record,
+    ):
+        (lab.folder.root / "faults" / f"{record.id}.json").write_text("{")
 
 
 @pytest.mark.parametrize("step", STEPS)
