@@ -114,7 +114,8 @@ def test_a_lab_stays_as_long_as_its_fault_cannot_be_taken_out(
 @pytest.mark.verify
 def test_what_somebody_has_suspended_is_removed_as_well(fluxlab: CommandLine, owner: Observer, guest: str) -> None:
     del guest
-    owner.kubectl("patch", "kustomization", "app", "-n", "default", "--type=merge", '--patch={"spec":{"suspend":true}}')
+    words = ("patch", "kustomization", "app", "-n", "default", "--type=merge", "--field-manager=flux")
+    owner.kubectl(*words, '--patch={"spec":{"suspend":true}}')  # as `flux suspend` does
     assert applied(owner)
     fluxlab.ok("down", "guest")
     assert applied(owner) == ""
