@@ -29,19 +29,20 @@ class Watchdog:
         """See whether there is something to take out."""
         if (self._healer and self._healer.running) or time.monotonic() < self._next:
             return
-        overdue = [one for one in self._records.overdue(self._own) if one.state is not FaultState.STUCK]
-        if overdue:
+        try:
+            overdue = [one for one in self._records.overdue(self._own) if one.state is not FaultState.STUCK]
+            if overdue:
+                self._next = time.monotonic() + PAUSE_SECONDS
+                self._heal(overdue)
+        except OSError as error:  # a full disk, no room for a process: the lab goes on, and a later look tries again
             self._next = time.monotonic() + PAUSE_SECONDS
-            self._heal(overdue)
+            log.warning("no healer can be started: %s", error)
 
     def _heal(self, overdue: Sequence[FaultRecord]) -> None:
         log.info("overdue: %s", ", ".join(one.id for one in overdue))
         words = [sys.executable, "-m", "fluxlab", "heal", "--overdue", f"--lab={self._folder.name}"]
         environment = {**os.environ, "FLUXLAB_STATE_DIR": str(self._folder.root.parents[1])}
-        try:
-            self._healer = ManagedProcess("healer", words, log=self._records.log, environment=environment)
-        except OSError as error:  # a full disk, no room for a process: the lab goes on, and the next look tries again
-            log.warning("no healer can be started: %s", error)
+        self._healer = ManagedProcess("healer", words, log=self._records.log, environment=environment)
 
     def identities(self) -> dict[str, Identity]:
         """The healer, if it runs, for the lab's record."""

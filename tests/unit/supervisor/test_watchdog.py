@@ -3,6 +3,7 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -58,6 +59,20 @@ def test_a_healer_that_cannot_be_started_is_tried_again(records: FaultRecords, d
     dog.look()
     assert dog.identities() == {}
     records.log.rmdir()
+    dog.look()
+    await_healer(records, dog)
+
+
+def test_records_that_cannot_be_listed_are_looked_at_again(
+    records: FaultRecords, dog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise OSError("too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FaultRecords, "overdue", fail)
+        dog.look()
+    assert dog.identities() == {}
     dog.look()
     await_healer(records, dog)
 
