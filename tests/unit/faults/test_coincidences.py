@@ -16,6 +16,8 @@ from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.layers.api.admission import WEBHOOK
 from fluxlab.faults.layers.links.tcp import Client, End, Exchange
 from fluxlab.faults.layers.links.toxic import LinkFault
+from fluxlab.faults.layers.manifests.rollouts import Unhealthy
+from fluxlab.faults.means.fates import NOWHERE
 
 DEPLOYED: JsonObject = {
     "kind": "Deployment",
@@ -147,6 +149,21 @@ def test_where_nothing_can_be_refused_what_would_refuse_it_has_to_be_gone() -> N
     api.there.append({"kind": WEBHOOK.kind, "metadata": {"name": injection.id}})
     assert not fault.healed(where, injection)
     assert not fault.injected(where, injection)
+
+
+def test_a_pod_that_found_no_node_before_proves_nothing_of_a_commit() -> None:
+    def waiting(uid: str, selector: JsonObject) -> JsonObject:
+        told = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}
+        return {**pod(uid, phase="Pending"), "spec": {"nodeSelector": selector}, "status": {"conditions": [told]}}
+
+    fault, api = CATALOGUE["manifest-unhealthy"], Api(DEPLOYED, waiting("old", {"disk": "fast"}))
+    assert isinstance(fault, Unhealthy)
+    kustomization = KubeObject({"kind": "Kustomization", "metadata": {"name": "shop"}})
+    undo: JsonObject = {"namespace": "shop", "name": "cart"}
+    injection = Injection(id="x-1", target="flux-system/shop", parameters=NoParameters(), undo=undo)
+    assert not fault.shows(ground(api), injection, kustomization)
+    api.there.append(waiting("new", {NOWHERE: "true"}))
+    assert "no node" in fault.shows(ground(api), injection, kustomization)
 
 
 OOM: Mapping[str, Json] = {"lastState": {"terminated": {"reason": "OOMKilled"}}}

@@ -8,7 +8,7 @@ from typing import Any
 from fluxlab import manifests
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.inventory import inventory
-from fluxlab.clusters.objects import KubeObject, items_at
+from fluxlab.clusters.objects import KubeObject, dig, items_at
 from fluxlab.clusters.resources import DEPLOYMENT
 from fluxlab.clusters.workloads import Workload
 from fluxlab.faults.base import Ground, Injection, NoParameters, Plan
@@ -129,7 +129,8 @@ class Unhealthy(WorkloadFault):
 
     def shows(self, ground: Ground, injection: Injection[NoParameters], kustomization: KubeObject) -> str:
         del kustomization
-        told = (condition_of(pod, "PodScheduled") for pod in self.pods(ground, injection))
+        asking = [pod for pod in self.pods(ground, injection) if dig(pod.raw, "spec", "nodeSelector", NOWHERE)]
+        told = (condition_of(pod, "PodScheduled") for pod in asking)
         stuck = [one.get("message") for one in told if one.get("reason") == "Unschedulable"]
         return f"a pod of {injection.text('name')} is Unschedulable: {stuck[0]}" if stuck else ""
 
