@@ -356,10 +356,7 @@ class Lab:
     def _explain(self) -> Sequence[str]:
         """What commonly keeps commits from arriving."""
         stopped = [fact for one in self.clusters.values() for fact in stopped_controllers(one.api)]
-        try:
-            return [*stopped, *map(str, faults_of(self.folder))]
-        except FluxlabError as unreadable:
-            return [*stopped, str(unreadable)]
+        return [*stopped, *map(str, faults_of(self.folder))]
 
     def look(self, commit: Commit | str | None = None) -> Sequence[Convergence]:
         """One look at what of a commit (default: the branch's head) has arrived in each cluster, without waiting.

@@ -1,6 +1,5 @@
 """How a lab is, from outside: asked of its supervisor, or told from its record when that does not answer."""
 
-from fluxlab.errors import FluxlabError
 from fluxlab.fault_records import FaultRecords
 from fluxlab.state import LabFolder, Phase
 from fluxlab.status import FaultTold, LabStatus, StepState
@@ -11,17 +10,14 @@ from .launch import alive
 
 def status_of(folder: LabFolder) -> LabStatus:
     """How the lab is, whatever has become of its supervisor, and what is broken in it on purpose."""
-    told = _told(folder)
-    try:
-        return told.model_copy(update={"faults": faults_of(folder)})
-    except FluxlabError as error:
-        return told.model_copy(update={"faults_unknown": str(error)})
+    unknown = "\n".join(error.what for error in FaultRecords(folder).unreadable())
+    return _told(folder).model_copy(update={"faults": faults_of(folder), "faults_unknown": unknown})
 
 
 def faults_of(folder: LabFolder) -> tuple[FaultTold, ...]:
-    """What is on record as broken on purpose. Raises FluxlabError for a record that cannot be read."""
+    """What is on record as broken on purpose, of the records that can be read."""
     fields = set(FaultTold.model_fields)
-    return tuple(FaultTold.model_validate(one.model_dump(include=fields)) for one in FaultRecords(folder).all())
+    return tuple(FaultTold.model_validate(one.model_dump(include=fields)) for one in FaultRecords(folder).readable())
 
 
 def _told(folder: LabFolder) -> LabStatus:
