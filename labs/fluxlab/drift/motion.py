@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from fluxlab.clusters.objects import KubeObject, items_at, number_at, text_at
 from fluxlab.flux.ownership import tried_revision
+from fluxlab.flux.verdicts import current
+
+_UNSEEN = "has a spec that its controller has not acted on yet"
 
 
 def motions(before: Iterable[KubeObject], after: Iterable[KubeObject]) -> dict[str, str]:
@@ -18,10 +21,24 @@ def _motion(owner: KubeObject, before: tuple[object, ...] | None) -> str:
         return "came while it was compared"
     if before != _state(owner):
         return "was reconciled while it was compared"
+    return "" if owner.suspended else _unseen(owner) or _under_way(owner)
+
+
+def _unseen(owner: KubeObject) -> str:
+    """That a controller, which may stand still, has not acted on what its object says now."""
+    ready = owner.condition("Ready")
+    if ready is None:
+        return ""
+    if current(owner, "Ready") is None:
+        return "is being deleted" if owner.deleting else _UNSEEN
+    # Of the status as a whole a generation is noted after success only.
+    return _UNSEEN if ready.status == "True" and owner.observed_generation != owner.generation else ""
+
+
+def _under_way(owner: KubeObject) -> str:
     ready = owner.condition("Ready")
     status = ready.status if ready else "Unknown"
-    # One that fails stays at what it has applied, as long as it fails.
-    if owner.suspended or status == "False":
+    if status == "False":  # one that fails stays at what it has applied, as long as it fails
         return ""
     if owner.kind == "HelmRelease":
         return "is being reconciled" if status == "Unknown" else ""

@@ -9,7 +9,16 @@ from fluxlab.drift.motion import motions
 OLD, NEW = f"main@sha1:{'a' * 40}", f"main@sha1:{'b' * 40}"
 
 
-def kustomization(*, applied: str = OLD, tried: str = OLD, ready: str = "True", generation: int = 1) -> KubeObject:
+def kustomization(
+    *,
+    applied: str = OLD,
+    tried: str = OLD,
+    ready: str = "True",
+    generation: int = 1,
+    spoken: int = 1,
+    observed: int = 1,
+) -> KubeObject:
+    """`spoken`: the generation that Ready speaks of; `observed`: the one that the status as a whole does."""
     return KubeObject(
         {
             "kind": "Kustomization",
@@ -17,23 +26,27 @@ def kustomization(*, applied: str = OLD, tried: str = OLD, ready: str = "True", 
             "status": {
                 "lastAppliedRevision": applied,
                 "lastAttemptedRevision": tried,
-                "conditions": [{"type": "Ready", "status": ready}],
+                "observedGeneration": observed,
+                "conditions": [{"type": "Ready", "status": ready, "observedGeneration": spoken}],
             },
         }
     )
+
+
+def edited(*, ready: str = "True", spoken: int = 1, observed: int = 1) -> KubeObject:
+    """One whose spec was changed once."""
+    return kustomization(generation=2, ready=ready, spoken=spoken, observed=observed)
 
 
 def suspended(owner: KubeObject) -> KubeObject:
     return KubeObject({**owner.raw, "spec": {"suspend": True}})
 
 
-def release(*, version: int = 1, ready: str = "True") -> KubeObject:
-    history: Json = [{"version": version}]
-    conditions: Json = [{"type": "Ready", "status": ready}]
-    metadata: Json = {"name": "shop", "namespace": "n"}
-    return KubeObject(
-        {"kind": "HelmRelease", "metadata": metadata, "status": {"history": history, "conditions": conditions}}
-    )
+def release(*, version: int = 1, ready: str = "True", generation: int = 1) -> KubeObject:
+    conditions: Json = [{"type": "Ready", "status": ready, "observedGeneration": 1}]
+    metadata: Json = {"name": "shop", "namespace": "n", "generation": generation}
+    status: Json = {"history": [{"version": version}], "observedGeneration": 1, "conditions": conditions}
+    return KubeObject({"kind": "HelmRelease", "metadata": metadata, "status": status})
 
 
 FIRST = kustomization(applied="", tried="", ready="Unknown")
@@ -63,6 +76,13 @@ FIRST = kustomization(applied="", tried="", ready="Unknown")
         (release(ready="Unknown"), release(ready="Unknown"), True),
         (release(ready="False"), release(ready="False"), False),
         (None, release(), True),
+        (release(generation=2), release(generation=2), True),  # its controller stands still
+        (release(generation=2, ready="False"), release(generation=2, ready="False"), True),
+        (edited(), edited(), True),
+        (edited(spoken=2), edited(spoken=2), True),
+        (edited(spoken=2, observed=2), edited(spoken=2, observed=2), False),
+        (edited(ready="False", spoken=2), edited(ready="False", spoken=2), False),  # it has seen it, and fails
+        (suspended(edited()), suspended(edited()), False),
     ],
 )
 def test_what_moves_is_told(before: KubeObject | None, after: KubeObject, *, moved: bool) -> None:
