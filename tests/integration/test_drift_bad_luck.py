@@ -1,9 +1,21 @@
 """What a report says when it cannot compare, and of objects that are large or forged: never clean, never a crash."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from tests.integration.drift_objects import CHARTS, ROOT, SOURCE, chart, config_map, namespace, patch, release
+from tests.integration.drift_objects import (
+    CHARTS,
+    ROOT,
+    SOURCE,
+    chart,
+    config_map,
+    kustomization,
+    namespace,
+    patch,
+    release,
+)
 
 from fluxlab.documents import JsonObject
 from fluxlab.drift.records import DriftReport
@@ -11,6 +23,10 @@ from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 
 MANY = 500
+HEALTH_CHECK_SECONDS = 90.0
+"""For a health check that fails: Flux waits for at least 30 s, and ends what it does before it looks again."""
+KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
+REQUESTED = "reconcile.fluxcd.io/requestedAt"
 HOOK: JsonObject = {
     "apiVersion": "admissionregistration.k8s.io/v1",
     "kind": "ValidatingWebhookConfiguration",
@@ -81,6 +97,79 @@ def test_what_a_webhook_refuses_to_compare_is_unknown_and_the_rest_is_told(shop:
     kubectl("delete", "validatingwebhookconfiguration", "broken")
     shop.wait_until(lambda: not shop.drift().unknown, what="the webhook is not asked any more")
     revert(shop)
+
+
+def reason(lab: Lab, name: str) -> str:
+    words = ("get", KUSTOMIZATIONS, name, "-n", "flux-system")
+    return lab.cluster.kubectl(*words, '-o=jsonpath={.status.conditions[?(@.type=="Ready")].reason}')
+
+
+def colour(lab: Lab, name: str) -> str:
+    return lab.cluster.kubectl("get", "configmap", name, "-n", "shop", "-o", "jsonpath={.data.colour}")
+
+
+@contextmanager
+def followed(lab: Lab, name: str, *objects: JsonObject) -> Iterator[None]:
+    """One more Kustomization as long as the block runs, Ready when it begins."""
+    place = f"clusters/flux-playground/{name}.yaml"
+    lab.repository.write(f"{name}/all.yaml", objects)
+    lab.repository.write(place, kustomization(name, timeout="30s"))
+    lab.converge(lab.repository.commit(f"Add {name}"))
+    try:
+        yield
+    finally:
+        lab.repository.delete(place)
+        lab.repository.commit(f"Remove {name}")
+        lab.wait_until(
+            lambda: not lab.cluster.find("Kustomization", f"flux-system/{name}"),
+            what="it is gone",
+            timeout_seconds=HEALTH_CHECK_SECONDS,
+        )
+        lab.converge()
+
+
+@pytest.mark.verify
+def test_a_commit_that_was_applied_and_is_not_healthy_is_no_drift_and_an_edit_of_it_is(shop: Lab) -> None:
+    never: JsonObject = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "nothing", "namespace": "shop"}
+    with followed(shop, "sick", settings("sick", data={"colour": "red"})):
+        shop.repository.write("sick/all.yaml", settings("sick", data={"colour": "green"}))
+        sick = kustomization("sick", timeout="30s", healthChecks=[never])
+        shop.repository.write("clusters/flux-playground/sick.yaml", sick)
+        shop.repository.commit("Wait for what never comes")
+        shop.wait_until(
+            lambda: reason(shop, "sick") == "HealthCheckFailed",
+            what="its health checks fail",
+            timeout_seconds=HEALTH_CHECK_SECONDS,
+        )
+        assert colour(shop, "sick") == "green"
+        shop.drift().assert_clean()
+        shop.cluster.kubectl(*patch("sick", {"data": {"colour": "blue"}}))
+        [drift] = shop.drift().drifts
+        assert (str(drift.object), drift.desired, drift.live) == ("ConfigMap shop/sick", '"green"', '"blue"')
+        assert drift.fate.reverted
+        shop.cluster.kubectl("annotate", KUSTOMIZATIONS, "sick", "-n", "flux-system", f"{REQUESTED}=now")
+        shop.wait_until(lambda: colour(shop, "sick") == "green", what="its next try reverts the edit")
+
+
+def test_of_a_commit_that_was_applied_in_part_only_what_it_leaves_alone_is_certain(shop: Lab) -> None:
+    kept = settings("kept", data={"colour": "red"})
+    frozen: JsonObject = {**settings("frozen", data={"colour": "red"}), "immutable": True}
+    with followed(shop, "part", kept, frozen, settings("part", data={"colour": "red"})):
+        shop.drift().assert_clean()
+        blue: JsonObject = {"colour": "blue"}
+        changed = [{**frozen, "data": blue}, settings("part", data=blue)]
+        shop.repository.write("part/all.yaml", [kept, *changed])
+        shop.repository.commit("Change what cannot be changed")
+        shop.wait_until(lambda: reason(shop, "part") == "ReconciliationFailed", what="it is refused")
+        shop.cluster.kubectl(*patch("kept", {"data": blue}))
+        report = shop.drift()
+        assert told(report) == {("ConfigMap shop/kept", "/data/colour")}
+        assert "immutable" in report.drifts[0].fate.why
+        assert [why.partition(" cannot")[0] for why in report.unknown] == [
+            "ConfigMap shop/frozen",
+            "ConfigMap shop/part",
+        ]
+        assert "Kustomization flux-system/part" in report.unknown[0]
 
 
 def test_a_release_whose_storage_is_gone_is_unknown(shop: Lab) -> None:

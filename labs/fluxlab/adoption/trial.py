@@ -127,7 +127,7 @@ def _is_built_from(repository: Repository, kustomization: KubeObject, *, cluster
     if elsewhere(kustomization):
         return False
     try:
-        return bool(repository.since(trees.applied(kustomization, cluster=cluster)))
+        return bool(repository.since(trees.applied(kustomization, cluster=cluster)[-1]))
     except UnknownError:
         return False  # from another source, or never applied: a report says so
 

@@ -13,6 +13,7 @@ from fluxlab.commands import CommandError
 from fluxlab.errors import UnknownError
 from fluxlab.repository import Repository
 
+from .applied import applied_revisions
 from .manifests import manifests_in
 
 
@@ -24,8 +25,11 @@ class Trees:
         self._folder = folder
         self._lock = Lock()
 
-    def applied(self, kustomization: KubeObject, *, cluster: Cluster) -> str:
-        """The commit that a Kustomization has applied. Raises UnknownError when it is none of the repository's."""
+    def applied(self, kustomization: KubeObject, *, cluster: Cluster) -> Sequence[str]:
+        """The commits that a Kustomization may have applied, as `applied_revisions` has them.
+
+        Raises UnknownError when they are none of the repository's, or nothing was applied.
+        """
         kind, name, namespace = (
             text_at(kustomization.raw, "spec", "sourceRef", key) for key in ("kind", "name", "namespace")
         )
@@ -34,10 +38,10 @@ class Trees:
         url = text_at(source.raw, "spec", "url") if source else ""
         if url.removesuffix(".git") != (cluster.root.url or self._repository.url).removesuffix(".git"):
             raise UnknownError(f"{kustomization} is built from {kind} {place}, which is not the lab's repository")
-        revision = text_at(kustomization.raw, "status", "lastAppliedRevision")
-        if not revision:
+        revisions = applied_revisions(kustomization)
+        if not revisions:
             raise UnknownError(f"{kustomization} has applied nothing yet")
-        return self._repository.resolve(revision.rpartition(":")[2])
+        return [self._repository.resolve(revision.rpartition(":")[2]) for revision in revisions]
 
     def at(self, commit: str) -> Path:
         """The folder with a commit's files."""

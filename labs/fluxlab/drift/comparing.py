@@ -49,6 +49,12 @@ def placed(wanted: KubeObject, served: Served) -> KubeObject:
     return KubeObject({**wanted.raw, "metadata": {**kept, **place}})
 
 
+def disputed(desired: Desired, wanted: KubeObject) -> Compared:
+    """An object of which it is not known what it should be."""
+    why = f"{desired.owner} failed when it applied it otherwise than before, and how far it came is not known"
+    return Compared(desired=desired, wanted=wanted, unknown=f"{wanted} cannot be compared: {why}")
+
+
 def compare_object(api: KubeApi, served: Served, there: Live, desired: Desired, wanted: KubeObject) -> Compared:
     """One object: `wanted` as `placed` has it."""
 

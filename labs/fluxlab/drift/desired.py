@@ -12,6 +12,7 @@ from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.flux.ownership import ancestors
 from fluxlab.timeline.entries import ObjectRef
 
+from .applied import agreed
 from .builds import Trees, built, path_of
 from .places import Places
 from .releases import made_by_hand, rendered
@@ -28,8 +29,10 @@ class Desired:
     chain: Sequence[str]
     """The owner, and what stands above it, the root first."""
     manifests: Sequence[KubeObject]
+    disputed: Sequence[KubeObject] = ()
+    """What it is not known how it should be: a later commit wants it otherwise, and may have been applied in part."""
     commit: str = ""
-    """The commit that a Kustomization has applied."""
+    """The commit that a Kustomization has applied, as a whole."""
     places: Places | None = None
     """Where its manifests stand in git; a HelmRelease's stand in a chart."""
     made_by_hand: str = ""
@@ -75,10 +78,12 @@ def all_desired(
         if owner.kind == HELM_RELEASE.kind:
             by_hand = made_by_hand(owner, api=cluster.api)
             return Desired(owner=owner, chain=chain, manifests=rendered(owner, api=cluster.api), made_by_hand=by_hand)
-        commit = trees.applied(owner, cluster=cluster)
-        tree = trees.at(commit)
-        manifests, places = built(owner, cluster=cluster, tree=tree), Places(tree, path_of(owner))
-        return Desired(owner=owner, chain=chain, manifests=manifests, commit=commit, places=places)
+        commits = trees.applied(owner, cluster=cluster)
+        manifests, disputed = agreed([built(owner, cluster=cluster, tree=trees.at(commit)) for commit in commits])
+        places = Places(trees.at(commits[-1]), path_of(owner))
+        return Desired(
+            owner=owner, chain=chain, manifests=manifests, disputed=disputed, commit=commits[-1], places=places
+        )
 
     def told(owner: KubeObject) -> Desired | Untold:
         try:

@@ -20,7 +20,7 @@ from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.waiting import wait_until
 
 from .builds import Trees
-from .comparing import Compared, compare_object, placed
+from .comparing import Compared, compare_object, disputed, placed
 from .desired import all_desired, all_owners
 from .live import read, served_by
 from .motion import motions
@@ -103,13 +103,14 @@ def _look(cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Call
     served = served_by(cluster.api)
     wants, untold = all_desired(cluster, owners, trees, threads)
     pairs = [(desired, placed(wanted, served)) for desired in wants for wanted in desired.manifests]
-    wanted = [manifest for _, manifest in pairs]
-    say(f"comparing {len(wanted)} objects")
+    doubtful = [disputed(desired, placed(wanted, served)) for desired in wants for wanted in desired.disputed]
+    wanted = [*(manifest for _, manifest in pairs), *(one.wanted for one in doubtful)]
+    say(f"comparing {len(pairs)} objects")
     there = read(cluster.api, served, wanted, threads)
     compared = list(threads.map(lambda pair: compare_object(cluster.api, served, there, *pair), pairs))
     shared = bool(cluster.lacks(Capability.BOOTSTRAP))
     return _Look(
-        compared=compared,
+        compared=[*compared, *doubtful],
         stray=orphans(there, wanted, untold=[one.owner for one in untold], shared=shared),
         unknown=[
             *(one.why for one in untold),

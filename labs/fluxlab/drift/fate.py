@@ -4,6 +4,7 @@ from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
 from fluxlab.clusters.objects import KubeObject, text_at
 
+from .applied import FAILED_AFTERWARDS
 from .records import DriftClass, Fate
 from .rules import ignoring
 
@@ -104,10 +105,14 @@ def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObj
     if class_ is DriftClass.ADDED and (kept := _kept(wanted, setter)):
         return Fate(reverted=False, why=kept)
     ready = kustomization.condition("Ready")
-    if ready and ready.status == "False":
-        return Fate(reverted=False, why=f"{kustomization} corrects nothing while it fails: {ready.message}")
+    fails = ready if ready and ready.status == "False" else None
+    if fails and fails.reason not in FAILED_AFTERWARDS:
+        return Fate(reverted=False, why=f"{kustomization} corrects nothing while it fails: {fails.message}")
     does = "makes it its own" if class_ is DriftClass.RECREATED else "reverts it"
-    why = f"kustomize-controller {does} at its next reconcile of {kustomization}{_every(kustomization)}"
+    when = _every(kustomization, retry=fails is not None)
+    why = f"kustomize-controller {does} at its next reconcile of {kustomization}{when}"
+    if fails:
+        why += f"; it fails, but after it has applied all: {fails.message}"
     return Fate(reverted=True, why=why)
 
 
@@ -122,6 +127,6 @@ def _kept(wanted: KubeObject, setter: Setter) -> str:
     return ""
 
 
-def _every(owner: KubeObject) -> str:
-    interval = text_at(owner.raw, "spec", "interval")
+def _every(owner: KubeObject, *, retry: bool = False) -> str:
+    interval = (text_at(owner.raw, "spec", "retryInterval") if retry else "") or text_at(owner.raw, "spec", "interval")
     return f", within {interval}" if interval else ""

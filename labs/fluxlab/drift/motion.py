@@ -6,6 +6,8 @@ from fluxlab.clusters.objects import KubeObject, items_at, number_at, text_at
 from fluxlab.flux.ownership import tried_revision
 from fluxlab.flux.verdicts import current
 
+from .applied import applied_revisions
+
 _UNSEEN = "has a spec that its controller has not acted on yet"
 
 
@@ -37,11 +39,11 @@ def _unseen(owner: KubeObject) -> str:
 
 def _under_way(owner: KubeObject) -> str:
     ready = owner.condition("Ready")
-    status = ready.status if ready else "Unknown"
-    if status == "False":  # one that fails stays at what it has applied, as long as it fails
-        return ""
+    if ready and ready.status == "False":
+        # One that fails stays at what it has applied, unless a newer commit has only ended its health checks.
+        return "is being reconciled" if ready.reason == "HealthCheckCanceled" else ""
     if owner.kind == "HelmRelease":
-        return "is being reconciled" if status == "Unknown" else ""
+        return "" if ready and ready.status == "True" else "is being reconciled"
     tried, applied = tried_revision(owner), text_at(owner.raw, "status", "lastAppliedRevision")
     return "" if applied and tried in {"", applied} else f"is being reconciled{f' to {tried}' if tried else ''}"
 
@@ -51,6 +53,6 @@ def _state(owner: KubeObject) -> tuple[object, ...]:
     newest = next(iter(items_at(owner.raw, "status", "history")), None)
     return (
         owner.generation,
-        text_at(owner.raw, "status", "lastAppliedRevision"),
+        tuple(applied_revisions(owner)),
         number_at(newest, "version") if owner.kind == "HelmRelease" else 0,
     )

@@ -20,10 +20,14 @@ def subject(**annotations: str) -> KubeObject:
     return KubeObject({"kind": "ConfigMap", "metadata": {"name": "x", "annotations": annotations}})
 
 
-def owner(kind: str, *, ready: str = "True", **spec: Json) -> KubeObject:
-    conditions = [{"type": "Ready", "status": ready, "reason": "R", "message": "why"}]
+def owner(kind: str, *, ready: str = "True", reason: str = "R", **spec: Json) -> KubeObject:
+    conditions = [{"type": "Ready", "status": ready, "reason": reason, "message": "why"}]
     raw: dict[str, Json] = {"kind": kind, "metadata": {"name": "o", "namespace": "n"}, "spec": spec}
     return KubeObject({**raw, "status": {"conditions": conditions}})
+
+
+def failing(reason: str) -> KubeObject:
+    return owner("Kustomization", ready="False", reason=reason, interval="1h", retryInterval="2m")
 
 
 def release(mode: str, *, suspend: bool = False) -> KubeObject:
@@ -45,6 +49,10 @@ M, A, R, D = DriftClass.MODIFIED, DriftClass.ADDED, DriftClass.REMOVED, DriftCla
         (owner("Kustomization"), subject(**{RECONCILE: "disabled"}), KUBECTL, {M: False, A: False, R: False, D: False}),
         (owner("Kustomization", suspend=True), subject(), KUBECTL, {M: False, A: False, R: False, D: False}),
         (owner("Kustomization", ready="False"), subject(), KUBECTL, {M: False, A: False, R: False, D: False}),
+        (failing("HealthCheckFailed"), subject(), KUBECTL, {M: True, A: True, R: True, D: True}),
+        (failing("PruneFailed"), subject(), KUBECTL, {M: True, A: True, R: True, D: True}),
+        (failing("BuildFailed"), subject(), KUBECTL, {M: False, A: False, R: False, D: False}),
+        (failing("ReconciliationFailed"), subject(), KUBECTL, {M: False, A: False, R: False, D: False}),
         (owner("HelmRelease"), subject(), KUBECTL, {M: False, A: False, R: False, D: False}),
         (
             release("warn"),
@@ -80,6 +88,12 @@ def test_what_becomes_of_it(
         fate = fate_of(class_, owner=kustomization, wanted=git, live=live, setter=setter)
         assert fate.reverted is expected, (class_, fate)
         assert fate.why
+
+
+def test_one_that_fails_only_after_it_has_applied_all_reverts_at_its_next_try() -> None:
+    fate = fate_of(M, owner=failing("HealthCheckFailed"), wanted=subject(), live=subject(), setter=KUBECTL)
+    assert "within 2m" in fate.why
+    assert "why" in fate.why  # it fails, which who reads of its next reconcile would not expect
 
 
 def test_a_live_object_may_exempt_itself_and_that_is_said() -> None:

@@ -1,5 +1,7 @@
 """A commit on its way is no drift: what was compared while git's wishes changed is told apart."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from fluxlab.clusters.objects import KubeObject
@@ -14,6 +16,8 @@ def kustomization(
     applied: str = OLD,
     tried: str = OLD,
     ready: str = "True",
+    reason: str = "",
+    attempts: Sequence[tuple[str, str]] = (),
     generation: int = 1,
     spoken: int = 1,
     observed: int = 1,
@@ -27,10 +31,16 @@ def kustomization(
                 "lastAppliedRevision": applied,
                 "lastAttemptedRevision": tried,
                 "observedGeneration": observed,
-                "conditions": [{"type": "Ready", "status": ready, "observedGeneration": spoken}],
+                "conditions": [{"type": "Ready", "status": ready, "reason": reason, "observedGeneration": spoken}],
+                "history": [{"metadata": {"revision": at}, "lastReconciledStatus": ended} for at, ended in attempts],
             },
         }
     )
+
+
+def unhealthy(*, reason: str = "HealthCheckFailed", attempts: Sequence[tuple[str, str]] = ()) -> KubeObject:
+    """One that was at the old commit and has applied the new one."""
+    return kustomization(ready="False", reason=reason, tried=NEW, attempts=attempts)
 
 
 def edited(*, ready: str = "True", spoken: int = 1, observed: int = 1) -> KubeObject:
@@ -49,6 +59,8 @@ def release(*, version: int = 1, ready: str = "True", generation: int = 1) -> Ku
     return KubeObject({"kind": "HelmRelease", "metadata": metadata, "status": status})
 
 
+WENT_WELL = (OLD, "ReconciliationSucceeded")
+WENT_WRONG = (NEW, "HealthCheckFailed")
 FIRST = kustomization(applied="", tried="", ready="Unknown")
 
 
@@ -71,6 +83,10 @@ FIRST = kustomization(applied="", tried="", ready="Unknown")
         ),
         (kustomization(applied="", ready="False"), kustomization(applied="", ready="False"), False),
         (suspended(kustomization(applied="")), suspended(kustomization(applied="")), False),
+        (kustomization(attempts=[WENT_WELL]), unhealthy(attempts=[WENT_WRONG, WENT_WELL]), True),
+        (unhealthy(attempts=[WENT_WRONG, WENT_WELL]), unhealthy(attempts=[WENT_WRONG, WENT_WELL]), False),
+        # A newer commit has ended the health checks: what is applied is in no status, and the next try begins at once.
+        (unhealthy(reason="HealthCheckCanceled"), unhealthy(reason="HealthCheckCanceled"), True),
         (release(), release(), False),
         (release(), release(version=2), True),
         (release(ready="Unknown"), release(ready="Unknown"), True),
