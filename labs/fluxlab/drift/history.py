@@ -5,15 +5,21 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fluxlab.timeline.audit import audit_files
-from fluxlab.timeline.entries import Source
+from fluxlab.clusters.capabilities import Capability
+from fluxlab.clusters.root import Root
+from fluxlab.errors import UnknownError, WaitTimeoutError
+from fluxlab.timeline.audit import audit_files, read_audit
+from fluxlab.timeline.entries import Entry, Source, format_time
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.journal import segments_of
 from fluxlab.timeline.query import Query, ask
+from fluxlab.waiting import wait_until
 
 from .edits import Edit, edits
 
 LOOK_SECONDS = 0.05
+ROTATION_SECONDS = 1.0
+_REPORT = "fluxlab drift tells what differs now"
 _OWNERS = ("Kustomization", "HelmRelease")
 
 
@@ -21,28 +27,78 @@ def history(folder: TimelineFolder, *, cluster: str = "", since: datetime | None
     """The edits of what git should own, in order of time: also those that were reverted since.
 
     What nobody owns is told by a report; what was done while nobody recorded has no user, and only a report has it.
+    Raises UnknownError where an audit log, which alone tells people from programs, does not reach back so far.
     """
-    told = edits(ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT}), cluster=cluster)))
-    return [edit for edit in told if _is_gits(edit) and (since is None or (edit.actor.time or since) >= since)]
+    entries = _entries(folder, cluster)
+    for name in _chosen(folder, cluster):
+        recorded = (entry.time for entry in entries if entry.source is Source.OBJECT and entry.cluster == name)
+        began = next(recorded, None)
+        _check_audit(folder, name, since=max(filter(None, (since, began)), default=None))
+    return _since(entries, since)
 
 
 def follow(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Iterator[Edit]:
-    """Each edit from a moment on (default: now) when it is seen, and once more when it has come to an end; for ever."""
-    return _follow(folder, cluster=cluster, since=since or datetime.now(UTC))  # now, not when the first is asked for
+    """Each edit from a moment on (default: now) when it is seen, and once more when it has come to an end; for ever.
+
+    Raises UnknownError as `history` does, also in the end when an audit log goes meanwhile.
+    """
+    begin = since or datetime.now(UTC)  # now, not when the first is asked for
+    history(folder, cluster=cluster, since=begin)
+    return _follow(folder, cluster=cluster, since=begin)
 
 
 def _follow(folder: TimelineFolder, *, cluster: str, since: datetime) -> Iterator[Edit]:
     told: dict[tuple[str, ...], bool] = {}
     state: object = None
+    looked = datetime.now(UTC)
     while True:
         if state == (state := _written(folder)):
             time.sleep(LOOK_SECONDS)  # files have no event to wait for
             continue
-        for edit in history(folder, cluster=cluster, since=since):
+        for name in _chosen(folder, cluster):  # of what has been told already it may go
+            _check_audit(folder, name, since=looked)
+        looked = datetime.now(UTC)
+        for edit in _since(_entries(folder, cluster), since):
             key, ended = (edit.cluster, str(edit.object), edit.field, edit.version), edit.ending is not None
             if told.get(key) in {None, not ended}:
                 told[key] = ended
                 yield edit
+
+
+def _chosen(folder: TimelineFolder, cluster: str) -> Sequence[str]:
+    return [cluster] if cluster else folder.clusters
+
+
+def _entries(folder: TimelineFolder, cluster: str) -> Sequence[Entry]:
+    return ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT}), cluster=cluster))
+
+
+def _since(entries: Sequence[Entry], since: datetime | None) -> Sequence[Edit]:
+    told = edits(entries)
+    return [edit for edit in told if _is_gits(edit) and (since is None or (edit.actor.time or since) >= since)]
+
+
+def _check_audit(folder: TimelineFolder, cluster: str, *, since: datetime | None) -> None:
+    """Raise UnknownError unless a cluster's audit log has all requests since a moment."""
+    place = folder.lab.cluster(cluster)
+    files = audit_files(place)
+    lacks = Root.of(place).lacks(Capability.AUDIT)
+    first = None if lacks else next(read_audit(files, cluster=cluster), None)
+    if first is None or not _is_there(files[-1]):
+        why = lacks or f"there is no audit log {files[-1]}"
+        raise UnknownError(f"edits by hand in cluster {cluster} cannot be told", facts=[why], hint=_REPORT)
+    if since and first.time > since:
+        begins = format_time(first.time)
+        what = f"edits by hand in cluster {cluster} can be told since {begins} only"
+        hint = f"fluxlab drift --since {begins}; {_REPORT}"
+        raise UnknownError(what, facts=["what its audit log had before was rotated away"], hint=hint)
+
+
+def _is_there(file: Path) -> bool:
+    try:  # while it is rotated there is none for a moment
+        return wait_until(file.exists, what=str(file), timeout_seconds=ROTATION_SECONDS)
+    except WaitTimeoutError:
+        return False
 
 
 def _is_gits(edit: Edit) -> bool:

@@ -1,0 +1,122 @@
+"""Edits by hand are told only where the audit log can tell them: none is a claim, too."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fluxlab.clusters.capabilities import Footing
+from fluxlab.clusters.root import Root
+from fluxlab.drift.history import follow, history
+from fluxlab.errors import UnknownError
+from fluxlab.redaction import Redactor
+from fluxlab.state import LabFolder
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, format_time
+from fluxlab.timeline.folder import RECORDER, TimelineFolder
+from fluxlab.timeline.journal import Journal
+
+BEGAN = datetime(2026, 11, 22, 14, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+ANSWERED = timedelta(milliseconds=5)
+"""How long a request took."""
+CART = ObjectRef(kind="ConfigMap", namespace="shop", name="cart")
+
+
+def request(at: datetime) -> str:
+    """A line of the audit log: alice patches the ConfigMap."""
+    return json.dumps(
+        {
+            "auditID": format_time(at),
+            "verb": "patch",
+            "user": {"username": "alice"},
+            "userAgent": "kubectl/v1.36.3",
+            "requestURI": "/api/v1/namespaces/shop/configmaps/cart?fieldManager=kubectl-patch",
+            "objectRef": {"resource": "configmaps", "namespace": "shop", "name": "cart"},
+            "responseStatus": {"code": 200},
+            "requestReceivedTimestamp": format_time(at),
+            "stageTimestamp": format_time(at + ANSWERED),
+        },
+        separators=(",", ":"),
+    )
+
+
+def recorded(at: datetime) -> Entry:
+    """What the watch saw of it."""
+    return Entry(
+        time=at + timedelta(milliseconds=10),
+        source=Source.OBJECT,
+        text="changed",
+        cluster="one",
+        object=CART,
+        changes=[FieldChange(field=".data.colour", before='"red"', after=json.dumps(f"{at:%H:%M}"))],
+        actor="kubectl-patch",
+        details={
+            Detail.VERB: "changed",
+            Detail.VERSION: f"{at.timestamp():.0f}",
+            Detail.RESOURCE: "/api/v1/configmaps",
+            Detail.OWNER: "Kustomization flux-system/apps",
+        },
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> TimelineFolder:
+    """A lab whose recorder saw two edits, an hour apart."""
+    found = TimelineFolder(LabFolder(tmp_path / "lab"))
+    audit_log(found).parent.mkdir(parents=True)
+    Journal(found.journal(RECORDER), redactor=Redactor()).append([recorded(BEGAN), recorded(BEGAN + HOUR)])
+    return found
+
+
+def audit_log(folder: TimelineFolder) -> Path:
+    return folder.lab.cluster("one") / "audit.log"
+
+
+def write(file: Path, *times: datetime) -> None:
+    file.write_text("".join(f"{request(at)}\n" for at in times))
+
+
+def test_edits_are_told_where_the_audit_log_reaches_back_to_them(folder: TimelineFolder) -> None:
+    write(audit_log(folder), BEGAN, BEGAN + HOUR)
+    assert [edit.after for edit in history(folder)] == ['"14:00"', '"15:00"']
+    assert [edit.after for edit in history(folder, since=BEGAN - HOUR)] == ['"14:00"', '"15:00"']
+    assert history(folder, since=BEGAN + 2 * HOUR) == []
+
+
+def test_before_what_was_rotated_away_it_is_unknown(folder: TimelineFolder) -> None:
+    write(audit_log(folder), BEGAN + HOUR)
+    with pytest.raises(UnknownError, match="cluster one") as error:
+        history(folder)
+    assert "fluxlab drift --since" in error.value.hint
+    assert [edit.after for edit in history(folder, since=BEGAN + HOUR + ANSWERED)] == ['"15:00"']
+    rotated = audit_log(folder).with_name("audit-2026-11-22T14-30-00.000.log")
+    write(rotated, BEGAN)
+    assert len(history(folder)) == 2
+
+
+def test_without_its_audit_log_it_is_unknown(folder: TimelineFolder) -> None:
+    for ask in (history, follow):
+        with pytest.raises(UnknownError, match="cluster one"):
+            ask(folder, since=BEGAN)
+    audit_log(folder).touch()
+    with pytest.raises(UnknownError, match="cluster one"):
+        history(folder, since=BEGAN + HOUR)
+
+
+@pytest.mark.parametrize("footing", [Footing.KIND, Footing.INSTALLED, Footing.GUEST])
+def test_in_a_cluster_that_keeps_no_audit_log_it_is_unknown(folder: TimelineFolder, footing: Footing) -> None:
+    Root(footing=footing).save(folder.lab.cluster("one"))
+    for ask in (history, follow):
+        with pytest.raises(UnknownError, match="cluster one") as error:
+            ask(folder, cluster="one")
+        assert "audit" in str(error.value) or "control plane" in str(error.value)
+
+
+def test_who_follows_is_told_when_the_audit_log_goes(folder: TimelineFolder) -> None:
+    write(audit_log(folder), BEGAN, BEGAN + HOUR)
+    following = follow(folder, since=BEGAN)
+    assert [next(following).after, next(following).after] == ['"14:00"', '"15:00"']
+    audit_log(folder).unlink()
+    with pytest.raises(UnknownError, match="cluster one"):
+        next(following)
