@@ -9,18 +9,19 @@ from datetime import datetime
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.paths import overlap
 from fluxlab.errors import WaitTimeoutError
+from fluxlab.timeline.attribution import version_of
 from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source, parse_time
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
 from .fields import FieldDrift
-from .records import Actor, Confidence, DriftClass
+from .records import Actor, Confidence
 
-_VERBS = {DriftClass.DELETED: "deleted", DriftClass.ORPHAN: "created", DriftClass.RECREATED: "created"}
 _NOBODY = Actor(
     who="", time=None, confidence=Confidence.NONE, reason="neither the timeline nor the object says who it was"
 )
+_DELETION_ASKED = ".metadata.deletionTimestamp"
 TIMELINE_SECONDS = 5.0
 """How long the recorder may take to have seen what was just read; on an idle machine it takes 0.2 s."""
 LOOK_SECONDS = 0.1
@@ -58,16 +59,41 @@ class Actors:
 
     def know(self, there: Sequence[KubeObject], gone: Sequence[ObjectRef]) -> bool:
         """Whether the timeline has these objects as they are, and the end of those that are gone."""
-        seen = all(self._newest_version(one.reference) >= int(one.resource_version or 0) for one in there)
-        return seen and all(self.behind(one, DriftClass.DELETED) is not _NOBODY for one in gone)
+        return all(map(self._knows, there)) and all(self._deletion(one) for one in gone)
 
-    def _newest_version(self, subject: ObjectRef) -> int:
-        versions = [entry.details.get(Detail.VERSION, "") for entry in self.changes_of(subject)]
-        return max((int(version) for version in versions if version.isdigit()), default=0)
+    def _knows(self, subject: KubeObject) -> bool:
+        last = self._last(subject.reference)
+        return version_of(last) >= int(subject.resource_version or 0) if last else False
 
-    def behind(self, subject: ObjectRef, class_: DriftClass) -> Actor:
-        """Who deleted or made an object."""
-        return self._newest(subject, lambda entry: entry.details.get(Detail.VERB) == _VERBS[class_]) or _NOBODY
+    def _last(self, subject: ObjectRef) -> Entry | None:
+        """The newest change of an object, by its version: one that was heard of late may have a later time."""
+        return max(reversed(self.changes_of(subject)), key=version_of, default=None)
+
+    def _deletion(self, subject: ObjectRef) -> Entry | None:
+        last = self._last(subject)
+        return last if last and last.details.get(Detail.VERB) == "deleted" else None
+
+    def who_deleted(self, subject: ObjectRef) -> Actor:
+        """Who deleted an object that is not there: who asked for it, where finalizers had to be run first."""
+        last = self._deletion(subject)
+        if last is None:
+            return _NOBODY
+
+        def asked(entry: Entry) -> bool:
+            same = entry.details.get(Detail.UID) == last.details.get(Detail.UID)
+            return same and any(change.field == _DELETION_ASKED for change in entry.changes)
+
+        return actor_of(self._newest(subject, asked) or last)
+
+    def who_made(self, subject: KubeObject) -> Actor:
+        """Who made an object that is there, and not an earlier one of its name."""
+        uid = text_at(subject.raw, "metadata", "uid")
+
+        def made(entry: Entry) -> bool:
+            return entry.details.get(Detail.VERB) == "created" and entry.details.get(Detail.UID, uid) == uid
+
+        found = self._newest(subject.reference, made)
+        return actor_of(found) if found else _NOBODY
 
     def took_the_place(self, subject: KubeObject) -> bool:
         """Whether an object was deleted of whose name this is another one."""
@@ -77,14 +103,16 @@ class Actors:
             for entry in self.changes_of(subject.reference)
         )
 
-    def of_field(self, subject: ObjectRef, field: FieldDrift) -> Actor:
-        """Who changed a field."""
+    def of_field(self, subject: KubeObject, field: FieldDrift) -> Actor:
+        """Who changed a field of an object that is there."""
 
         def changed(entry: Entry) -> bool:
             return any(overlap(change.field, field.change.field) for change in entry.changes)
 
         setter = field.setter
-        if seen := self._newest(subject, changed):
+        newest = self._newest(subject.reference, changed)
+        if newest and (self._knows(subject) or _left_as_it_is(newest, field)):
+            seen = actor_of(newest)
             same = setter.manager and seen.manager in {"", setter.manager}
             return replace(seen, manager=setter.manager, operation=setter.operation) if same else seen
         if not setter.manager:
@@ -107,8 +135,13 @@ class Actors:
         """What happened to an object, in order of time."""
         return self._changes.get(subject, ())
 
-    def _newest(self, subject: ObjectRef, made: Callable[[Entry], bool]) -> Actor | None:
-        return next((actor_of(entry) for entry in reversed(self.changes_of(subject)) if made(entry)), None)
+    def _newest(self, subject: ObjectRef, made: Callable[[Entry], bool]) -> Entry | None:
+        return next((entry for entry in reversed(self.changes_of(subject)) if made(entry)), None)
+
+
+def _left_as_it_is(entry: Entry, field: FieldDrift) -> bool:
+    """Whether a field is as a change left it: where the recorder lags behind, somebody may have changed it since."""
+    return any((change.field, change.after) == (field.change.field, field.change.before) for change in entry.changes)
 
 
 def _parsed(time: str) -> datetime | None:

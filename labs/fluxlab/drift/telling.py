@@ -61,21 +61,20 @@ class _Teller:
             return
         if one.never_applied and self.actors.took_the_place(one.live):
             class_ = DriftClass.RECREATED
-            yield self._drift(one, class_, self.actors.behind(one.live.reference, class_), self._fate(one, class_))
+            yield self._drift(one, class_, self.actors.who_made(one.live), self._fate(one, class_))
         by_hand = added_by_hand(self.actors.changes_of(one.live.reference), one.wanted, one.live, reported=one.fields)
         for field in (*one.fields, *by_hand):
             yield self._of_field(one, one.live, field)
 
     def _of_missing(self, one: Compared) -> Drift:
         class_ = DriftClass.DELETED
-        fate = self._fate(one, class_)
-        return self._drift(one, class_, self.actors.behind(one.wanted.reference, class_), fate)
+        return self._drift(one, class_, self.actors.who_deleted(one.wanted.reference), self._fate(one, class_))
 
     def _of_field(self, one: Compared, live: KubeObject, field: FieldDrift) -> Drift:
         change = masked_change(field.change, self.redactor)
         pointer = pointer_to(field.change.field, live.raw)
         fate = self._fate(one, field.class_, pointer=pointer, setter=field.setter)
-        drift = self._drift(one, field.class_, self.actors.of_field(live.reference, field), fate)
+        drift = self._drift(one, field.class_, self.actors.of_field(live, field), fate)
         drift = replace(drift, field=change.field, pointer=pointer, live=change.before, desired=change.after)
         followed = live.kind == HELM_RELEASE.kind and pointer.startswith("/spec/")
         return replace(drift, released=released_since(live, drift.actor.time)) if followed else drift
@@ -115,6 +114,6 @@ class _Teller:
             object=reference,
             class_=DriftClass.ORPHAN,
             owner="",
-            actor=self.actors.behind(reference, DriftClass.ORPHAN),
+            actor=self.actors.who_made(subject),
             fate=NOBODY,
         )

@@ -1,0 +1,123 @@
+"""Who made a difference: never for sure by what was seen before somebody else did it, as long as the recorder lags."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fluxlab.clusters.managed_fields import Setter
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.documents import JsonObject
+from fluxlab.drift.actors import Actors
+from fluxlab.drift.fields import FieldDrift
+from fluxlab.drift.records import Confidence, DriftClass
+from fluxlab.redaction import Redactor
+from fluxlab.state import LabFolder
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
+from fluxlab.timeline.folder import RECORDER, TimelineFolder
+from fluxlab.timeline.journal import Journal
+
+BEGAN = datetime(2026, 11, 22, 14, tzinfo=UTC)
+CART = ObjectRef(kind="ConfigMap", namespace="shop", name="cart")
+
+
+def seen(version: int, user: str, verb: str = "changed", *, after: str | None = None, uid: str = "first") -> Entry:
+    """What the timeline has of a request."""
+    changes = [FieldChange(field=".data.colour", before='"red"', after=json.dumps(after))] if after else []
+    return Entry(
+        time=BEGAN + timedelta(seconds=version),
+        source=Source.OBJECT,
+        text=verb,
+        cluster="one",
+        object=CART,
+        changes=changes,
+        actor=user,
+        details={
+            Detail.VERB: verb,
+            Detail.VERSION: f"{version}",
+            Detail.USER: user,
+            Detail.AUDIT_ID: f"{version}",
+            Detail.UID: uid,
+        },
+    )
+
+
+def live(version: int, *, uid: str = "first") -> KubeObject:
+    metadata: JsonObject = {"name": "cart", "namespace": "shop", "resourceVersion": f"{version}", "uid": uid}
+    return KubeObject({"kind": "ConfigMap", "metadata": metadata})
+
+
+def painted(colour: str) -> FieldDrift:
+    change = FieldChange(field=".data.colour", before=json.dumps(colour), after='"red"')
+    return FieldDrift(class_=DriftClass.MODIFIED, change=change, setter=Setter(manager="kubectl-edit"))
+
+
+@pytest.fixture
+def actors_after(tmp_path: Path) -> "Timeline":
+    return Timeline(tmp_path)
+
+
+class Timeline:
+    """Who did it, as a timeline with some entries has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, *entries: Entry) -> Actors:
+        folder = TimelineFolder(LabFolder(self._folder))
+        Journal(folder.journal(RECORDER), redactor=Redactor()).append(entries)
+        return Actors(folder, cluster="one")
+
+
+def test_who_set_a_field_is_known_when_the_timeline_has_the_object_as_it_is(actors_after: Timeline) -> None:
+    actor = actors_after(seen(5, "alice", after="blue")).of_field(live(5), painted("blue"))
+    assert (actor.user, actor.confidence) == ("alice", Confidence.HIGH)
+
+
+def test_who_set_a_field_before_is_not_taken_for_who_did_it_since(actors_after: Timeline) -> None:
+    actor = actors_after(seen(5, "alice", after="blue")).of_field(live(6), painted("green"))
+    assert (actor.who, actor.confidence) == ("kubectl-edit", Confidence.LOW)
+
+
+def test_what_is_as_the_timeline_saw_it_is_still_by_whom_it_saw(actors_after: Timeline) -> None:
+    # Of a change that is none but of the managed fields it has no version.
+    actor = actors_after(seen(5, "alice", after="blue")).of_field(live(6), painted("blue"))
+    assert (actor.user, actor.confidence) == ("alice", Confidence.HIGH)
+
+
+@pytest.mark.parametrize(
+    ("entries", "user"),
+    [
+        ([seen(5, "alice", "deleted")], "alice"),
+        ([seen(5, "alice", "deleted"), seen(6, "flux", "created", uid="second")], ""),
+        ([seen(5, "bob", "deleted"), seen(6, "flux", "created"), seen(7, "alice", "deleted")], "alice"),
+        ([seen(5, "alice", "deleted"), seen(4, "flux", "changed", after="red")], "alice"),  # heard of later
+        ([], ""),
+    ],
+)
+def test_who_deleted_an_object_before_it_came_back_did_not_delete_it_again(
+    actors_after: Timeline, entries: Sequence[Entry], user: str
+) -> None:
+    actors = actors_after(*entries)
+    assert actors.who_deleted(CART).user == user
+    assert actors.know([], [CART]) is bool(user)
+
+
+def test_who_asked_for_a_deletion_did_it_and_not_who_ran_the_finalizers(actors_after: Timeline) -> None:
+    def marked(version: int, user: str, uid: str) -> Entry:
+        mark = FieldChange(field=".metadata.deletionTimestamp", before=None, after='"now"')
+        return replace(seen(version, user, uid=uid), changes=[mark])
+
+    earlier = [marked(2, "bob", "zeroth"), seen(3, "flux", "deleted", uid="zeroth")]
+    actors = actors_after(*earlier, marked(5, "alice", "first"), seen(6, "flux", "deleted"))
+    assert actors.who_deleted(CART).user == "alice"
+    assert actors_after(seen(8, "carol", "deleted", uid="second")).who_deleted(CART).user == "carol"
+
+
+def test_who_made_an_object_before_did_not_make_the_one_that_is_there(actors_after: Timeline) -> None:
+    actors = actors_after(seen(5, "alice", "created"), seen(6, "alice", "deleted"))
+    assert actors.who_made(live(5)).user == "alice"
+    assert actors.who_made(live(7, uid="second")).confidence is Confidence.NONE
