@@ -185,6 +185,21 @@ def test_what_cannot_be_compared_is_never_clean(lab: Lab) -> None:
         report.assert_clean()
 
 
+def test_a_root_that_is_gone_is_told_although_all_that_is_left_is_as_git_wants_it(lab: Lab) -> None:
+    lab.repository.write("apps/settings.yaml", {**config_map("settings"), **IN_DEFAULT})
+    lab.repository.write("clusters/flux-playground/apps.yaml", kustomization("apps"))
+    lab.converge(lab.repository.commit("Add apps"))
+    lab.drift().assert_clean()
+    root = ("kustomizations.kustomize.toolkit.fluxcd.io", "flux-system", "-n", "flux-system")
+    lab.cluster.kubectl("patch", *root, "--type=merge", '--patch={"spec":{"suspend":true}}')  # so it prunes nothing
+    lab.cluster.kubectl("delete", *root, *AS_ALICE)
+    report = lab.drift()
+    [gone] = [one for one in report.drifts if one.class_ is DriftClass.DELETED]
+    assert (str(gone.object), gone.actor.user) == ("Kustomization flux-system/flux-system", "admin as alice")
+    assert not gone.fate.reverted
+    assert report.exit_code == 1
+
+
 @pytest.mark.verify
 def test_a_kind_that_cannot_be_listed_is_unknown_and_hides_nothing_else(lab: Lab) -> None:
     lab.repository.write("clusters/flux-playground/settings.yaml", {**config_map("settings"), **IN_DEFAULT})

@@ -52,6 +52,11 @@ class Untold:
     why: str
 
 
+def root_of(cluster: Cluster) -> ObjectRef:
+    """The Kustomization that all others stand below."""
+    return ObjectRef(kind=KUSTOMIZATION.kind, namespace=cluster.root.namespace, name=cluster.root.name)
+
+
 def all_owners(cluster: Cluster) -> Sequence[KubeObject]:
     """A cluster's Kustomizations and HelmReleases: in somebody's cluster those below the lab's root.
 
@@ -61,7 +66,7 @@ def all_owners(cluster: Cluster) -> Sequence[KubeObject]:
     if not cluster.lacks(Capability.BOOTSTRAP):
         return found
     known = {owner.reference: owner for owner in found}
-    root = ObjectRef(kind=KUSTOMIZATION.kind, namespace=cluster.root.namespace, name=cluster.root.name)
+    root = root_of(cluster)
     return [one for one in found if root in {above.reference for above in (one, *ancestors(one, known))}]
 
 

@@ -21,7 +21,7 @@ from fluxlab.waiting import wait_until
 
 from .builds import Trees
 from .comparing import Compared, compare_object, disputed, placed
-from .desired import all_desired, all_owners
+from .desired import all_desired, all_owners, root_of
 from .live import read, served_by
 from .motion import motions
 from .orphans import orphans
@@ -67,6 +67,8 @@ class _Look:
 
     compared: Sequence[Compared]
     stray: Sequence[KubeObject]
+    rootless: bool
+    """Whether the root Kustomization is gone: no other one wants it, so that nothing else shows that."""
     unknown: Sequence[str]
     moving: Mapping[str, str]
     """What Kustomizations and HelmReleases did meanwhile, by their names."""
@@ -112,6 +114,7 @@ def _look(cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Call
     return _Look(
         compared=[*compared, *doubtful],
         stray=orphans(there, wanted, untold=[one.owner for one in untold], shared=shared),
+        rootless=root_of(cluster) not in {owner.reference for owner in owners},
         unknown=[
             *(one.why for one in untold),
             *(f"{resource.plural} cannot be looked at: {why}" for resource, why in there.unread.items()),
@@ -122,7 +125,7 @@ def _look(cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Call
 
 
 def _report(cluster: Cluster, timeline: TimelineFolder, look: _Look) -> DriftReport:
-    drifts, ignored = tell(cluster, timeline, look.compared, look.stray)
+    drifts, ignored = tell(cluster, timeline, look.compared, look.stray, rootless=look.rootless)
     return DriftReport(
         drifts=drifts,
         ignored=ignored,

@@ -13,6 +13,8 @@ RECONCILE = "kustomize.toolkit.fluxcd.io/reconcile"
 DRIFT_DETECTION = "helm.toolkit.fluxcd.io/driftDetection"
 NOBODY = Fate(reverted=False, why="no Kustomization or HelmRelease knows of it, so none removes it")
 """The fate of what nobody owns."""
+ROOT_GONE = Fate(reverted=False, why="no Kustomization stands above the root, so nothing makes it again")
+"""The fate of a root that was deleted."""
 REMOVED_MANAGERS = "kubectl"
 """How the managers begin whose fields kustomize-controller takes away."""
 

@@ -10,29 +10,41 @@ from fluxlab.clusters.paths import pointer_to
 from fluxlab.clusters.resources import HELM_RELEASE
 from fluxlab.clusters.secret_values import all_values
 from fluxlab.redaction import Redactor
+from fluxlab.timeline.entries import ObjectRef
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.journal import masked_change
 
 from .actors import Actors, up_to_date
 from .comparing import Compared
+from .desired import root_of
 from .edits import added_by_hand
-from .fate import NOBODY, fate_of
+from .fate import NOBODY, ROOT_GONE, fate_of
 from .fields import FieldDrift
 from .records import Actor, Drift, DriftClass, Fate
 from .releases import released_since
 
 
 def tell(
-    cluster: Cluster, timeline: TimelineFolder, compared: Sequence[Compared], stray: Sequence[KubeObject]
+    cluster: Cluster,
+    timeline: TimelineFolder,
+    compared: Sequence[Compared],
+    stray: Sequence[KubeObject],
+    *,
+    rootless: bool,
 ) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
     """The drift, and what rules in git leave to others. Raises ApiError or ApiUnreachableError."""
     differing = [one.live for one in compared if one.differs and one.live]
+    roots = [root_of(cluster)] if rootless else []
     gone = [one.wanted.reference for one in compared if one.differs and not one.live]
-    actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=gone)
+    actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=[*gone, *roots])
     teller = _Teller(cluster.name, actors, redactor_of([cluster], timeline))
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
     return (
-        (*(drift for drift in found if not drift.fate.ignored), *map(teller.of_orphan, stray)),
+        (
+            *map(teller.of_root, roots),
+            *(drift for drift in found if not drift.fate.ignored),
+            *map(teller.of_orphan, stray),
+        ),
         tuple(drift for drift in found if drift.fate.ignored),
     )
 
@@ -116,4 +128,15 @@ class _Teller:
             owner="",
             actor=self.actors.who_made(subject),
             fate=NOBODY,
+        )
+
+    def of_root(self, root: ObjectRef) -> Drift:
+        """A root Kustomization that is gone: it would apply itself, and no other one does."""
+        return Drift(
+            cluster=self.cluster,
+            object=root,
+            class_=DriftClass.DELETED,
+            owner=str(root),
+            actor=self.actors.who_deleted(root),
+            fate=ROOT_GONE,
         )
