@@ -21,8 +21,10 @@ from fluxlab.documents import JsonObject
 from fluxlab.drift.records import DriftReport
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
+from fluxlab.redaction import MASK
 
 MANY = 500
+CANARY = "Not_For-Everybody-4711"
 HEALTH_CHECK_SECONDS = 90.0
 """For a health check that fails: Flux waits for at least 30 s, and ends what it does before it looks again."""
 KUSTOMIZATIONS = "kustomizations.kustomize.toolkit.fluxcd.io"
@@ -170,6 +172,23 @@ def test_of_a_commit_that_was_applied_in_part_only_what_it_leaves_alone_is_certa
             "ConfigMap shop/part",
         ]
         assert "Kustomization flux-system/part" in report.unknown[0]
+
+
+def test_what_flux_and_the_api_server_quote_of_a_secret_is_masked(shop: Lab) -> None:
+    kept = settings("kept", data={"colour": "red"})
+    with followed(shop, "quoting", kept):
+        shop.cluster.kubectl("create", "secret", "generic", "canary", "-n", "default", f"--from-literal=key={CANARY}")
+        shop.repository.write("quoting/all.yaml", [kept, settings(CANARY)])
+        shop.repository.commit("Name an object as nothing may be named")
+        shop.wait_until(lambda: reason(shop, "quoting") == "ReconciliationFailed", what="it is refused")
+        assert CANARY in shop.cluster.kubectl("get", KUSTOMIZATIONS, "quoting", "-n", "flux-system", "-o", "yaml")
+        shop.cluster.kubectl(*patch("kept", {"data": {"colour": "blue"}}))
+        report = shop.drift()
+        assert told(report) == {("ConfigMap shop/kept", "/data/colour")}
+        assert "corrects nothing while it fails" in report.drifts[0].fate.why
+        assert [why.partition(" cannot")[0] for why in report.unknown] == [f"ConfigMap shop/{MASK}"]
+        assert CANARY not in repr(report)
+        shop.cluster.kubectl("delete", "secret", "canary", "-n", "default")
 
 
 def test_a_release_whose_storage_is_gone_is_unknown(shop: Lab) -> None:

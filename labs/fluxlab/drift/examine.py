@@ -27,7 +27,7 @@ from .motion import motions
 from .orphans import orphans
 from .records import DriftReport
 from .report_only import is_on
-from .telling import tell
+from .telling import redactor_of, tell
 
 REQUESTS_AT_ONCE = 8
 MOTION_SECONDS = 20.0
@@ -125,11 +125,13 @@ def _look(cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Call
 
 
 def _report(cluster: Cluster, timeline: TimelineFolder, look: _Look) -> DriftReport:
-    drifts, ignored = tell(cluster, timeline, look.compared, look.stray, rootless=look.rootless)
+    redactor = redactor_of([cluster], timeline)
+    drifts, ignored = tell(cluster, timeline, look.compared, look.stray, rootless=look.rootless, redactor=redactor)
+    unknown = (*look.unknown, *(one.unknown for one in look.compared if one.unknown))
     return DriftReport(
         drifts=drifts,
         ignored=ignored,
-        unknown=(*look.unknown, *(one.unknown for one in look.compared if one.unknown)),
+        unknown=tuple(map(redactor.redact, unknown)),  # the API server, flux and git quote what they refuse
         examined=sum(not one.unknown for one in look.compared),
         held_back=(cluster.name,) if look.held_back else (),
     )

@@ -31,13 +31,14 @@ def tell(
     stray: Sequence[KubeObject],
     *,
     rootless: bool,
+    redactor: Redactor,
 ) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
     """The drift, and what rules in git leave to others. Raises ApiError or ApiUnreachableError."""
     differing = [one.live for one in compared if one.differs and one.live]
     roots = [root_of(cluster)] if rootless else []
     gone = [one.wanted.reference for one in compared if one.differs and not one.live]
     actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=[*gone, *roots])
-    teller = _Teller(cluster.name, actors, redactor_of([cluster], timeline))
+    teller = _Teller(cluster.name, actors, redactor)
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
     return (
         (
@@ -92,7 +93,7 @@ class _Teller:
         return replace(drift, released=released_since(live, drift.actor.time)) if followed else drift
 
     def _fate(self, one: Compared, class_: DriftClass, *, pointer: str = "", setter: Setter = NO_SETTER) -> Fate:
-        return fate_of(
+        fate = fate_of(
             class_,
             owner=one.desired.owner,
             wanted=one.wanted,
@@ -101,6 +102,7 @@ class _Teller:
             setter=setter,
             made_by_hand=one.desired.made_by_hand,
         )
+        return replace(fate, why=self.redactor.redact(fate.why))  # Flux may quote what it could not apply
 
     def _drift(self, one: Compared, class_: DriftClass, actor: Actor, fate: Fate) -> Drift:
         """What is told of a drift of an object, whatever it is."""
@@ -115,7 +117,7 @@ class _Teller:
             source=places.of(one.wanted) if places else "",
             actor=actor,
             fate=fate,
-            flux_said=self.actors.flux_said(subject, owner.reference, since=actor.time),
+            flux_said=self.redactor.redact(self.actors.flux_said(subject, owner.reference, since=actor.time)),
         )
 
     def of_orphan(self, subject: KubeObject) -> Drift:
