@@ -17,6 +17,7 @@ from fluxlab.waiting import wait_until
 
 from .fields import FieldDrift
 from .records import Actor, Confidence
+from .saying import said_in_conditions, said_in_events
 
 _NOBODY = Actor(
     who="", time=None, confidence=Confidence.NONE, reason="neither the timeline nor the object says who it was"
@@ -127,9 +128,10 @@ class Actors:
             reason="the object's managed fields name the program; the timeline has no such change",
         )
 
-    def flux_said(self, subject: ObjectRef, owner: ObjectRef, *, since: datetime | None) -> str:
-        """What the owner of an object said of it."""
-        return said_of(subject, self._events.get(owner, ()), since=since)
+    def flux_said(self, subject: ObjectRef, owner: KubeObject, *, since: datetime | None) -> str:
+        """What the owner of an object said of it: an event may be lost, or told once for many."""
+        heard = self._events.get(owner.reference, ())
+        return said_in_events(subject, heard, since=since) or said_in_conditions(subject, owner, since=since)
 
     def changes_of(self, subject: ObjectRef) -> Sequence[Entry]:
         """What happened to an object, in order of time."""
@@ -149,13 +151,6 @@ def _parsed(time: str) -> datetime | None:
         return parse_time(time) if time else None
     except ValueError:
         return None  # managed fields can be written by anybody
-
-
-def said_of(subject: ObjectRef, events: Sequence[Entry], *, since: datetime | None) -> str:
-    """The newest of a Flux object's events that names one of its objects, if there was one since a moment."""
-    name = f"{subject.kind}/{subject.namespace}/{subject.name}" if subject.namespace else str(subject)
-    texts = [entry.text for entry in events if since is None or entry.time >= since]
-    return next((text for text in reversed(texts) if name in text.split()), "")
 
 
 def actor_of(entry: Entry) -> Actor:

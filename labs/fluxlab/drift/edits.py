@@ -15,9 +15,10 @@ from fluxlab.timeline.attribution import APPLIERS
 from fluxlab.timeline.audit import is_person
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
 
-from .actors import actor_of, said_of
+from .actors import actor_of
 from .fields import FieldDrift, is_platform, is_state
 from .records import Actor, DriftClass
+from .saying import said_in_events
 
 WHOLE = ""
 """The field of an edit that concerns the whole object."""
@@ -101,7 +102,7 @@ def _with_what_flux_said(edit: Edit, events: Mapping[tuple[str, ObjectRef], list
     if not edit.owner:
         return edit
     heard = events.get((edit.cluster, ObjectRef.parse(edit.owner)), [])
-    return replace(edit, flux_said=said_of(edit.object, heard, since=edit.actor.time))
+    return replace(edit, flux_said=said_in_events(edit.object, heard, since=edit.actor.time))
 
 
 class _Story:

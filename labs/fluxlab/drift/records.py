@@ -105,7 +105,7 @@ class Drift:
     actor: Actor
     fate: Fate
     flux_said: str = ""
-    """What Flux said of it since, in an event of the owner; empty when it was silent."""
+    """What Flux said of it since, in an event or a condition of the owner; empty when it was silent."""
     released: str = ""
     """Of a HelmRelease: the release that was made from it already, and what that means for the release's objects."""
 

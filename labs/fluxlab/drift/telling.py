@@ -117,7 +117,7 @@ class _Teller:
             source=places.of(one.wanted) if places else "",
             actor=actor,
             fate=fate,
-            flux_said=self.redactor.redact(self.actors.flux_said(subject, owner.reference, since=actor.time)),
+            flux_said=self.redactor.redact(self.actors.flux_said(subject, owner, since=actor.time)),
         )
 
     def of_orphan(self, subject: KubeObject) -> Drift:
