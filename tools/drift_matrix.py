@@ -25,11 +25,12 @@ TOOLS: Mapping[str, tuple[str, Sees]] = {
 HEAD = f"""\
 # Who sees an edit by hand
 
-All edits of [the table](../tests/integration/{TABLE.name}) on one lab, as `make matrix` has measured it. A cell begins
-with what becomes of the edit, by the signs of the table: R put back, K stays, W stays with a warning, U undone by an
-upgrade, = and ~ nothing differs. The letters after it are those who see it: `l` fluxlab drift, `d` `flux diff
-kustomization`, `k` `kubectl diff` of what git says, and `e` an event in which Flux names the object when it looks
-again. A number is the reason why there is no such edit.
+Who names the object of each edit of [the table](../tests/integration/{TABLE.name}), as `make matrix` has measured it
+on one lab. A cell begins with the table's own sign for what becomes of the edit, which is copied here and which `make
+verify` compares with what Flux does: R put back, K stays, W stays with a warning, U undone by an upgrade, = and ~
+nothing differs. The letters after it are measured: `l` fluxlab drift, `d` `flux diff kustomization`, `k` `kubectl
+diff` of what git says, and `e` an event of Flux when it looks again. A number is that of the table's reason why there
+is no such edit.
 """
 
 
