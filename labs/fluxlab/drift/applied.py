@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from fluxlab.clusters.objects import KubeObject, items_at, text_at
 
-FAILED_AFTERWARDS = frozenset({"HealthCheckFailed", "PruneFailed"})
+_PRUNE_FAILED = "PruneFailed"
+FAILED_AFTERWARDS = frozenset({"HealthCheckFailed", _PRUNE_FAILED})
 """The reasons of those that fail only after they have applied all, which they do at each try."""
 _AS_A_WHOLE = FAILED_AFTERWARDS | {"ReconciliationSucceeded"}
 
@@ -35,3 +36,11 @@ def agreed(versions: Sequence[Sequence[KubeObject]]) -> tuple[Sequence[KubeObjec
     alike = {one.reference for one in certain}
     disputed = {one.reference: one for version in versions for one in version if one.reference not in alike}
     return certain, list(disputed.values())
+
+
+def unpruned(owner: KubeObject) -> str:
+    """That something is there which git does not want any more, and which the one that made it could not delete."""
+    ready = owner.condition("Ready")
+    if ready is None or (ready.status, ready.reason) != ("False", _PRUNE_FAILED):
+        return ""
+    return f"{owner} could not delete all that git does not want any more: {ready.message}"

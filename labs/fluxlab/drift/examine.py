@@ -19,6 +19,7 @@ from fluxlab.repository import Repository
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.waiting import wait_until
 
+from .applied import unpruned
 from .builds import Trees
 from .comparing import Compared, compare_object, disputed, placed
 from .desired import all_desired, all_owners, root_of
@@ -117,6 +118,7 @@ def _look(cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Call
         rootless=root_of(cluster) not in {owner.reference for owner in owners},
         unknown=[
             *(one.why for one in untold),
+            *filter(None, map(unpruned, owners)),
             *(f"{resource.plural} cannot be looked at: {why}" for resource, why in there.unread.items()),
         ],
         moving=motions(owners, all_owners(cluster)),

@@ -6,7 +6,7 @@ import pytest
 
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json
-from fluxlab.drift.applied import agreed, applied_revisions
+from fluxlab.drift.applied import agreed, applied_revisions, unpruned
 
 A, B, C = (f"main@sha1:{letter * 40}" for letter in "abc")
 
@@ -50,3 +50,14 @@ def test_what_two_commits_want_alike_is_certain_and_all_else_is_not() -> None:
     assert [one.name for one in certain] == ["same"]
     assert sorted(one.name for one in disputed) == ["came", "other", "went"]
     assert agreed([new]) == (new, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "left"), [("False", "PruneFailed", True), ("False", "BuildFailed", False)]
+)
+def test_what_could_not_be_pruned_is_not_passed_over(status: str, reason: str, *, left: bool) -> None:
+    conditions: Json = [{"type": "Ready", "status": status, "reason": reason, "message": "ConfigMap/n/gone denied"}]
+    metadata: Json = {"name": "apps", "namespace": "n"}
+    owner = KubeObject({"kind": "Kustomization", "metadata": metadata, "status": {"conditions": conditions}})
+    assert ("Kustomization n/apps" in unpruned(owner)) is left
+    assert ("ConfigMap/n/gone denied" in unpruned(owner)) is left
