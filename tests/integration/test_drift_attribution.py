@@ -21,7 +21,7 @@ ROUNDS = 6
 @pytest.fixture(scope="module")
 def lab(module_lab: Lab) -> Lab:
     """A lab with ConfigMaps that Flux does not correct."""
-    names = [f"pair-{number}" for number in range(ROUNDS)] + ["quiet", "late"]
+    names = [f"pair-{number}" for number in range(ROUNDS)] + ["quiet", "late", "lagging"]
     kept = {SSA: "IfNotPresent"}
     module_lab.repository.write(ROOT, [config_map(name, namespace="default", **kept) for name in names])
     module_lab.converge(module_lab.repository.commit("Add settings"))
@@ -78,6 +78,21 @@ def test_a_write_that_changed_nothing_is_told_apart_or_named_beside_the_one_that
     found = of(lab, "late")
     assert set(found) == {"alice"}
     assert wrongly_sure(found) == []
+
+
+def test_who_wrote_before_is_not_taken_for_who_did_while_the_recorder_lagged(lab: Lab) -> None:
+    write(lab.cluster, "lagging", "alice", "1")
+    assert of(lab, "lagging")["alice"].actor.user == "admin as alice"
+    recorder = recorder_of(lab.status().supervisor_pid)
+    recorder.suspend()
+    try:
+        words = ("patch", "configmap", "lagging", "-n", "default", "--type=merge", "-p", '{"data":{"alice":"2"}}')
+        lab.cluster.kubectl(*words, "--as=bob", "--as-group=system:masters")
+        found = of(lab, "lagging")["alice"]
+    finally:
+        recorder.resume()
+    assert (found.live, found.actor.user, found.actor.confidence) == ('"2"', "", Confidence.LOW)
+    assert of(lab, "lagging")["alice"].actor.user == "admin as bob"
 
 
 def test_who_wrote_one_after_the_other_is_told_for_sure(lab: Lab) -> None:

@@ -24,6 +24,7 @@ from fluxlab.lab import Lab
 from fluxlab.redaction import MASK
 
 MANY = 500
+MEGABYTE = 1_000_000
 CANARY = "Not_For-Everybody-4711"
 HEALTH_CHECK_SECONDS = 90.0
 """For a health check that fails: Flux waits for at least 30 s, and ends what it does before it looks again."""
@@ -62,7 +63,7 @@ def settings(name: str, *, data: JsonObject | None = None, **labels: str) -> Jso
 def shop(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A lab with plain objects, one that a webhook guards, a large one, and a release."""
     module_lab.add_chart(chart(tmp_path_factory.mktemp("charts") / "tiny"), url=CHARTS)
-    large: JsonObject = {f"key-{number}": "x" * 1_500 for number in range(MANY)}
+    large: JsonObject = {f"key-{number}": "x" * 2_000 for number in range(MANY)}  # as much as a ConfigMap may hold
     objects = [
         namespace("shop"),
         settings("plain"),
@@ -191,6 +192,40 @@ def test_what_flux_and_the_api_server_quote_of_a_secret_is_masked(shop: Lab) -> 
         shop.cluster.kubectl("delete", "secret", "canary", "-n", "default")
 
 
+def test_what_no_definition_is_left_for_is_unknown_and_the_definition_is_told(shop: Lab) -> None:
+    names: JsonObject = {"plural": "gadgets", "kind": "Gadget", "singular": "gadget"}
+    schema: JsonObject = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version: JsonObject = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    definition: JsonObject = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gadgets.example.org"},
+        "spec": {"group": "example.org", "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+    gadget = {**settings("one"), "apiVersion": "example.org/v1", "kind": "Gadget"}
+    with followed(shop, "gadgets", definition, gadget):
+        shop.drift().assert_clean()
+        shop.cluster.kubectl("delete", "crd", "gadgets.example.org")
+        report = shop.wait_until(lambda: found if (found := shop.drift()).unknown else None, what="none are served")
+        assert told(report) == {("CustomResourceDefinition gadgets.example.org", "")}
+        [why] = report.unknown
+        assert why.startswith("Gadget shop/one cannot be compared: ")
+        assert "Gadget" in why.partition(": ")[2]
+
+
+def test_what_is_built_from_a_source_that_is_not_there_is_unknown(shop: Lab) -> None:
+    with followed(shop, "sourceless", settings("sourceless")):
+        shop.drift().assert_clean()
+        elsewhere: JsonObject = {"spec": {"sourceRef": {"name": "nowhere"}}}
+        shop.cluster.kubectl(*patch("sourceless", elsewhere, kind=KUSTOMIZATIONS, namespace="flux-system"))
+        shop.wait_until(lambda: reason(shop, "sourceless") == "ArtifactFailed", what="its source is not found")
+        report = shop.drift()
+        assert told(report) == {("Kustomization flux-system/sourceless", "/spec/sourceRef/name")}
+        assert report.unknown == (
+            "Kustomization flux-system/sourceless is built from GitRepository flux-system/nowhere, which is not there",
+        )
+
+
 def test_a_release_whose_storage_is_gone_is_unknown(shop: Lab) -> None:
     storage = ("secret", "-n", "shop", "sh.helm.release.v1.tiny.v1")
     kept = shop.cluster.kubectl("get", *storage, "-o", "json")
@@ -204,6 +239,10 @@ def test_a_release_whose_storage_is_gone_is_unknown(shop: Lab) -> None:
 
 
 def test_hundreds_of_fields_of_a_large_object_are_told_one_by_one(shop: Lab) -> None:
+    assert len(shop.cluster.kubectl("get", "configmap", "large", "-n", "shop", "-o", "json")) > MEGABYTE
+    shop.cluster.kubectl(*patch("large", {"metadata": {"labels": {"team": "blue"}}}))
+    assert told(shop.drift()) == {("ConfigMap shop/large", "/metadata/labels/team")}
+    revert(shop)
     change: JsonObject = {f"key-{number}": f"{number}" for number in range(MANY)}
     shop.cluster.kubectl(*patch("large", {"data": change}))
     report = shop.drift()

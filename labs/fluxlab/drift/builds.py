@@ -35,6 +35,8 @@ class Trees:
         )
         place = f"{namespace or kustomization.namespace}/{name}"
         source = cluster.find(kind, place) if kind == GIT_REPOSITORY.kind else None
+        if source is None and kind == GIT_REPOSITORY.kind:
+            raise UnknownError(f"{kustomization} is built from {kind} {place}, which is not there")
         url = text_at(source.raw, "spec", "url") if source else ""
         if url.removesuffix(".git") != (cluster.root.url or self._repository.url).removesuffix(".git"):
             raise UnknownError(f"{kustomization} is built from {kind} {place}, which is not the lab's repository")
