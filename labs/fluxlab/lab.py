@@ -413,13 +413,19 @@ class Lab:
         )
 
     def edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Sequence["Edit"]:
-        """What people changed by hand of what git should own, and what became of it: also what Flux has reverted."""
+        """What people changed by hand of what git should own, and what became of it: also what Flux has reverted.
+
+        Raises UnknownError where no audit log tells that, or none that reaches back so far.
+        """
         from .drift.history import history
 
         return history(TimelineFolder(self.folder), cluster=self._name_of(cluster), since=since)
 
     def follow_edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Iterator["Edit"]:
-        """Each edit by hand from a moment on (default: now), and once more when it has come to an end; for ever."""
+        """Each edit by hand from a moment on (default: now), and once more when it has come to an end; for ever.
+
+        Raises UnknownError as `edits` does.
+        """
         from .drift.history import follow
 
         return follow(TimelineFolder(self.folder), cluster=self._name_of(cluster), since=since)

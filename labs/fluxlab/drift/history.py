@@ -9,7 +9,7 @@ from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.root import Root
 from fluxlab.errors import UnknownError, WaitTimeoutError
 from fluxlab.timeline.audit import audit_files, read_audit
-from fluxlab.timeline.entries import Entry, Source, format_time
+from fluxlab.timeline.entries import Detail, Entry, Source, format_time
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.journal import segments_of
 from fluxlab.timeline.query import Query, ask
@@ -30,10 +30,10 @@ def history(folder: TimelineFolder, *, cluster: str = "", since: datetime | None
     Raises UnknownError where an audit log, which alone tells people from programs, does not reach back so far.
     """
     entries = _entries(folder, cluster)
+    seen = [one for one in entries if one.source is Source.OBJECT and Detail.GAP not in one.details]
     for name in _chosen(folder, cluster):
-        recorded = (entry.time for entry in entries if entry.source is Source.OBJECT and entry.cluster == name)
-        began = next(recorded, None)
-        _check_audit(folder, name, since=max(filter(None, (since, began)), default=None))
+        began = next((entry.time for entry in seen if entry.cluster == name), None)
+        _check_audit(folder, name, since=max(began, since or began) if began else None)
     return _since(entries, since)
 
 

@@ -1,6 +1,7 @@
 """Edits by hand are told only where the audit log can tell them: none is a claim, too."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -82,6 +83,22 @@ def test_edits_are_told_where_the_audit_log_reaches_back_to_them(folder: Timelin
     assert [edit.after for edit in history(folder)] == ['"14:00"', '"15:00"']
     assert [edit.after for edit in history(folder, since=BEGAN - HOUR)] == ['"14:00"', '"15:00"']
     assert history(folder, since=BEGAN + 2 * HOUR) == []
+
+
+def test_what_was_there_before_the_lab_asks_for_no_audit_log(folder: TimelineFolder) -> None:
+    write(audit_log(folder), BEGAN, BEGAN + HOUR)
+    made = recorded(BEGAN - HOUR)  # by the lab that its seed was taken from
+    found = replace(made, changes=(), details={**made.details, Detail.VERB: "created", Detail.GAP: "yes"})
+    Journal(folder.journal(RECORDER), redactor=Redactor()).append([found])
+    assert len(history(folder)) == 2
+    assert len(history(folder, since=BEGAN - 2 * HOUR)) == 2
+
+
+def test_where_nothing_was_changed_yet_nothing_was_changed_by_hand(tmp_path: Path) -> None:
+    folder = TimelineFolder(LabFolder(tmp_path / "lab"))
+    audit_log(folder).parent.mkdir(parents=True)
+    write(audit_log(folder), BEGAN)
+    assert history(folder, since=BEGAN - HOUR) == []
 
 
 def test_before_what_was_rotated_away_it_is_unknown(folder: TimelineFolder) -> None:
