@@ -47,6 +47,7 @@ def test_what_flux_has_reverted_is_still_told(settled: Lab) -> None:
 
     settled.wait_until(reverted, what="the timeline has both changes")
     [edit] = settled.edits(since=began)
+    assert edit in settled.edits()
     assert (str(edit.object), edit.field, edit.before, edit.after) == (
         "ConfigMap default/settings",
         ".data.colour",
