@@ -163,8 +163,10 @@ class Rehearsal(Model):
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
-        _refuse_doubles("two steps are named", [step.name for step in self.steps if step.name])
-        _refuse_doubles("two signals are told in the same words:", [one.what for one in self.signals])
+        if twice := _doubles([step.called for step in self.steps if step.called]):
+            raise ValueError(f"two steps are called {twice}; a name tells them apart")
+        if twice := _doubles([one.what for one in self.signals]):
+            raise ValueError(f"two signals are told in the same words: {twice}")
         if not any(step.fault for step in self.steps):
             raise ValueError("steps: none of them is a fault")
         known = [step.called for step in self.steps if step.called]
@@ -187,9 +189,9 @@ class Rehearsal(Model):
         return self
 
 
-def _refuse_doubles(what: str, names: Sequence[str]) -> None:
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"{what} {min(twice)}")
+def _doubles(names: Sequence[str]) -> str:
+    """A name that is there more than once, or nothing."""
+    return min((name for name in names if names.count(name) > 1), default="")
 
 
 def _refuse_unknown(place: str, name: str, known: Sequence[str], *, what: str) -> None:

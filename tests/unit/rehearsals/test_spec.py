@@ -52,7 +52,17 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ("workloads: shop", "workload: shop", "unknown field; allowed here: absent, arrived, condition, drift, field"),
         (", workloads: shop", "", "exactly one of arrived, workloads"),
         ("workloads: shop", "workloads: shop, arrived: true", "exactly one of"),
-        ("name: pause", "name: pause\n- {name: pause, heal: pause}", "two steps are named pause"),
+        ("name: pause", "name: pause\n- {name: pause, heal: pause}", "two steps are called pause"),
+        (
+            "  name: pause",
+            "- fault: {fault: controller-pause}",
+            "two steps are called controller-pause; a name tells them apart",
+        ),
+        (
+            "name: pause",
+            "name: git-slow\n- fault: {fault: git-slow}",
+            "two steps are called git-slow; a name tells them apart",
+        ),
         ("fault: {fault: controller-pause}", "human: {kubectl: [get, pods]}", "none of them is a fault"),
         (
             "- what: it is late",
