@@ -1,17 +1,25 @@
 """Rehearsals that come with fluxlab, and rehearsals with planted mistakes: none of the latter may pass."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from fluxlab.clusters.api import ApiUnreachableError
 from fluxlab.faults.layers.controllers.processes import ControllerPause
-from fluxlab.rehearsals import running
+from fluxlab.lab import Lab
+from fluxlab.rehearsals import running, sampling
+from fluxlab.rehearsals.checks import Answer, await_check
+from fluxlab.rehearsals.footprint import Footprint
 from fluxlab.rehearsals.grounds import Grounds
 from fluxlab.rehearsals.loading import load_rehearsal, shipped_rehearsals
 from fluxlab.rehearsals.results import Finding, Outcome, RunResult
 from fluxlab.rehearsals.running import rehearse
-from fluxlab.rehearsals.spec import Rehearsal
+from fluxlab.rehearsals.spec import Rehearsal, SteadyState
+from fluxlab.rehearsals.steps import Steps
+from fluxlab.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -183,6 +191,89 @@ def test_a_signal_that_comes_without_the_fault_makes_the_rehearsal_worthless(reh
     result = rehearsing({pending: applied}, control=True)
     assert result.outcome is Outcome.FAIL
     assert "without any fault" in reasons(result, "control")[0].why
+
+
+@pytest.mark.parametrize(("module", "name"), [(sampling, "ask"), (running, "await_check")])
+def test_a_check_that_crashes_proves_nothing(
+    rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
+) -> None:
+    whole = getattr(module, name)
+    healed: list[bool] = []
+
+    def crash(*words: object) -> object:
+        if healed or module is sampling:
+            raise RuntimeError("a bug")
+        return whole(*words)
+
+    def heal(self: Steps, called: str) -> str:
+        healed.append(True)
+        return heal_really(self, called)
+
+    heal_really = Steps.heal
+    monkeypatch.setattr(Steps, "heal", heal)
+    monkeypatch.setattr(module, name, crash)
+    result = rehearsing()
+    assert result.outcome is Outcome.INCONCLUSIVE, result.findings
+    assert any("a bug" in one.why for one in result.reasons)
+    assert len(result.faults) == 1
+    assert result.faults[0].healed
+
+
+def test_what_was_seen_counts_although_residue_cannot_be_looked_for(
+    rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Footprint.of
+    taken: list[Footprint] = []
+
+    def fail(lab: Lab) -> Footprint:
+        if taken:
+            raise ApiUnreachableError("nobody answers")
+        taken.append(whole(lab))
+        return taken[0]
+
+    monkeypatch.setattr(Footprint, "of", fail)
+    forbidden = "forbid:\n- {what: silence, pending: {object: Kustomization flux-system/flux-system, for_seconds: 0}}\n"
+    result = rehearsing({"truth:": f"{forbidden}truth:"})
+    assert result.outcome is Outcome.FAIL
+    assert reasons(result, "forbidden")[0].what == "silence"
+    [residue] = [one for one in result.findings if one.part == "residue"]
+    assert (residue.outcome, "nobody answers" in residue.why) == (Outcome.INCONCLUSIVE, True)
+
+
+def test_what_recovers_too_late_fails(rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(state: SteadyState, lab: Lab, _: float) -> Answer:
+        answer = await_check(state, lab, 60)
+        return wait_until(lambda: answer if lab.moment().time >= deadline() else None, what="late", timeout_seconds=60)
+
+    healed: list[datetime] = []
+
+    def heal(self: Steps, called: str) -> str:
+        told = heal_really(self, called)
+        healed.append(datetime.now(UTC))
+        return told
+
+    def deadline() -> datetime:
+        return healed[0] + timedelta(seconds=3.5) if healed else datetime.fromtimestamp(0, UTC)
+
+    heal_really = Steps.heal
+    monkeypatch.setattr(Steps, "heal", heal)
+    monkeypatch.setattr(running, "await_check", late)
+    result = rehearsing(UNRECOVERED)
+    assert result.outcome is Outcome.FAIL, result.findings
+    assert "it has 3 s" in reasons(result, "recovery")[0].why
+
+
+def test_a_recovery_is_seen_when_it_happens_although_the_run_goes_on(rehearsing: Rehearsing) -> None:
+    """The fault is out at once; a signal that never comes is waited for much longer than recovery may take."""
+    expect = (
+        "- {what: the moon falls, log: {component: helm-controller, pattern: the moon falls}, within_seconds: 45}\n"
+    )
+    result = rehearsing({"expect:\n": f"- heal: controller-pause\nexpect:\n{expect}"})
+    assert {one.part for one in result.reasons} == {"signal"}, result.findings
+    assert result.healed
+    assert result.recovered
+    assert result.ended - result.healed > timedelta(seconds=30)
+    assert result.recovered - result.healed < timedelta(seconds=30)
 
 
 def test_what_did_not_hold_before_makes_a_run_inconclusive(

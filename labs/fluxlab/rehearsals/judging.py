@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 
 def judge(run: "Run") -> None:
-    """Add the findings of a run that went to its end."""
+    """Add the findings of a run that has ended, also before its end."""
     run.findings.extend(_hypothesis(run))
+    run.findings.extend(_recovery(run))
     run.findings.extend(_signals(run))
     run.findings.extend(_residue(run))
 
@@ -23,7 +24,7 @@ def _hypothesis(run: "Run") -> Iterator[Finding]:
     for check in run.checks:
         yield _check(check)
     for course in run.sampler.courses:
-        yield _course(course)
+        yield _course(course, run)
     if run.sampler.trouble:
         why = run.sampler.trouble
         yield Finding(part=Part.HYPOTHESIS, what="it was asked during", outcome=Outcome.INCONCLUSIVE, why=why)
@@ -35,17 +36,33 @@ def _check(check: CheckResult) -> Finding:
     return Finding(part=part, what=f"{check.what} ({check.when})", outcome=outcome, why=check.words)
 
 
-def _course(course: Course) -> Finding:
-    what = f"{course.state.what} (during)"
-    if not course.asked:
-        return Finding(part=Part.HYPOTHESIS, what=what, outcome=Outcome.INCONCLUSIVE, why="it was never asked")
-    stretch = course.worst
-    if stretch is None or stretch.worst is None:
-        return Finding(part=Part.HYPOTHESIS, what=what, outcome=Outcome.PASS, why=f"asked {course.asked} times")
-    outcome = Outcome.INCONCLUSIVE if stretch.worst.holds is None else Outcome.FAIL
-    tolerated = f"{course.state.tolerate_seconds:g} s are tolerated"
-    why = f"not for {stretch.longest_seconds:.1f} s, {tolerated}: {stretch.worst.words}"
-    return Finding(part=Part.HYPOTHESIS, what=what, outcome=outcome, why=why)
+def _course(whole: Course, run: "Run") -> Finding:
+    what = f"{whole.state.what} (during)"
+    course = whole.between(*run.during)
+    unasked = [one.name for one in run.faults.values() if not whole.between(one.proven, one.healing).asked]
+    if (stretch := course.worst) and stretch.worst:
+        outcome = Outcome.INCONCLUSIVE if stretch.worst.holds is None else Outcome.FAIL
+        tolerated = f"{course.state.tolerate_seconds:g} s are tolerated"
+        why = f"not for {stretch.longest_seconds:.1f} s, {tolerated}: {stretch.worst.words}"
+        return Finding(part=Part.HYPOTHESIS, what=what, outcome=outcome, why=why)
+    if unasked or not course.asked:
+        why = f"while {' and '.join(unasked)} was in no answer came" if unasked else "it was never asked"
+        return Finding(part=Part.HYPOTHESIS, what=what, outcome=Outcome.INCONCLUSIVE, why=why)
+    return Finding(part=Part.HYPOTHESIS, what=what, outcome=Outcome.PASS, why=f"asked {course.asked} times")
+
+
+def _recovery(run: "Run") -> Iterator[Finding]:
+    """Whether it came in time: what holds at last may have come too late, and what nobody asked proves nothing."""
+    what = "the hypothesis holds again in time"
+    within_seconds = run.lab.patience(run.rehearsal.recovery_seconds)
+    if run.healed and not any(one.when == "after" for one in run.checks):
+        why = "after healing nothing was asked"
+        yield Finding(part=Part.RECOVERY, what=what, outcome=Outcome.INCONCLUSIVE, why=why)
+    elif run.healed and run.recovered:
+        seconds = (run.recovered - run.healed).total_seconds()
+        outcome = Outcome.PASS if seconds <= within_seconds else Outcome.FAIL
+        why = f"after {seconds:.1f} s; it has {within_seconds:g} s"
+        yield Finding(part=Part.RECOVERY, what=what, outcome=outcome, why=why)
 
 
 def _signals(run: "Run") -> Iterator[Finding]:
@@ -97,7 +114,10 @@ def _control(found: SignalResult) -> Finding:
 
 
 def _residue(run: "Run") -> Iterator[Finding]:
+    what = "nothing is left"
     for line in run.residue:
-        yield Finding(part=Part.RESIDUE, what="nothing is left", outcome=Outcome.FAIL, why=line)
-    if not run.residue:
-        yield Finding(part=Part.RESIDUE, what="nothing is left", outcome=Outcome.PASS)
+        yield Finding(part=Part.RESIDUE, what=what, outcome=Outcome.FAIL, why=line)
+    if run.residue_unknown:
+        yield Finding(part=Part.RESIDUE, what=what, outcome=Outcome.INCONCLUSIVE, why=run.residue_unknown)
+    elif not run.residue:
+        yield Finding(part=Part.RESIDUE, what=what, outcome=Outcome.PASS)

@@ -1,9 +1,8 @@
 """Run a rehearsal on a lab: the hypothesis holds, something is broken, signals come, it heals, the hypothesis holds."""
 
-import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,8 +50,11 @@ class Run:
         self.findings: list[Finding] = []
         self.checks: list[CheckResult] = []
         self.residue: list[str] = []
+        self.residue_unknown = "the run did not come to where it would have been looked for"
+        """Why nobody knows what is left; nothing when that is known."""
         self.recovered: datetime | None = None
         self.head = ""
+        self._begun = False
         self.history = History(lab.cluster)
         self._progress = progress
         self._lookout = Lookout(rehearsal, lab, self.history, control=control)
@@ -85,6 +87,11 @@ class Run:
         return self._steps.healed
 
     @property
+    def during(self) -> tuple[datetime | None, datetime | None]:
+        """From the first proof that a fault was in until the last was out: what came before says nothing of faults."""
+        return min((one.proven for one in self.faults.values()), default=None), self.healed
+
+    @property
     def cut_short(self) -> bool:
         """Whether a step could not be taken."""
         return any(one.part is Part.STEP for one in self.findings)
@@ -101,20 +108,23 @@ class Run:
             finally:
                 self.sampler.stop()
                 self.history.stop()
+        if self._begun:  # what was seen counts, also of a run that did not come to its end
+            judge(self)
         return tell(self)
 
     def _rehearse(self) -> None:
+        self._before()
+        before = Footprint.of(self.lab)
+        self._begun = True
         with self._healing():
-            self._before()
-            before = Footprint.of(self.lab)
             self._take_steps()
             if not self.cut_short:
                 self._progress("waiting for signals")
                 self._lookout.await_expected()
+                self._await_answers(self._steps.left)
         self._after()
         self._lookout.look()
         self._look_for_residue(before)
-        judge(self)
 
     def _before(self) -> None:
         self._progress("the hypothesis holds before")
@@ -131,13 +141,23 @@ class Run:
         return (state for state in self.rehearsal.hypothesis if when in state.when)
 
     def _take_steps(self) -> None:
-        for step in self.rehearsal.steps:
+        last = max(number for number, step in enumerate(self.rehearsal.steps) if step.fault)
+        for number, step in enumerate(self.rehearsal.steps):
             if step.fault and self.first_fault is None:
                 self.sampler.start()
             self._progress(describe(step))
+            self._await_answers([step.heal] if step.heal else [])
             if trouble := self._steps.take(step):
                 self._find(Part.STEP, describe(step), trouble)
                 return
+            if self.healed and number > last and not self._steps.left:
+                self.sampler.recover()
+
+    def _await_answers(self, leaving: Sequence[str]) -> None:
+        """Before faults go: until somebody has asked what holds while all of them are in, however short that is."""
+        proven = [self.faults[name].proven for name in leaving if name in self.faults]
+        if proven:
+            self.sampler.await_answers(max(proven))
 
     @contextmanager
     def _healing(self) -> Iterator[None]:
@@ -153,31 +173,36 @@ class Run:
 
     def _after(self) -> None:
         self._progress("the hypothesis holds after")
-        began = time.monotonic()
+        early = self.sampler.recovered  # what was done since may need time of its own to arrive
+        began = self.healed if self.healed and not early else datetime.now(UTC)
         for state in self._hypothesis("after"):
-            left = self.rehearsal.recovery_seconds - (time.monotonic() - began) / self.lab.patience(1)
+            took = (datetime.now(UTC) - began).total_seconds()
+            left = self.rehearsal.recovery_seconds - took / self.lab.patience(1)
             self._answer(state.what, "after", await_check(state, self.lab, max(0.0, left)))
         after = [one.holds for one in self.checks if one.when == "after"]
         if after and all(after):
-            self.recovered = datetime.now(UTC)
+            self.recovered = early or datetime.now(UTC)
 
     def _look_for_residue(self, before: Footprint) -> None:
         """What is left once everything has had a moment to go."""
         self._progress("looking for residue")
 
         def none_left() -> bool:
-            self.residue = list(Footprint.of(self.lab).residue(before))
+            try:
+                self.residue = list(Footprint.of(self.lab).residue(before))
+            except FluxlabError as error:
+                self.residue, self.residue_unknown = [], str(error)
+                return False
+            self.residue_unknown = ""
             return not self.residue
 
-        try:
+        with suppress(WaitTimeoutError):  # what is left is told
             wait_until(
                 none_left,
                 what="nothing is left",
                 timeout_seconds=self.lab.patience(RESIDUE_SECONDS),
                 interval_seconds=LOOK_SECONDS,
             )
-        except WaitTimeoutError:
-            return  # what is left is told
 
     def _answer(self, what: str, when: str, answer: Answer) -> None:
         now = datetime.now(UTC)

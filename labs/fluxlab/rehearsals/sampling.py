@@ -1,20 +1,23 @@
-"""While something is broken: ask again and again what must hold meanwhile, and look for what leaves no record."""
+"""Since something is broken: ask again and again what must hold meanwhile, and look for what leaves no record."""
 
 import threading
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from fluxlab.errors import FluxlabError
+from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.lab import Lab
+from fluxlab.waiting import wait_until
 
-from .checks import Answer, ask
+from .checks import LOOK_SECONDS, Answer, ask
 from .spec import SteadyState
 
 EVERY_SECONDS = 0.5
 ROUND_SECONDS = 60.0
 """How long a round may take that has begun: a question to what stands still is answered when it goes on."""
+SILENT_SECONDS = 10.0
+"""For how long no answer may come until it counts that nobody knew: a round takes less, also on a busy machine."""
 
 
 @dataclass
@@ -24,39 +27,88 @@ class Stretch:
     longest_seconds: float = 0.0
     worst: Answer | None = None
     """What was said in the longest."""
-    _since: float | None = None
-    _last: Answer | None = None
 
-    def note(self, answer: Answer, now: float, *, goes_on: bool) -> None:
-        """One more answer: a stretch lasts until the first answer of another kind."""
-        if self._since is None and goes_on:
-            self._since = now
-        if self._since is None:
-            return
-        self._last = answer if goes_on else self._last
-        if self.worst is None or now - self._since > self.longest_seconds:
-            self.longest_seconds, self.worst = now - self._since, self._last
-        if not goes_on:
-            self._since = None
+    def count(self, seconds: float, answer: Answer) -> None:
+        """It has lasted so long, and this was said last."""
+        if self.worst is None or seconds > self.longest_seconds:
+            self.longest_seconds, self.worst = seconds, answer
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """An answer that came."""
+
+    answer: Answer
+    asked: datetime
+    answered: datetime
+
+
+@dataclass(frozen=True)
 class Course:
-    """How one part of the hypothesis fared so far."""
+    """How one part of the hypothesis fared."""
 
     state: SteadyState
-    asked: int = 0
-    last: Answer | None = None
-    last_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    broken: Stretch = field(default_factory=Stretch)
-    unknown: Stretch = field(default_factory=Stretch)
+    silent_seconds: float = SILENT_SECONDS
+    began: datetime | None = None
+    ended: datetime | None = None
+    told: list[Told] = field(default_factory=list)
 
-    def note(self, answer: Answer, now: float) -> None:
+    def note(self, answer: Answer, *, asked: datetime, answered: datetime) -> None:
         """One more answer."""
-        self.asked += 1
-        self.last, self.last_at = answer, datetime.now(UTC)
-        self.broken.note(answer, now, goes_on=answer.holds is False)
-        self.unknown.note(answer, now, goes_on=answer.holds is None)
+        self.told.append(Told(answer=answer, asked=asked, answered=answered))
+
+    def between(self, began: datetime | None, ended: datetime | None) -> "Course":
+        """What is known of a time: what was both asked and answered in it."""
+        told = [
+            one
+            for one in tuple(self.told)
+            if (began is None or one.asked >= began) and (ended is None or one.answered <= ended)
+        ]
+        return replace(self, began=began, ended=ended, told=told)
+
+    @property
+    def asked(self) -> int:
+        """How many answers came."""
+        return len(self.told)
+
+    @property
+    def broken(self) -> Stretch:
+        """For how long it did not hold: from the first answer that said so to the next other question."""
+        found = Stretch()
+        since: datetime | None = None
+        last: Answer | None = None
+        for one in self.told:
+            if one.answer.holds is False:
+                since, last = since or one.answered, one.answer
+                found.count(_seconds(since, one.answered), last)
+            elif since and last:
+                found.count(_seconds(since, one.asked), last)
+                since = None
+        if since and last and self.ended:
+            found.count(_seconds(since, self.ended), last)
+        return found
+
+    @property
+    def unknown(self) -> Stretch:
+        """For how long nobody knew: since the first question that could not be answered, or in a long silence."""
+        found = Stretch()
+        known = self.began or (self.told[0].asked if self.told else None)
+        since: datetime | None = None
+        last: Answer | None = None
+        for one in self.told:
+            if since is None and (one.answer.holds is None or self._silent(known, one.answered)):
+                since = known if self._silent(known, one.asked) or one.answer.holds is not None else one.asked
+            last = one.answer if one.answer.holds is None else last
+            if since:
+                found.count(*_unanswered(since, one.answered, last))
+            if one.answer.holds is not None:
+                known, since, last = one.answered, None, None
+        if self.ended and (since or self._silent(known, self.ended)):
+            found.count(*_unanswered(since or known or self.ended, self.ended, last))
+        return found
+
+    def _silent(self, known: datetime | None, until: datetime) -> bool:
+        return known is not None and _seconds(known, until) > self.silent_seconds
 
     @property
     def worst(self) -> Stretch | None:
@@ -67,13 +119,27 @@ class Course:
         return None
 
 
+def _seconds(begin: datetime, end: datetime) -> float:
+    return (end - begin).total_seconds()
+
+
+def _unanswered(begin: datetime, end: datetime, last: Answer | None) -> tuple[float, Answer]:
+    seconds = _seconds(begin, end)
+    return seconds, last or Answer(holds=None, words=f"for {seconds:.1f} s no answer came")
+
+
 class Sampler:
     """A thread with a handle of its own on the lab, from `start` to `stop`."""
 
     def __init__(self, lab: Lab, states: Sequence[SteadyState], *, look: Callable[[Lab], Callable[[], None]]) -> None:
         """What `look` makes, of the sampler's own handle, is called in each round, too."""
-        self.courses = [Course(state) for state in states if "during" in state.when]
+        silent_seconds = lab.patience(SILENT_SECONDS)
+        self.courses = [Course(state, silent_seconds) for state in states if "during" in state.when]
         self.trouble = ""
+        self.recovered: datetime | None = None
+        """When all that must hold afterwards did, after `recover`."""
+        self._after = [state for state in states if "after" in state.when]
+        self._recovering = threading.Event()
         self._lab = Lab(lab.folder)
         self._lab.timeout_factor = lab.timeout_factor
         self._look = look(self._lab)
@@ -83,6 +149,25 @@ class Sampler:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    def recover(self) -> None:
+        """Everything is out: ask from here on what must hold afterwards, until all of it has."""
+        self._recovering.set()
+
+    def await_answers(self, since: datetime) -> None:
+        """Until each part was asked and has answered since a moment, or nobody answers: that is judged, not raised."""
+
+        def answered() -> bool:
+            heard = (course.told and course.told[-1].asked >= since for course in self.courses)
+            return not self._thread.is_alive() or all(heard)
+
+        with suppress(WaitTimeoutError):
+            wait_until(
+                answered,
+                what="answers",
+                timeout_seconds=self._lab.patience(ROUND_SECONDS),
+                interval_seconds=LOOK_SECONDS,
+            )
 
     def stop(self) -> None:
         """End, after a round that has begun."""
@@ -98,7 +183,10 @@ class Sampler:
         while not self._stopping.is_set():
             try:
                 for course in self.courses:
-                    course.note(ask(course.state, self._lab), time.monotonic())
+                    asked = datetime.now(UTC)
+                    course.note(ask(course.state, self._lab), asked=asked, answered=datetime.now(UTC))
+                if self._recovering.is_set() and not self.recovered:
+                    self._ask_after()
                 self._look()
             except FluxlabError as error:
                 self.trouble = str(error)
@@ -106,3 +194,7 @@ class Sampler:
                 self.trouble = f"{type(error).__name__}: {error}"
                 return
             self._stopping.wait(EVERY_SECONDS)  # a pause between rounds, not a wait for a fact
+
+    def _ask_after(self) -> None:
+        if self._after and all(ask(state, self._lab).holds for state in self._after):
+            self.recovered = datetime.now(UTC)

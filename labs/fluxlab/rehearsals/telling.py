@@ -88,15 +88,17 @@ def _told(run: "Run", entries: Sequence[Entry]) -> RunResult:
 
 def _courses(run: "Run") -> Iterator[CheckResult]:
     """What was asked again and again while something was broken, as the worst answer to it."""
-    for course in run.sampler.courses:
+    for whole in run.sampler.courses:
+        course = whole.between(*run.during)
         stretch = course.worst or (course.broken if course.broken.worst else course.unknown)
-        if answer := stretch.worst or course.last:
+        last = course.told[-1] if course.told else None
+        if answer := stretch.worst or (last.answer if last else None):
             yield CheckResult(
                 what=course.state.what,
                 when="during",
                 holds=answer.holds,
                 words=answer.words,
-                at=course.last_at,
+                at=last.answered if last else datetime.now(UTC),
                 for_seconds=round(stretch.longest_seconds, 3),
                 tolerated_seconds=course.state.tolerate_seconds,
             )

@@ -117,7 +117,7 @@ def _figures(result: RunResult) -> Iterator[Figure]:
 
 
 def _residue_known(result: RunResult) -> bool:
-    return any(one.part == "residue" for one in result.findings)
+    return any(one.part == "residue" and one.outcome is not Outcome.INCONCLUSIVE for one in result.findings)
 
 
 def _times(result: RunResult) -> Iterator[Figure]:
