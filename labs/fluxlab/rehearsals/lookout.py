@@ -12,6 +12,7 @@ from fluxlab.moments import Moment
 from fluxlab.waiting import wait_until
 
 from .history import History
+from .outset import Outset
 from .results import SignalResult
 from .sensing import Seen, Senses
 from .signals import ExpectedSignal, ForbiddenSignal, SignalSpec
@@ -32,17 +33,23 @@ class Lookout:
         self._lab = lab
         self._history = history
         self._control = control
-        self._senses = Senses(lab, history)
+        self._commits: dict[str, str] = {}
+        self._senses = Senses(lab, history, self._commits)
         self._lock = threading.Lock()
-        self._moments: dict[str, Moment] = {}
+        self._outsets: dict[str, Outset] = {}
         self._seen: dict[int, SignalResult] = {}
-        self._latest = Moment()
-        self.first_fault: Moment | None = None
+        self._latest = Outset()
+        self._first: Outset | None = None
 
     @property
     def results(self) -> Mapping[int, SignalResult]:
         """What was found so far, by the signal's place in the rehearsal."""
         return self._seen
+
+    @property
+    def first_fault(self) -> Moment | None:
+        """The moment before the first fault."""
+        return self._first.moment if self._first else None
 
     def kinds(self) -> Iterator[Resource]:
         """The resources that signals are about. Raises UsageError for a kind that the cluster does not have."""
@@ -54,21 +61,35 @@ class Lookout:
 
     def mark(self, name: str, *, fault: bool) -> None:
         """From here on the signals count that come after what has this name."""
-        moment = self._lab.moment()
-        self._moments[name] = self._latest = moment
-        if fault and self.first_fault is None:
-            self.first_fault = moment
+        first = fault and self._first is None
+        before = Outset()
+        for signal in self._bound_to(name, first=first):
+            self._senses.note_before(signal, before)
+        before.moment = self._lab.moment()
+        self._outsets[name] = self._latest = before
+        if first:
+            self._first = before
+
+    def _bound_to(self, name: str, *, first: bool) -> Iterator[SignalSpec]:
+        """The signals without a record that count from here on, also those that steps wait for."""
+        waited = [step.wait for step in self._rehearsal.steps if step.wait]
+        bound = [one for one in self._rehearsal.signals if _named(one) == name or (first and not _named(one))]
+        return (one for one in (*bound, *waited) if one.way() in UNRECORDED)
+
+    def pushed(self, name: str, commit: str) -> None:
+        """A step of this name has pushed a commit."""
+        self._commits[name] = commit
 
     def looking(self, lab: Lab) -> Callable[[], None]:
         """One look, with the senses of another handle on the lab: for another thread."""
-        senses = Senses(lab, self._history)
+        senses = Senses(lab, self._history, self._commits)
         return lambda: self.look(senses)
 
     def look(self, senses: Senses | None = None) -> None:
         """Look for each signal that has not been seen yet."""
         for number, signal in enumerate(self._rehearsal.signals):
             known = self._seen.get(number)
-            after = self._moment_of(signal)
+            after = self._outset_of(signal)
             if after is None or (known and known.seen):
                 continue
             try:
@@ -79,11 +100,11 @@ class Lookout:
                 known = self._seen.get(number)
                 if not (known and known.seen):  # the other thread may have been the first
                     earlier = known.unknown if known and signal.way() in UNRECORDED else ""
-                    self._seen[number] = _result(signal, after, seen, unknown or earlier)
+                    self._seen[number] = _result(signal, after.moment, seen, unknown or earlier)
 
-    def _moment_of(self, signal: ExpectedSignal | ForbiddenSignal) -> Moment | None:
-        named = signal.after if isinstance(signal, ExpectedSignal) else signal.during
-        return self._moments.get(named) if named else self.first_fault
+    def _outset_of(self, signal: ExpectedSignal | ForbiddenSignal) -> Outset | None:
+        named = _named(signal)
+        return self._outsets.get(named) if named else self._first
 
     def await_one(self, signal: SignalSpec, within_seconds: float) -> str:
         """The words of a signal since the last fault or named step. Raises FluxlabError when it does not come."""
@@ -117,8 +138,13 @@ class Lookout:
     def _deadline(self, signal: ExpectedSignal) -> float:
         if self._control:
             return datetime.now(UTC).timestamp() + min(self._lab.patience(signal.within_seconds), QUIET_SECONDS)
-        after = self._moment_of(signal)
-        return after.time.timestamp() + self._lab.patience(signal.within_seconds) if after else 0.0
+        after = self._outset_of(signal)
+        return after.moment.time.timestamp() + self._lab.patience(signal.within_seconds) if after else 0.0
+
+
+def _named(signal: ExpectedSignal | ForbiddenSignal) -> str:
+    """What it counts from, where that is not the first fault."""
+    return signal.after if isinstance(signal, ExpectedSignal) else signal.during
 
 
 def describe_signal(signal: SignalSpec) -> str:

@@ -2,21 +2,24 @@
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from fluxlab.alerts import Wanted
 from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
+from fluxlab.errors import FluxlabError
 from fluxlab.lab import Lab
 from fluxlab.logs import find_log, log_files
-from fluxlab.metrics import samples_of
+from fluxlab.metrics import Sample, samples_of
 from fluxlab.moments import Moment
+from fluxlab.timeline.entries import Entry
 from fluxlab.timeline.loglines import read_log_lines
 from fluxlab.timeline.text import line_of
 
 from .history import History, Sighting
+from .outset import Outset
 from .signals import (
     AlertSpec,
     ConditionSpec,
@@ -30,6 +33,8 @@ from .signals import (
 )
 
 LONGEST_WORDS = 500
+_COUNTERS = ("_total", "_count", "_sum", "_bucket")
+"""How Prometheus calls what only grows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,22 +48,35 @@ class Seen:
 class Senses:
     """Finds signals of one cluster of a lab."""
 
-    def __init__(self, lab: Lab, history: History) -> None:
+    def __init__(self, lab: Lab, history: History, commits: Mapping[str, str]) -> None:
+        """`commits`: what has been pushed so far, by the names of the steps."""
         self._lab = lab
         self._cluster = lab.cluster
         self._history = history
+        self._commits = commits
         self._late_since: dict[PendingSpec, float] = {}
 
-    def find(self, signal: SignalSpec, *, after: Moment) -> Seen | None:
-        """The first time that a signal was there after a moment.
+    def note_before(self, signal: SignalSpec, outset: Outset) -> None:
+        """Have an outset know what of a signal without a record is there before."""
+        try:
+            counts = dict(self._counts(signal.metric)) if signal.metric else {}
+            there = {} if counts else self._present(signal, outset)
+        except FluxlabError as error:
+            outset.miss(signal, str(error))
+        else:
+            outset.note(signal, there, counts)
+
+    def find(self, signal: SignalSpec, *, after: Outset) -> Seen | None:
+        """The first time that a signal was there after an outset.
 
         Raises FluxlabError when it could not be looked for.
         """
         found = next(self._looking(signal, after), None)
         return found and Seen(time=found.time, words=found.words[:LONGEST_WORDS])
 
-    def _looking(self, signal: SignalSpec, after: Moment) -> Iterator[Seen]:
+    def _looking(self, signal: SignalSpec, outset: Outset) -> Iterator[Seen]:
         """What is on record, or else is asked for now."""
+        after = outset.moment
         if signal.condition:
             return self._conditions(signal.condition, after)
         if signal.event:
@@ -69,15 +87,23 @@ class Senses:
             return self._pods(signal.pods, after)
         if signal.alert:
             return self._alerts(signal.alert, after)
-        return self._asking(signal)
+        return self._asking(signal, outset)
 
-    def _asking(self, signal: SignalSpec) -> Iterator[Seen]:
+    def _asking(self, signal: SignalSpec, outset: Outset) -> Iterator[Seen]:
+        """What is there now and was not at the outset, or was gone meanwhile."""
+        now = self._present(signal, outset)
+        new = outset.new(signal, now)
+        seen = [now[key] for key in now if key in new]
+        return self._lasting(signal.pending, seen) if signal.pending else iter(seen)
+
+    def _present(self, signal: SignalSpec, outset: Outset) -> Mapping[str, Seen]:
+        """What is there now, by what makes it the same thing later."""
         if signal.drift:
-            return self._drifts(signal.drift)
+            return dict(self._drifts(signal.drift))
         if signal.metric:
-            return self._metrics(signal.metric)
+            return dict(self._metrics(signal, signal.metric, outset))
         if signal.pending:
-            return self._pending(signal.pending)
+            return dict(self._pending(signal.pending))
         raise AssertionError("of the kinds of signals there is one")
 
     # -- objects -------------------------------------------------------------------------------------------------
@@ -114,13 +140,20 @@ class Senses:
                 yield Seen(time=one.time, words=" ".join(words))
 
     def _pods(self, spec: PodsSpec, after: Moment) -> Iterator[Seen]:
+        before: set[tuple[str, str, str]] = set()
         for one in self._history.of("Pod", namespace=spec.namespace):
-            if self._history.is_after(one, after) and spec.labels.items() <= one.subject.labels.items():
-                for container in items_at(one.subject.raw, "status", "containerStatuses"):
-                    reason = text_at(container, "state", "waiting", "reason")
-                    if reason and spec.waiting in reason:
-                        message = text_at(container, "state", "waiting", "message")
-                        yield Seen(time=one.time, words=f"{one.subject}: {reason}: {message}")
+            if one.deleted or not spec.labels.items() <= one.subject.labels.items():
+                continue
+            for container in items_at(one.subject.raw, "status", "containerStatuses"):
+                reason = text_at(container, "state", "waiting", "reason")
+                if not reason or spec.waiting not in reason:
+                    continue
+                known = (_uid(one.subject), text_at(container, "name"), reason)
+                if not self._history.is_after(one, after):
+                    before.add(known)
+                elif known not in before:
+                    message = text_at(container, "state", "waiting", "message")
+                    yield Seen(time=one.time, words=f"{one.subject}: {reason}: {message}")
 
     # -- other sources -------------------------------------------------------------------------------------------
 
@@ -133,30 +166,64 @@ class Senses:
                     yield Seen(time=line.entry.time, words=line.raw)
 
     def _alerts(self, spec: AlertSpec, after: Moment) -> Iterator[Seen]:
-        wanted = Wanted(**spec.model_dump())
+        if spec.commit and spec.commit not in self._commits:
+            return  # nobody can speak of what is not pushed yet
+        wanted = Wanted(**{**spec.model_dump(), "commit": self._commits.get(spec.commit, "")})
         for alert in self._lab.alerts.all(wanted, since=after.time):
-            yield Seen(time=alert.time, words=line_of(alert))
+            if not self._told_before(alert, after):
+                yield Seen(time=alert.time, words=line_of(alert))
 
-    def _drifts(self, spec: DriftSpec) -> Iterator[Seen]:
+    def _told_before(self, alert: Entry, after: Moment) -> bool:
+        """Whether an alert that came after a moment is about what the cluster itself had only told before."""
+        about = alert.object
+        told = [
+            self._history.is_after(one, after)
+            for one in self._history.of("Event")
+            if about
+            and not one.deleted
+            and text_at(one.subject.raw, "involvedObject", "kind") == about.kind
+            and text_at(one.subject.raw, "involvedObject", "name") == about.name
+            and text_at(one.subject.raw, "message") == alert.text
+        ]
+        return bool(told) and not any(told)
+
+    def _drifts(self, spec: DriftSpec) -> Iterator[tuple[str, Seen]]:
         for one in self._lab.drift().drifts:
             if fnmatchcase(str(one.object), spec.object) and spec.class_ in {None, one.class_}:
-                yield Seen(time=datetime.now(UTC), words=str(one))
+                yield one.headline, Seen(time=datetime.now(UTC), words=str(one))
 
-    def _pending(self, spec: PendingSpec) -> Iterator[Seen]:
-        pending = [one for look in self._lab.look() for one in look.pending]
-        late = next((one for one in pending if one.object == spec.object and spec.why in one.why), None)
-        if late is None:
+    def _pending(self, spec: PendingSpec) -> Iterator[tuple[str, Seen]]:
+        for one in (one for look in self._lab.look() for one in look.pending):
+            if one.object == spec.object and spec.why in one.why:
+                yield one.object, Seen(time=datetime.now(UTC), words=str(one))
+
+    def _lasting(self, spec: PendingSpec, late: Sequence[Seen]) -> Iterator[Seen]:
+        if not late:
             self._late_since.pop(spec, None)
             return
         since = self._late_since.setdefault(spec, time.monotonic())
         if time.monotonic() - since >= spec.for_seconds:
-            yield Seen(time=datetime.now(UTC), words=str(late))
+            yield late[0]
 
-    def _metrics(self, spec: MetricSpec) -> Iterator[Seen]:
+    def _metrics(self, signal: SignalSpec, spec: MetricSpec, outset: Outset) -> Iterator[tuple[str, Seen]]:
+        for one in self._samples(spec):
+            counter = one.name.endswith(_COUNTERS)
+            value = outset.risen(signal, _sample_key(one), one.value) if counter else one.value
+            if value > spec.above:
+                yield _sample_key(one), Seen(time=datetime.now(UTC), words=one.line)
+
+    def _counts(self, spec: MetricSpec) -> Iterator[tuple[str, float]]:
+        return ((_sample_key(one), one.value) for one in self._samples(spec) if one.name.endswith(_COUNTERS))
+
+    def _samples(self, spec: MetricSpec) -> Iterator[Sample]:
         cluster = next(one for one in self._lab.status().clusters if one.name == self._cluster.name)
         for one in samples_of(cluster.pid_of(spec.component), program=spec.component):
-            if one.name == spec.name and spec.labels.items() <= one.labels.items() and one.value > spec.above:
-                yield Seen(time=datetime.now(UTC), words=one.line)
+            if one.name == spec.name and spec.labels.items() <= one.labels.items():
+                yield one
+
+
+def _sample_key(sample: Sample) -> str:
+    return " ".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
 
 
 def _fits(condition: Condition, spec: ConditionSpec, subject: KubeObject) -> bool:

@@ -54,10 +54,11 @@ class AlertSpec(Model):
     severity: Literal["", "info", "error"] = ""
     reason: str = Field(default="", description="only generic webhooks are told")
     message: str = Field(default="", description="a part of it")
+    commit: str = Field(default="", description="the name of the commit step that it is about")
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not any((self.object, self.provider, self.severity, self.reason, self.message)):
+        if not any((self.object, self.provider, self.severity, self.reason, self.message, self.commit)):
             raise ValueError("says nothing of the alert that is meant")
         return self
 

@@ -188,6 +188,14 @@ class Rehearsal(Model):
                 commits.append(step.name)
         return self
 
+    @model_validator(mode="after")
+    def _commits_of_alerts_fit(self) -> Self:
+        commits = [step.name for step in self.steps if step.commit]
+        for signal in (*self.signals, *(step.wait for step in self.steps if step.wait)):
+            if signal.alert:
+                _refuse_unknown(f"alert: commit {signal.alert.commit}", signal.alert.commit, commits, what="commit")
+        return self
+
 
 def _doubles(names: Sequence[str]) -> str:
     """A name that is there more than once, or nothing."""

@@ -155,6 +155,7 @@ class Steps:
                 repository.patch(patch.path, patch.change, kind=patch.kind, name=patch.name)
             commit = repository.commit(spec.message)
         self._commits[name] = commit
+        self._lookout.pushed(name, commit.sha)
         return commit.sha
 
     def _by_hand(self, spec: HumanSpec) -> str:

@@ -9,15 +9,30 @@ import pytest
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import EVENT, KUSTOMIZATION, POD
+from fluxlab.drift.records import DriftClass
+from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
+from fluxlab.metrics import Sample
 from fluxlab.moments import Moment
 from fluxlab.recorder.watching import Seen as Heard
+from fluxlab.rehearsals import sensing
 from fluxlab.rehearsals.history import History
+from fluxlab.rehearsals.outset import Outset
 from fluxlab.rehearsals.sensing import Senses
-from fluxlab.rehearsals.signals import ConditionSpec, EventSpec, PodsSpec, SignalSpec
+from fluxlab.rehearsals.signals import (
+    AlertSpec,
+    ConditionSpec,
+    DriftSpec,
+    EventSpec,
+    MetricSpec,
+    PendingSpec,
+    PodsSpec,
+    SignalSpec,
+)
+from fluxlab.timeline.entries import Entry, ObjectRef, Source
 
 BEGAN = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
-AFTER = Moment(time=BEGAN, versions={"one": 100})
+AFTER = Outset(Moment(time=BEGAN, versions={"one": 100}))
 
 
 class Cluster1:
@@ -26,15 +41,40 @@ class Cluster1:
     def __init__(self) -> None:
         cluster = cast("Cluster", SimpleNamespace(name="one"))
         self.history = History(cluster)
-        self.senses = Senses(cast("Lab", SimpleNamespace(cluster=cluster)), self.history)
+        self.drifts: list[Any] = []
+        self.pending: list[Any] = []
+        self.samples: list[Sample] = []
+        self.alerts: list[Entry] = []
+        self.commits: dict[str, str] = {}
+        status = SimpleNamespace(clusters=[SimpleNamespace(name="one", pid_of=lambda _: 1)])
+        lab = SimpleNamespace(
+            cluster=cluster,
+            drift=lambda: SimpleNamespace(drifts=self.drifts),
+            look=lambda: [SimpleNamespace(pending=self.pending)],
+            status=lambda: status,
+            alerts=SimpleNamespace(all=self._alerts),
+        )
+        self.senses = Senses(cast("Lab", lab), self.history, self.commits)
 
-    def hear(self, resource: Any, raw: dict[str, Any], *, version: int, seconds: float = 1.0) -> None:
+    def _alerts(self, wanted: Any, *, since: datetime) -> list[Entry]:
+        return [one for one in self.alerts if one.time >= since and wanted.fits(one)]
+
+    def outset(self, *signals: SignalSpec) -> Outset:
+        """The moment, and what of signals is there now."""
+        found = Outset(AFTER.moment)
+        for signal in signals:
+            self.senses.note_before(signal, found)
+        return found
+
+    def hear(
+        self, resource: Any, raw: dict[str, Any], *, version: int, seconds: float = 1.0, kind: str = "MODIFIED"
+    ) -> None:
         raw.setdefault("metadata", {})["resourceVersion"] = str(version)
         self.history._news.put(
             Heard(
                 cluster="one",
                 resource=resource,
-                kind="MODIFIED",
+                kind=kind,
                 subject=KubeObject(raw),
                 time=BEGAN + timedelta(seconds=seconds),
             )
@@ -59,6 +99,15 @@ class Cluster1:
             },
             version=version,
         )
+
+    def pod(self, *, version: int, uid: str = "p1", reason: str = "CrashLoopBackOff", kind: str = "MODIFIED") -> None:
+        state = {"waiting": {"reason": reason, "message": "back-off"}} if reason else {"running": {}}
+        raw = {
+            "kind": "Pod",
+            "metadata": {"namespace": "shop", "name": "cart-1", "uid": uid},
+            "status": {"containerStatuses": [{"name": "main", "state": state}]},
+        }
+        self.hear(POD, raw, version=version, kind=kind)
 
     def event(self, *, version: int, uid: str = "u1", seconds: float = 1.0) -> None:
         about = {"kind": "Kustomization", "namespace": "flux-system", "name": "shop", "uid": uid}
@@ -132,3 +181,136 @@ def test_a_pod_tells_what_it_waits_for(cluster: Cluster1) -> None:
     seen = cluster.senses.find(waiting, after=AFTER)
     assert seen
     assert "no such image" in seen.words
+
+
+# -- only what is new counts -----------------------------------------------------------------------------------------
+
+CRASHING = SignalSpec(pods=PodsSpec(namespace="shop", waiting="CrashLoop"))
+DRIFTED = SignalSpec(drift=DriftSpec(object="Deployment shop/*"))
+LATE = SignalSpec(pending=PendingSpec(object="Kustomization flux-system/shop", why="applied", for_seconds=0))
+FULL = SignalSpec(metric=MetricSpec(component="source-controller", name="depth", above=3))
+FAILURES = SignalSpec(metric=MetricSpec(component="source-controller", name="errors_total", above=3))
+TOLD = SignalSpec(alert=AlertSpec(object="Kustomization flux-system/shop"))
+
+
+def drift(name: str) -> Any:
+    return SimpleNamespace(
+        object=ObjectRef.parse(f"Deployment shop/{name}"), class_=DriftClass.MODIFIED, headline=f"{name} differs"
+    )
+
+
+def sample(name: str, value: float) -> Sample:
+    return Sample(name=name, value=value, line=f"{name} {value}")
+
+
+def late(why: str) -> Any:
+    return SimpleNamespace(object="Kustomization flux-system/shop", why=why)
+
+
+def alert(seconds: float, *, commit: str = "", text: str = "no") -> Entry:
+    about = ObjectRef.parse("Kustomization flux-system/shop")
+    time = BEGAN + timedelta(seconds=seconds)
+    return Entry(time=time, source=Source.ALERT, text=text, object=about, commit=commit)
+
+
+def test_a_pod_that_waited_before_does_not_count_when_it_is_told_again(cluster: Cluster1) -> None:
+    cluster.pod(version=90)
+    cluster.pod(version=101)
+    assert cluster.senses.find(CRASHING, after=AFTER) is None
+    cluster.pod(version=102, uid="p2")
+    assert cluster.senses.find(CRASHING, after=AFTER)
+
+
+def test_a_pod_that_is_deleted_waits_for_nothing(cluster: Cluster1) -> None:
+    cluster.pod(version=101, kind="DELETED")
+    assert cluster.senses.find(CRASHING, after=AFTER) is None
+
+
+def test_drift_that_was_there_counts_only_when_it_comes_back(cluster: Cluster1) -> None:
+    cluster.drifts = [drift("cart")]
+    after = cluster.outset(DRIFTED)
+    assert cluster.senses.find(DRIFTED, after=after) is None
+    cluster.drifts = [drift("cart"), drift("frontend")]
+    seen = cluster.senses.find(DRIFTED, after=after)
+    assert seen
+    assert "frontend" in seen.words
+    cluster.drifts = []
+    assert cluster.senses.find(DRIFTED, after=after) is None
+    cluster.drifts = [drift("cart")]
+    assert cluster.senses.find(DRIFTED, after=after)
+
+
+def test_what_was_late_before_counts_only_when_it_is_late_anew(cluster: Cluster1) -> None:
+    cluster.pending = [late("has applied a")]
+    after = cluster.outset(LATE)
+    cluster.pending = [late("has applied b")]  # it is late all the time, in other words
+    assert cluster.senses.find(LATE, after=after) is None
+    cluster.pending = []
+    assert cluster.senses.find(LATE, after=after) is None
+    cluster.pending = [late("has applied b")]
+    assert cluster.senses.find(LATE, after=after)
+
+
+def test_a_number_that_was_above_its_limit_counts_once_it_was_below(
+    cluster: Cluster1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensing, "samples_of", lambda *_, **__: cluster.samples)
+    cluster.samples = [sample("depth", 5)]
+    after = cluster.outset(FULL)
+    found = []
+    for value in (6, 3, 4):
+        cluster.samples = [sample("depth", value)]
+        found.append(bool(cluster.senses.find(FULL, after=after)))
+    assert found == [False, False, True]
+
+
+def test_a_counter_has_to_rise_by_its_limit_also_when_it_begins_anew(
+    cluster: Cluster1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensing, "samples_of", lambda *_, **__: cluster.samples)
+    cluster.samples = [sample("errors_total", 100)]
+    after = cluster.outset(FAILURES)
+    found = []
+    for value in (103, 104, 2, 4):
+        cluster.samples = [sample("errors_total", value)]
+        found.append(bool(cluster.senses.find(FAILURES, after=after)))
+    assert found == [False, True, False, True]
+
+
+def test_without_knowing_what_was_there_nothing_is_new(cluster: Cluster1, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> list[Sample]:
+        raise UnknownError("it tells no numbers")
+
+    monkeypatch.setattr(sensing, "samples_of", fail)
+    after = cluster.outset(FULL)
+    monkeypatch.setattr(sensing, "samples_of", lambda *_, **__: [sample("depth", 9)])
+    with pytest.raises(UnknownError, match="it tells no numbers"):
+        cluster.senses.find(FULL, after=after)
+
+
+def test_an_alert_that_comes_late_is_not_about_what_was_broken_since(cluster: Cluster1) -> None:
+    cluster.kustomization(version=90, status="True")
+    cluster.event(version=99)
+    cluster.alerts = [alert(1)]
+    assert cluster.senses.find(TOLD, after=AFTER) is None
+    cluster.alerts.append(alert(2, text="something else"))
+    seen = cluster.senses.find(TOLD, after=AFTER)
+    assert seen
+    assert "something else" in seen.words
+
+
+def test_an_alert_of_an_event_that_came_again_counts(cluster: Cluster1) -> None:
+    cluster.event(version=99)
+    cluster.event(version=102)
+    cluster.alerts = [alert(1)]
+    assert cluster.senses.find(TOLD, after=AFTER)
+
+
+def test_an_alert_can_be_bound_to_a_commit_of_the_rehearsal(cluster: Cluster1) -> None:
+    bound = SignalSpec(alert=AlertSpec(object="Kustomization flux-system/shop", commit="bad"))
+    cluster.alerts = [alert(1, commit="aaaa"), alert(2)]
+    assert cluster.senses.find(bound, after=AFTER) is None
+    cluster.commits["bad"] = "bbbb"
+    assert cluster.senses.find(bound, after=AFTER) is None
+    cluster.alerts.append(alert(3, commit="bbbb"))
+    assert cluster.senses.find(bound, after=AFTER)

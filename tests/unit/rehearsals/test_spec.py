@@ -82,6 +82,11 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ("{fault: controller-pause}", "{fault: git-slow, set: {delay: 1}}", "delay: Extra inputs are not permitted"),
         ("name: pause", "name: pause\n- {heal: pause}\n- {heal: pause}", "heal pause: no fault that is in"),
         ("name: pause", "name: pause\n- {commit: {message: x, revert: y}}", "revert y: no commit is named so"),
+        (
+            "expect:",
+            "expect:\n- {what: it is told, alert: {commit: later}}",
+            "alert: commit later: no commit is named so; there are none",
+        ),
         ("expect:", "expect:\n- {what: it is late, pending: {object: b}}", "told in the same words: it is late"),
         ("pending: {object: Kustomization flux-system/shop}", "log: {component: a, pattern: '['}", "no regular expr"),
         ("truth: {cause: a pause, not: [the commit]}", "", "truth: Field required"),
