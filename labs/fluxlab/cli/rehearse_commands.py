@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .output import Ticker, say, table, ticker
+from .output import Ticker, say, show_error, table, ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,8 +72,9 @@ def rehearse(
     output: Annotated[Format, typer.Option("--output", "-o", help="How to print.")] = Format.TEXT,
 ) -> None:
     """Rehearse failures, each on a lab of its own. Exit code 0 pass, 1 fail, 2 inconclusive."""
+    from fluxlab.errors import FluxlabError
     from fluxlab.rehearsals.loading import load_rehearsal
-    from fluxlab.rehearsals.results import verdict
+    from fluxlab.rehearsals.results import Outcome, verdict
 
     if schema:
         _print_schema(schema)
@@ -82,18 +83,27 @@ def rehearse(
         _list(output)
         return
     found = [(file, load_rehearsal(file)) for file in map(_find, files)]  # before anything is started
+    _check_faults()
     folder = _open(reports) if reports else None
     results: list[RunResult] = []
-    for result in _runs(found, seeds=range(seed, seed + repeat), control=control, factor=factor):
-        results.append(result)
-        page = _write(folder, result) if folder else None
-        if output is Format.TEXT:
-            _show(result, page)
+    trouble: FluxlabError | None = None
+    try:
+        for result in _runs(found, seeds=range(seed, seed + repeat), control=control, factor=factor):
+            results.append(result)
+            page = _write(folder, result) if folder else None
+            if output is Format.TEXT:
+                _show(result, page)
+    except FluxlabError as error:  # what has ended counts all the same
+        trouble = error
     _print(results, output)
     if folder:
         say(f"reports: {folder.folder / 'index.html'}")
-    if worst := verdict(results).exit_code:
-        raise typer.Exit(worst)
+    worst = verdict(results)
+    if trouble:
+        show_error(trouble)
+        worst = worst if worst is Outcome.FAIL else Outcome.INCONCLUSIVE
+    if worst.exit_code:
+        raise typer.Exit(worst.exit_code)
 
 
 def _runs(
@@ -117,6 +127,18 @@ def _runs(
                 )
                 tick.clear()
                 yield result
+
+
+def _check_faults() -> None:
+    """Raise UsageError while something is broken for good: nothing is started then."""
+    from fluxlab.errors import UsageError
+    from fluxlab.faults.healing import StuckError
+    from fluxlab.rehearsals import grounds
+
+    try:
+        grounds.check_faults()
+    except StuckError as error:
+        raise UsageError(error.what, facts=error.facts, hint=error.hint) from None
 
 
 def _open(folder: Path) -> "Reports":

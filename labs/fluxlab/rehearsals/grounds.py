@@ -5,13 +5,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fluxlab.fault_records import FaultRecords
 from fluxlab.files import make_private
 from fluxlab.lab import Lab
 from fluxlab.spec import LabSpec
+from fluxlab.state import lab_folders
 
 from .spec import LabNeeds
 
 Progress = Callable[[str], None]
+
+
+def check_faults() -> None:
+    """Raise StuckError when in some lab a fault could not be taken out: before more is broken that is mended."""
+    for folder in lab_folders():
+        if FaultRecords(folder).all():
+            Lab(folder).faults.check()
 
 
 class Grounds:

@@ -193,6 +193,11 @@ class RunResult(_Model):
         """The findings that made the outcome what it is."""
         return tuple(one for one in self.findings if one.outcome is self.outcome and one.outcome is not Outcome.PASS)
 
+    def with_finding(self, finding: Finding) -> Self:
+        """A copy in which one more thing was judged."""
+        findings = (*self.findings, finding)
+        return self.model_copy(update={"findings": findings, "outcome": verdict(findings)})
+
     def as_json(self) -> str:
         """For programs, as the published schema has it, and for `RunResult.model_validate_json`."""
         return self.model_dump_json(by_alias=True, indent=2)

@@ -222,6 +222,14 @@ def rehearse(
     progress: Progress = lambda _: None,
     timeout_factor: float = 1.0,
 ) -> RunResult:
-    """Run a rehearsal on a lab of its own, which is gone afterwards. Raises what `Grounds.lab` raises."""
-    with grounds.lab(rehearsal.lab, progress=progress, timeout_factor=timeout_factor) as lab:
-        return Run(rehearsal, lab, file=file, seed=seed, control=control, progress=progress).execute()
+    """Run a rehearsal on a lab of its own, which is gone afterwards. Raises what `Grounds.lab` raises at its start."""
+    result: RunResult | None = None
+    try:
+        with grounds.lab(rehearsal.lab, progress=progress, timeout_factor=timeout_factor) as lab:
+            result = Run(rehearsal, lab, file=file, seed=seed, control=control, progress=progress).execute()
+    except FluxlabError as error:
+        if result is None:
+            raise
+        left = Finding(part=Part.RESIDUE, what="the lab is gone", outcome=Outcome.INCONCLUSIVE, why=str(error))
+        return result.with_finding(left)
+    return result

@@ -52,6 +52,7 @@ def refusals(shop: Lab) -> Iterator[str]:
     for words in (
         ("inject", "git-slow", f"--lab={shop.name}"),
         ("up", f"--name={shop.name}"),
+        ("rehearse", "controller-paused"),
     ):
         done = fluxlab(*words)
         assert done.returncode != 0, words

@@ -1,12 +1,19 @@
 """`fluxlab rehearse` without a lab: what is printed, and what is refused before one is started."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.unit.cli.test_app import Run, run
+from tests.unit.report.samples import FAILED, PASSED
 
+from fluxlab.cli import rehearse_commands
+from fluxlab.errors import FluxlabError, UsageError
+from fluxlab.faults.healing import StuckError
+from fluxlab.rehearsals import grounds
 from fluxlab.rehearsals.loading import shipped_rehearsals
+from fluxlab.rehearsals.results import RunResult
 
 __all__ = ["run"]
 pytestmark = pytest.mark.usefixtures("state_dir")
@@ -42,3 +49,32 @@ def test_what_makes_no_sense_is_refused_before_anything_is_started(
     assert ended.code == 64
     assert told in ended.err
     assert not (tmp_path / "state" / "labs").exists()
+
+
+@pytest.mark.parametrize(("ended", "code"), [((PASSED,), 2), ((PASSED, FAILED), 1), ((), 2)])
+def test_what_has_ended_is_printed_when_a_lab_does_not_start(
+    run: Run, monkeypatch: pytest.MonkeyPatch, ended: tuple[RunResult, ...], code: int
+) -> None:
+    def runs(*_: object, **__: object) -> Iterator[RunResult]:
+        yield from ended
+        raise FluxlabError("the lab does not start", hint="fluxlab doctor")
+
+    monkeypatch.setattr(rehearse_commands, "_runs", runs)
+    told = run("rehearse", "controller-paused", "git-hang", "-o", "json")
+    assert [one["title"] for one in json.loads(told.out)] == [one.title for one in ended]
+    assert "the lab does not start" in told.err
+    assert "fluxlab doctor" in told.err
+    assert told.code == code
+    cases = run("rehearse", "controller-paused", "git-hang", "-o", "junit").out
+    assert cases.count("<testcase ") == len(ended)
+
+
+def test_nothing_is_rehearsed_while_a_fault_is_stuck_in_some_lab(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stuck() -> None:
+        raise StuckError("a pause could not be taken out", hint="fluxlab heal --all")
+
+    monkeypatch.setattr(grounds, "check_faults", stuck)
+    monkeypatch.setattr(rehearse_commands, "_runs", lambda *_, **__: pytest.fail("a run has begun"))
+    told = run("rehearse", "controller-paused")
+    assert "fluxlab heal --all" in told.err
+    assert told.code == UsageError.exit_code
