@@ -1,31 +1,23 @@
 """What a lab is like apart from its work: taken before and after a rehearsal, the difference is residue."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
-from fluxlab.clusters.api import ApiError, KubeApi
-from fluxlab.clusters.objects import KubeObject, items_at, text_at
-from fluxlab.clusters.resources import DERIVED, EVENT, HELM_STORAGE, Resource
 from fluxlab.clusters.toxics import LinkProxy
-from fluxlab.drift.fields import is_platform
-from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
+from fluxlab.commands import run
+from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.lab import Lab
 
-# What controllers make and remove by themselves, under names that nobody chose.
-_PASSING = DERIVED | {EVENT.plural, "pods", "replicasets", "componentstatuses", "ipaddresses"}
+from .traces import Trace, broken_pods, resources, traces
 
-
-@dataclass(frozen=True, kw_only=True)
-class Trace:
-    """What of one object nobody but its maker should change."""
-
-    ours: bool
-    """Whether a Kustomization or HelmRelease owns it: git may add and remove it."""
-    finalizers: frozenset[str]
-    suspended: bool
-    managers: frozenset[str]
+_OF_FAULTS = re.compile(rf"(?:{'|'.join(CATALOGUE)})-[0-9a-f]{{6}}(?!.*\.json$)")
+"""The id of a fault in the name of a file; its record, in JSON, is told as the fault itself."""
+GIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +28,14 @@ class Footprint:
     """The state of each component: running, stopped, dead, or `paused`."""
     rules: frozenset[str]
     """Toxics of links and rules of the gateway."""
-    objects: Mapping[str, Trace]
+    objects: Mapping[tuple[str, str], Trace]
+    """By API group and name: kinds of two groups may have one name."""
+    pods: frozenset[str]
+    """What is wrong with pods."""
+    references: frozenset[str]
+    """The branches and tags of git, and where HEAD leads."""
+    files: frozenset[str]
+    """What faults have put into the lab's folder."""
     unlisted: frozenset[str]
     """Resources that the API names, and whose objects it does not give."""
     faults: frozenset[str]
@@ -44,46 +43,50 @@ class Footprint:
     @classmethod
     def of(cls, lab: Lab) -> "Footprint":
         """The footprint of a lab now. Raises FluxlabError."""
-        resources = _resources(lab.cluster.api)
-        listed = {resource: found for resource in resources if (found := _list(lab.cluster.api, resource)) is not None}
+        api = lab.cluster.api
+        known = resources(api)
+        listed = {resource: found for resource in known if (found := traces(api, resource)) is not None}
         return cls(
             processes=dict(_processes(lab)),
             rules=frozenset(_rules(lab)),
-            objects={str(one): _trace(one) for found in listed.values() for one in found},
-            unlisted=frozenset(
-                f"{resource.plural}.{resource.group}" for resource in resources if resource not in listed
-            ),
+            objects={name: trace for found in listed.values() for name, trace in found.items()},
+            pods=frozenset(broken_pods(api)),
+            unlisted=frozenset(f"{resource.plural}.{resource.group}" for resource in known if resource not in listed),
+            references=frozenset(_references(lab)),
+            files=frozenset(_files(lab.folder.root)),
             faults=frozenset(record.id for record in lab.faults.active()),
         )
 
     def residue(self, before: "Footprint") -> Iterator[str]:
         """What is here now and was not before, or the other way round, a line each."""
-        for name, state in self.processes.items():
-            if state != before.processes.get(name, state):
-                yield f"process {name} is {state}, it was {before.processes[name]}"
+        for name, was in before.processes.items():
+            state = self.processes.get(name, "gone")
+            if state != was:
+                yield f"process {name} is {state}, it was {was}"
         for rule in sorted(self.rules - before.rules):
             yield f"{rule} is still in"
         for fault in sorted(self.faults - before.faults):
             yield f"fault {fault} is still in"
         for resource in sorted(self.unlisted - before.unlisted):
             yield f"{resource} cannot be listed"
+        yield from sorted(self.pods - before.pods)
+        for reference in sorted(self.references - before.references):
+            yield f"git has {reference}"
+        for reference in sorted(before.references - self.references):
+            yield f"git has lost {reference}"
+        for file in sorted(self.files - before.files):
+            yield f"file {file} is there"
         yield from self._objects_left(before)
 
     def _objects_left(self, before: "Footprint") -> Iterator[str]:
-        for name, now in sorted(self.objects.items()):
-            then = before.objects.get(name)
-            if then is None:
-                if not now.ours:
-                    yield f"{name} is there, and nobody owns it"
-                continue
-            for finalizer in sorted(now.finalizers - then.finalizers):
-                yield f"{name} has finalizer {finalizer}"
-            for manager in sorted(now.managers - then.managers):
-                yield f"{name} has fields of {manager}"
-            if now.suspended and not then.suspended:
-                yield f"{name} is suspended"
-        for name in sorted(before.objects.keys() - self.objects.keys()):
-            if not before.objects[name].ours:
+        for (group, name), now in sorted(self.objects.items()):
+            then = before.objects.get((group, name))
+            if then is None and not now.ours:
+                yield f"{name} is there, and nobody owns it"
+            for line in now.left(then) if then else ():
+                yield f"{name} {line}"
+        for group, name in sorted(before.objects.keys() - self.objects.keys()):
+            if not before.objects[group, name].ours:
                 yield f"{name} is gone, and nobody owns it"
 
 
@@ -108,29 +111,17 @@ def _rules(lab: Lab) -> Iterator[str]:
             yield f"toxic {toxic} of link {link} in cluster {name}"
 
 
-def _resources(api: KubeApi) -> Sequence[Resource]:
-    """What is listed: each kind once, in the version that comes first."""
-    found: dict[tuple[str, str], Resource] = {}
-    for resource in api.resources(verb="list"):
-        if resource.plural not in _PASSING and resource.group != "events.k8s.io":
-            found.setdefault((resource.group, resource.plural), resource)
-    return tuple(found.values())
+def _references(lab: Lab) -> Iterator[str]:
+    for bare in sorted(lab.folder.repositories.glob("*.git")):
+        git = ["git", "-c", f"safe.directory={bare}", f"--git-dir={bare}"]
+        told = run([*git, "for-each-ref", "--format=%(refname)"], timeout_seconds=GIT_SECONDS).stdout
+        yield from (f"{reference} in {bare.stem}" for reference in told.split())
+        head = (bare / "HEAD").read_text().strip()
+        yield f"HEAD {head.removeprefix('ref: ')} in {bare.stem}"
 
 
-def _list(api: KubeApi, resource: Resource) -> Sequence[KubeObject] | None:
-    """The objects of a resource; None when whoever serves it does not give them."""
-    try:
-        return [one for one in api.list(resource) if text_at(one.raw, "type") != HELM_STORAGE]
-    except ApiError:
-        return None
-
-
-def _trace(subject: KubeObject) -> Trace:
-    entries = items_at(subject.raw, "metadata", "managedFields")
-    managers = {text_at(entry, "manager") for entry in entries if not text_at(entry, "subresource")}
-    return Trace(
-        ours=any(owner(subject, label) != ("", "") for label in (KUSTOMIZE_LABEL, HELM_LABEL)),
-        finalizers=frozenset(str(one) for one in items_at(subject.raw, "metadata", "finalizers")),
-        suspended=subject.suspended,
-        managers=frozenset(one for one in managers if not is_platform(one)),
-    )
+def _files(folder: Path) -> Iterator[str]:
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if _OF_FAULTS.search(name):
+                yield str((Path(place) / name).relative_to(folder))

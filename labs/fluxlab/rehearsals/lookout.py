@@ -62,13 +62,12 @@ class Lookout:
     def mark(self, name: str, *, fault: bool) -> None:
         """From here on the signals count that come after what has this name."""
         first = fault and self._first is None
-        before = Outset()
+        outset = Outset(self._lab.moment())
         for signal in self._bound_to(name, first=first):
-            self._senses.note_before(signal, before)
-        before.moment = self._lab.moment()
-        self._outsets[name] = self._latest = before
+            self._senses.note_before(signal, outset)
+        self._outsets[name] = self._latest = outset
         if first:
-            self._first = before
+            self._first = outset
 
     def _bound_to(self, name: str, *, first: bool) -> Iterator[SignalSpec]:
         """The signals without a record that count from here on, also those that steps wait for."""
