@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from fluxlab.clusters.kinds import Kinds
 from fluxlab.clusters.resources import Resource
-from fluxlab.errors import FluxlabError
+from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.lab import Lab
 from fluxlab.moments import Moment
 from fluxlab.waiting import wait_until
@@ -15,7 +15,7 @@ from .history import History
 from .outset import Outset
 from .results import SignalResult
 from .sensing import Seen, Senses
-from .signals import ExpectedSignal, ForbiddenSignal, SignalSpec
+from .signals import ConditionSpec, EventSpec, ExpectedSignal, ForbiddenSignal, SignalSpec
 from .spec import Rehearsal
 
 QUIET_SECONDS = 15.0
@@ -52,12 +52,12 @@ class Lookout:
         return self._first.moment if self._first else None
 
     def kinds(self) -> Iterator[Resource]:
-        """The resources that signals are about. Raises UsageError for a kind that the cluster does not have."""
+        """The resources that signals are about. Raises UsageError for what nothing in the cluster is called."""
         kinds = Kinds(self._lab.cluster.api)
         for signal in (*self._rehearsal.signals, *(step.wait for step in self._rehearsal.steps if step.wait)):
             for spec in (signal.condition, signal.event):
                 if spec:
-                    yield kinds.find(spec.kind)
+                    yield _checked(kinds.find(spec.kind), spec)
 
     def mark(self, name: str, *, fault: bool) -> None:
         """From here on the signals count that come after what has this name."""
@@ -106,15 +106,28 @@ class Lookout:
         return self._outsets.get(named) if named else self._first
 
     def await_one(self, signal: SignalSpec, within_seconds: float) -> str:
-        """The words of a signal since the last fault or named step. Raises FluxlabError when it does not come."""
+        """The words of a signal since the last fault or named step. Raises FluxlabError when it does not come.
+
+        That it cannot be looked for at the moment is no reason to wait no longer.
+        """
         after = self._latest
-        seen = wait_until(
-            lambda: self._senses.find(signal, after=after),
+        trouble = ""
+
+        def seen() -> Seen | None:
+            nonlocal trouble
+            try:
+                found, trouble = self._senses.find(signal, after=after), ""
+            except FluxlabError as error:
+                found, trouble = None, str(error)
+            return found
+
+        return wait_until(
+            seen,
             what=describe_signal(signal),
             timeout_seconds=self._lab.patience(within_seconds),
+            state=lambda: trouble,
             interval_seconds=LOOK_SECONDS,
-        )
-        return seen.words
+        ).words
 
     def await_expected(self) -> None:
         """Until each expected signal has come, or its time is over; a control run waits for none for a while."""
@@ -144,6 +157,17 @@ class Lookout:
 def _named(signal: ExpectedSignal | ForbiddenSignal) -> str:
     """What it counts from, where that is not the first fault."""
     return signal.after if isinstance(signal, ExpectedSignal) else signal.during
+
+
+def _checked(resource: Resource, spec: ConditionSpec | EventSpec) -> Resource:
+    """What is named otherwise than objects name themselves would never be found, and pass as forbidden."""
+    if spec.kind.lower() != resource.kind.lower():
+        raise UsageError(f"{spec.kind!r} is no kind of a signal", facts=[f"objects say {resource.kind!r}"])
+    namespace, _, name = spec.place.rpartition("/")
+    if bool(namespace) != resource.namespaced or not name:
+        place = "NAMESPACE/NAME" if resource.namespaced else "NAME: it is in no namespace"
+        raise UsageError(f"{spec.place!r} names no {resource.kind}", facts=[f"it is {place}"])
+    return resource
 
 
 def describe_signal(signal: SignalSpec) -> str:

@@ -5,7 +5,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from fluxlab.clusters.resources import (
+    GIT_REPOSITORY,
+    HELM_RELEASE,
+    HELM_REPOSITORY,
+    KUSTOMIZATION,
+    OCI_REPOSITORY,
+    WORKLOADS,
+)
 from fluxlab.drift.records import DriftClass
+from fluxlab.servers.sinks import SINKS
+from fluxlab.servers.sinks.sink import KINDS
 
 from .models import Model, OneOf
 
@@ -46,11 +56,62 @@ class LogSpec(Model):
     pattern: Annotated[str, AfterValidator(_regular)] = Field(description="a regular expression")
 
 
+_PENDING = frozenset(
+    resource.kind
+    for resource in (GIT_REPOSITORY, HELM_REPOSITORY, OCI_REPOSITORY, KUSTOMIZATION, HELM_RELEASE, *WORKLOADS)
+)
+"""What a look at a commit judges, besides the cluster as a whole."""
+_THE_CLUSTER = "the cluster"
+"""Pending where no GitRepository follows the branch."""
+_UNREASONED = frozenset({"slack", "github"})
+_ABOUT = frozenset(KINDS.values())
+
+
+def _place(text: str) -> str:
+    """The kind of an object in a namespace; what names none never comes, and would pass as forbidden."""
+    kind, _, place = text.partition(" ")
+    if not all(place.partition("/")):
+        raise ValueError(f"{text!r} names no object; it is KIND NAMESPACE/NAME")
+    return kind
+
+
+def _pending(text: str) -> str:
+    if text != _THE_CLUSTER and (kind := _place(text)) not in _PENDING:
+        raise ValueError(f"{kind!r} is never pending; there are {', '.join(sorted(_PENDING))}")
+    return text
+
+
+def _told(text: str) -> str:
+    if text and (kind := _place(text)) not in _ABOUT:
+        raise ValueError(f"there are no alerts about {kind!r}; there are {', '.join(sorted(_ABOUT))}")
+    return text
+
+
+def _provider(name: str) -> str:
+    known = sorted(SINKS)
+    if name and name not in known and "." not in name:
+        raise ValueError(f"there is no provider {name!r}; there are {', '.join(known)}, and hosts")
+    return name
+
+
+def _drifting(text: str) -> str:
+    kind, _, place = text.partition(" ")
+    if kind[:1].islower():
+        raise ValueError(f"{kind!r} is no kind: it begins with a capital letter")
+    if not place and "*" not in kind:
+        raise ValueError(f"{text!r} names no object; it is KIND NAMESPACE/NAME, or a pattern (*)")
+    return text
+
+
 class AlertSpec(Model):
     """An alert that reached one of the lab's sinks: a signal is at least one of these."""
 
-    object: str = Field(default="", description="such as Kustomization flux-system/shop")
-    provider: str = Field(default="", description="slack, generic, generic-hmac, github, or the host")
+    object: Annotated[str, AfterValidator(_told)] = Field(
+        default="", description="such as Kustomization flux-system/shop"
+    )
+    provider: Annotated[str, AfterValidator(_provider)] = Field(
+        default="", description="slack, generic, generic-hmac, github, or the host"
+    )
     severity: Literal["", "info", "error"] = ""
     reason: str = Field(default="", description="only generic webhooks are told")
     message: str = Field(default="", description="a part of it")
@@ -60,13 +121,17 @@ class AlertSpec(Model):
     def _says_something(self) -> Self:
         if not any((self.object, self.provider, self.severity, self.reason, self.message, self.commit)):
             raise ValueError("says nothing of the alert that is meant")
+        if self.reason and self.provider in _UNREASONED:
+            raise ValueError(f"{self.provider} is told no reason; generic webhooks are")
         return self
 
 
 class DriftSpec(Model):
     """A difference between git and the cluster."""
 
-    object: str = Field(description="such as Deployment shop/frontend, or a pattern (*)")
+    object: Annotated[str, AfterValidator(_drifting)] = Field(
+        description="such as Deployment shop/frontend, or a pattern (*)"
+    )
     class_: DriftClass | None = Field(default=None, alias="class")
 
 
@@ -90,7 +155,7 @@ class PodsSpec(Model):
 class PendingSpec(Model):
     """That the newest commit has not arrived: what has not, and why, all the time for a while."""
 
-    object: str = Field(description="such as Kustomization flux-system/shop")
+    object: Annotated[str, AfterValidator(_pending)] = Field(description="such as Kustomization flux-system/shop")
     why: str = Field(default="", description="a part of the reason")
     for_seconds: float = Field(default=3.0, ge=0)
 

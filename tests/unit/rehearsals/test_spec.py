@@ -71,7 +71,7 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ),
         (
             "truth: {",
-            "forbid:\n- {what: noise, during: later, pending: {object: a}}\ntruth: {",
+            "forbid:\n- {what: noise, during: later, pending: {object: Kustomization a/b}}\ntruth: {",
             "during later: no fault is named so; there are pause",
         ),
         ("name: pause", "name: pause\n- {heal: other}", "heal other: no fault that is in is named so; there are pause"),
@@ -87,7 +87,43 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
             "expect:\n- {what: it is told, alert: {commit: later}}",
             "alert: commit later: no commit is named so; there are none",
         ),
-        ("expect:", "expect:\n- {what: it is late, pending: {object: b}}", "told in the same words: it is late"),
+        (
+            "expect:",
+            "expect:\n- {what: it is late, pending: {object: Kustomization a/b}}",
+            "told in the same words: it is late",
+        ),
+        (
+            "object: Kustomization flux",
+            "object: kustomization flux",
+            "'kustomization' is never pending; there are DaemonS",
+        ),
+        ("object: Kustomization flux", "object: ConfigMap flux", "'ConfigMap' is never pending"),
+        ("flux-system/shop}", "shop}", "'Kustomization shop' names no object"),
+        (
+            "expect:",
+            "expect:\n- {what: it is told, alert: {object: kustomization flux-system/shop}}",
+            "there are no alerts about 'kustomization'; there are Bucket",
+        ),
+        (
+            "expect:",
+            "expect:\n- {what: it is told, alert: {provider: Slack}}",
+            "there is no provider 'Slack'; there are generic, generic-hmac, github, slack, and hosts",
+        ),
+        (
+            "expect:",
+            "expect:\n- {what: it differs, drift: {object: deployment shop/frontend}}",
+            "'deployment' is no kind: it begins with a capital letter",
+        ),
+        (
+            "expect:",
+            "expect:\n- {what: it differs, drift: {object: Deployment}}",
+            "'Deployment' names no object; it is KIND NAMESPACE/NAME, or a pattern (*)",
+        ),
+        (
+            "expect:",
+            "expect:\n- {what: it is told, alert: {provider: slack, reason: BuildFailed}}",
+            "slack is told no reason; generic webhooks are",
+        ),
         ("pending: {object: Kustomization flux-system/shop}", "log: {component: a, pattern: '['}", "no regular expr"),
         ("truth: {cause: a pause, not: [the commit]}", "", "truth: Field required"),
     ],
@@ -95,6 +131,18 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:
     assert old in SOUND
     assert words in complaint(tmp_path, SOUND.replace(old, new))
+
+
+def test_objects_of_drift_may_be_patterns_and_providers_hosts(tmp_path: Path) -> None:
+    for signal in (
+        "drift: {object: 'Deployment shop/*'}",
+        "drift: {object: '*'}",
+        "pending: {object: the cluster}",
+        "drift: {object: Namespace shop}",
+        "alert: {provider: hooks.slack.com}",
+        "alert: {provider: generic-hmac, object: HelmRelease flux-system/cart}",
+    ):
+        assert load(tmp_path, SOUND.replace("pending: {object: Kustomization flux-system/shop}", signal)).expect
 
 
 def test_every_rehearsal_that_comes_with_fluxlab_is_one() -> None:
