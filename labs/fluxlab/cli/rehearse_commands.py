@@ -232,6 +232,8 @@ def _show(result: "RunResult", page: Path | None) -> None:
     print(f"{result.outcome:12} {result.title}{kind}")
     for finding in result.reasons:
         print(f"  {finding.part}: {finding.what}: {finding.why}".replace("\n", "\n    "))
+    for one in result.unreal:
+        print(f"  not real: {one}")
     times = result.times
     told = {
         "first signal": times.first_signal_seconds,

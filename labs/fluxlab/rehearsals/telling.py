@@ -79,7 +79,7 @@ def _told(run: "Run", entries: Sequence[Entry]) -> RunResult:
         history=tuple(history),
         untold=sum(map(_is_told, entries)) - len(history),
         evidence=tuple(_evidence([entry for entry in entries if first_fault and entry.time >= first_fault])),
-        unreal=tuple(_unreal(run)),
+        unreal=tuple(unreal(run)),
         versions={"fluxlab": version("fluxlab"), **find().versions},
         commit=run.head,
         replay=_replay(run),
@@ -104,7 +104,8 @@ def _courses(run: "Run") -> Iterator[CheckResult]:
             )
 
 
-def _unreal(run: "Run") -> Iterator[str]:
+def unreal(run: "Run") -> Iterator[str]:
+    """What takes part in a run, and only stands in for something."""
     for name, cluster in run.lab.clusters.items():
         if cluster.root.simulated:
             yield f"{SIMULATED} in cluster {name}: they have no containers"

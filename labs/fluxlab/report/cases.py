@@ -27,11 +27,13 @@ def properties(result: RunResult) -> dict[str, str]:
         "seed": str(result.seed),
         "replay": result.replay,
         **{name: f"{value:.3f}" for name, value in times.items()},
+        **({"unreal": "; ".join(result.unreal)} if result.unreal else {}),
     }
 
 
 def _case(result: RunResult) -> Case:
     reasons = [f"{one.part}: {one.what}: {one.why}" for one in result.reasons]
+    judged = [f"{one.outcome}: {one.part}: {one.what}: {one.why}" for one in result.findings]
     return Case(
         classname=f"rehearsals.{PurePath(result.file).stem}",
         name=f"{result.title} (seed {result.seed}{', control' if result.control else ''})",
@@ -40,5 +42,5 @@ def _case(result: RunResult) -> Case:
         text="\n".join(reasons),
         seconds=(result.ended - result.began).total_seconds(),
         properties=properties(result),
-        output="\n".join(f"{one.outcome}: {one.part}: {one.what}: {one.why}" for one in result.findings),
+        output="\n".join([*judged, *(f"not real: {one}" for one in result.unreal)]),
     )

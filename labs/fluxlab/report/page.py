@@ -63,6 +63,7 @@ def index(results: Mapping[str, RunResult]) -> str:
         rows=sorted(rows, key=lambda row: ranks.index(row.result.outcome)),
         outcome=verdict(results.values()),
         counts=Counter(result.outcome for result in results.values()),
+        unreal=sorted({one for result in results.values() for one in result.unreal}),
     )
 
 

@@ -69,6 +69,15 @@ def test_what_has_ended_is_printed_when_a_lab_does_not_start(
     assert cases.count("<testcase ") == len(ended)
 
 
+def test_a_verdict_is_told_with_what_was_not_real(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = PASSED.model_copy(update={"unreal": ()})
+    for result, told in ((PASSED, f"  not real: {PASSED.unreal[0]}\n"), (real, "")):
+        monkeypatch.setattr(rehearse_commands, "_runs", lambda *_, one=result, **__: iter([one]))
+        said = run("rehearse", "controller-paused").out
+        assert said.startswith(f"pass         {PASSED.title}\n{told}")
+        assert ("not real" in said) == bool(told)
+
+
 def test_nothing_is_rehearsed_while_a_fault_is_stuck_in_some_lab(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def stuck() -> None:
         raise StuckError("a pause could not be taken out", hint="fluxlab heal --all")

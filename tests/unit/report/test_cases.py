@@ -4,7 +4,7 @@ import pytest
 from tests.unit.report.samples import FAILED, INCONCLUSIVE, PASSED
 
 from fluxlab.rehearsals.results import RunResult
-from fluxlab.report.cases import properties
+from fluxlab.report.cases import properties, runs_as_junit
 
 
 @pytest.mark.parametrize("result", [PASSED, FAILED, INCONCLUSIVE], ids=lambda one: str(one.outcome))
@@ -12,3 +12,11 @@ def test_properties_are_plain_texts_which_pytest_xdist_hands_on(result: RunResul
     told = properties(result)
     assert {type(value) for value in told.values()} == {str}
     assert told["verdict"] == str(result.outcome)
+
+
+def test_programs_are_told_what_was_not_real() -> None:
+    stand_ins = ("pods are simulated", "a chart is a stand-in")
+    result = PASSED.model_copy(update={"unreal": stand_ins})
+    assert properties(result)["unreal"] == "pods are simulated; a chart is a stand-in"
+    assert all(one in runs_as_junit([result]) for one in stand_ins)
+    assert "unreal" not in properties(PASSED.model_copy(update={"unreal": ()}))

@@ -109,6 +109,17 @@ def test_a_failure_begins_with_its_reasons() -> None:
     assert all(one < other for one, other in pairwise(places)), dict(zip(order, places, strict=True))
 
 
+def test_a_verdict_comes_with_what_was_not_real() -> None:
+    simulated = "pods are simulated by KWOK"
+    for text in (Parsed(page(PASSED)).text, Parsed(index({"one.html": PASSED})).text):
+        assert simulated in text
+    head, _, rest = Parsed(page(PASSED)).text.partition("What has to hold")
+    assert simulated in head
+    assert simulated in rest.partition("Evidence")[2]
+    real = PASSED.model_copy(update={"unreal": ()})
+    assert "Not real" not in page(real) + index({"one.html": real})
+
+
 def test_a_page_has_all_that_is_known_of_a_run() -> None:
     text = Parsed(page(PASSED)).text
     for words in (
