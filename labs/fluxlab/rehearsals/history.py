@@ -14,9 +14,11 @@ from fluxlab.moments import Moment
 from fluxlab.recorder.watching import Listed, News, Watching
 from fluxlab.recorder.watching import Seen as Heard
 from fluxlab.redaction import Redactor
+from fluxlab.timeline.entries import ObjectRef
 from fluxlab.waiting import wait_until
 
 LISTING_SECONDS = 60.0
+CATCHING_UP_SECONDS = 30.0
 WATCHED = (*FLUX_RESOURCES, *WORKLOADS, EVENT, POD, SECRET)
 
 
@@ -31,8 +33,21 @@ class Sighting:
     @property
     def version(self) -> int:
         """Its place in the order of all changes of the cluster."""
-        text = self.subject.resource_version
-        return int(text) if text.isdigit() else 0
+        return _version_of(self.subject)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Between two versions of an object there may have been others, which nobody has seen."""
+
+    subject: ObjectRef
+    before: KubeObject | None
+    """None: it was not there; likewise after."""
+    after: KubeObject | None
+    until: datetime
+
+    def __str__(self) -> str:
+        return f"{self.subject} changed while nobody watched it, until {self.until:%H:%M:%S} UTC"
 
 
 class History:
@@ -46,7 +61,8 @@ class History:
         self._stopping = threading.Event()
         self._sightings: dict[str, list[Sighting]] = {}
         self._lock = threading.Lock()
-        self._lists = 0
+        self._listed: set[Resource] = set()
+        self._gaps: list[Gap] = []
 
     def start(self, *more: Resource) -> None:
         """Begin with what is there, of what always counts and `more`; returns when all of it is known.
@@ -65,10 +81,27 @@ class History:
                 secret_seen=self._learn,
             ).start()
         wait_until(
-            lambda: self._listed() >= len(resources),
+            lambda: self._has_listed(resources),
             what=f"cluster {self._cluster.name} lists all that a rehearsal looks at",
             timeout_seconds=LISTING_SECONDS,
-            state=lambda: f"{self._lists} of {len(resources)} resources are listed",
+            state=lambda: f"{len(self._listed)} of {len(resources)} resources are listed",
+        )
+
+    def catch_up(self) -> None:
+        """Until everything has been heard that is so by now. Raises FluxlabError when nobody can tell."""
+        wanted = [one for resource in self._listed - {SECRET} for one in self._cluster.api.list(resource)]
+
+        def unheard() -> list[KubeObject]:
+            newest: dict[ObjectRef, int] = {}
+            for one in self.all():
+                newest[one.subject.reference] = max(newest.get(one.subject.reference, 0), one.version)
+            return [one for one in wanted if newest.get(one.reference, 0) < _version_of(one)]
+
+        wait_until(
+            lambda: not unheard(),
+            what="the watches hear of all that is so in the cluster",
+            timeout_seconds=CATCHING_UP_SECONDS,
+            state=lambda: f"not yet of {next(iter(unheard()), 'more')}",
         )
 
     def stop(self) -> None:
@@ -77,11 +110,25 @@ class History:
 
     def _take(self, news: Listed | Heard) -> None:
         if isinstance(news, Listed):
-            self._lists += 1
+            if news.resource in self._listed:
+                self._miss(news)
+            self._listed.add(news.resource)
             for subject in news.objects:
                 self._add(Sighting(time=news.time, subject=subject))
         elif news.kind != "BOOKMARK":
             self._add(Sighting(time=news.time, subject=news.subject, deleted=news.kind == "DELETED"))
+
+    def _miss(self, news: Listed) -> None:
+        """A list that takes the place of a watch does not tell what came and went before it."""
+        heard = {one.subject.reference: one for one in self._sightings.get(news.resource.kind.lower(), ())}
+        before = {subject: one.subject for subject, one in heard.items() if not one.deleted}
+        now = {one.reference: one for one in news.objects if one.kind != SECRET.kind}
+        for subject in before.keys() | now.keys():
+            was, is_ = before.get(subject), now.get(subject)
+            if was is None or is_ is None or was.resource_version != is_.resource_version:
+                self._gaps.append(Gap(subject=subject, before=was, after=is_, until=news.time))
+            if was and is_ is None:
+                self._add(Sighting(time=news.time, subject=was, deleted=True))
 
     def _learn(self, subject: KubeObject) -> None:
         for value in values_of(subject):
@@ -101,10 +148,9 @@ class History:
                 except Empty:
                     return
 
-    def _listed(self) -> int:
-        """How many resources have been listed so far."""
+    def _has_listed(self, resources: Sequence[Resource]) -> bool:
         self._drain()
-        return self._lists
+        return self._listed.issuperset(resources)
 
     def of(self, kind: str, *, namespace: str | None = None, name: str | None = None) -> Sequence[Sighting]:
         """The versions of the objects of a kind, in the order in which they were seen."""
@@ -113,6 +159,18 @@ class History:
             one
             for one in self._sightings.get(kind.lower(), ())
             if name in {None, one.subject.name} and namespace in {None, one.subject.namespace}
+        ]
+
+    def gaps(self, kind: str, *, after: Moment, namespace: str, name: str | None = None) -> Sequence[Gap]:
+        """Where versions since a moment may be missing."""
+        self._drain()
+        return [
+            one
+            for one in self._gaps
+            if one.until >= after.time
+            and one.subject.kind.lower() == kind.lower()
+            and one.subject.namespace == namespace
+            and name in {None, one.subject.name}
         ]
 
     def all(self) -> Iterator[Sighting]:
@@ -125,3 +183,8 @@ class History:
         """Whether a version is newer than a moment: by the cluster's own count, where that was known then."""
         known = moment.versions.get(self._cluster.name)
         return sighting.time >= moment.time and (known is None or sighting.version > known)
+
+
+def _version_of(subject: KubeObject) -> int:
+    text = subject.resource_version
+    return int(text) if text.isdigit() else 0

@@ -123,7 +123,7 @@ class Run:
                 self._lookout.await_expected()
                 self._await_answers(self._steps.left)
         self._after()
-        self._lookout.look()
+        self._look_last()
         self._look_for_residue(before)
 
     def _before(self) -> None:
@@ -182,6 +182,14 @@ class Run:
         after = [one.holds for one in self.checks if one.when == "after"]
         if after and all(after):
             self.recovered = early or datetime.now(UTC)
+
+    def _look_last(self) -> None:
+        """What nobody has heard of yet may be what must not come."""
+        try:
+            self.history.catch_up()
+        except FluxlabError as error:
+            self._find(Part.SIGNAL, "all that came was seen", str(error))
+        self._lookout.look()
 
     def _look_for_residue(self, before: Footprint) -> None:
         """What is left once everything has had a moment to go."""

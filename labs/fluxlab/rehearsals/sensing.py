@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from fluxlab.alerts import Wanted
 from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
-from fluxlab.errors import FluxlabError
+from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.lab import Lab
 from fluxlab.logs import find_log, log_files
 from fluxlab.metrics import Sample, samples_of
@@ -18,7 +18,7 @@ from fluxlab.timeline.entries import Entry
 from fluxlab.timeline.loglines import read_log_lines
 from fluxlab.timeline.text import line_of
 
-from .history import History, Sighting
+from .history import Gap, History, Sighting
 from .outset import Outset
 from .signals import (
     AlertSpec,
@@ -115,11 +115,17 @@ class Senses:
     def _conditions(self, spec: ConditionSpec, after: Moment) -> Iterator[Seen]:
         before: Condition | None = None
         for one in self._versions(spec.kind, spec.place):
-            condition = one.subject.condition(spec.type)
+            condition = None if one.deleted else one.subject.condition(spec.type)
             if not self._history.is_after(one, after):
                 before = condition
-            elif condition and condition != before and _fits(condition, spec, one.subject):
-                yield Seen(time=one.time, words=f"{one.subject}: {condition}")
+            elif condition != before:
+                before = None  # it was another, or gone: from here on also what comes back is new
+                if condition and _fits(condition, spec, one.subject):
+                    yield Seen(time=one.time, words=f"{one.subject}: {condition}")
+        namespace, _, name = spec.place.rpartition("/")
+        for gap in self._history.gaps(spec.kind, namespace=namespace, name=name, after=after):
+            if not _stayed_another(gap, spec):
+                raise UnknownError(str(gap))
 
     def _events(self, spec: EventSpec, after: Moment) -> Iterator[Seen]:
         namespace, _, name = spec.place.rpartition("/")
@@ -154,6 +160,9 @@ class Senses:
                 elif known not in before:
                     message = text_at(container, "state", "waiting", "message")
                     yield Seen(time=one.time, words=f"{one.subject}: {reason}: {message}")
+        for gap in self._history.gaps("Pod", namespace=spec.namespace, after=after):
+            if any(one and spec.labels.items() <= one.labels.items() for one in (gap.before, gap.after)):
+                raise UnknownError(str(gap))
 
     # -- other sources -------------------------------------------------------------------------------------------
 
@@ -235,6 +244,20 @@ def _fits(condition: Condition, spec: ConditionSpec, subject: KubeObject) -> boo
         and spec.reason in {"", condition.reason}
         and spec.message in condition.message
     )
+
+
+def _stayed_another(gap: Gap, spec: ConditionSpec) -> bool:
+    """Whether a condition cannot have had a status in a gap: it had another all the time, by its own transition."""
+    if gap.before is None or gap.after is None:
+        return False
+    status, since = _transition(gap.before, spec.type)
+    return (status, since) == _transition(gap.after, spec.type) and bool(since) and status != spec.status
+
+
+def _transition(subject: KubeObject, kind: str) -> tuple[str, str]:
+    """The status of a condition, and since when it has that."""
+    found = (one for one in items_at(subject.raw, "status", "conditions") if text_at(one, "type") == kind)
+    return next(((text_at(one, "status"), text_at(one, "lastTransitionTime")) for one in found), ("", ""))
 
 
 def _uid(subject: KubeObject) -> str:

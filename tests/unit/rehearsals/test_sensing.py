@@ -14,6 +14,7 @@ from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.metrics import Sample
 from fluxlab.moments import Moment
+from fluxlab.recorder.watching import Listed
 from fluxlab.recorder.watching import Seen as Heard
 from fluxlab.rehearsals import sensing
 from fluxlab.rehearsals.history import History
@@ -66,6 +67,12 @@ class Cluster1:
             self.senses.note_before(signal, found)
         return found
 
+    def list_anew(self, resource: Any, *objects: dict[str, Any], seconds: float) -> None:
+        """As when a watch could not go on from where it was."""
+        found = tuple(map(KubeObject, objects))
+        time = BEGAN + timedelta(seconds=seconds)
+        self.history._news.put(Listed(cluster="one", resource=resource, objects=found, version="", time=time))
+
     def hear(
         self, resource: Any, raw: dict[str, Any], *, version: int, seconds: float = 1.0, kind: str = "MODIFIED"
     ) -> None:
@@ -81,24 +88,17 @@ class Cluster1:
         )
 
     def kustomization(
-        self, *, version: int, status: str, uid: str = "u1", observed: int = 2, message: str = "m"
+        self,
+        *,
+        version: int,
+        status: str,
+        kind: str = "MODIFIED",
+        uid: str = "u1",
+        observed: int = 2,
+        message: str = "m",
     ) -> None:
-        condition = {
-            "type": "Ready",
-            "status": status,
-            "reason": "BuildFailed",
-            "message": message,
-            "observedGeneration": observed,
-        }
-        self.hear(
-            KUSTOMIZATION,
-            {
-                "kind": "Kustomization",
-                "metadata": {"namespace": "flux-system", "name": "shop", "uid": uid, "generation": 2},
-                "status": {"conditions": [condition]},
-            },
-            version=version,
-        )
+        found = kustomization(version, status, uid=uid, observed=observed, message=message)
+        self.hear(KUSTOMIZATION, found, version=version, kind=kind)
 
     def pod(self, *, version: int, uid: str = "p1", reason: str = "CrashLoopBackOff", kind: str = "MODIFIED") -> None:
         state = {"waiting": {"reason": reason, "message": "back-off"}} if reason else {"running": {}}
@@ -117,6 +117,25 @@ class Cluster1:
             version=version,
             seconds=seconds,
         )
+
+
+def kustomization(
+    version: int, status: str, *, uid: str = "u1", observed: int = 2, message: str = "m", since: str = "12:00:00"
+) -> dict[str, Any]:
+    condition = {
+        "type": "Ready",
+        "status": status,
+        "reason": "BuildFailed",
+        "message": message,
+        "observedGeneration": observed,
+        "lastTransitionTime": f"2026-11-01T{since}Z",
+    }
+    metadata = {"namespace": "flux-system", "name": "shop", "uid": uid, "generation": 2}
+    return {
+        "kind": "Kustomization",
+        "metadata": {**metadata, "resourceVersion": str(version)},
+        "status": {"conditions": [condition]},
+    }
 
 
 NOT_READY = SignalSpec(condition=ConditionSpec(kind="Kustomization", place="flux-system/shop", status="False"))
@@ -141,6 +160,15 @@ def test_a_condition_that_was_so_before_does_not_count_when_it_is_told_again(clu
     cluster.kustomization(version=90, status="False")
     cluster.kustomization(version=101, status="False")
     assert cluster.senses.find(NOT_READY, after=AFTER) is None
+
+
+@pytest.mark.parametrize("between", [{"status": "True"}, {"status": "False", "kind": "DELETED"}])
+def test_a_condition_that_comes_back_counts(cluster: Cluster1, between: dict[str, Any]) -> None:
+    cluster.kustomization(version=90, status="False")
+    cluster.kustomization(version=101, **between)
+    assert cluster.senses.find(NOT_READY, after=AFTER) is None
+    cluster.kustomization(version=102, status="False")
+    assert cluster.senses.find(NOT_READY, after=AFTER)
 
 
 def test_a_condition_of_an_older_generation_does_not_count(cluster: Cluster1) -> None:
@@ -314,3 +342,53 @@ def test_an_alert_can_be_bound_to_a_commit_of_the_rehearsal(cluster: Cluster1) -
     assert cluster.senses.find(bound, after=AFTER) is None
     cluster.alerts.append(alert(3, commit="bbbb"))
     assert cluster.senses.find(bound, after=AFTER)
+
+
+# -- what nobody watched is not known --------------------------------------------------------------------------------
+
+
+def test_what_a_condition_was_while_nobody_watched_is_not_known(cluster: Cluster1) -> None:
+    cluster.list_anew(KUSTOMIZATION, kustomization(90, "True"), seconds=-9)
+    cluster.list_anew(KUSTOMIZATION, kustomization(105, "True", since="12:00:03"), seconds=5)
+    with pytest.raises(UnknownError, match="Kustomization flux-system/shop changed while nobody watched it"):
+        cluster.senses.find(NOT_READY, after=AFTER)
+    cluster.kustomization(version=106, status="False")
+    assert cluster.senses.find(NOT_READY, after=AFTER), "what comes later counts all the same"
+
+
+@pytest.mark.parametrize(
+    ("later", "known"),
+    [
+        (kustomization(90, "True"), True),  # it is as it was
+        (kustomization(105, "True"), True),  # something else of it changed: Ready has been True since before
+        (kustomization(105, "True", since="12:00:03"), False),
+        (None, False),
+    ],
+)
+def test_a_condition_that_went_on_all_the_time_leaves_no_doubt(
+    cluster: Cluster1, later: dict[str, Any] | None, known: bool
+) -> None:
+    cluster.list_anew(KUSTOMIZATION, kustomization(90, "True"), seconds=-9)
+    cluster.list_anew(KUSTOMIZATION, *([later] if later else []), seconds=5)
+    if known:
+        assert cluster.senses.find(NOT_READY, after=AFTER) is None
+    else:
+        with pytest.raises(UnknownError):
+            cluster.senses.find(NOT_READY, after=AFTER)
+
+
+def test_what_went_unwatched_before_the_moment_is_of_no_interest(cluster: Cluster1) -> None:
+    cluster.list_anew(KUSTOMIZATION, kustomization(80, "True"), seconds=-9)
+    cluster.list_anew(KUSTOMIZATION, kustomization(90, "True", since="11:59:55"), seconds=-1)
+    assert cluster.senses.find(NOT_READY, after=AFTER) is None
+
+
+def test_a_pod_may_have_waited_while_nobody_watched(cluster: Cluster1) -> None:
+    metadata = {"namespace": "shop", "name": "cart-1", "labels": {"app": "cart"}}
+    for version, seconds in ((90, -9), (105, 5)):
+        pod = {"kind": "Pod", "metadata": {**metadata, "resourceVersion": str(version)}}
+        cluster.list_anew(POD, pod, seconds=seconds)
+    with pytest.raises(UnknownError, match="Pod shop/cart-1"):
+        cluster.senses.find(CRASHING, after=AFTER)
+    others = SignalSpec(pods=PodsSpec(namespace="shop", labels={"app": "frontend"}, waiting="CrashLoop"))
+    assert cluster.senses.find(others, after=AFTER) is None
