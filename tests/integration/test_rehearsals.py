@@ -1,16 +1,22 @@
 """Rehearsals that come with fluxlab, and rehearsals with planted mistakes: none of the latter may pass."""
 
+import json
+import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Self
 
 import pytest
+import yaml
 
 from fluxlab.clusters.api import ApiUnreachableError
 from fluxlab.faults.layers.controllers.processes import ControllerPause
 from fluxlab.lab import Lab
-from fluxlab.rehearsals import running, sampling
+from fluxlab.recorder.watching import Watching
+from fluxlab.rehearsals import history, running, sampling
 from fluxlab.rehearsals.checks import Answer, await_check
 from fluxlab.rehearsals.footprint import Footprint
 from fluxlab.rehearsals.grounds import Grounds
@@ -19,6 +25,7 @@ from fluxlab.rehearsals.results import Finding, Outcome, RunResult
 from fluxlab.rehearsals.running import rehearse
 from fluxlab.rehearsals.spec import Rehearsal, SteadyState
 from fluxlab.rehearsals.steps import Steps
+from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -102,6 +109,69 @@ def rehearsing(grounds: Grounds, tmp_path: Path) -> Rehearsing:
     return Rehearsing(grounds, tmp_path)
 
 
+@dataclass(frozen=True)
+class Remains:
+    """What git, kubectl and the sinks' own files say of a lab, just before it goes."""
+
+    subjects: Sequence[str]
+    """Of the commits that changed the shop's settings, the newest first."""
+    commits: Sequence[str]
+    currencies: Sequence[str]
+    """What each of them says."""
+    currency: str
+    """What the cluster has."""
+    alerts: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, lab: Lab) -> Self:
+        [bare] = lab.folder.repositories.glob("*.git")
+        git, settings = ("git", f"--git-dir={bare}"), "apps/shop/settings.yaml"
+        told = [
+            line.split(maxsplit=1)
+            for line in _told_by(*git, "log", "--format=%H %s", "main", "--", settings).splitlines()
+        ]
+        texts = [_told_by(*git, "show", f"{commit}:{settings}") for commit, _ in told]
+        kubectl = [str(find().binary("kubectl")), f"--kubeconfig={lab.cluster.kubeconfig}", "--namespace=shop"]
+        lines = [
+            line for file in (lab.folder.timeline / "supervisor").iterdir() for line in file.read_text().splitlines()
+        ]
+        entries = (json.loads(line) for line in lines)
+        return cls(
+            subjects=[subject for _, subject in told],
+            commits=[commit for commit, _ in told],
+            currencies=[yaml.safe_load(text)["data"]["currency"] for text in texts],
+            currency=_told_by(*kubectl, "get", "configmap", "settings", "--output=jsonpath={.data.currency}"),
+            alerts=[one for one in entries if one["source"] == "alert"],
+        )
+
+
+def _told_by(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@pytest.fixture
+def remains(monkeypatch: pytest.MonkeyPatch) -> Sequence[Remains]:
+    """What each lab of this test was like at its end."""
+    found: list[Remains] = []
+
+    def down(self: Lab) -> None:
+        try:
+            found.append(Remains.of(self))
+        finally:
+            down_really(self)
+
+    down_really = Lab.down
+    monkeypatch.setattr(Lab, "down", down)
+    return found
+
+
+def errors_told(result: RunResult, remains: Remains) -> Sequence[Mapping[str, Any]]:
+    """The alerts of errors since a run began; there have to be other alerts, or nobody has listened."""
+    told = [one for one in remains.alerts if datetime.fromisoformat(one["time"]) >= result.began]
+    assert told, "no alert came at all"
+    return [one for one in told if one["level"] == "error"]
+
+
 def reasons(result: RunResult, part: str) -> Sequence[Finding]:
     found = [one for one in result.reasons if one.part == part]
     assert found, result.findings
@@ -124,6 +194,12 @@ def test_a_rehearsal_passes(grounds: Grounds, name: str) -> None:
     check(grounds, name, seed=0)
 
 
+@pytest.mark.parametrize("name", ["controller-paused", "git-unavailable"])
+def test_in_a_control_run_nobody_is_told_of_an_error(grounds: Grounds, remains: Sequence[Remains], name: str) -> None:
+    result = check(grounds, name, seed=0, control=True)
+    assert errors_told(result, remains[-1]) == []
+
+
 @pytest.mark.verify(each=True)
 @pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_every_rehearsal_passes_with_every_seed_and_says_nothing_in_its_control_run(
@@ -141,6 +217,37 @@ def test_every_rehearsal_passes_with_every_seed_and_says_nothing_in_its_control_
 def test_a_third_of_the_rehearsals_is_tried_daily() -> None:
     assert set(DAILY) <= set(SHIPPED)
     assert len(set(DAILY)) * 3 >= len(SHIPPED)
+
+
+PUSHED = """\
+- commit:
+    message: Take dollars, too
+    patch:
+    - {path: apps/shop/settings.yaml, kind: ConfigMap, name: settings, change: {data: {currency: EUR USD}}}
+"""
+
+
+def test_what_is_pushed_is_taken_back_while_a_fault_is_in(rehearsing: Rehearsing, remains: Sequence[Remains]) -> None:
+    pushed = PUSHED.replace("- commit", "- name: dollars\n  commit")
+    told = (
+        "- what: the change is told\n"
+        "  alert: {object: Kustomization flux-system/shop, commit: dollars}\n"
+        "  after: dollars\n"
+    )
+    result = rehearsing(
+        {
+            "steps:\n": f"steps:\n{pushed}- until: {{arrived: true}}\n",
+            PUSHED: "- commit: {message: Take no dollars, revert: dollars}\n",
+            "expect:\n": f"expect:\n{told}",
+        }
+    )
+    assert result.outcome is Outcome.PASS, result.findings
+    [seen] = remains
+    assert seen.subjects[:2] == ["Take no dollars", "Take dollars, too"]
+    assert seen.currencies == ["EUR", "EUR USD", "EUR"]
+    assert seen.currency == "EUR"
+    about = {one["commit"] for one in seen.alerts if one.get("object") == "Kustomization flux-system/shop"}
+    assert set(seen.commits[:2]) <= about
 
 
 # -- planted mistakes ------------------------------------------------------------------------------------------------
@@ -217,6 +324,16 @@ def test_a_check_that_crashes_proves_nothing(
     assert any("a bug" in one.why for one in result.reasons)
     assert len(result.faults) == 1
     assert result.faults[0].healed
+
+
+def test_what_nobody_has_heard_of_proves_nothing(rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watches have listed what there is, and hear of no change."""
+    monkeypatch.setattr(Watching, "_follow", lambda self: self._stopping.wait())
+    monkeypatch.setattr(history, "CATCHING_UP_SECONDS", 2.0)
+    forbidden = "forbid:\n- {what: the shop is broken, condition: {kind: Kustomization, place: flux-system/shop}}\n"
+    result = rehearsing({"truth:": f"{forbidden}truth:"})
+    assert result.outcome is Outcome.INCONCLUSIVE, result.findings
+    assert "not yet of Kustomization flux-system/" in reasons(result, "signal")[0].why
 
 
 def test_what_was_seen_counts_although_residue_cannot_be_looked_for(
