@@ -1,7 +1,7 @@
 """Who looks for a run's signals: each from the moment on from which it counts, until it was seen once."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from fluxlab.clusters.kinds import Kinds
@@ -54,26 +54,35 @@ class Lookout:
     def kinds(self) -> Iterator[Resource]:
         """The resources that signals are about. Raises UsageError for what nothing in the cluster is called."""
         kinds = Kinds(self._lab.cluster.api)
-        for signal in (*self._rehearsal.signals, *(step.wait for step in self._rehearsal.steps if step.wait)):
+        for signal in (*self._rehearsal.signals, *self._waited()):
             for spec in (signal.condition, signal.event):
                 if spec:
                     yield _checked(kinds.find(spec.kind), spec)
 
+    def begin(self) -> None:
+        """Nothing has been done yet: from here on the signals count that a step waits for before any has a name."""
+        self._latest = self._outset(self._waited())
+
     def mark(self, name: str, *, fault: bool) -> None:
         """From here on the signals count that come after what has this name."""
         first = fault and self._first is None
-        outset = Outset(self._lab.moment())
-        for signal in self._bound_to(name, first=first):
-            self._senses.note_before(signal, outset)
+        bound = [one for one in self._rehearsal.signals if _named(one) == name or (first and not _named(one))]
+        outset = self._outset([*bound, *self._waited()])
         self._outsets[name] = self._latest = outset
         if first:
             self._first = outset
 
-    def _bound_to(self, name: str, *, first: bool) -> Iterator[SignalSpec]:
-        """The signals without a record that count from here on, also those that steps wait for."""
-        waited = [step.wait for step in self._rehearsal.steps if step.wait]
-        bound = [one for one in self._rehearsal.signals if _named(one) == name or (first and not _named(one))]
-        return (one for one in (*bound, *waited) if one.way() in UNRECORDED)
+    def _waited(self) -> Sequence[SignalSpec]:
+        """What steps wait for."""
+        return [step.wait for step in self._rehearsal.steps if step.wait]
+
+    def _outset(self, signals: Sequence[SignalSpec]) -> Outset:
+        """Now, with what is there already of signals without a record."""
+        outset = Outset(self._lab.moment())
+        for signal in signals:
+            if signal.way() in UNRECORDED:
+                self._senses.note_before(signal, outset)
+        return outset
 
     def pushed(self, name: str, commit: str) -> None:
         """A step of this name has pushed a commit."""

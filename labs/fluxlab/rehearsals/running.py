@@ -115,6 +115,7 @@ class Run:
     def _rehearse(self) -> None:
         self._before()
         before = Footprint.of(self.lab)
+        self._lookout.begin()
         self._begun = True
         with self._healing():
             self._take_steps()

@@ -81,3 +81,10 @@ def test_a_wait_that_ends_tells_why_nobody_could_look() -> None:
     with pytest.raises(WaitTimeoutError) as caught:
         looking.await_one(SignalSpec.model_validate(LATE), 0.1)
     assert "the API is gone" in str(caught.value)
+
+
+def test_a_step_may_wait_before_any_other_has_a_name() -> None:
+    late = SimpleNamespace(object="Kustomization flux-system/shop", why="it has applied nothing")
+    looking = lookout({"condition": READY}, [], [late])
+    looking.begin()
+    assert "applied nothing" in looking.await_one(SignalSpec.model_validate(LATE), 30)
