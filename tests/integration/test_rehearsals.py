@@ -257,7 +257,7 @@ def test_a_sound_rehearsal_passes_and_its_control_run_says_nothing(rehearsing: R
     for control in (False, True):
         # Long enough that also a machine with much else to do is never that late by itself.
         result = rehearsing({"for_seconds: 1": "for_seconds: 8"}, control=control)
-        assert result.outcome is Outcome.PASS, result.findings
+        assert result.outcome is Outcome.PASS, result.reasons
         assert [one.skipped for one in result.steps] == [control, False]
         assert len(result.faults) == (0 if control else 1)
 
