@@ -177,7 +177,8 @@ class Senses:
     def _alerts(self, spec: AlertSpec, after: Moment) -> Iterator[Seen]:
         if spec.commit and spec.commit not in self._commits:
             return  # nobody can speak of what is not pushed yet
-        wanted = Wanted(**{**spec.model_dump(), "commit": self._commits.get(spec.commit, "")})
+        commit = self._commits[spec.commit] if spec.commit else ""  # steps without a name push commits, too
+        wanted = Wanted(**{**spec.model_dump(), "commit": commit})
         for alert in self._lab.alerts.all(wanted, since=after.time):
             if not self._told_before(alert, after):
                 yield Seen(time=alert.time, words=line_of(alert))

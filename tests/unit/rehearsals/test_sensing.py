@@ -334,6 +334,14 @@ def test_an_alert_of_an_event_that_came_again_counts(cluster: Cluster1) -> None:
     assert cluster.senses.find(TOLD, after=AFTER)
 
 
+def test_an_alert_that_is_bound_to_no_commit_may_be_about_any_or_none(cluster: Cluster1) -> None:
+    """Also when a step without a name has pushed one."""
+    cluster.commits[""] = "aaaa"
+    for commit in ("", "bbbb"):
+        cluster.alerts = [alert(1, commit=commit)]
+        assert cluster.senses.find(TOLD, after=AFTER)
+
+
 def test_an_alert_can_be_bound_to_a_commit_of_the_rehearsal(cluster: Cluster1) -> None:
     bound = SignalSpec(alert=AlertSpec(object="Kustomization flux-system/shop", commit="bad"))
     cluster.alerts = [alert(1, commit="aaaa"), alert(2)]
