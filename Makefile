@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# On two cores: tests wait a third of their time. Each takes a gigabyte of memory or two.
+WORKERS ?= 3
 
 .PHONY: help linux setup lab down test check unit node-image verify-kind verify bench matrix format clean
 

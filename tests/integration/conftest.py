@@ -92,10 +92,12 @@ def command_lines(folder: Path) -> Iterator[CommandLine]:
 
 
 LONGEST_FIRST = (
-    "test_rehearsals",
+    "test_shipped",
     "test_kills",
     "test_plugin",
+    "test_verdicts",
     "test_convergence",
+    "test_pool",
     "test_bad_luck",
     "test_tutorial",
     "test_report_only",

@@ -307,6 +307,7 @@ def test_merged_it_is_what_the_cluster_says_and_stays(shop: Lab, adoption: Adopt
     assert uids == cluster.kubectl("get", "configmap,service,cronjob", "-A", "-o", "jsonpath={.items[*].metadata.uid}")
 
 
+@pytest.mark.verify
 def test_the_command_tells_what_it_adopted_and_by_its_exit_code_whether_that_is_all(shop: Lab) -> None:
     def drift(*options: str) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, "-m", "fluxlab", "drift", f"--lab={shop.name}", "--as-patch", *options]

@@ -387,6 +387,7 @@ spec: {{interval: 10m, chartRef: {{kind: OCIRepository, name: app}}}}
 """
 
 
+@pytest.mark.verify
 def test_a_release_that_refers_to_an_artifact_arrives_with_the_tag_of_the_commit(
     workshop: Workshop, tmp_path: Path
 ) -> None:

@@ -383,6 +383,7 @@ def test_ctrl_c_ends_a_run_and_all_its_labs(suite: Suite, eventually: Eventually
     eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
 
 
+@pytest.mark.verify
 def test_a_lab_that_is_to_be_kept_stays_after_ctrl_c_and_is_named(suite: Suite, eventually: Eventually) -> None:
     suite.write(WAITS)
     process = suite.start("--fluxlab-keep", "--fluxlab-spares=0")

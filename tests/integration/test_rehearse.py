@@ -102,6 +102,7 @@ def told_of_secrets(evidence: Path) -> None:
         assert "[redacted]" in text
 
 
+@pytest.mark.verify
 def test_what_has_ended_is_reported_when_the_rest_is_interrupted(fluxlab: CommandLine, eventually: Eventually) -> None:
     reports = fluxlab.folder / "reports"
     words = [

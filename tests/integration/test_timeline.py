@@ -219,8 +219,8 @@ def storm_told(person: Person, prefix: str) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     folder = person.fluxlab.state / "labs" / LAB / "timeline" / "recorder"
     for file in sorted(folder.glob("*.jsonl")):
-        for line in file.read_text().splitlines():
-            entry = json.loads(line)
+        for line in file.read_text().splitlines(keepends=True):
+            entry = json.loads(line) if line.endswith("\n") else {}  # else it is being written just now
             if entry.get("object", "").startswith(f"ConfigMap default/{prefix}-"):
                 value = entry["changes"][0]["after"] if entry.get("changes") else '"0"'
                 found[entry["object"].rpartition("/")[2], value] += 1
