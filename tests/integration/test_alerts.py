@@ -113,6 +113,7 @@ def test_an_alert_that_does_not_come_is_told_with_what_came_instead(lab: Lab) ->
         lab.alerts.expect(Wanted(), after=commit)
 
 
+@pytest.mark.verify
 def test_without_notification_controller_no_alert_comes_and_it_is_told_why(shop: CommandLine, lab: Lab) -> None:
     moment = lab.moment()
     component(shop, LAB, "notification-controller").kill()
@@ -244,7 +245,7 @@ def test_a_snapshot_does_not_hold_what_opens_the_sinks(shop: CommandLine, lab: L
         assert token_in(shop, name).encode() not in content
 
 
-@pytest.mark.parametrize("place", ["a Secret", "git"])
+@pytest.mark.parametrize("place", ["a Secret", pytest.param("git", marks=pytest.mark.verify)])
 def test_the_address_of_a_webhook_is_nowhere_in_what_the_lab_wrote(shop: CommandLine, lab: Lab, place: str) -> None:
     canary = f"canary{secrets.token_hex(8)}"
     address = f"https://hooks.slack.com/services/{canary}?and={canary}"

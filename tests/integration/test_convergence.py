@@ -125,7 +125,7 @@ def test_the_push_itself_starts_the_convergence(workshop: Workshop, eventually: 
     ("controller", "kind", "stale"),
     [
         ("source-controller", "gitrepository", "GitRepository"),
-        ("kustomize-controller", "kustomization", "Kustomization"),
+        pytest.param("kustomize-controller", "kustomization", "Kustomization", marks=pytest.mark.verify),
     ],
 )
 def test_everything_ready_at_the_old_revision_is_not_taken_for_the_new_one(
@@ -442,6 +442,7 @@ def test_an_unknown_chart_fails_and_is_named(workshop: Workshop, charts: str) ->
     assert f"commit {commit[:10]} failed" in done.stderr
 
 
+@pytest.mark.verify
 def test_a_chart_repository_at_an_unmapped_host_is_waited_for_and_the_way_to_map_it_is_told(workshop: Workshop) -> None:
     commit = workshop.push({"app.yaml": RELEASE.format(url="https://nobody.example.org/x", chart="app", replicas=1)})
     done = workshop.wait(commit, "--timeout", "8")

@@ -149,6 +149,7 @@ def test_a_token_without_rights_is_refused_and_one_with_rights_will_do(
     assert labelled(owner) == ""
 
 
+@pytest.mark.verify
 def test_a_token_that_a_program_gives_will_do(fluxlab: CommandLine, owner: Observer, tmp_path: Path) -> None:
     token = token_of(owner, "caller")
     owner.kubectl(

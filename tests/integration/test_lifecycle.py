@@ -196,6 +196,7 @@ def test_one_component_can_be_restarted(shared: CommandLine) -> None:
 # -- several at once, and the end -----------------------------------------------------------------------------------
 
 
+@pytest.mark.verify
 def test_what_go_programs_are_told_about_memory_and_cores_reaches_all_of_them(fluxlab: CommandLine) -> None:
     frugal = {"GOGC": "123", "GOMAXPROCS": "1", "GOMEMLIMIT": "900MiB"}
     fluxlab.having(**frugal).ok("up", "--name=frugal")

@@ -111,6 +111,7 @@ def test_a_broken_link_breaks_its_hop_alone_and_heals(person: Person, eventually
     eventually(lambda: person.sees("linked", "2"), what="the commit is applied after all", within=60)
 
 
+@pytest.mark.verify
 def test_the_death_of_toxiproxy_is_named_and_repaired(person: Person, eventually: Eventually) -> None:
     before = {name: process.pid for name, process in components(person.fluxlab, LAB).items()}
     component(person.fluxlab, LAB, "toxiproxy").kill()

@@ -139,6 +139,7 @@ def test_a_failure_brings_its_evidence_without_secrets(suite: Suite) -> None:
     assert leftovers(suite.fluxlab) == []
 
 
+@pytest.mark.verify
 def test_a_lab_of_the_whole_run_is_shared_by_modules_and_evidence_begins_with_its_test(suite: Suite) -> None:
     suite.write(
         PROBE
@@ -286,6 +287,7 @@ def test_a_state_is_prepared_once_for_all_workers(suite: Suite) -> None:
     assert leftovers(suite.fluxlab) == []
 
 
+@pytest.mark.verify
 def test_a_state_that_cannot_be_prepared_is_shown_and_kept(suite: Suite) -> None:
     suite.write(
         PROBE
@@ -338,6 +340,7 @@ def test_nothing_is_left_when_pytest_is_killed(suite: Suite, eventually: Eventua
     eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
 
 
+@pytest.mark.verify
 def test_nothing_is_left_when_a_test_ends_the_process(suite: Suite, eventually: Eventually) -> None:
     suite.write(
         """

@@ -276,6 +276,7 @@ def test_after_the_supervisor_was_killed_the_sum_of_what_was_missed_is_told(
     eventually(lambda: changes_of(person, "afterwards"), what="it goes on")
 
 
+@pytest.mark.verify
 def test_a_timeline_that_cannot_be_written_is_named_and_catches_up(person: Person, eventually: Eventually) -> None:
     folder = person.fluxlab.state / "labs" / LAB / "timeline"
     command = ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(folder)]

@@ -20,6 +20,8 @@ _ASKING = "reconcile.fluxcd.io/"
 """Annotations by which somebody asks for a look, which change nothing."""
 _AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
 """Of what the API server makes anew with itself."""
+_KEEPERS = frozenset({"kube-controller-manager"})
+"""What nobody else has a field of they keep, in their own time: the authority, say, in a lab with keys of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def _trace(subject: KubeObject) -> Trace:
         finalizers=frozenset(str(one) for one in items_at(subject.raw, "metadata", "finalizers")),
         suspended=subject.suspended,
         managers=frozenset(one for one in managers if not is_platform(one)),
-        content={} if ours or _AUTOMANAGED in subject.labels else dict(_content(subject)),
+        content={} if ours or _AUTOMANAGED in subject.labels or managers == _KEEPERS else dict(_content(subject)),
     )
 
 

@@ -29,6 +29,7 @@ PUSHED = """\
 """
 
 
+@pytest.mark.verify
 def test_what_is_pushed_is_taken_back_while_a_fault_is_in(rehearsing: Rehearsing, remains: Sequence[Remains]) -> None:
     pushed = PUSHED.replace("- commit", "- name: dollars\n  commit")
     told = (
@@ -92,6 +93,7 @@ def test_a_signal_that_must_not_come_fails(rehearsing: Rehearsing) -> None:
     assert reasons(result, "forbidden")[0].what == "silence"
 
 
+@pytest.mark.verify
 def test_a_signal_that_comes_without_the_fault_makes_the_rehearsal_worthless(rehearsing: Rehearsing) -> None:
     applied = "condition: {kind: Kustomization, place: flux-system/shop, message: Applied revision}"
     pending = "pending: {object: Kustomization flux-system/flux-system, why: has applied, for_seconds: 1}"

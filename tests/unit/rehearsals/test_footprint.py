@@ -40,13 +40,18 @@ class World:
                 made(SECRET, "token", data={"t": "b25l"}),
                 made(SECRET, "of-git", data={"t": "YQ=="}, labels=OURS),
             ],
-            CONFIG_MAP: [made(CONFIG_MAP, "settings", data={"a": "b"})],
+            CONFIG_MAP: [
+                made(CONFIG_MAP, "settings", data={"a": "b"}),
+                made(CONFIG_MAP, "kube-root-ca.crt", data={"ca.crt": "of before"}),
+            ],
             DEPLOYMENT: [made(DEPLOYMENT, "frontend", spec={"replicas": 1}, labels=OURS)],
             POD: [made(POD, "frontend-1", status={"phase": "Running"})],
             LEASE: [made(LEASE, "helm", spec={"renewTime": "1"})],
             WIDGET: [made(WIDGET, "one", spec={})],
             NAMESAKE: [made(NAMESAKE, "one", spec={})],
         }
+        kept = self.one(CONFIG_MAP, 1)["metadata"]
+        kept["managedFields"] = [{"manager": "kube-controller-manager", "operation": "Update"}]
         self.components = ["etcd", "kube-apiserver"]
         self.folder = folder
         self.bare = folder / "git" / "fleet.git"
@@ -170,6 +175,7 @@ def test_what_is_planted_is_found_and_nothing_else(world: World, what: str) -> N
 
 
 def _by_themselves(world: World) -> None:
+    world.one(CONFIG_MAP, 1).update(data={"ca.crt": "of this lab"})  # its controller acts some time after the start
     world.one(DEPLOYMENT).update(spec={"replicas": 4}, status={"replicas": 4})  # a commit says so
     world.one(SECRET, 1).update(data={"t": "Yg=="})
     world.one(LEASE).update(spec={"renewTime": "2"})
