@@ -48,7 +48,7 @@ STEPS = (
     "controllers started",
     "Flux acts",
 )
-LATER = (" waiting, ",)
+LATER = " waiting, "
 """What `up` prints while it waits for a scenario: also then Ctrl-C ends the lab that it started."""
 COMPONENTS = (
     "etcd",
@@ -241,7 +241,7 @@ def broken_off(fluxlab: CommandLine, eventually: Eventually, step: str, number: 
 @pytest.mark.parametrize(
     ("step", "number"),
     [
-        ("Flux bootstrapped", signal.SIGINT),
+        (LATER, signal.SIGINT),
         ("API serves", signal.SIGTERM),
         ("git and charts are served", signal.SIGKILL),
     ],
