@@ -40,16 +40,16 @@ def write_private(path: Path, content: bytes | str, *, mode: int = 0o600, durabl
                 os.fsync(descriptor)
         temporary.replace(path)
         if durable:
-            _keep_names(path.parent)
+            flush(path.parent)  # its new name
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return path
 
 
-def _keep_names(folder: Path) -> None:
-    """Have the disk know what is in a folder."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def flush(path: Path) -> None:
+    """Bring a file's content, or the names in a folder, to the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

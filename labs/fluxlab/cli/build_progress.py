@@ -11,7 +11,7 @@ from .output import say
 
 TICK_SECONDS = 1.0
 BYTES_OF_A_BUILD = 1_000_000_000
-"""What one component may need on the disk while it is built, modules and build cache included: 16 GB for all 15."""
+"""What one component may need on the disk while it is built: of all 15 the modules take 6 GB, the build cache 8."""
 
 
 def _warn_of_a_small_disk(wanted: int) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fluxlab.files import flush
+
 from .entries import Entry
 from .errors import ToolchainError
 from .manifests import MANIFEST, FileRecord, Manifest
@@ -88,12 +90,12 @@ class Store:
             if path.is_file():
                 os.utime(path, (manifest.modified, manifest.modified))
         manifest.write(folder)
-        flush(folder)
+        flush_all(folder)
         target = self.folder(entry)
         if target.exists():
             target.rename(self.work / f"{entry.folder_name}.old")
         folder.rename(target)
-        _flush(self.root)
+        flush(self.root)
 
 
 def _fault(path: Path, record: FileRecord, manifest: Manifest, *, verify: bool) -> str:
@@ -117,20 +119,12 @@ def _fault(path: Path, record: FileRecord, manifest: Manifest, *, verify: bool) 
     return ""
 
 
-def flush(folder: Path) -> None:
+def flush_all(folder: Path) -> None:
     """Bring a folder and all that is in it to the disk."""
     for parent, _, names in os.walk(folder):
         for name in names:
-            _flush(Path(parent) / name)
-        _flush(Path(parent))
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            flush(Path(parent) / name)
+        flush(Path(parent))
 
 
 def remove(folder: Path) -> None:
