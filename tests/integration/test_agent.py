@@ -141,6 +141,7 @@ def test_the_published_shape_is_explained(lab: CommandLine) -> None:
     assert "postBuild is a field of Flux's Kustomization" in done.stderr
 
 
+@pytest.mark.verify
 def test_a_secret_in_another_namespace_is_pointed_out(lab: CommandLine) -> None:
     lab.ok(*SECRET[:2], "elsewhere/causely-secrets", "CAUSELY_TOKEN", "--create-namespace", stdin="some-token\n")
     lab.ok("apply", "observability-agent")

@@ -244,6 +244,7 @@ def test_a_lab_of_a_test_run_that_is_killed_goes(
     eventually(lambda: not (tmp_path / "state/labs/mortal").exists(), what="its folder goes")
 
 
+@pytest.mark.verify
 def test_what_cannot_be_removed_is_told_and_can_be_left(fluxlab: CommandLine, owner: Observer, tmp_path: Path) -> None:
     kubeconfig = tmp_path / "gone"
     kubeconfig.write_text(owner.kubeconfig.read_text())
@@ -282,6 +283,7 @@ def test_a_flux_that_does_not_let_go_is_told(fluxlab: CommandLine, owner: Observ
     assert labelled(owner) == ""
 
 
+@pytest.mark.verify
 def test_half_a_flux_is_refused(fluxlab: CommandLine) -> None:
     fluxlab.ok("up", "--name", "half")
     observer = fluxlab.observer("half")

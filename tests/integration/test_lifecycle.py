@@ -207,6 +207,7 @@ def test_what_go_programs_are_told_about_memory_and_cores_reaches_all_of_them(fl
     assert [name for name, environment in programs.items() if environment != frugal] == []
 
 
+@pytest.mark.verify
 def test_labs_started_at_once_do_not_disturb_each_other(fluxlab: CommandLine) -> None:
     alone = private(fluxlab)
     with ThreadPoolExecutor() as pool:

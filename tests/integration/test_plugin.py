@@ -256,6 +256,7 @@ def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(su
     assert leftovers(suite.fluxlab) == []
 
 
+@pytest.mark.verify
 def test_a_state_is_prepared_once_for_all_workers(suite: Suite) -> None:
     suite.write(
         PROBE
