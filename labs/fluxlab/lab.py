@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .alerts import Alerts
 from .cluster import Cluster
 from .clusters.api import ApiError, ApiUnreachableError
-from .clusters.backends import NotRemovedError
-from .clusters.capabilities import Capability, Footing
-from .clusters.root import Root
+from .clusters.capabilities import Capability
 from .errors import FluxlabError, UsageError
 from .fault_records import TIME_LIMIT_SECONDS, FaultRecord, FaultRecords
 from .files import OfFile
@@ -36,6 +34,7 @@ from .state import LabFolder, checked_name, lab_folders
 from .status import LabStatus
 from .supervisor.charts import chart_folder
 from .supervisor.control import Control
+from .supervisor.elsewhere import Elsewhere
 from .supervisor.inspect import faults_of, status_of
 from .supervisor.launch import Progress, end, launch, let_go
 from .supervisor.way_out import way_out
@@ -177,14 +176,25 @@ class Lab:
             raise UsageError("there are several labs" if labs else "no lab is running", facts=[names], hint=hint)
         return cls(labs[0])
 
-    def down(self) -> None:
+    def down(self, *, progress: Progress = lambda _: None) -> None:
         """End the lab and remove all of it.
 
         Raises NotRemovedError when somebody's cluster does not let go, or a fault stays in it.
         """
-        self.heal_elsewhere()
+        self._heal_elsewhere(progress)
         self.close()
-        end(self.folder)
+        end(self.folder, progress=progress)
+
+    def _heal_elsewhere(self, progress: Progress) -> None:
+        """Take the faults out of clusters that are there without the lab."""
+        ids = Elsewhere.of(self.folder).ids
+        try:
+            if ids:
+                self.faults.heal(*ids, progress=progress)
+        except FluxlabError as error:
+            Elsewhere.of(self.folder).check(error)
+            raise
+        Elsewhere.of(self.folder).check()
 
     def let_go(self) -> None:
         """Have a lab that was started with a lifeline stay when this process ends."""
@@ -492,23 +502,6 @@ class Lab:
             owner=Identity.of(os.getpid()),
         )
 
-    def heal_elsewhere(self, *, progress: Progress = lambda _: None) -> None:
-        """Take out the faults in clusters that are there without the lab. Raises NotRemovedError when one stays in."""
-        lasting = {file.parent.name for file in self.folder.root.glob("clusters/*/root.json") if _lasts(file.parent)}
-        records = FaultRecords(self.folder)
-        found = [one.id for one in records.readable() if one.cluster in lasting]
-        troubles: list[FluxlabError] = [*records.unreadable()] if lasting else []
-        try:
-            if found:
-                self.faults.heal(*found, progress=progress)
-        except FluxlabError as error:
-            troubles.append(error)
-        if troubles:
-            names = ", ".join(found) or "nobody knows which"
-            what = f"lab {self.name} leaves faults in a cluster that is not its own: {names}"
-            hint = f"fluxlab up --name {self.name} takes them out, fluxlab heal --all --give-up leaves them there"
-            raise NotRemovedError(what, facts=[str(error) for error in troubles], hint=hint)
-
     def _ground(self, cluster: str) -> "Ground":
         from .faults.base import Ground
 
@@ -519,8 +512,3 @@ class Lab:
             open_repository=lambda: self.repository,
             links=self.spec.links,
         )
-
-
-def _lasts(cluster: Path) -> bool:
-    """Whether a cluster, by its folder, is there without the lab."""
-    return Root.of(cluster).footing in {Footing.INSTALLED, Footing.GUEST}

@@ -93,7 +93,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Worksho
 
 
 @pytest.fixture
-def workshop(standing: tuple[Workshop, str]) -> Iterator[Workshop]:
+def workshop(standing: tuple[Workshop, str]) -> Workshop:
     """The module's lab, with its branch and its cluster at the baseline, whatever the test before left."""
     workshop, baseline = standing
     for controller in ("source-controller", "kustomize-controller", "helm-controller"):
@@ -102,7 +102,7 @@ def workshop(standing: tuple[Workshop, str]) -> Iterator[Workshop]:
     workshop.git("reset", "--quiet", "--hard", baseline)
     workshop.git("push", "--quiet", "--force", "origin", "HEAD:main")
     workshop.arrives(baseline)
-    yield workshop
+    return workshop
 
 
 def test_a_pushed_commit_arrives_and_the_cluster_has_its_content(workshop: Workshop) -> None:

@@ -5,7 +5,9 @@ The cluster is another lab's.
 
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ spec:
   interval: 1h
   path: ./app
   prune: true
-  sourceRef: {kind: GitRepository, name: fleet, namespace: fluxlab-guest}
+  sourceRef: {kind: GitRepository, name: fleet, namespace: NAMESPACE}
   postBuild:
     substituteFrom:
     - {kind: Secret, name: theirs}
@@ -35,6 +37,19 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: applied, namespace: default}
 data: {word: "${word}"}
+"""
+RUN = f"""
+import sys
+from fluxlab.lab import Lab
+from fluxlab.spec import ClusterSpec, LabSpec
+cluster = ClusterSpec(name="shared", backend="existing", kubeconfig=sys.argv[1])
+lab = Lab.up(LabSpec(name="mortal", clusters=[cluster]), lifeline=True)
+lab.repository.write("app/settings.yaml", {SETTINGS!r})
+lab.repository.write("clusters/shared/app.yaml", {APP.replace("NAMESPACE", "fluxlab-mortal")!r})
+lab.converge(lab.repository.commit("Add an app"))
+lab.faults.inject("secret-missing", cluster="shared", target="default/theirs")
+print("broken", flush=True)
+input()
 """
 
 
@@ -65,7 +80,7 @@ def guest(fluxlab: CommandLine, owner: Observer) -> str:
     fluxlab.ok("clone", str(clone), "--lab=guest")
     (clone / "app").mkdir()
     (clone / "app/settings.yaml").write_text(SETTINGS)
-    (clone / "clusters/shared/app.yaml").write_text(APP)
+    (clone / "clusters/shared/app.yaml").write_text(APP.replace("NAMESPACE", "fluxlab-guest"))
     git("add", "--all", cwd=clone)
     git("commit", "--quiet", "--message=Add an app", cwd=clone)
     git("push", "--quiet", "origin", "HEAD:main", cwd=clone)
@@ -77,6 +92,10 @@ def secret(owner: Observer) -> object:
     """What the owner's Secret holds; None when it is gone."""
     found = [one for one in owner.get("secrets", "-n", "default")["items"] if one["metadata"]["name"] == "theirs"]
     return found[0]["data"] if found else None
+
+
+def namespace(owner: Observer, name: str) -> str:
+    return owner.kubectl("get", "namespace", name, "-o", "name", "--ignore-not-found").strip()
 
 
 def applied(owner: Observer) -> str:
@@ -91,6 +110,24 @@ def test_a_fault_is_out_before_its_lab_goes(fluxlab: CommandLine, owner: Observe
     fluxlab.ok("down", "guest")
     assert secret(owner) == before
     assert applied(owner) == ""
+
+
+def test_a_fault_of_a_test_run_that_is_killed_is_out_before_its_lab_goes(
+    fluxlab: CommandLine, owner: Observer, tmp_path: Path, eventually: Callable[..., object]
+) -> None:
+    before = secret(owner)
+    assert before
+    words = [sys.executable, "-c", RUN, str(owner.kubeconfig)]
+    with subprocess.Popen(
+        words, env=fluxlab.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "broken\n"
+        assert secret(owner) is None
+        run.kill()
+    eventually(lambda: secret(owner) == before, within=60, what="the Secret is back")
+    eventually(lambda: not (tmp_path / "state/labs/mortal").exists(), what="the lab goes")
+    assert namespace(owner, "fluxlab-mortal") == ""
 
 
 @pytest.mark.verify

@@ -161,11 +161,12 @@ def _end(folder: "LabFolder", *, forget: bool, tick: "Progress") -> None:
     from fluxlab.fault_records import FaultRecords
     from fluxlab.supervisor.launch import end
 
-    if not forget and FaultRecords(folder).exist():
+    if not forget and folder.spec.exists() and FaultRecords(folder).exist():
         from fluxlab.lab import Lab  # half of what `down` takes, and of use to few
 
-        Lab(folder).heal_elsewhere(progress=tick)
-    end(folder, leave_clusters=forget, progress=tick)
+        Lab(folder).down(progress=tick)
+    else:
+        end(folder, leave_clusters=forget, progress=tick)
 
 
 def ls(output: OutputOption = Output.TEXT) -> None:

@@ -34,6 +34,11 @@ class Root:
         """As commands name it."""
         return f"{self.namespace}/{self.name}"
 
+    @property
+    def lasts(self) -> bool:
+        """Whether the cluster is there without the lab."""
+        return self.footing in {Footing.INSTALLED, Footing.GUEST}
+
     def lacks(self, capability: Capability) -> str:
         """Why the cluster cannot do something; empty when it can."""
         return lack(self.footing, capability, simulated=self.simulated)
@@ -56,3 +61,9 @@ class Root:
         except FileNotFoundError:
             return cls()
         return cls(**{**words, "footing": Footing(words["footing"])})
+
+
+def lasting(lab: Path) -> frozenset[str]:
+    """The names of those clusters of a lab, by its folder, that are there without it."""
+    folders = (file.parent for file in lab.glob(f"clusters/*/{_FILE}"))
+    return frozenset(folder.name for folder in folders if Root.of(folder).lasts)

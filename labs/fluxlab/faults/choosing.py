@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fluxlab.clusters.capabilities import Footing, UnsupportedError
+from fluxlab.clusters.capabilities import UnsupportedError
 from fluxlab.clusters.consent import is_given
 from fluxlab.errors import UsageError
 from fluxlab.fault_records import FaultRecord
@@ -65,7 +65,7 @@ def _check_allowed(fault: AnyFault, ground: Ground) -> None:
         raise UnsupportedError(
             f"cluster {cluster.name} ({cluster.root.footing}) cannot have {fault.name}", facts=[reason]
         )
-    theirs = cluster.root.footing in {Footing.INSTALLED, Footing.GUEST}
+    theirs = cluster.root.lasts
     if theirs and not is_given(ground.api):
         hint = "fluxlab consent CONTEXT"
         raise UsageError(f"cluster {cluster.name} is not given to fluxlab (any more)", hint=hint)

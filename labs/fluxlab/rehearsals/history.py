@@ -18,6 +18,7 @@ from fluxlab.timeline.entries import ObjectRef
 from fluxlab.waiting import wait_until
 
 LISTING_SECONDS = 60.0
+SHOWN = 5
 CATCHING_UP_SECONDS = 30.0
 WATCHED = (*FLUX_RESOURCES, *WORKLOADS, EVENT, POD, SECRET)
 
@@ -101,7 +102,7 @@ class History:
             lambda: not unheard(),
             what="the watches hear of all that is so in the cluster",
             timeout_seconds=CATCHING_UP_SECONDS,
-            state=lambda: f"not yet of {next(iter(unheard()), 'more')}",
+            state=lambda: f"not yet of {', '.join(sorted(map(str, unheard()))[:SHOWN])}",
         )
 
     def stop(self) -> None:

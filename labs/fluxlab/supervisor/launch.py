@@ -19,6 +19,7 @@ from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
 from .control import Control, SupervisorGoneError
+from .elsewhere import Elsewhere
 from .starter import Order, Starter, start
 
 START_TIMEOUT_SECONDS = 180
@@ -286,8 +287,9 @@ def _is_ready(folder: LabFolder, record: Record | None, *, ended: bool) -> bool:
 def discard(folder: LabFolder, *, progress: Progress = lambda _: None) -> None:
     """Remove what a lab that has ended left: in Docker, in somebody's clusters, then its folder.
 
-    Raises NotRemovedError, and the folder stays, when one does not let go.
+    Raises NotRemovedError, and the folder stays, when one does not let go, or a fault is in it.
     """
+    Elsewhere.of(folder).check()
     backends.remove([file.parent for file in (folder.root / "clusters").glob("*/root.json")], progress=progress)
     folder.remove()
 

@@ -206,6 +206,8 @@ class Supervisor:
     def _serve(self) -> None:
         while not self._stopping.is_set():
             self._tidy()
+            if self.orphaned and self._watchdog.part():
+                return
             try:
                 self._queue.get(timeout=LOOK_SECONDS)()
             except Empty:
@@ -249,10 +251,13 @@ class Supervisor:
         self._note(phase=Phase.FAILED, error=self.chronicle.redactor.redact(str(error) or repr(error)))
 
     def orphan(self) -> None:
-        """End the lab because whoever started it has ended. From any thread."""
+        """End the lab because whoever started it has ended, once it is no longer needed to heal. From any thread."""
         log.info("the process that holds this lab has ended")
         self.orphaned = True
-        self.request_stop()
+        if self._record.phase is Phase.STARTING:
+            self.request_stop()
+        else:
+            self._queue.put(lambda: None)
 
     # -- what others ask of the main thread --------------------------------------------------------------------
 

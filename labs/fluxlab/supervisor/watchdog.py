@@ -6,9 +6,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
+from fluxlab.fault_records import FaultRecords, FaultState
 from fluxlab.processes import Identity, ManagedProcess
 from fluxlab.state import LabFolder
+
+from .elsewhere import Elsewhere
 
 PAUSE_SECONDS = 5.0
 """Between the end of a healer and the next one: one that fails would fail at once again."""
@@ -24,23 +26,40 @@ class Watchdog:
         self._own = Identity.of(os.getpid())
         self._healer: ManagedProcess | None = None
         self._next = 0.0
+        self._parted = False
 
     def look(self) -> None:
         """See whether there is something to take out."""
         if (self._healer and self._healer.running) or time.monotonic() < self._next:
             return
         try:
-            overdue = [one for one in self._records.overdue(self._own) if one.state is not FaultState.STUCK]
+            overdue = [one.id for one in self._records.overdue(self._own) if one.state is not FaultState.STUCK]
             if overdue:
                 self._next = time.monotonic() + PAUSE_SECONDS
-                self._heal(overdue)
+                self._heal("--overdue", why="overdue", ids=overdue)
         except OSError as error:  # a full disk, no room for a process: the lab goes on, and a later look tries again
             self._next = time.monotonic() + PAUSE_SECONDS
             log.warning("no healer can be started: %s", error)
 
-    def _heal(self, overdue: Sequence[FaultRecord]) -> None:
-        log.info("overdue: %s", ", ".join(one.id for one in overdue))
-        words = [sys.executable, "-m", "fluxlab", "heal", "--overdue", f"--lab={self._folder.name}"]
+    def part(self) -> bool:
+        """Before the lab goes: have faults taken out of clusters that are there without it. Whether that is over.
+
+        It is tried once; what could not be taken out is there for `Elsewhere` to find.
+        """
+        if self._healer and self._healer.running:
+            return False
+        left = () if self._parted else Elsewhere.of(self._folder).ids
+        self._parted = True
+        if left:
+            try:
+                self._heal(*left, why="to be taken out before the lab goes", ids=left)
+            except OSError as error:
+                log.warning("no healer can be started: %s", error)
+        return not left
+
+    def _heal(self, *arguments: str, why: str, ids: Sequence[str]) -> None:
+        log.info("%s: %s", why, ", ".join(ids))
+        words = [sys.executable, "-m", "fluxlab", "heal", *arguments, f"--lab={self._folder.name}"]
         environment = {**os.environ, "FLUXLAB_STATE_DIR": str(self._folder.root.parents[1])}
         self._healer = ManagedProcess("healer", words, log=self._records.log, environment=environment)
 

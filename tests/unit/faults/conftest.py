@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from fluxlab.cluster import Cluster
-from fluxlab.clusters.capabilities import Footing
+from fluxlab.clusters.root import Root
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Plan
 from fluxlab.faults.catalogue import CATALOGUE
@@ -130,7 +130,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     folder = LabFolder(tmp_path / "labs" / "one")
     folder.create()
     ground = Ground(
-        cluster=cast("Cluster", SimpleNamespace(name="c", root=SimpleNamespace(footing=Footing.LOCAL))),
+        cluster=cast("Cluster", SimpleNamespace(name="c", root=Root())),
         folder=folder,
         control=Control(folder),
         open_repository=lambda: cast("Repository", None),

@@ -1,5 +1,6 @@
 """The watchdog of faults: whatever keeps it from healing, the lab goes on."""
 
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,9 +8,13 @@ from typing import NoReturn
 
 import pytest
 
+from fluxlab.clusters.backends import NotRemovedError
+from fluxlab.clusters.capabilities import Footing
+from fluxlab.clusters.root import Root
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
 from fluxlab.state import LabFolder
 from fluxlab.supervisor import watchdog
+from fluxlab.supervisor.launch import discard
 from fluxlab.supervisor.watchdog import Watchdog
 from fluxlab.waiting import wait_until
 
@@ -43,8 +48,7 @@ def dog(tmp_path: Path) -> Watchdog:
     return Watchdog(LabFolder(tmp_path / "labs" / "one"))
 
 
-def await_healer(records: FaultRecords, dog: Watchdog) -> None:
-    called = "heal --overdue --lab=one"
+def await_healer(records: FaultRecords, dog: Watchdog, called: str = "heal --overdue --lab=one") -> None:
     wait_until(lambda: called in records.log.read_text(), what="a healer was started", timeout_seconds=60)
     wait_until(lambda: not dog.identities(), what="it has ended", timeout_seconds=60)
 
@@ -90,4 +94,36 @@ def test_what_is_stuck_is_left_to_people(records: FaultRecords, dog: Watchdog) -
     records.write(record.changed(state=FaultState.STUCK))
     dog.look()
     assert dog.identities() == {}
+    assert not records.log.exists()
+
+
+@pytest.mark.parametrize("footing", [Footing.INSTALLED, Footing.GUEST])
+def test_before_a_lab_goes_what_is_in_a_cluster_that_stays_is_taken_out(
+    records: FaultRecords, dog: Watchdog, tmp_path: Path, footing: Footing
+) -> None:
+    cluster = tmp_path / "labs/one/clusters/one"
+    cluster.mkdir(parents=True)
+    Root(footing=footing).save(cluster)
+    assert not dog.part()
+    await_healer(records, dog, "heal git-hang-1 --lab=one")
+    assert dog.part(), "it is tried once: who has ended cannot wait for ever"
+    folder = LabFolder(tmp_path / "labs/one")
+    with pytest.raises(
+        NotRemovedError, match=r"leaves faults in a cluster that is not its own: git-hang-1(.|\n)*--give-up"
+    ):
+        discard(folder)
+    assert records.exist()
+    shutil.rmtree(cluster)
+    discard(folder)
+    assert not folder.root.exists()
+
+
+@pytest.mark.parametrize("footing", [Footing.LOCAL, Footing.KIND])
+def test_what_is_in_a_cluster_that_goes_with_its_lab_is_not_waited_for(
+    records: FaultRecords, dog: Watchdog, tmp_path: Path, footing: Footing
+) -> None:
+    cluster = tmp_path / "labs/one/clusters/one"
+    cluster.mkdir(parents=True)
+    Root(footing=footing).save(cluster)
+    assert dog.part()
     assert not records.log.exists()
