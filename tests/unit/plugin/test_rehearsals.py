@@ -1,12 +1,16 @@
 """Which files are rehearsals, and which tests they become; none of them is run here."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
 from fluxlab.rehearsals.loading import shipped_rehearsals
+from fluxlab.spec import LabSpec
+from fluxlab.state import LabFolder
 
 SOUND = """
     title: Nobody says anything
@@ -89,3 +93,31 @@ def test_those_that_come_with_fluxlab_are_tests(pytester: pytest.Pytester) -> No
     shipped = shipped_rehearsals()
     found = collected(pytester, str(shipped[0].parent))
     assert [name.rpartition("/")[2] for name in found] == [f"{file.name}::{file.stem}" for file in shipped]
+
+
+def test_nothing_is_rehearsed_while_a_fault_is_stuck_in_some_lab(pytester: pytest.Pytester, state_dir: Path) -> None:
+    other = LabFolder.named("other")
+    other.create()
+    other.spec.write_text(LabSpec(name="other").model_dump_json())
+    now = datetime.now(UTC)
+    FaultRecords(other).write(
+        FaultRecord(
+            id="git-hang-1",
+            fault="git-hang",
+            cluster="flux-playground",
+            targets=("github.com",),
+            seed=0,
+            state=FaultState.STUCK,
+            began=now,
+            until=now,
+            supervisor=(1, 0.5),
+        )
+    )
+    for name in ("quiet", "loud"):
+        write(pytester, f"rehearsals/{name}.yaml")
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(errors=2)
+    said = result.stdout.str()
+    assert said.count("git-hang (github.com) could not be taken out\nnext: fluxlab heal --all") == 2
+    assert "injecting.py" not in said
+    assert [folder.name for folder in (state_dir / "labs").iterdir()] == ["other"]
