@@ -22,7 +22,7 @@ from .state import LabFolder
 TIME_LIMIT_SECONDS = 300.0
 """For how long a fault is in, if nothing else is said."""
 LONGEST_HEALING_SECONDS = 180.0
-_SUFFIX = ".json"
+_SUFFIX, _MENDED = ".json", "mended"
 
 
 class FaultState(StrEnum):
@@ -162,8 +162,21 @@ class FaultRecords:
         return record
 
     def forget(self, record: FaultRecord) -> None:
-        """It is out: nothing is left to be known of it."""
+        """Nothing is left to be known of it."""
         (self._folder / f"{record.id}{_SUFFIX}").unlink(missing_ok=True)
+
+    def mend(self, record: FaultRecord) -> None:
+        """It was in, and is out now: forget it, but for when that was. Raises OSError."""
+        write_private(self._folder / _MENDED, datetime.now(UTC).isoformat())
+        self.forget(record)
+
+    @property
+    def mended(self) -> datetime | None:
+        """When one that had been in was taken out last."""
+        try:
+            return datetime.fromisoformat((self._folder / _MENDED).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
 
     @contextlib.contextmanager
     def alone(self, *, timeout_seconds: float = LONGEST_HEALING_SECONDS) -> Iterator[None]:

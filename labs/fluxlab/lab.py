@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +23,7 @@ from .fault_records import TIME_LIMIT_SECONDS, FaultRecord, FaultRecords
 from .files import OfFile
 from .flux.convergence import converge, stopped_controllers
 from .flux.look import Convergence
+from .flux.requests import try_again
 from .host import ended_by_exception
 from .looks import Looks
 from .moments import Commit, Moment
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from .snapshots import Snapshot
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
+TRIED_AGAIN_SECONDS = 5.0
 MOMENT_SECONDS = 5.0
 """A commit is not kept waiting any longer by a cluster that stands still."""
 T = TypeVar("T")
@@ -92,6 +94,7 @@ class Lab:
 
         Raises what `supervisor.launch.launch` raises, and UsageError for a chart or scenario that is not there.
         """
+        began = datetime.now(UTC)
         scenarios = [load_scenario(name, base=base) for name in spec.scenarios]
         sources = [(repository.url, base / chart) for repository in spec.charts for chart in repository.charts]
         for url, source in sources:
@@ -111,9 +114,20 @@ class Lab:
 
         launch(spec, progress=progress, serving=fill, retain=retain, lifeline=lifeline)
         lab = cls(LabFolder.named(spec.name))
-        if FaultRecords(lab.folder).exist():
-            lab.faults.recover(progress=progress)
+        lab._mend(began, progress)
         return lab
+
+    def _mend(self, began: datetime, progress: Progress) -> None:
+        """After a start: take out what nobody can want any more, and have Flux try again what failed for it."""
+        records = FaultRecords(self.folder)
+        if records.exist():
+            self.faults.recover(progress=progress)
+        if records.mended is None or records.mended < began:  # by this process, or by the watchdog meanwhile
+            return
+        progress("having Flux try again what failed")
+        for cluster in self.clusters.values():
+            if not cluster.root.lasts:  # elsewhere not all of it is the lab's
+                try_again(cluster.api, who="fluxlab-up", timeout_seconds=self.patience(TRIED_AGAIN_SECONDS))
 
     @classmethod
     def restore(
@@ -382,6 +396,7 @@ class Lab:
             clusters=self.clusters,
             commit=commit,
             redactor=TimelineFolder(self.folder).redactor(),
+            mended=lambda: FaultRecords(self.folder).mended,
         )
 
     def chosen(self, cluster: str | None) -> Sequence[Cluster]:

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cache, partial
 
 from .cluster import Cluster
@@ -33,9 +34,11 @@ class Looks:
         clusters: Mapping[str, Cluster],
         commit: Commit | str | None,
         redactor: Redactor,
+        mended: Callable[[], datetime | None] = lambda: None,
     ) -> None:
         """`redactor` masks what the lab knows to be secret; it learns the Secrets of the clusters.
 
+        `mended` tells when something that was broken on purpose was taken out last.
         `commit` None is the branch's head as it is now. Raises UsageError for one that was not pushed.
         """
         if commit == "":
@@ -44,6 +47,7 @@ class Looks:
         self._repository = repository
         self._clusters = clusters
         self._masked = {name: _Masked(one, redactor) for name, one in clusters.items()}
+        self._mended = mended
         self._commit = repository.resolve(str(commit)) if commit else repository.head()
         self._text_at = cache(lambda commit: cache(partial(repository.text, commit)))
         self._accepted: frozenset[str] = frozenset()
@@ -75,6 +79,7 @@ class Looks:
             accepted=self._accepted,
             text=self._text_at(self._commit),
             text_at=self._text_at,
+            mended=self._mended(),
         )
 
     def _addressed(self, seen: Convergence) -> Convergence:

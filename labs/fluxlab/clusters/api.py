@@ -4,7 +4,7 @@ import json
 import math
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -51,6 +51,15 @@ class Listing:
 
     objects: list[KubeObject]
     resource_version: str
+
+
+def ignore_missing(act: Callable[[], object]) -> None:
+    """Do something to an object that may have gone meanwhile."""
+    try:
+        act()
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
 
 
 class KubeApi:

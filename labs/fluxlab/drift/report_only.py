@@ -21,9 +21,9 @@ from fluxlab.clusters.objects import KubeObject, dig, text_at
 from fluxlab.clusters.paths import step_to_key
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
 from fluxlab.documents import Json
-from fluxlab.flux.bootstrap import REQUESTED_AT
 from fluxlab.flux.convergence import stopped_controllers
 from fluxlab.flux.ownership import depth
+from fluxlab.flux.requests import REQUESTED_AT
 from fluxlab.host import ended_by_exception
 from fluxlab.timeline.entries import ObjectRef, format_time
 from fluxlab.waiting import wait_until

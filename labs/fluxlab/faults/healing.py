@@ -88,7 +88,7 @@ class Healer:
         progress(f"healing {named(begun)}")
         if trouble := self._trouble_with(begun):
             raise self._failed(begun, trouble)
-        self._records.forget(begun)
+        self._records.mend(begun)
 
     def _trouble_with(self, record: FaultRecord) -> FluxlabError | None:
         """Try to take one out; returns why it is not proven to be gone, nothing when it is."""

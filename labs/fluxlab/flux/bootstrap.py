@@ -20,8 +20,9 @@ from fluxlab.commands import CommandError, run
 from fluxlab.documents import Json, JsonObject
 from fluxlab.spec import RepositorySpec
 
+from .requests import REQUESTED_AT
+
 RECEIVER_NAME = "fluxlab-push"
-REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
 OWN_SECRETS = tuple(f"{FLUX_SYSTEM}/{name}" for name in (FLUX_SYSTEM, RECEIVER_NAME))
 """The Secrets, NAMESPACE/NAME, that hold a lab's own tokens: each start makes them anew."""
 AUTHOR = "Flux <flux@fluxlab.invalid>"

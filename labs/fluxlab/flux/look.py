@@ -7,6 +7,7 @@ at the object's current generation.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject, dig, number_at, text_at
@@ -26,7 +27,7 @@ from .pending import Outlook, Pending, failed, waiting
 from .rollout import rollout
 from .substitution import Text, substitution_problem, with_literal_variables
 from .suspension import never_arrives, same_below, same_but_suspended
-from .verdicts import kustomization_failure, not_ready
+from .verdicts import kustomization_failure, not_ready, not_since
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Target:
     """What the repository says below a path, for those whose build fails."""
     text_at: Callable[[str], Text] = lambda _: lambda _: ""
     """The same at another commit, for those that are suspended."""
+    mended: datetime | None = None
+    """When something that was broken on purpose was taken out last: what failed before may not fail again."""
 
     @property
     def text_before(self) -> Text:
@@ -100,6 +103,9 @@ class _Look:
             self.arrived.append(str(subject))
         return verdict is None
 
+    def _not_ready(self, subject: KubeObject) -> Pending | None:
+        return not_since(subject, not_ready(subject), self._target.mended)
+
     def take(self) -> None:
         """Read stage after stage; a later stage is read only where an earlier one has arrived."""
         sources = {_id(source) for source in self._sources()}
@@ -132,11 +138,11 @@ class _Look:
     def _source_verdict(self, source: KubeObject) -> Pending | None:
         revision = text_at(source.raw, "status", "artifact", "revision")
         if not self._accepts(revision):
-            verdict = not_ready(source)
+            verdict = self._not_ready(source)
             why = f" ({verdict.why})" if verdict else ""
             outlook = failed if verdict and verdict.outlook is Outlook.FAILED else waiting
             return outlook(source, f"its artifact is at {short_revision(revision) or 'no revision'}{why}")
-        return not_ready(source)
+        return self._not_ready(source)
 
     def _kustomizations(self, sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
         """Parents before children: what a commit removes may fail until its parent has applied that commit."""
@@ -157,9 +163,10 @@ class _Look:
             return self._suspended_kustomization(kustomization, applied)
         if self._accepts(tried_revision(kustomization)):
             problem = substitution_problem(kustomization, api=self._api, text=self._target.text)
-            if failure := problem or kustomization_failure(kustomization):
-                return failure
-        verdict = not_ready(kustomization)
+            failure = not_since(kustomization, kustomization_failure(kustomization), self._target.mended)
+            if problem or failure:
+                return problem or failure
+        verdict = self._not_ready(kustomization)
         if verdict or self._accepts(applied):
             return verdict
         return waiting(kustomization, f"has applied {short_revision(applied) or 'no revision'}")
@@ -207,7 +214,7 @@ class _Look:
                 # A HelmRepository of type oci is only an address: no controller reconciles it.
                 if owner(source, KUSTOMIZE_LABEL) in applied and text_at(source.raw, "spec", "type") != "oci":
                     stale = self._stale_chart(source) if _source(source) in sources else ""
-                    self._judge(source, waiting(source, stale) if stale else not_ready(source))
+                    self._judge(source, waiting(source, stale) if stale else self._not_ready(source))
 
     def _releases(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
         releases = [r for r in self._api.list(HELM_RELEASE) if owner(r, KUSTOMIZE_LABEL) in applied]
@@ -220,7 +227,7 @@ class _Look:
                 if self._judge(release, self._suspended_release(release, followed)):
                     yield release
                 continue
-            verdict = _release_verdict(release, chart)
+            verdict = self._release_verdict(release, chart)
             if chart and from_git and (stale := self._stale_chart(chart)):
                 verdict = waiting(release, f"waits for {chart} ({wanted_chart(chart)}): {stale}")
             elif followed:
@@ -230,6 +237,14 @@ class _Look:
                 verdict = with_literal_variables(release, verdict, path=path, text=self._target.text)
             if self._judge(release, verdict):
                 yield release
+
+    def _release_verdict(self, release: KubeObject, chart: KubeObject | None) -> Pending | None:
+        verdict = self._not_ready(release)
+        cause = self._not_ready(chart) if verdict and chart and not chart.deleting else None
+        if cause is None or chart is None:
+            return verdict
+        outlook = failed if cause.outlook is Outlook.FAILED else waiting
+        return outlook(release, f"waits for {chart} ({wanted_chart(chart)}): {cause.why}")
 
     def _stale_chart(self, chart: KubeObject) -> str:
         """Of which revision it is, when not of the commit.
@@ -254,15 +269,6 @@ def _begun(subject: KubeObject) -> bool:
     """Whether it was at work when it was suspended: that is not interrupted."""
     reconciling = subject.condition("Reconciling")
     return bool(reconciling and reconciling.status == "True" and reconciling.reason == "Progressing")
-
-
-def _release_verdict(release: KubeObject, chart: KubeObject | None) -> Pending | None:
-    verdict = not_ready(release)
-    cause = not_ready(chart) if verdict and chart and not chart.deleting else None
-    if cause is None or chart is None:
-        return verdict
-    outlook = failed if cause.outlook is Outlook.FAILED else waiting
-    return outlook(release, f"waits for {chart} ({wanted_chart(chart)}): {cause.why}")
 
 
 def _source(consumer: KubeObject) -> tuple[str, str] | None:

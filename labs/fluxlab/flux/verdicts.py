@@ -5,11 +5,13 @@ wording costs patience, never a false alarm.
 """
 
 import re
+from dataclasses import replace
+from datetime import datetime
 
 from fluxlab.clusters.loans import SUSPEND, is_lent
-from fluxlab.clusters.objects import Condition, KubeObject
+from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
 
-from .pending import Pending, failed, waiting
+from .pending import Outlook, Pending, failed, waiting
 
 # A Kustomization that cannot be built cannot be built later either, unless it waits for something outside of git.
 _BUILD_WAITS = re.compile(r"substitute from .* not found|failed to (fetch|clone)|hitting the API|git fetch|dial tcp")
@@ -55,6 +57,25 @@ def kustomization_failure(subject: KubeObject) -> Pending | None:
         "ReconciliationFailed": bool(_APPLY_FAILS.search(ready.message)),
     }
     return failed(subject, f"{ready.reason}: {ready.message}") if terminal.get(ready.reason) else None
+
+
+def not_since(subject: KubeObject, verdict: Pending | None, mended: datetime | None) -> Pending | None:
+    """The verdict, where a failure from before something was `mended` is none any more: Flux tries again."""
+    if verdict is None or verdict.outlook is not Outlook.FAILED or mended is None:
+        return verdict
+    told = _last_told(subject)
+    if told is None or told > mended:
+        return verdict
+    why = f"{verdict.why} (before what was broken on purpose was taken out: it is tried again)"
+    return replace(verdict, outlook=Outlook.WAITING, why=why)
+
+
+def _last_told(subject: KubeObject) -> datetime | None:
+    """When its controller last said how it went, to the second; a failure that repeats itself changes no condition."""
+    conditions = items_at(subject.raw, "status", "conditions")
+    told = [text_at(one, "lastTransitionTime") for one in conditions if text_at(one, "type") in {"Ready", "Stalled"}]
+    told += [text_at(one, "lastReconciled") for one in items_at(subject.raw, "status", "history")]
+    return max((datetime.fromisoformat(one) for one in told if one), default=None)
 
 
 def current(subject: KubeObject, type_: str) -> Condition | None:

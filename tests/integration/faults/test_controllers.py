@@ -105,7 +105,7 @@ def test_whoever_scales_it_up_meanwhile_keeps_the_field(shop: Lab, observer: Obs
 
 def test_a_release_that_is_cut_off_stays_pending_and_is_unlocked_after_healing(shop: Lab, observer: Observer) -> None:
     def statuses() -> list[str]:
-        found = observer.get("secrets", "-n", "flux-system", "-l", "owner=helm,name=cart")["items"]
+        found = observer.get("secrets", "-n", "shop", "-l", "owner=helm,name=cart")["items"]
         return [one["metadata"]["labels"]["status"] for one in found]
 
     def unlocked() -> bool:

@@ -22,6 +22,7 @@ def build(
     conditions: Mapping[str, tuple[str, str, str] | tuple[str, str, str, int]] | None = None,
     labels: Mapping[str, str] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    since: str = "",
 ) -> KubeObject:
     """An object; `conditions` are (status, reason, message) by type, at the current generation unless a fourth says."""
     entries: list[dict[str, Any]] = [
@@ -30,6 +31,7 @@ def build(
             "status": entry[0],
             "reason": entry[1],
             "message": entry[2],
+            **({"lastTransitionTime": since} if since else {}),
             "observedGeneration": entry[3] if len(entry) > 3 else generation,
         }
         for type_, entry in (conditions or {}).items()

@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -324,6 +326,36 @@ def test_a_failure_at_the_commit_is_terminal_or_waited_for_and_quoted_in_full(
         conditions={"Ready": ("False", reason, message)},
     )
     assert pending(flux.source(), failing) == [(outlook, f"Kustomization flux-system/flux-system: {reason}: {message}")]
+
+
+MENDED = replace(TARGET, mended=datetime(2026, 5, 4, 3, 2, 1, 500_000, tzinfo=UTC))
+BEFORE, AFTER = "2026-05-04T03:02:01Z", "2026-05-04T03:02:02Z"
+STALLED = {"Ready": ("False", "InvalidChartReference", "no chart"), "Stalled": ("True", "InvalidChartReference", "no")}
+
+
+@pytest.mark.parametrize(("told", "outlook"), [(BEFORE, "waiting"), (AFTER, "failed")])
+def test_what_failed_before_something_was_mended_may_not_fail_again(flux: Flux, told: str, outlook: str) -> None:
+    refused = {"Ready": ("False", "ReconciliationFailed", "ConfigMap/x dry-run failed (Invalid): denied")}
+    tried = {"lastAttemptedRevision": f"main@sha1:{NEW}"}
+    failing = flux.kustomization(OLD, status=tried, conditions=refused, since=told)
+    waits = {"conditions": {"Ready": ("False", "SourceNotReady", "HelmChart is not ready")}, "since": told}
+    chart = flux.chart(conditions=STALLED, since=told)
+    for objects in (
+        (flux.source(), failing),
+        (flux.source(OLD, conditions=STALLED, since=told),),
+        (flux.source(), flux.kustomization(), flux.release(**waits), chart),
+        (flux.source(), flux.kustomization(), flux.release(conditions=STALLED, since=told)),
+    ):
+        assert [found for found, _ in pending(*objects)] == ["failed"]
+        assert [found for found, _ in pending(*objects, target=MENDED)] == [outlook]
+
+
+def test_a_failure_that_was_tried_again_since_something_was_mended_is_one(flux: Flux) -> None:
+    """A condition that says the same again has the time of the first failure."""
+    status = {"lastAttemptedRevision": f"main@sha1:{NEW}", "history": [{"lastReconciled": AFTER}]}
+    refused = {"Ready": ("False", "ReconciliationFailed", "ConfigMap/x dry-run failed (Invalid): denied")}
+    failing = flux.kustomization(OLD, status=status, conditions=refused, since=BEFORE)
+    assert [found for found, _ in pending(flux.source(), failing, target=MENDED)] == ["failed"]
 
 
 @pytest.mark.parametrize(("reason", "message", "outlook"), FAILURES)

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import ClassVar
 
+from fluxlab.clusters.api import ignore_missing
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import NODE, POD
 from fluxlab.documents import JsonObject
 from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, Plan
 from fluxlab.faults.means.fates import NODE_FAULT, mark, marked
-from fluxlab.faults.means.places import ignore_missing
 from fluxlab.faults.means.workloads import STANDS_FOR, condition_of, is_ready, phase, touched
 
 UNREACHABLE, NOT_READY, CORDONED = (

@@ -20,7 +20,7 @@ from fluxlab.clusters.resources import BUCKET, GIT_REPOSITORY, HELM_CHART, OCI_R
 from fluxlab.documents import Json
 from fluxlab.errors import UnknownError
 from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, Plan
-from fluxlab.flux.bootstrap import REQUESTED_AT
+from fluxlab.flux.requests import REQUESTED_AT
 
 KINDS = (GIT_REPOSITORY, OCI_REPOSITORY, BUCKET, HELM_CHART)
 """Sources whose artifacts others fetch."""

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.api import KubeApi, ignore_missing
 from fluxlab.clusters.objects import KubeObject, dig
 from fluxlab.clusters.resources import NAMESPACE, POD, Resource
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Injection
 from fluxlab.waiting import wait_until
 
-from .places import ignore_missing, remove
+from .places import remove
 
 FAULT = "fluxlab.dev/fault"
 """The annotation by which the Stages know what to play with a pod."""

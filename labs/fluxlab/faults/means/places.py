@@ -1,9 +1,6 @@
 """Objects by their places (`NAMESPACE/NAME`), of which nobody knows whether they are still there."""
 
-from collections.abc import Callable
-from http import HTTPStatus
-
-from fluxlab.clusters.api import ApiError, KubeApi
+from fluxlab.clusters.api import KubeApi, ignore_missing
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.resources import Resource
 from fluxlab.places import parse_place
@@ -28,12 +25,3 @@ def uid_of(subject: KubeObject) -> str:
 def remove(api: KubeApi, resource: Resource, name: str, *, namespace: str | None = None) -> None:
     """Delete an object, if it is still there."""
     ignore_missing(lambda: api.delete(resource, name, namespace=namespace))
-
-
-def ignore_missing(act: Callable[[], object]) -> None:
-    """Do something to an object that may have gone meanwhile."""
-    try:
-        act()
-    except ApiError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise

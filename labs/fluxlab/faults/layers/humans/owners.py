@@ -1,20 +1,18 @@
 """Whose an object is: what applies it, and how Flux is asked to make it as git wants it again."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fluxlab.clusters.api import ignore_missing
 from fluxlab.clusters.kinds import Kinds
 from fluxlab.clusters.objects import KubeObject, items_at, text_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, Resource
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Ground
-from fluxlab.faults.means.places import ignore_missing
-from fluxlab.flux.bootstrap import REQUESTED_AT
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
+from fluxlab.flux.requests import FORCE_AT, REQUESTED_AT, Request
 from fluxlab.waiting import wait_until
 
-FORCE_AT = "reconcile.fluxcd.io/forceAt"
 PLATFORM = frozenset({"kustomize-controller", "helm-controller", "kube-controller-manager"})
 """The field managers that an object of git's may have at any time."""
 RECONCILED_SECONDS = 90.0
@@ -63,27 +61,21 @@ class Owner:
         """Have Flux look at it now, and wait until it has; nothing of the request is left. Raises WaitTimeoutError.
 
         A HelmRelease that does not correct drift is told to release once more. `who` is asking may ask again, also
-        when it was cut off before: Flux hears a request only once, so each has a token of its own.
+        when it was cut off before.
         """
         before = self.find(ground)
         if before is None:
             return
         keys = [REQUESTED_AT, *([FORCE_AT] if _needs_force(before) else [])]
-        known = {key: text_at(before.raw, "metadata", "annotations", key) for key in keys}
-        token = f"{who}-{secrets.token_hex(4)}"
-        self.merge(ground, {"metadata": {"annotations": dict.fromkeys(keys, token)}})
+        request = Request(api=ground.api, resource=self.resource, subject=before, who=who, keys=keys)
+        ignore_missing(request.make)
         wait_until(
-            lambda: self._has_handled(ground, token),
+            request.answered,
             what=f"{before} answers a request",
             timeout_seconds=RECONCILED_SECONDS,
             interval_seconds=0.1,
         )
-        given_back = {key: None if value.startswith(who) else value or None for key, value in known.items()}
-        self.merge(ground, {"metadata": {"annotations": given_back}})
-
-    def _has_handled(self, ground: Ground, token: str) -> bool:
-        found = self.find(ground)
-        return found is None or text_at(found.raw, "status", "lastHandledReconcileAt") == token
+        ignore_missing(request.take_back)
 
 
 def _needs_force(subject: KubeObject) -> bool:
