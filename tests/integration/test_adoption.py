@@ -314,7 +314,7 @@ def test_the_command_tells_what_it_adopted_and_by_its_exit_code_whether_that_is_
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
 
     for kind, name in (("secret", "new"), ("configmap", "leak")):
-        shop.cluster.kubectl("delete", kind, name, "-n", "shop")
+        shop.cluster.kubectl("delete", kind, name, "-n", "shop", "--ignore-not-found")
     nothing = drift("--branch=nothing")
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert "nothing adopted" in nothing.stderr

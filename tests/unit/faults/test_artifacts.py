@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fluxlab.faults.layers.sources import _flip, fits
+from fluxlab.faults.layers.sources import Artifact, _flip, fits
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
@@ -26,3 +26,8 @@ def test_a_byte_that_is_flipped_twice_is_as_before(tmp_path: Path, offset: int) 
     assert len(broken) == 7
     _flip(file, offset)
     assert file.read_bytes() == b"content"
+
+
+def test_an_artifact_that_is_being_made_anew_cannot_be_fetched() -> None:
+    """source-controller has found out by itself: its status names none, until there is another."""
+    assert Artifact(url="", path="", digest="").fetched() is None

@@ -44,7 +44,12 @@ class Artifact:
         return cls(**{key: text_at(told, key) for key in ("url", "path", "digest")})
 
     def fetched(self) -> bytes | None:
-        """What whoever needs it gets over HTTP; None for 404. Raises UnknownError when there is another answer."""
+        """What whoever needs it gets over HTTP; None for 404, and while the status names none: it is made anew then.
+
+        Raises UnknownError when there is another answer.
+        """
+        if not self.url:
+            return None
         try:
             answer = urllib3.request("GET", self.url, timeout=FETCH_SECONDS, retries=False)
         except HTTPError as error:
@@ -115,7 +120,7 @@ class ArtifactLost(_OnArtifacts):
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         artifact = Artifact.of(ground, injection.target)
-        return f"{artifact.url} answers 404" if artifact.fetched() is None else ""
+        return f"{artifact.url} answers 404" if artifact.url and artifact.fetched() is None else ""
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         kept, folder = _kept(ground, injection), _stored(ground, injection.text("path"))
