@@ -331,7 +331,8 @@ def test_the_command_tells_what_it_adopted_and_by_its_exit_code_whether_that_is_
     shop.cluster.kubectl(*patch("hidden", {"data": {"key": SECRET_VALUE}}, kind="secret"))
     some = drift("--branch=some")
     assert some.returncode == 1
-    assert some.stdout.startswith('adopted ConfigMap shop/tiny-patched: modified .data.colour: git wants "blue"')
+    assert some.stdout.startswith("adopted ConfigMap shop/tiny-patched: modified .data.colour: git wants ")
+    assert 'there is "green"' in some.stdout
     assert "left Secret shop/hidden: modified .data.key" in some.stdout
     assert "git diff origin/main...origin/some" in some.stderr
     for refused in (["-o", "html"], ["--watch"]):
