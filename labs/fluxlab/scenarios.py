@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .errors import UsageError
 from .model_files import read_model
-from .spec import SinkSpec, check_free_hosts, host_of
+from .spec import SinkSpec, check_free_hosts, host_of, is_folder
 
 # In a wheel the scenarios lie beside the package; in a checkout two folders further up.
 _PLACES = (Path(__file__).parent / "scenarios", Path(__file__).parents[2] / "scenarios")
@@ -66,11 +66,11 @@ def load_scenario(name: str, *, base: Path = Path()) -> Scenario:
 
     Raises UsageError that names those there are.
     """
-    candidates = [base / name] if "/" in name else [place / name for place in _PLACES]
+    candidates = [base / name] if is_folder(name) else [place / name for place in _PLACES]
     folder = next((folder for folder in candidates if (folder / "scenario.yaml").is_file()), None)
     if folder is None:
         facts = [f"there are: {', '.join(scenario_names())}"]
-        meant = "/" not in name and (Path(name) / "scenario.yaml").is_file()
+        meant = not is_folder(name) and (Path(name) / "scenario.yaml").is_file()
         hint = f"./{name} is the folder here" if meant else "docs/scenarios.md: how to write one"
         raise UsageError(f"there is no scenario {name!r}", facts=facts, hint=hint)
     content = read_model(folder / "scenario.yaml", ScenarioFile, what="a scenario")

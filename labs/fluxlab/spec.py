@@ -29,8 +29,13 @@ def _name(value: str) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 
 
+def is_folder(scenario: str) -> bool:
+    """Whether what is said of a scenario is its folder, such as ./mine, and no name."""
+    return "/" in scenario
+
+
 def _scenario(value: str) -> str:
-    if "/" not in value:
+    if not is_folder(value):
         return _name(value)
     if not value.isprintable():
         raise ValueError("must be a name or a folder, such as otel-demo or ./mine")
