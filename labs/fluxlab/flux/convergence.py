@@ -31,7 +31,7 @@ def converge(
     explain: Callable[[], Sequence[str]] = tuple,
     until_asked: bool = False,
 ) -> Sequence[Convergence]:
-    """Look until all clusters have converged, and return that look; `explain` adds facts to a timeout.
+    """Look until all clusters have converged, and return that look; `explain` adds facts to an error.
 
     With `until_asked` it is enough that whatever has not arrived waits for a person.
 
@@ -44,7 +44,7 @@ def converge(
         last = look_again()
         progress(last)
         if any(convergence.failures for convergence in last):
-            raise ConvergenceError(f"{_title(last)} failed", looks=last, facts=facts(last))
+            raise ConvergenceError(f"{_title(last)} failed", looks=last, facts=[*facts(last), *explain()])
         done = [seen.converged or (until_asked and seen.asks) for seen in last]
         return last if last and all(done) else None
 

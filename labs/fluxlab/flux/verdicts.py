@@ -66,7 +66,7 @@ def not_since(subject: KubeObject, verdict: Pending | None, mended: datetime | N
     told = _last_told(subject)
     if told is None or told > mended:
         return verdict
-    why = f"{verdict.why} (before what was broken on purpose was taken out: it is tried again)"
+    why = f"{verdict.why.rstrip()} (before what was broken on purpose was taken out: it is tried again)"
     return replace(verdict, outlook=Outlook.WAITING, why=why)
 
 

@@ -679,8 +679,8 @@ def test_looking_goes_on_until_all_clusters_have_it() -> None:
 def test_a_failure_ends_it_at_once_and_comes_first_among_the_facts() -> None:
     calls = iter([[step("slow", failed=["broken"])]])
     with pytest.raises(ConvergenceError, match="commit bbbbbbbbbb failed") as caught:
-        converge(lambda: next(calls), timeout_seconds=60)
-    assert caught.value.facts == ("X broken: broken", "X slow: slow")
+        converge(lambda: next(calls), timeout_seconds=60, explain=lambda: ["broken on purpose"])
+    assert caught.value.facts == ("X broken: broken", "X slow: slow", "broken on purpose")
 
 
 def test_a_failure_in_one_of_several_clusters_ends_it_and_names_the_cluster() -> None:
