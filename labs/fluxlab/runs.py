@@ -1,10 +1,15 @@
-"""The files of a test run that hold Secrets: for their owner only, and removed when the run has ended."""
+"""Files with Secrets that a test run or a command needs: for their owner only, and removed when it has ended."""
 
+import os
+import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
+from .files import make_private
 from .state import state_folder
 
 
@@ -18,6 +23,17 @@ def remove_runs(*ended: str) -> None:
     for folder in _runs().glob("*-*"):
         if folder.name in ended or not _runs_still(folder.name.rpartition("-")[2]):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def secret_files() -> Iterator[Path]:
+    """A folder for such files of this process. After SIGKILL it goes with the next run. Raises OSError."""
+    run = f"{secrets.token_hex(3)}-{os.getpid()}"
+    try:
+        remove_runs()
+        yield make_private(run_folder(run))
+    finally:
+        remove_runs(run)
 
 
 def _runs() -> Path:

@@ -278,17 +278,16 @@ def consent(
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take it back: labs that are there stay.")] = False,
 ) -> None:
     """Give a cluster to fluxlab: from then on labs with backend `existing` may make objects there."""
-    from tempfile import TemporaryDirectory
-
     from fluxlab.clusters.api import KubeApi
     from fluxlab.clusters.consent import give
     from fluxlab.clusters.contexts import import_context
     from fluxlab.host import ended_by_exception
+    from fluxlab.runs import secret_files
     from fluxlab.toolchain import find
 
-    with ended_by_exception(), TemporaryDirectory() as folder:  # the owner's credentials are in it
+    with ended_by_exception(), secret_files() as folder:  # the owner's credentials are in it
         kubectl = find().binary("kubectl")
-        file = import_context(context, kubeconfig=kubeconfig, folder=Path(folder), kubectl=kubectl)
+        file = import_context(context, kubeconfig=kubeconfig, folder=folder, kubectl=kubectl)
         with KubeApi.from_kubeconfig(file) as api:
             give(api, given=not withdraw)
             say(f"{context} ({api.server}) {'is no longer' if withdraw else 'is now'} given to fluxlab")

@@ -1,7 +1,6 @@
 """rehearse: break something as a file says, and see whether it goes as the file says."""
 
 import json
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -111,8 +110,9 @@ def _runs(
 ) -> "Iterator[RunResult]":
     from fluxlab.rehearsals.grounds import Grounds
     from fluxlab.rehearsals.running import rehearse as run
+    from fluxlab.runs import secret_files
 
-    with ticker() as tick, _snapshots() as folder:
+    with ticker() as tick, secret_files() as folder:
         grounds = Grounds(folder if len(found) * len(seeds) > 1 else None)
         for file, rehearsal in found:
             for number in seeds:
@@ -165,21 +165,6 @@ def _print_schema(schema: Described) -> None:
     from fluxlab.report.schemas import rehearsal_schema, result_schema
 
     print(rehearsal_schema() if schema is Described.REHEARSAL else result_schema())
-
-
-@contextmanager
-def _snapshots() -> "Iterator[Path]":
-    """A folder for snapshots, which hold Secrets; whatever ends this process, it goes, at the latest with the next."""
-    import os
-    import secrets
-
-    from fluxlab.runs import remove_runs, run_folder
-
-    run = f"{secrets.token_hex(3)}-{os.getpid()}"
-    try:
-        yield run_folder(run)
-    finally:
-        remove_runs(run)
 
 
 def _prefixed(tick: Ticker, title: str) -> "Callable[[str], None]":
