@@ -2,7 +2,7 @@
 
 from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
-from fluxlab.clusters.objects import KubeObject, text_at
+from fluxlab.clusters.objects import Condition, KubeObject, text_at
 
 from .applied import FAILED_AFTERWARDS
 from .records import DriftClass, Fate
@@ -90,24 +90,23 @@ def _by_helm(class_: DriftClass, release: KubeObject, made_by_hand: str) -> Fate
         return Fate(
             reverted=False, why="helm-controller leaves fields alone that a chart does not name, and says nothing"
         )
+    if mode != "enabled" and not made_by_hand:
+        said = "it only warns" if mode == "warn" else "it says nothing"
+        return Fate(reverted=False, why=f"driftDetection of {release} is {mode}: {said}")
+    if fails := _failure(release):
+        return Fate(reverted=False, why=f"{release} corrects nothing while it fails: {fails.message}")
     if made_by_hand:
         why = (
             f"helm-controller upgrades {release} at its next reconcile{_every(release)}: {made_by_hand} is not its own"
         )
         return Fate(reverted=True, why=why)
-    if mode == "enabled":
-        return Fate(
-            reverted=True, why=f"helm-controller corrects it at its next reconcile of {release}{_every(release)}"
-        )
-    said = "it only warns" if mode == "warn" else "it says nothing"
-    return Fate(reverted=False, why=f"driftDetection of {release} is {mode}: {said}")
+    return Fate(reverted=True, why=f"helm-controller corrects it at its next reconcile of {release}{_every(release)}")
 
 
 def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObject, setter: Setter) -> Fate:
     if class_ is DriftClass.ADDED and (kept := _kept(wanted, setter)):
         return Fate(reverted=False, why=kept)
-    ready = kustomization.condition("Ready")
-    fails = ready if ready and ready.status == "False" else None
+    fails = _failure(kustomization)
     if fails and fails.reason not in FAILED_AFTERWARDS:
         return Fate(reverted=False, why=f"{kustomization} corrects nothing while it fails: {fails.message}")
     does = "makes it its own" if class_ is DriftClass.RECREATED else "reverts it"
@@ -116,6 +115,11 @@ def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObj
     if fails:
         why += f"; it fails, but after it has applied all: {fails.message}"
     return Fate(reverted=True, why=why)
+
+
+def _failure(owner: KubeObject) -> Condition | None:
+    ready = owner.condition("Ready")
+    return ready if ready and ready.status == "False" else None
 
 
 def _kept(wanted: KubeObject, setter: Setter) -> str:

@@ -67,6 +67,12 @@ M, A, R, D = DriftClass.MODIFIED, DriftClass.ADDED, DriftClass.REMOVED, DriftCla
             {M: True, A: False, R: True, D: True},
         ),
         (
+            owner("HelmRelease", ready="False", reason="RollbackSucceeded", driftDetection={"mode": "enabled"}),
+            subject(),
+            KUBECTL,
+            {M: False, A: False, R: False, D: False},
+        ),
+        (
             release("enabled", suspend=True),
             subject(),
             KUBECTL,
@@ -94,6 +100,14 @@ def test_one_that_fails_only_after_it_has_applied_all_reverts_at_its_next_try() 
     fate = fate_of(M, owner=failing("HealthCheckFailed"), wanted=subject(), live=subject(), setter=KUBECTL)
     assert "within 2m" in fate.why
     assert "why" in fate.why  # it fails, which who reads of its next reconcile would not expect
+
+
+def test_a_release_that_fails_undoes_nothing_that_helm_did_by_hand() -> None:
+    """Seen of a release whose retries were exhausted: nothing was corrected for as long as it failed."""
+    failed = owner("HelmRelease", ready="False", reason="UpgradeFailed", driftDetection={"mode": "enabled"})
+    fate = fate_of(M, owner=failed, wanted=subject(), live=subject(), made_by_hand="sh.helm.release.v1.o.v2")
+    assert fate.reverted is False
+    assert fate.why == "HelmRelease n/o corrects nothing while it fails: why"
 
 
 def test_a_live_object_may_exempt_itself_and_that_is_said() -> None:
