@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fluxlab.supervisor.lifecycle import BRIEF_LIFE
+from fluxlab.supervisor.go_runtime import SPARING
 from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
@@ -83,7 +83,7 @@ class CommandLine:
 
 
 def command_lines(folder: Path) -> Iterator[CommandLine]:
-    environment = {**os.environ, **BRIEF_LIFE, "FLUXLAB_STATE_DIR": str(folder / "state")}
+    environment = {**os.environ, **SPARING, "FLUXLAB_STATE_DIR": str(folder / "state")}
     environment.pop("FLUXLAB_LAB", None)
     fluxlab = CommandLine(environment=environment, folder=folder)
     yield fluxlab

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -32,6 +32,7 @@ from fluxlab.toolchain import Toolchain, find
 from fluxlab.waiting import wait_until
 
 from .chronicle import Chronicle
+from .go_runtime import go_runtime
 from .recording import Recording
 from .watchdog import Watchdog
 
@@ -42,17 +43,7 @@ LOOK_SECONDS = 1.0
 SINK_KEY = "token"
 """The key of a Secret in which notification-controller looks for a token, and for what it signs with."""
 CAUSE_TIMEOUT_SECONDS = 0.5
-# Of the 8 s of processor time that a test with a lab of its own takes, garbage collection is a sixth, and threads that
-# look for work another sixth (docs/performance.md).
-BRIEF_LIFE = {"GOGC": "400", "GOMAXPROCS": "1"}
-GO_RUNTIME = ("GOGC", "GOMEMLIMIT", "GOMAXPROCS")
-"""Variables of whoever starts a lab that reach its programs, which are Go's: memory for processor time, or back."""
 log = logging.getLogger(__name__)
-
-
-def _go_runtime(*, brief: bool) -> Mapping[str, str]:
-    told = {name: os.environ[name] for name in GO_RUNTIME if name in os.environ}
-    return {**(BRIEF_LIFE if brief else {}), **told}
 
 
 def _tried(ending: Callable[[], object]) -> None:
@@ -76,7 +67,7 @@ class Supervisor:
     _gateway_port: int
 
     def __init__(self, folder: LabFolder, spec: LabSpec, *, brief: bool) -> None:
-        """A `brief` lab spares the processor rather than memory."""
+        """A `brief` lab ends with whoever started it."""
         self._began = time.monotonic()
         self.folder = folder
         self.spec = spec
@@ -89,7 +80,9 @@ class Supervisor:
         self._ports = Ports(memory=folder.ports)
         self._endings = contextlib.ExitStack()
         self.chronicle = Chronicle(TimelineFolder(folder))
-        self.processes = ProcessGroup(changed=self._notice, environment=_go_runtime(brief=brief))
+        processes = [one for one in spec.clusters if one.backend == "local"]
+        told = go_runtime(brief=brief, clusters=len(processes))
+        self.processes = ProcessGroup(changed=self._notice, environment=told)
         self.recording = Recording(folder, changed=self._notice)
         self._watchdog = Watchdog(folder)
         self.clusters: list[ClusterBackend] = []
