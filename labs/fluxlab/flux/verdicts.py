@@ -18,6 +18,8 @@ _BUILD_WAITS = re.compile(r"substitute from .* not found|failed to (fetch|clone)
 _APPLY_FAILS = re.compile(r"\(Invalid\)|\(BadRequest\)|is immutable|strict decoding error|unknown field")
 _PATH_FAILS = re.compile(r"kustomization path not found")
 
+GIVEN_UP = "RetriesExceeded"
+"""Why a HelmRelease is not tried again until somebody changes or resets it."""
 UNSEEN = "its controller has not seen the new spec yet"
 
 
@@ -63,8 +65,8 @@ def not_since(subject: KubeObject, verdict: Pending | None, mended: datetime | N
     """The verdict, where a failure from before something was `mended` is none any more: Flux tries again."""
     if verdict is None or verdict.outlook is not Outlook.FAILED or mended is None:
         return verdict
-    told = _last_told(subject)
-    if told is None or told > mended:
+    told, stalled = _last_told(subject), current(subject, "Stalled")
+    if told is None or told > mended or (stalled and stalled.reason == GIVEN_UP):
         return verdict
     why = f"{verdict.why.rstrip()} (before what was broken on purpose was taken out: it is tried again)"
     return replace(verdict, outlook=Outlook.WAITING, why=why)

@@ -350,6 +350,13 @@ def test_what_failed_before_something_was_mended_may_not_fail_again(flux: Flux, 
         assert [found for found, _ in pending(*objects, target=MENDED)] == [outlook]
 
 
+def test_a_release_that_has_given_up_is_not_tried_again_by_itself(flux: Flux) -> None:
+    given_up = {**STALLED, "Stalled": ("True", "RetriesExceeded", "Failed to upgrade after 2 attempt(s)")}
+    release = flux.release(conditions=given_up, since=BEFORE)
+    found = pending(flux.source(), flux.kustomization(), release, target=MENDED)
+    assert [outlook for outlook, _ in found] == ["failed"]
+
+
 def test_a_failure_that_was_tried_again_since_something_was_mended_is_one(flux: Flux) -> None:
     """A condition that says the same again has the time of the first failure."""
     status = {"lastAttemptedRevision": f"main@sha1:{NEW}", "history": [{"lastReconciled": AFTER}]}
