@@ -451,6 +451,7 @@ def test_a_chart_repository_at_an_unmapped_host_is_waited_for_and_the_way_to_map
     assert "allow" in done.stderr, "the refusal says how to let the host through"
 
 
+@pytest.mark.verify
 def test_a_new_chart_version_is_rolled_out_and_a_yanked_one_is_gone(
     workshop: Workshop, charts: str, tmp_path: Path, eventually: Eventually
 ) -> None:
@@ -463,6 +464,7 @@ def test_a_new_chart_version_is_rolled_out_and_a_yanked_one_is_gone(
     assert "1.1.0" not in workshop.fluxlab.ok("charts", "list", "--lab", LAB)
 
 
+@pytest.mark.verify
 def test_a_later_commit_stands_for_an_earlier_one(workshop: Workshop) -> None:
     first = workshop.push({"probe.yaml": CONFIG_MAP.format(value="first")})
     second = workshop.push({"probe.yaml": CONFIG_MAP.format(value="second")})

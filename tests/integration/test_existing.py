@@ -135,6 +135,7 @@ def token_of(owner: Observer, name: str) -> str:
     return owner.kubectl("create", "token", name, "-n", "default").strip()
 
 
+@pytest.mark.verify
 def test_a_token_without_rights_is_refused_and_one_with_rights_will_do(
     fluxlab: CommandLine, owner: Observer, tmp_path: Path
 ) -> None:

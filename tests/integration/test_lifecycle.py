@@ -297,7 +297,11 @@ signal.pause()
 """
 
 
-@pytest.mark.parametrize("program", [STARTS + HOLDS, STARTS + REPAIRS + HOLDS], ids=["started", "repaired"])
+@pytest.mark.parametrize(
+    "program",
+    [pytest.param(STARTS + HOLDS, marks=pytest.mark.verify), STARTS + REPAIRS + HOLDS],
+    ids=["started", "repaired"],
+)
 def test_a_lab_on_a_lifeline_ends_with_the_process_that_started_it(
     fluxlab: CommandLine, eventually: Eventually, program: str
 ) -> None:

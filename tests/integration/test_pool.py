@@ -98,6 +98,7 @@ def test_a_spare_that_died_while_it_waited_is_not_handed_out(pool: Pool) -> None
     assert lab_folders() == []
 
 
+@pytest.mark.verify
 def test_what_a_spare_lacks_is_made_directly(pool: Pool) -> None:
     pool.prepare(REQUEST)
     try:

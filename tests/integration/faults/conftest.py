@@ -16,9 +16,7 @@ DAILY = frozenset(
         "test_kills",
         "test_stuck",
         "test_watchdog",
-        "test_latency",
         "test_a_fault_heals_although_toxiproxy_has_died",
-        "test_a_paused_controller_does_nothing_and_catches_up",
     }
 )
 """What no daily rehearsal shows; the other tests of single faults are verified, one after the other."""
