@@ -11,12 +11,15 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from threading import Event
 
 from fluxlab.files import write_private
 
 ROOT = Path(__file__).parents[1]
 MEMORY = ROOT / "build" / "verify.json"
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+INTERRUPTED = 2
+"""What pytest's exit code says of a run that was ended with Ctrl-C."""
 TOGETHER, EACH = "verify and not verify(each=True)", "verify(each=True)"
 """Tests whose parameters share a long beginning, and tests of which each parameter takes long by itself."""
 
@@ -66,18 +69,24 @@ class Memory:
         write_private(self._file, json.dumps({"content": self._content, "passed": self.passed}, indent=1))
 
 
-def run(test: str) -> subprocess.CompletedProcess[str]:
-    """One test in a process of its own."""
-    return subprocess.run([*PYTEST, "-m", "verify", test], cwd=ROOT, capture_output=True, text=True, check=False)
+def run(test: str, ending: Event) -> subprocess.CompletedProcess[str]:
+    """One test in a process of its own. Raises KeyboardInterrupt once one was interrupted, whoever heard of that."""
+    if not ending.is_set():
+        words = [*PYTEST, "-m", "verify", test]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode != INTERRUPTED:
+            return done
+        ending.set()
+    raise KeyboardInterrupt
 
 
 def verify(tests: Sequence[str], memory: Memory, *, workers: int) -> Sequence[str]:
     """Run what has not passed yet, some at a time, whatever fails meanwhile; returns what failed."""
     left = [test for test in tests if test not in memory.passed]
     print(f"{len(tests)} tests, {len(tests) - len(left)} have passed before", flush=True)
-    failed = []
+    failed, ending = [], Event()
     with ThreadPoolExecutor(workers) as pool:
-        running = {pool.submit(run, test): test for test in left}
+        running = {pool.submit(run, test, ending): test for test in left}
         try:
             for future in as_completed(running):
                 done, test = future.result(), running[future]

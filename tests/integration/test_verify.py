@@ -9,6 +9,8 @@ from tools import verify
 pytestmark = [pytest.mark.integration, pytest.mark.verify]
 
 TESTS = """\
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,8 @@ def test_together(number):
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_each(name):
     (HERE / f"each-{name}").write_text("ran")
+    if (HERE / "interrupt").exists():
+        os.kill(os.getpid(), signal.SIGINT)
     assert name == "two" or (HERE / "sound").exists()
 """
 
@@ -35,7 +39,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "tests"
     folder.mkdir()
     (folder / "test_some.py").write_text(TESTS)
-    (tmp_path / ".gitignore").write_text("build\n__pycache__\ntogether-*\neach-*\nsound\n")
+    (tmp_path / ".gitignore").write_text("build\n__pycache__\ntogether-*\neach-*\nsound\ninterrupt\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = verify\n")
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     monkeypatch.setattr(verify, "ROOT", tmp_path)
@@ -85,3 +89,20 @@ def test_an_interrupted_run_ends_at_once_and_goes_on(
     monkeypatch.setattr(verify.Memory, "add", add)
     assert verify.main() == 0
     assert "each-two" in ran(tree)
+
+
+def test_a_run_whose_tests_are_interrupted_without_it_ends_too(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell starts what is in the background with Ctrl-C ignored."""
+    (tree / "sound").touch()
+    (tree / "interrupt").touch()
+    monkeypatch.setattr("sys.argv", ["verify", "--workers=1"])
+    assert verify.main() == 130
+    assert "each-two" not in ran(tree)
+    told = capsys.readouterr().out
+    assert "goes on from here" in told
+    assert "FAILED" not in told
+    (tree / "interrupt").unlink()
+    assert verify.main() == 0
+    assert ran(tree) == {"each-one", "each-two"}
