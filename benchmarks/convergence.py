@@ -1,7 +1,8 @@
 """How long from the end of `git push` until an object has changed, and until the commit has converged.
 
 Twice: with the object beside Flux's own components, where the root Kustomization builds and compares a megabyte of
-definitions for each commit, and in a Kustomization of its own, as larger repositories have it.
+definitions for each commit, and in a Kustomization of its own, as larger repositories have it. All of it in a lab
+without links and in one with them, whose part of the processor time is told.
 """
 
 import contextlib
@@ -96,36 +97,51 @@ def measure(lab: Lab, clone: Path, watcher: Watcher, *, path: str, runs: int, pr
 
 
 def shares(before: Mapping[str, float], after: Mapping[str, float], *, seconds: float) -> dict[str, float]:
-    """CPU of each process in percent of one core, of them together, and the recorder's part of that."""
+    """CPU of each process in percent of one core, of all together, and which part is the recorder's and the links'."""
     spent = {name: after[name] - before[name] for name in before}
     total = sum(spent.values())
     percent = {name: round(100 * value / seconds, 2) for name, value in spent.items()}
+    chosen = {name: value for name, value in spent.items() if name.rpartition("/")[2] in {"recorder", "toxiproxy"}}
     return {
         **percent,
         "total": round(100 * total / seconds, 2),
-        "recorder, of the total": round(100 * spent["recorder"] / total, 2),
+        **{f"{name}, of the total": round(100 * value / total, 2) for name, value in chosen.items()},
     }
 
 
+def commit_to(name: str, folder: Path, *, links: bool, runs: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Commit again and again to a lab of that name: what was measured, and who took how much of the processor."""
+    file = folder / f"{name}.yaml"
+    file.write_text(json.dumps({"name": name, "links": links}))
+    command("up", str(file))
+    lab = Lab.find(name)
+    clone = lab.repository.clone(folder / name)
+    watcher = Watcher(lab.cluster.api)
+    watcher.start()
+    root = "clusters/flux-playground"
+    began, spent = time.monotonic(), cpu_seconds(name)
+    samples = measure(lab, clone, watcher, path=root, runs=runs, prefix="beside-flux")
+    (clone / root / "probe.yaml").unlink()
+    (clone / root / "apps.yaml").write_text(CHILD)
+    samples |= measure(lab, clone, watcher, path="apps", runs=runs, prefix="own-kustomization")
+    cpu = shares(spent, cpu_seconds(name), seconds=time.monotonic() - began)
+    command("down", name)
+    return samples, cpu
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure and print: in a lab as it is, and in one with links."""
     options = arguments(runs=20)
-    samples: dict[str, list[float]] = {}
     with state_of_its_own(), tempfile.TemporaryDirectory(prefix="fluxlab-benchmark-") as folder:
-        command("up", "--name", "convergence")
-        lab = Lab.find("convergence")
-        clone = lab.repository.clone(Path(folder) / "fleet")
-        watcher = Watcher(lab.cluster.api)
-        watcher.start()
-        root = "clusters/flux-playground"
-        began, spent = time.monotonic(), cpu_seconds("convergence")
-        samples |= measure(lab, clone, watcher, path=root, runs=options.runs, prefix="beside-flux")
-        (clone / root / "probe.yaml").unlink()
-        (clone / root / "apps.yaml").write_text(CHILD)
-        samples |= measure(lab, clone, watcher, path="apps", runs=options.runs, prefix="own-kustomization")
-        cpu = shares(spent, cpu_seconds("convergence"), seconds=time.monotonic() - began)
-    figures = [Figure(name=name, unit="s", samples=tuple(values)) for name, values in samples.items()]
-    report(figures, json_file=options.json, cpu_while_committing=json.dumps(cpu))
+        plain, cpu = commit_to("plain", Path(folder), links=False, runs=options.runs)
+        linked, cpu_linked = commit_to("linked", Path(folder), links=True, runs=options.runs)
+    samples = {**plain, **{f"with links, {name}": values for name, values in linked.items()}}
+    report(
+        [Figure(name=name, unit="s", samples=tuple(values)) for name, values in samples.items()],
+        json_file=options.json,
+        cpu_while_committing=json.dumps(cpu),
+        cpu_with_links=json.dumps(cpu_linked),
+    )
 
 
 if __name__ == "__main__":
