@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import Event
 
+import pytest
+
 from fluxlab.files import write_private
 
 ROOT = Path(__file__).parents[1]
 MEMORY = ROOT / "build" / "verify.json"
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-INTERRUPTED = 2
-"""What pytest's exit code says of a run that was ended with Ctrl-C."""
 TOGETHER, EACH = "verify and not verify(each=True)", "verify(each=True)"
 """Tests whose parameters share a long beginning, and tests of which each parameter takes long by itself."""
 
@@ -74,7 +74,7 @@ def run(test: str, ending: Event) -> subprocess.CompletedProcess[str]:
     if not ending.is_set():
         words = [*PYTEST, "-m", "verify", test]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode != INTERRUPTED:
+        if done.returncode != pytest.ExitCode.INTERRUPTED:
             return done
         ending.set()
     raise KeyboardInterrupt

@@ -124,7 +124,7 @@ def _text(value: str) -> str:
     style: type[str] = str
     if "\n" in value and value.translate(_BLOCK).isprintable():
         style = LiteralScalarString
-    elif _YAML_1_1.resolve(ScalarNode, value, (True, False)) != Resolver.DEFAULT_SCALAR_TAG:  # type: ignore[no-untyped-call]
+    elif _YAML_1_1.resolve(ScalarNode, value, (True, False)) != Resolver.DEFAULT_SCALAR_TAG:  # type: ignore[no-untyped-call] # it has no types
         style = SingleQuotedScalarString
     return style(value)
 

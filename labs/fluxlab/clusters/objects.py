@@ -119,6 +119,12 @@ class KubeObject:
         return text_at(self.raw, "metadata", "resourceVersion")
 
     @property
+    def ready(self) -> bool:
+        """Whether its condition Ready is true, of whichever generation."""
+        found = self.condition("Ready")
+        return found is not None and found.status == "True"
+
+    @property
     def suspended(self) -> bool:
         """Whether a Flux object is told not to reconcile."""
         return dig(self.raw, "spec", "suspend") is True

@@ -142,7 +142,7 @@ class PodCluster:
 
         def replaced() -> bool:
             pods = self.api.list(POD, namespace=NAMESPACE, query=query)
-            ready = {pod.name for pod in pods if (state := pod.condition("Ready")) and state.status == "True"}
+            ready = {pod.name for pod in pods if pod.ready}
             return bool(ready) and ready.isdisjoint(before)
 
         wait_until(replaced, what=f"{self.name}/{component} runs again", timeout_seconds=RESTART_SECONDS)

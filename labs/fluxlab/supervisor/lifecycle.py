@@ -80,8 +80,8 @@ class Supervisor:
         self._ports = Ports(memory=folder.ports)
         self._endings = contextlib.ExitStack()
         self.chronicle = Chronicle(TimelineFolder(folder))
-        processes = [one for one in spec.clusters if one.backend == "local"]
-        told = go_runtime(brief=brief, clusters=len(processes))
+        local = sum(one.backend == "local" for one in spec.clusters)
+        told = go_runtime(brief=brief, clusters=local)
         self.processes = ProcessGroup(changed=self._notice, environment=told)
         self.recording = Recording(folder, changed=self._notice)
         self._watchdog = Watchdog(folder)

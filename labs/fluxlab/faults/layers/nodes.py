@@ -11,7 +11,7 @@ from fluxlab.clusters.resources import NODE, POD
 from fluxlab.documents import JsonObject
 from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, Plan
 from fluxlab.faults.means.fates import NODE_FAULT, mark, marked
-from fluxlab.faults.means.workloads import STANDS_FOR, condition_of, is_ready, phase, touched
+from fluxlab.faults.means.workloads import STANDS_FOR, condition_of, phase, touched
 
 UNREACHABLE, NOT_READY, CORDONED = (
     f"node.kubernetes.io/{name}" for name in ("unreachable", "not-ready", "unschedulable")
@@ -36,7 +36,7 @@ class NodeFault(Fault[NoParameters]):
 
     def candidates(self, ground: Ground) -> Sequence[str]:
         nodes = ground.api.list(NODE)
-        return sorted(node.name for node in nodes if is_ready(node) and not dig(node.raw, "spec", "unschedulable"))
+        return sorted(node.name for node in nodes if node.ready and not dig(node.raw, "spec", "unschedulable"))
 
     def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
         del parameters, random
@@ -46,8 +46,8 @@ class NodeFault(Fault[NoParameters]):
         node = ground.api.get(NODE, injection.target)
         broken = taints(node) & {UNREACHABLE, NOT_READY, CORDONED}
         pods = pods_on(ground, injection.target)
-        unwell = [pod for pod in pods if phase(pod) == "Running" and not is_ready(pod)]
-        if broken or not is_ready(node) or unwell or _without_node(ground):
+        unwell = [pod for pod in pods if phase(pod) == "Running" and not pod.ready]
+        if broken or not node.ready or unwell or _without_node(ground):
             return ""
         return f"{node} is Ready without a taint, {len(pods)} pods are on it"
 

@@ -130,9 +130,8 @@ def revert_by_hand(ground: Ground, injection: Injection[Any]) -> Sequence[str]:
 
 def has_applied(ground: Ground, kustomization: KubeObject, commit: str) -> bool:
     """Whether a Kustomization has applied a commit or a later one, and is Ready."""
-    ready = kustomization.condition("Ready")
     applied = text_at(kustomization.raw, "status", "lastAppliedRevision").rpartition(":")[2]
-    return ready is not None and ready.status == "True" and applied in ground.repository.since(commit)
+    return kustomization.ready and applied in ground.repository.since(commit)
 
 
 def _only(commits: Sequence[str]) -> str:

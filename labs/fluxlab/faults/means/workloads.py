@@ -98,12 +98,6 @@ def condition_of(pod: KubeObject, type_: str) -> JsonObject:
     )
 
 
-def is_ready(subject: KubeObject) -> bool:
-    """Whether a pod, or a node, says that it is Ready."""
-    ready = subject.condition("Ready")
-    return ready is not None and ready.status == "True"
-
-
 def delete_pod(api: KubeApi, pod: KubeObject) -> None:
     """Delete a pod, if it is still there."""
     remove(api, POD, pod.name, namespace=pod.namespace)

@@ -14,7 +14,6 @@ from fluxlab.faults.base import Ground, Injection, NoParameters, Parameters, Pla
 from fluxlab.faults.means.borrowing import Field, replicas_of
 from fluxlab.faults.means.places import uid_of
 from fluxlab.faults.means.programs import find_process, serving
-from fluxlab.faults.means.workloads import is_ready
 
 from .borrowing import BorrowedField, controllers
 from .flux_pods import container_statuses, flux_pods, is_up
@@ -64,7 +63,7 @@ def _instances(ground: Ground, controller: str) -> dict[str, str]:
     if not ground.cluster.lacks(Capability.PROCESSES):
         process = find_process(ground, controller)
         return {f"process {process.pid}": serving(process)} if process else {}
-    return {str(pod): f"{pod} is Ready" if is_ready(pod) else "" for pod in flux_pods(ground, controller)}
+    return {str(pod): f"{pod} is Ready" if pod.ready else "" for pod in flux_pods(ground, controller)}
 
 
 class Limit(Parameters):

@@ -14,7 +14,6 @@ from fluxlab.documents import Json
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
 from fluxlab.faults.means.followers import followers
 from fluxlab.faults.means.places import place_of, uid_of
-from fluxlab.faults.means.workloads import is_ready
 from fluxlab.places import parse_place
 
 from .owners import Owner, disown, managers
@@ -59,7 +58,7 @@ class ReleaseByHand(Fault[Who]):
         kept = [one for one in revisions(ground, injection) if number_at(one, "revision") >= revision]
         ours = not any(HELM in managers(one) for one in _objects(ground, release))
         deployed = [text_at(one, "status") for one in kept] == ["deployed"]
-        return f"{release}: {release.condition('Ready')}" if is_ready(release) and deployed and ours else ""
+        return f"{release}: {release.condition('Ready')}" if release.ready and deployed and ours else ""
 
     def by_hand(self, ground: Ground, injection: Injection[Who]) -> Sequence[str]:
         namespace, name = parse_place(injection.target)
@@ -155,7 +154,7 @@ def _is_in_reach(release: KubeObject) -> bool:
     """Whether Helm's command line, which knows one namespace only, can do something to a release."""
     newest = next(iter(items_at(release.raw, "status", "history")), None)
     here = text_at(newest, "namespace") == text_at(release.raw, "status", "storageNamespace") != ""
-    return here and is_ready(release) and not release.suspended
+    return here and release.ready and not release.suspended
 
 
 def _owner(injection: Injection[Any]) -> Owner:

@@ -12,7 +12,6 @@ from fluxlab.faults.base import Ground, Injection, NoParameters, P, Parameters
 from fluxlab.faults.means.deliveries import Manifest, Manifests, delivered, has_applied
 from fluxlab.faults.means.followers import followers
 from fluxlab.faults.means.places import find_at, place_of
-from fluxlab.faults.means.workloads import is_ready
 from fluxlab.flux.ownership import KUSTOMIZE_LABEL, owner
 from fluxlab.repository import Repository
 
@@ -31,7 +30,7 @@ class ReleaseFault(DeliveredFault[P]):
         return sorted(
             place_of(one)
             for one in followers(ground, HELM_RELEASE.kind)
-            if is_ready(one) and not one.suspended and self.fits(one) and known.find(one)
+            if one.ready and not one.suspended and self.fits(one) and known.find(one)
         )
 
     def fits(self, release: KubeObject) -> bool:
@@ -45,7 +44,7 @@ class ReleaseFault(DeliveredFault[P]):
 
     def injected(self, ground: Ground, injection: Injection[P]) -> str:
         found = find_at(ground.api, HELM_RELEASE, injection.target)
-        return self.shows(ground, found) if found and not is_ready(found) and delivered(ground, injection) else ""
+        return self.shows(ground, found) if found and not found.ready and delivered(ground, injection) else ""
 
     @abstractmethod
     def shows(self, ground: Ground, release: KubeObject) -> str:
@@ -59,7 +58,7 @@ class ReleaseFault(DeliveredFault[P]):
         above = ground.api.find(KUSTOMIZATION, name, namespace=namespace)
         attempted = number_at(found.raw, "status", "lastAttemptedGeneration")
         seen = found.observed_generation == found.generation == attempted
-        if above is None or not has_applied(ground, above, commit) or not seen or not is_ready(found):
+        if above is None or not has_applied(ground, above, commit) or not seen or not found.ready:
             return ""
         return f"{found.condition('Ready')}"
 

@@ -14,7 +14,6 @@ from fluxlab.faults.means.fates import FAULT, Fate, begin, end, fate_of, mark, m
 from fluxlab.faults.means.workloads import (
     delete_pod,
     find_deployment,
-    is_ready,
     managed_deployments,
     pods_at,
     touched,
@@ -66,7 +65,7 @@ class PodFault(Fault[P]):
         if deployment is None:
             return "the Deployment is not there any more"
         pods = self.pods(ground, injection)
-        ready = [pod for pod in pods if is_ready(pod)]
+        ready = [pod for pod in pods if pod.ready]
         wanted = number_at(deployment.raw, "spec", "replicas")
         if any(fate.meets(pod) or self.seen(pod) for pod in pods) or (wanted and not ready):
             return ""
