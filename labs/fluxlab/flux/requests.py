@@ -27,9 +27,9 @@ FORCE_AT = "reconcile.fluxcd.io/forceAt"
 """With the token of a request: a HelmRelease releases once more, whatever it finds."""
 RESET_AT = "reconcile.fluxcd.io/resetAt"
 """With the token of a request: a HelmRelease forgets how often it has failed."""
-STAGES = ((GIT_REPOSITORY, OCI_REPOSITORY, BUCKET, HELM_REPOSITORY), (HELM_CHART,), (KUSTOMIZATION, HELM_RELEASE))
-"""What is fetched first, then what fails for want of it."""
 CONSUMERS = (KUSTOMIZATION, HELM_RELEASE)
+STAGES = ((GIT_REPOSITORY, OCI_REPOSITORY, BUCKET, HELM_REPOSITORY), (HELM_CHART,), CONSUMERS)
+"""What is fetched first, then what fails for want of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +74,22 @@ def try_again(api: KubeApi, *, who: str, timeout_seconds: float) -> None:
     Whoever does not answer in time (of each stage) is not waited for. Raises ApiError and ApiUnreachableError.
     """
     for stage in STAGES:
-        requests = list(_requests(api, stage, who))
+        _have_answered(list(_requests(api, stage, who)), timeout_seconds)
+
+
+def _have_answered(requests: Sequence[Request], timeout_seconds: float) -> None:
+    """Make requests, wait for the answers, and take the requests back, whatever ends the wait."""
+    try:
         for request in requests:
             ignore_missing(request.make)
         with suppress(WaitTimeoutError):
             wait_until(
-                lambda: all(request.answered() for request in requests),  # noqa: B023 # it is over before the next
+                lambda: all(request.answered() for request in requests),
                 what="Flux answers",
                 timeout_seconds=timeout_seconds,
                 interval_seconds=0.1,
             )
+    finally:
         for request in requests:
             ignore_missing(request.take_back)
 
@@ -92,15 +98,10 @@ def _requests(api: KubeApi, stage: Sequence[Resource], who: str) -> Iterator[Req
     for resource in stage:
         keys = (REQUESTED_AT, RESET_AT) if resource is HELM_RELEASE else (REQUESTED_AT,)
         for subject in api.list(resource):
-            if _reconciled(subject) and not (resource in CONSUMERS and _ready(subject)):
+            if _reconciled(subject) and not (resource in CONSUMERS and subject.ready):
                 yield Request(api=api, resource=resource, subject=subject, who=who, keys=keys)
 
 
 def _reconciled(subject: KubeObject) -> bool:
     """Whether a controller looks at it: a HelmRepository of type oci is only an address."""
     return not subject.suspended and text_at(subject.raw, "spec", "type") != "oci"
-
-
-def _ready(subject: KubeObject) -> bool:
-    ready = subject.condition("Ready")
-    return ready is not None and ready.status == "True"

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from fluxlab.clusters.loans import SUSPEND, is_lent
 from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
+from fluxlab.timeline.entries import parse_time
 
 from .pending import Outlook, Pending, failed, waiting
 
@@ -77,7 +78,7 @@ def _last_told(subject: KubeObject) -> datetime | None:
     conditions = items_at(subject.raw, "status", "conditions")
     told = [text_at(one, "lastTransitionTime") for one in conditions if text_at(one, "type") in {"Ready", "Stalled"}]
     told += [text_at(one, "lastReconciled") for one in items_at(subject.raw, "status", "history")]
-    return max((datetime.fromisoformat(one) for one in told if one), default=None)
+    return max((parse_time(one) for one in told if one), default=None)
 
 
 def current(subject: KubeObject, type_: str) -> Condition | None:
