@@ -201,14 +201,13 @@ class Lab:
 
     def _heal_elsewhere(self, progress: Progress) -> None:
         """Take the faults out of clusters that are there without the lab."""
-        ids = Elsewhere.of(self.folder).ids
+        troubles: list[FluxlabError] = []
         try:
-            if ids:
+            if ids := Elsewhere.of(self.folder).ids:
                 self.faults.heal(*ids, progress=progress)
-        except FluxlabError as error:
-            Elsewhere.of(self.folder).check(error)
-            raise
-        Elsewhere.of(self.folder).check()
+        except FluxlabError as error:  # that counts if one is left: the watchdog may have been at it, too
+            troubles.append(error)
+        Elsewhere.of(self.folder).check(*troubles)
 
     def let_go(self) -> None:
         """Have a lab that was started with a lifeline stay when this process ends."""

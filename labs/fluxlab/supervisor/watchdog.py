@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
 
 from fluxlab.fault_records import FaultRecords, FaultState
 from fluxlab.processes import Identity, ManagedProcess
@@ -36,7 +35,8 @@ class Watchdog:
             overdue = [one.id for one in self._records.overdue(self._own) if one.state is not FaultState.STUCK]
             if overdue:
                 self._next = time.monotonic() + PAUSE_SECONDS
-                self._heal("--overdue", why="overdue", ids=overdue)
+                log.info("overdue: %s", ", ".join(overdue))
+                self._heal("--overdue")
         except OSError as error:  # a full disk, no room for a process: the lab goes on, and a later look tries again
             self._next = time.monotonic() + PAUSE_SECONDS
             log.warning("no healer can be started: %s", error)
@@ -52,13 +52,13 @@ class Watchdog:
         self._parted = True
         if left:
             try:
-                self._heal(*left, why="to be taken out before the lab goes", ids=left)
+                log.info("to be taken out before the lab goes: %s", ", ".join(left))
+                self._heal(*left)
             except OSError as error:
                 log.warning("no healer can be started: %s", error)
         return not left
 
-    def _heal(self, *arguments: str, why: str, ids: Sequence[str]) -> None:
-        log.info("%s: %s", why, ", ".join(ids))
+    def _heal(self, *arguments: str) -> None:
         words = [sys.executable, "-m", "fluxlab", "heal", *arguments, f"--lab={self._folder.name}"]
         environment = {**os.environ, "FLUXLAB_STATE_DIR": str(self._folder.root.parents[1])}
         self._healer = ManagedProcess("healer", words, log=self._records.log, environment=environment)

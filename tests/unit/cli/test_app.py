@@ -5,16 +5,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.unit.broken import broken
 
 from fluxlab.cli import app
 from fluxlab.cli.build_progress import BuildProgress
 from fluxlab.errors import FluxlabError, UnknownError
-from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
+from fluxlab.fault_records import FaultState
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder, Phase, Record, Step
 
@@ -209,26 +209,16 @@ def test_a_lab_that_failed_says_why(run: Run) -> None:
 
 
 def test_the_status_tells_which_faults_are_in(run: Run) -> None:
-    folder, now = dead_lab("one"), datetime.now(UTC)
+    folder = dead_lab("one")
     assert "on purpose" not in run("status").out
-    record = FaultRecord(
-        id="git-hang-1",
-        fault="git/hang",
-        cluster="flux-playground",
-        targets=("git",),
-        undo={"password": "hunter2hunter2"},
-        seed=0,
-        state=FaultState.STUCK,
-        began=now,
-        until=now,
-        supervisor=(1, 1.0),
-    )
-    FaultRecords(folder).write(record)
+    broken(folder, state=FaultState.STUCK, undo={"password": "hunter2hunter2"})
     shown = run("status").out
-    assert "broken on purpose: fault git-hang-1 in git: could not be taken out (fluxlab heal git-hang-1)" in shown
+    assert (
+        "broken on purpose: fault git-hang-1 in github.com: could not be taken out (fluxlab heal git-hang-1)" in shown
+    )
     for words in (("status", "-o", "json"), ("ls", "-o", "json")):
         told = run(*words).out
-        assert '"git/hang"' in told
+        assert '"git-hang"' in told
         assert "hunter2" not in told
 
 

@@ -1,13 +1,13 @@
 """Which files are rehearsals, and which tests they become; none of them is run here."""
 
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from tests.unit.broken import broken
 
-from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
+from fluxlab.fault_records import FaultState
 from fluxlab.rehearsals.loading import shipped_rehearsals
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
@@ -99,20 +99,7 @@ def test_nothing_is_rehearsed_while_a_fault_is_stuck_in_some_lab(pytester: pytes
     other = LabFolder.named("other")
     other.create()
     other.spec.write_text(LabSpec(name="other").model_dump_json())
-    now = datetime.now(UTC)
-    FaultRecords(other).write(
-        FaultRecord(
-            id="git-hang-1",
-            fault="git-hang",
-            cluster="flux-playground",
-            targets=("github.com",),
-            seed=0,
-            state=FaultState.STUCK,
-            began=now,
-            until=now,
-            supervisor=(1, 0.5),
-        )
-    )
+    broken(other, state=FaultState.STUCK)
     for name in ("quiet", "loud"):
         write(pytester, f"rehearsals/{name}.yaml")
     result = pytester.runpytest_inprocess()

@@ -2,23 +2,21 @@
 
 import shutil
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from tests.unit.broken import broken
 
 from fluxlab.clusters.backends import NotRemovedError
 from fluxlab.clusters.capabilities import Footing
 from fluxlab.clusters.root import Root
-from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
+from fluxlab.fault_records import FaultRecords, FaultState
 from fluxlab.state import LabFolder
 from fluxlab.supervisor import watchdog
 from fluxlab.supervisor.launch import discard
 from fluxlab.supervisor.watchdog import Watchdog
 from fluxlab.waiting import wait_until
-
-NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -26,21 +24,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultRecords:
     """Those of a lab with a fault that is overdue; its healer is a program that says what it was called with."""
     monkeypatch.setattr(sys, "executable", "/bin/echo")
     monkeypatch.setattr(watchdog, "PAUSE_SECONDS", 0.0)
-    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
-    records.write(
-        FaultRecord(
-            id="git-hang-1",
-            fault="git-hang",
-            cluster="one",
-            targets=("github.com",),
-            seed=0,
-            state=FaultState.INJECTED,
-            began=NOW,
-            until=NOW,
-            supervisor=(1, 0.5),
-        )
-    )
-    return records
+    return broken(LabFolder(tmp_path / "labs" / "one"))
 
 
 @pytest.fixture
@@ -97,13 +81,19 @@ def test_what_is_stuck_is_left_to_people(records: FaultRecords, dog: Watchdog) -
     assert not records.log.exists()
 
 
+def cluster_of(tmp_path: Path, footing: Footing) -> Path:
+    """The folder of the cluster in which the fault is."""
+    folder = tmp_path / "labs/one/clusters/one"
+    folder.mkdir(parents=True)
+    Root(footing=footing).save(folder)
+    return folder
+
+
 @pytest.mark.parametrize("footing", [Footing.INSTALLED, Footing.GUEST])
 def test_before_a_lab_goes_what_is_in_a_cluster_that_stays_is_taken_out(
     records: FaultRecords, dog: Watchdog, tmp_path: Path, footing: Footing
 ) -> None:
-    cluster = tmp_path / "labs/one/clusters/one"
-    cluster.mkdir(parents=True)
-    Root(footing=footing).save(cluster)
+    cluster = cluster_of(tmp_path, footing)
     assert not dog.part()
     await_healer(records, dog, "heal git-hang-1 --lab=one")
     assert dog.part(), "it is tried once: who has ended cannot wait for ever"
@@ -122,8 +112,6 @@ def test_before_a_lab_goes_what_is_in_a_cluster_that_stays_is_taken_out(
 def test_what_is_in_a_cluster_that_goes_with_its_lab_is_not_waited_for(
     records: FaultRecords, dog: Watchdog, tmp_path: Path, footing: Footing
 ) -> None:
-    cluster = tmp_path / "labs/one/clusters/one"
-    cluster.mkdir(parents=True)
-    Root(footing=footing).save(cluster)
+    cluster_of(tmp_path, footing)
     assert dog.part()
     assert not records.log.exists()
