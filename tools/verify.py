@@ -1,19 +1,22 @@
 """Run the tests that are too long for `make test`, each by itself, and go on where an earlier run ended.
 
-What has passed is remembered in build/verify.json for exactly this content of the tree: any change starts anew.
+What has passed is remembered in build/verify.json with the content of the tree on which it did. Only what passed on
+exactly this content counts; the rest runs again: first what never passed, then what passed longest ago. So a tree that
+changes more often than all of it takes is still verified in turn, and the last line says how much of it is.
 """
 
 import argparse
 import hashlib
-import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
 import pytest
+from pydantic import AwareDatetime, BaseModel, TypeAdapter
 
 from fluxlab.files import write_private
 
@@ -40,6 +43,12 @@ def content() -> str:
     return digest.hexdigest()
 
 
+def state() -> str:
+    """What git calls this state of the tree."""
+    words = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def collect(marker: str) -> list[str]:
     """The ids of the tests that a marker selects. Ends the process when there are none."""
     words = [*PYTEST, "-m", marker, "--collect-only", "tests"]
@@ -54,19 +63,44 @@ def collect_all() -> list[str]:
     return [*dict.fromkeys(test.partition("[")[0] for test in collect(TOGETHER)), *collect(EACH)]
 
 
-class Memory:
-    """What has passed for exactly this content of the tree, on disk."""
+class Passed(BaseModel, frozen=True):
+    """When a test passed last, and on which state of the tree: a digest of its content, and what git calls it."""
 
-    def __init__(self, file: Path, *, content: str) -> None:
+    content: str
+    state: str
+    at: AwareDatetime
+
+
+class Memory:
+    """What has passed on which content of the tree, on disk."""
+
+    _shape = TypeAdapter(dict[str, Passed])
+
+    def __init__(self, file: Path, *, content: str, state: str) -> None:
         self._file = file
         self._content = content
-        known = json.loads(file.read_text()) if file.exists() else {}
-        self.passed: list[str] = known.get("passed", []) if known.get("content") == content else []
+        self._state = state
+        self._passed = self._shape.validate_json(file.read_bytes()) if file.exists() else {}
 
     def add(self, test: str) -> None:
         """Remember one more."""
-        self.passed.append(test)
-        write_private(self._file, json.dumps({"content": self._content, "passed": self.passed}, indent=1))
+        self._passed[test] = Passed(content=self._content, state=self._state, at=datetime.now(UTC))
+        write_private(self._file, self._shape.dump_json(self._passed, indent=1).decode())
+
+    def here(self, tests: Sequence[str]) -> Sequence[str]:
+        """Those that have passed on this content."""
+        return [test for test in tests if test in self._passed and self._passed[test].content == self._content]
+
+    def earlier(self, tests: Sequence[str]) -> Mapping[str, Passed]:
+        """Those that have passed on another content only, longest ago first."""
+        here = self.here(tests)
+        known = {test: self._passed[test] for test in tests if test in self._passed and test not in here}
+        return dict(sorted(known.items(), key=lambda one: one[1].at))
+
+    def left(self, tests: Sequence[str]) -> Sequence[str]:
+        """Those that have not passed on this content, in the order in which they are run."""
+        earlier, here = self.earlier(tests), self.here(tests)
+        return [*(test for test in tests if test not in earlier and test not in here), *earlier]
 
 
 def run(test: str, ending: Event) -> subprocess.CompletedProcess[str]:
@@ -82,8 +116,8 @@ def run(test: str, ending: Event) -> subprocess.CompletedProcess[str]:
 
 def verify(tests: Sequence[str], memory: Memory, *, workers: int) -> Sequence[str]:
     """Run what has not passed yet, some at a time, whatever fails meanwhile; returns what failed."""
-    left = [test for test in tests if test not in memory.passed]
-    print(f"{len(tests)} tests, {len(tests) - len(left)} have passed before", flush=True)
+    left = memory.left(tests)
+    print(f"{len(tests)} tests, {len(tests) - len(left)} have passed on this content", flush=True)
     failed, ending = [], Event()
     with ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(run, test, ending): test for test in left}
@@ -95,11 +129,20 @@ def verify(tests: Sequence[str], memory: Memory, *, workers: int) -> Sequence[st
                     print(f"FAILED {test}\n{done.stdout}{done.stderr}", flush=True)
                     continue
                 memory.add(test)
-                print(f"[{len(memory.passed)}/{len(tests)}] {test}", flush=True)
+                print(f"[{len(memory.here(tests))}/{len(tests)}] {test}", flush=True)
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
     return failed
+
+
+def summary(memory: Memory, tests: Sequence[str]) -> str:
+    """What is known of all the tests, in a line."""
+    earlier = memory.earlier(tests)
+    here, never = len(memory.here(tests)), len(tests) - len(memory.here(tests)) - len(earlier)
+    said = f"{len(tests)} tests: {here} passed on this content, {len(earlier)} on an earlier one, {never} never"
+    oldest = next(iter(earlier.values()), None)
+    return f"{said}; the oldest on {oldest.state}, {oldest.at:%Y-%m-%d %H:%M} UTC" if oldest else said
 
 
 def main() -> int:
@@ -107,15 +150,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2, help="tests at a time")
     options = parser.parse_args()
-    memory = Memory(MEMORY, content=content())
+    memory, tests = Memory(MEMORY, content=content(), state=state()), collect_all()
     try:
-        failed = verify(collect_all(), memory, workers=options.workers)
+        failed = verify(tests, memory, workers=options.workers)
     except KeyboardInterrupt:
+        print(summary(memory, tests))
         print("interrupted; `make verify` goes on from here")
         return 130
-    print(f"{len(memory.passed)} tests passed, {len(failed)} failed")
+    print(summary(memory, tests))
     for test in failed:
-        print(f"  {test}")
+        print(f"FAILED {test}")
     if failed:
         print("once more: `make verify` runs only what has not passed")
     return 1 if failed else 0

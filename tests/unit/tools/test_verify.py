@@ -1,4 +1,4 @@
-"""What has passed counts for exactly one content of the tree."""
+"""What has passed counts for exactly one content of the tree, and what passed longest ago is run first."""
 
 import subprocess
 from pathlib import Path
@@ -6,14 +6,41 @@ from pathlib import Path
 import pytest
 from tools import verify
 
+TESTS = ["test_one", "test_two", "test_three"]
 
-def test_a_change_of_the_tree_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+def memory(tmp_path: Path, content: str) -> verify.Memory:
+    return verify.Memory(tmp_path / "memory.json", content=content, state=f"state-{content}")
+
+
+def test_the_content_of_the_tree_changes_with_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     (tmp_path / "one.py").write_text("")
     monkeypatch.setattr(verify, "ROOT", tmp_path)
     before = verify.content()
-    verify.Memory(tmp_path / "memory.json", content=before).add("test_one")
-    assert verify.Memory(tmp_path / "memory.json", content=before).passed == ["test_one"]
+    assert verify.content() == before
     (tmp_path / "one.py").write_text("CHANGED = True")
     assert verify.content() != before
-    assert verify.Memory(tmp_path / "memory.json", content=verify.content()).passed == []
+
+
+def test_what_passed_on_this_content_is_not_run_again(tmp_path: Path) -> None:
+    memory(tmp_path, "a").add("test_two")
+    assert memory(tmp_path, "a").left(TESTS) == ["test_one", "test_three"]
+    assert verify.summary(memory(tmp_path, "a"), TESTS) == (
+        "3 tests: 1 passed on this content, 0 on an earlier one, 2 never"
+    )
+
+
+def test_after_a_change_what_never_passed_is_run_first_and_then_what_passed_longest_ago(tmp_path: Path) -> None:
+    memory(tmp_path, "a").add("test_two")
+    memory(tmp_path, "b").add("test_one")
+    assert memory(tmp_path, "c").left(TESTS) == ["test_three", "test_two", "test_one"]
+    said = verify.summary(memory(tmp_path, "c"), TESTS)
+    assert said.startswith("3 tests: 0 passed on this content, 2 on an earlier one, 1 never; the oldest on state-a, ")
+
+
+def test_a_test_that_is_no_more_counts_for_nothing(tmp_path: Path) -> None:
+    memory(tmp_path, "a").add("test_gone")
+    assert verify.summary(memory(tmp_path, "a"), TESTS) == (
+        "3 tests: 0 passed on this content, 0 on an earlier one, 3 never"
+    )
