@@ -41,7 +41,9 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "test_some.py").write_text(TESTS)
     (tmp_path / ".gitignore").write_text("build\n__pycache__\ntogether-*\neach-*\nsound\ninterrupt\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = verify\n")
-    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    who = ("-c", "user.name=Someone", "-c", "user.email=someone@example.org")
+    for words in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "--message=Begin"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
     monkeypatch.setattr(verify, "ROOT", tmp_path)
     monkeypatch.setattr(verify, "MEMORY", tmp_path / "build" / "verify.json")
     monkeypatch.setattr("sys.argv", ["verify"])
@@ -63,11 +65,11 @@ def test_a_failure_stops_nothing_and_only_what_has_not_passed_runs_again(
     assert ran(tree) == {"together-1", "together-2", "each-one", "each-two"}
     told = capsys.readouterr().out
     assert "FAILED tests/test_some.py::test_each[one]" in told
-    assert "2 tests passed, 1 failed" in told
+    assert "3 tests: 2 passed on this content, 0 on an earlier one, 1 never" in told
     (tree / "sound").touch()
     assert verify.main() == 0
     assert ran(tree) == {"each-one"}
-    assert "3 tests passed, 0 failed" in capsys.readouterr().out
+    assert "3 tests: 3 passed on this content, 0 on an earlier one, 0 never" in capsys.readouterr().out
 
 
 def test_an_interrupted_run_ends_at_once_and_goes_on(
