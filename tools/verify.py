@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from pydantic import AwareDatetime, BaseModel, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
 from fluxlab.files import write_private
 
@@ -80,7 +80,11 @@ class Memory:
         self._file = file
         self._content = content
         self._state = state
-        self._passed = self._shape.validate_json(file.read_bytes()) if file.exists() else {}
+        try:
+            self._passed = self._shape.validate_json(file.read_bytes()) if file.exists() else {}
+        except ValidationError:
+            print(f"{file} is not what this version writes: all is run again", flush=True)
+            self._passed = {}
 
     def add(self, test: str) -> None:
         """Remember one more."""
@@ -93,14 +97,13 @@ class Memory:
 
     def earlier(self, tests: Sequence[str]) -> Mapping[str, Passed]:
         """Those that have passed on another content only, longest ago first."""
-        here = self.here(tests)
-        known = {test: self._passed[test] for test in tests if test in self._passed and test not in here}
-        return dict(sorted(known.items(), key=lambda one: one[1].at))
+        known = {test: self._passed[test] for test in tests if test in self._passed}
+        elsewhere = ((test, passed) for test, passed in known.items() if passed.content != self._content)
+        return dict(sorted(elsewhere, key=lambda one: one[1].at))
 
     def left(self, tests: Sequence[str]) -> Sequence[str]:
         """Those that have not passed on this content, in the order in which they are run."""
-        earlier, here = self.earlier(tests), self.here(tests)
-        return [*(test for test in tests if test not in earlier and test not in here), *earlier]
+        return [*(test for test in tests if test not in self._passed), *self.earlier(tests)]
 
 
 def run(test: str, ending: Event) -> subprocess.CompletedProcess[str]:

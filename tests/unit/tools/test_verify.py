@@ -44,3 +44,12 @@ def test_a_test_that_is_no_more_counts_for_nothing(tmp_path: Path) -> None:
     assert verify.summary(memory(tmp_path, "a"), TESTS) == (
         "3 tests: 0 passed on this content, 0 on an earlier one, 3 never"
     )
+
+
+@pytest.mark.parametrize("text", ['{"content": "a", "passed": ["test_one"]}', '{"test_one": {"cont'])
+def test_a_memory_of_another_shape_is_said_and_begins_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (tmp_path / "memory.json").write_text(text)
+    assert memory(tmp_path, "a").left(TESTS) == TESTS
+    assert "all is run again" in capsys.readouterr().out
