@@ -19,11 +19,12 @@ from fluxlab.clusters.resources import (
     KUSTOMIZATION,
     OCI_REPOSITORY,
     WORKLOADS,
+    Resource,
 )
 
 from .charts import chart_not_in_use, chart_reference, charts_of, follows_a_chart, short_revision, wanted_chart
 from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, owner, parent, tried_revision
-from .pending import Outlook, Pending, failed, waiting
+from .pending import Blocker, Outlook, Pending, failed, waiting
 from .rollout import rollout
 from .substitution import Text, substitution_problem, with_literal_variables
 from .suspension import never_arrives, same_below, same_but_suspended
@@ -76,11 +77,15 @@ class Convergence:
         return tuple(pending for pending in self.pending if pending.outlook is Outlook.FAILED)
 
 
-def look(api: KubeApi, target: Target, *, cluster: str) -> Convergence:
-    """One look at a cluster. Raises ApiError or ApiUnreachableError when it cannot be read."""
+def look(api: KubeApi, target: Target, *, cluster: str) -> tuple[Convergence, Blocker | None]:
+    """One look at a cluster, and one of what is pending that must change before the commit can have arrived, if any.
+
+    Raises ApiError or ApiUnreachableError when the cluster cannot be read.
+    """
     seen = _Look(api, target)
     seen.take()
-    return Convergence(cluster=cluster, commit=target.commit, arrived=tuple(seen.arrived), pending=tuple(seen.pending))
+    found = Convergence(cluster=cluster, commit=target.commit, arrived=tuple(seen.arrived), pending=tuple(seen.pending))
+    return found, seen.blocker
 
 
 class _Look:
@@ -91,17 +96,21 @@ class _Look:
         self._target = target
         self.arrived: list[str] = []
         self.pending: list[Pending] = []
+        self.blocker: Blocker | None = None
         self._paths: dict[tuple[str, str], str] = {}
         """The path of each Kustomization in the repository."""
 
-    def _judge(self, subject: KubeObject, verdict: Pending | None) -> bool:
+    def _judge(self, resource: Resource, subject: KubeObject, verdict: Pending | None) -> bool:
         if subject.deleting:  # whatever it says of itself, the commit does without it
             verdict = waiting(subject, "is being deleted")
-        if verdict:
-            self.pending.append(verdict)
-        else:
+        if verdict is None:
             self.arrived.append(str(subject))
-        return verdict is None
+            return True
+        self.pending.append(verdict)
+        # One that says itself that it is not ready will have changed when it is. What is suspended says nothing.
+        if not self.blocker and not subject.suspended and self._not_ready(subject):
+            self.blocker = Blocker.of(resource, subject)
+        return False
 
     def _not_ready(self, subject: KubeObject) -> Pending | None:
         return not_since(subject, not_ready(subject), self._target.mended)
@@ -124,7 +133,7 @@ class _Look:
             nothing = f"no GitRepository follows branch {self._target.branch} of {self._target.url}"
             self.pending.append(Pending(object="the cluster", outlook=Outlook.WAITING, why=nothing))
         for source in following:
-            if self._judge(source, self._source_verdict(source)):
+            if self._judge(GIT_REPOSITORY, source, self._source_verdict(source)):
                 yield source
 
     def _follows(self, source: KubeObject) -> bool:
@@ -153,7 +162,7 @@ class _Look:
             above = parent(kustomization, following)
             if above and _id(above) not in arrived:
                 self.pending.append(waiting(kustomization, f"{above} has not applied this commit yet"))
-            elif self._judge(kustomization, self._kustomization_verdict(kustomization)):
+            elif self._judge(KUSTOMIZATION, kustomization, self._kustomization_verdict(kustomization)):
                 arrived.add(_id(kustomization))
                 yield kustomization
 
@@ -214,7 +223,7 @@ class _Look:
                 # A HelmRepository of type oci is only an address: no controller reconciles it.
                 if owner(source, KUSTOMIZE_LABEL) in applied and text_at(source.raw, "spec", "type") != "oci":
                     stale = self._stale_chart(source) if _source(source) in sources else ""
-                    self._judge(source, waiting(source, stale) if stale else self._not_ready(source))
+                    self._judge(resource, source, waiting(source, stale) if stale else self._not_ready(source))
 
     def _releases(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
         releases = [r for r in self._api.list(HELM_RELEASE) if owner(r, KUSTOMIZE_LABEL) in applied]
@@ -224,7 +233,7 @@ class _Look:
             from_git = chart is not None and _source(chart) in sources
             followed = chart if from_git or follows_a_chart(release) else None
             if release.suspended and not _begun(release):
-                if self._judge(release, self._suspended_release(release, followed)):
+                if self._judge(HELM_RELEASE, release, self._suspended_release(release, followed)):
                     yield release
                 continue
             verdict = self._release_verdict(release, chart)
@@ -235,7 +244,7 @@ class _Look:
             if verdict:
                 path = self._paths.get(owner(release, KUSTOMIZE_LABEL), "")
                 verdict = with_literal_variables(release, verdict, path=path, text=self._target.text)
-            if self._judge(release, verdict):
+            if self._judge(HELM_RELEASE, release, verdict):
                 yield release
 
     def _release_verdict(self, release: KubeObject, chart: KubeObject | None) -> Pending | None:
@@ -259,7 +268,7 @@ class _Look:
         for resource in WORKLOADS:
             for workload in self._api.list(resource):
                 if owner(workload, KUSTOMIZE_LABEL) in applied or owner(workload, HELM_LABEL) in releases:
-                    self._judge(workload, rollout(workload))
+                    self._judge(resource, workload, rollout(workload))
 
     def _accepts(self, revision: str) -> bool:
         return revision.rpartition(":")[2] in self._target.accepted

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
+from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import Resource
 
 
 class Outlook(StrEnum):
@@ -28,6 +31,32 @@ class Pending:
 
     def __str__(self) -> str:
         return f"{self.object}: {self.why}" + (f" ({self.next})" if self.next else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocker:
+    """An object that must change before a commit can have arrived: to be asked for instead of all."""
+
+    resource: Resource
+    name: str
+    namespace: str
+    seen_version: str
+    """Its resource version when it was seen."""
+
+    @classmethod
+    def of(cls, resource: Resource, subject: KubeObject) -> Self:
+        """An object as it is seen now."""
+        return cls(
+            resource=resource,
+            name=subject.name,
+            namespace=subject.namespace,
+            seen_version=subject.resource_version,
+        )
+
+    def stands(self, api: KubeApi) -> bool:
+        """Whether it has not changed since. Raises ApiError or ApiUnreachableError."""
+        now = api.find(self.resource, self.name, namespace=self.namespace or None)
+        return now is not None and now.resource_version == self.seen_version
 
 
 def waiting(subject: KubeObject, why: str, *, next_: str = "") -> Pending:

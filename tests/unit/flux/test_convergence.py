@@ -10,11 +10,11 @@ import pytest
 
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.clusters.resources import Resource
+from fluxlab.clusters.resources import DEPLOYMENT, HELM_RELEASE, Resource
 from fluxlab.errors import FluxlabError
 from fluxlab.flux.convergence import ConvergenceError, converge, stopped_controllers
 from fluxlab.flux.look import Convergence, Target, look
-from fluxlab.flux.pending import Outlook, Pending
+from fluxlab.flux.pending import Blocker, Outlook, Pending
 
 Build = Callable[..., KubeObject]
 OLD, NEW, LATER = "a" * 40, "b" * 40, "c" * 40
@@ -84,7 +84,11 @@ def flux(build: Build) -> Flux:
 
 
 def seen(*objects: KubeObject, target: Target = TARGET) -> Convergence:
-    return look(cast("KubeApi", Cluster(*objects)), target, cluster="c")
+    return look(cast("KubeApi", Cluster(*objects)), target, cluster="c")[0]
+
+
+def blocker(*objects: KubeObject) -> Blocker | None:
+    return look(cast("KubeApi", Cluster(*objects)), TARGET, cluster="c")[1]
 
 
 def pending(*objects: KubeObject, target: Target = TARGET) -> list[tuple[str, str]]:
@@ -120,6 +124,48 @@ def test_nothing_at_all_is_not_arrival(flux: Flux) -> None:
     assert not Convergence(cluster="c", commit=NEW, arrived=(), pending=()).converged
 
 
+# -- what must change first ------------------------------------------------------------------------------------------
+
+
+def test_the_first_that_is_not_ready_must_change_before_the_commit_can_have_arrived(flux: Flux) -> None:
+    installing = {"Ready": ("Unknown", "Progressing", "installing")}
+    release = flux.release(conditions=installing)
+    web = flux.deployment(ready=False)
+    behind = blocker(flux.source(), flux.kustomization(), release, flux.chart(), web)
+    assert behind == Blocker.of(HELM_RELEASE, release)
+    assert blocker(flux.source(), flux.kustomization(), flux.release(), web) == Blocker.of(DEPLOYMENT, web)
+
+
+def test_nothing_need_change_of_what_waits_for_another_or_is_suspended_or_has_arrived(flux: Flux) -> None:
+    suspended = flux.kustomization(OLD, spec={"suspend": True}, conditions={"Ready": ("False", "X", "y")})
+    for kustomization, converged in (
+        (flux.kustomization(), True),
+        (flux.kustomization(OLD), False),
+        (suspended, False),
+    ):
+        assert seen(flux.source(), kustomization).converged is converged
+        assert blocker(flux.source(), kustomization) is None
+
+
+class Held:
+    """An API that holds one object, or none."""
+
+    def __init__(self, held: KubeObject | None) -> None:
+        self.held = held
+
+    def find(self, resource: Resource, name: str, *, namespace: str | None = None) -> KubeObject | None:
+        assert (resource, name, namespace) == (DEPLOYMENT, "web", "demo")
+        return self.held
+
+
+def test_what_must_change_stands_until_it_changes_or_goes(build: Build) -> None:
+    one, other = (build("Deployment", "web", namespace="demo", metadata={"resourceVersion": v}) for v in ("1", "2"))
+    web = Blocker.of(DEPLOYMENT, one)
+    assert web.stands(cast("KubeApi", Held(one)))
+    assert not web.stands(cast("KubeApi", Held(other)))
+    assert not web.stands(cast("KubeApi", Held(None)))
+
+
 # -- the order of cause and effect -----------------------------------------------------------------------------------
 
 
@@ -132,7 +178,7 @@ def test_stages_are_read_in_the_order_of_cause_and_effect(flux: Flux) -> None:
 
 def test_below_a_source_at_the_old_revision_nothing_is_even_looked_at(flux: Flux) -> None:
     cluster = Cluster(flux.source(OLD), flux.kustomization(OLD), flux.release(), flux.deployment())
-    found = look(cast("KubeApi", cluster), TARGET, cluster="c")
+    found, _ = look(cast("KubeApi", cluster), TARGET, cluster="c")
     assert cluster.asked == ["GitRepository"]
     assert found.arrived == ()
     assert [str(entry) for entry in found.pending] == [
@@ -221,7 +267,7 @@ def test_a_suspended_source_is_named(flux: Flux) -> None:
 
 def test_a_source_with_the_commit_whose_spec_just_changed_has_not_arrived(flux: Flux) -> None:
     cluster = Cluster(flux.source(NEW, generation=3, observed=2, conditions={"Ready": (*READY, 2)}))
-    found = look(cast("KubeApi", cluster), TARGET, cluster="c")
+    found, _ = look(cast("KubeApi", cluster), TARGET, cluster="c")
     assert [entry.why for entry in found.pending] == ["its controller has not seen the new spec yet"]
 
 
