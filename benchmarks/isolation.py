@@ -20,10 +20,14 @@ import pytest
 def test_a_commit_arrives({fixture}, number):
     probe = {{"apiVersion": "v1", "kind": "ConfigMap", "data": {{"value": str(number)}}}}
     metadata = {{"metadata": {{"name": "probe", "namespace": "default"}}}}
-    {fixture}.repository.write("clusters/flux-playground/probe.yaml", {{**probe, **metadata}})
-    {fixture}.converge({fixture}.repository.commit(f"Set the probe to {{number}}"))
+    for turn in range({commits}):
+        probe["data"]["turn"] = str(turn)
+        {fixture}.repository.write("clusters/flux-playground/probe.yaml", {{**probe, **metadata}})
+        {fixture}.converge({fixture}.repository.commit(f"Set the probe to {{number}}, turn {{turn}}"))
     assert {fixture}.cluster.config_map("default/probe").raw["data"]["value"] == str(number)
 """
+LONGER = 3
+"""Commits of tests that last about three seconds: while they run there is time to prepare a spare lab."""
 CONFTEST = """\
 import json
 import os
@@ -38,11 +42,13 @@ def pytest_runtest_logreport(report):
 """
 
 
-def run(tests: int, *, fixture: str = "lab", flags: Sequence[str] = ()) -> tuple[float, list[dict[str, object]]]:
+def run(
+    tests: int, *, fixture: str = "lab", flags: Sequence[str] = (), commits: int = 1
+) -> tuple[float, list[dict[str, object]]]:
     """Run the suite; returns seconds, and the phases of all tests."""
     with tempfile.TemporaryDirectory(prefix="fluxlab-benchmark-") as folder:
         place = Path(folder)
-        (place / "test_suite.py").write_text(SUITE.format(tests=tests, fixture=fixture))
+        (place / "test_suite.py").write_text(SUITE.format(tests=tests, fixture=fixture, commits=commits))
         (place / "conftest.py").write_text(CONFTEST)
         environment = {**os.environ, "FLUXLAB_STATE_DIR": str(place / "state")}
         began = time.monotonic()
@@ -65,14 +71,15 @@ def main() -> None:
     """Measure and print."""
     options = arguments(runs=50)
     samples: dict[str, list[float]] = defaultdict(list)
-    variants: dict[str, tuple[str, Sequence[str]]] = {
-        "own labs, spares": ("lab", ()),
-        "own labs, no spares": ("lab", ("--fluxlab-spares=0",)),
-        "own labs, -n 2": ("lab", ("-n", "2")),
-        "one shared lab": ("module_lab", ()),
+    variants: dict[str, tuple[str, Sequence[str], int]] = {
+        "own labs, spares": ("lab", (), 1),
+        f"own labs, spares, {LONGER} commits": ("lab", (), LONGER),
+        "own labs, no spares": ("lab", ("--fluxlab-spares=0",), 1),
+        "own labs, -n 2": ("lab", ("-n", "2"), 1),
+        "one shared lab": ("module_lab", (), 1),
     }
-    for title, (fixture, flags) in variants.items():
-        seconds, phases = run(options.runs, fixture=fixture, flags=flags)
+    for title, (fixture, flags, commits) in variants.items():
+        seconds, phases = run(options.runs, fixture=fixture, flags=flags, commits=commits)
         samples[f"{title}: {options.runs} tests"].append(seconds)
         for phase in phases:
             samples[f"{title}: {phase['when']}"].append(float(str(phase["seconds"])))

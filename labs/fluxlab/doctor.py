@@ -96,7 +96,7 @@ def _toolchain() -> Finding:
     from fluxlab.toolchain import find  # noqa: PLC0415 # not needed when git is what is missing
 
     try:
-        programs = find().versions
+        programs = find().programs
     except FluxlabError as error:
         return Finding(subject="toolchain", verdict="bad", detail=error.what, hint=error.hint)
     return Finding(subject="toolchain", verdict="ok", detail=f"{len(programs)} programs")

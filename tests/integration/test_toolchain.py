@@ -391,7 +391,9 @@ def test_the_stored_manifests_name_the_controllers_of_this_toolchain(
 @needs_go
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
 def test_every_real_program_is_of_its_pinned_module(toolchain: Toolchain, component: Component) -> None:
-    stated = run(["go", "version", "-m", toolchain.binary(component.name)]).stdout
+    program, *names = (toolchain.binary(name) for name in component.programs)
+    assert all(name.samefile(program) for name in names)
+    stated = run(["go", "version", "-m", program]).stdout
     kind = "\tdep\t" if component.own_program else "\tmod\t"  # ours is linked with upstream's
     modules = [line.split()[1:3] for line in stated.splitlines() if line.startswith(kind)]
     assert [component.module, f"v{component.version}"] in modules

@@ -6,8 +6,7 @@ from fluxlab.toolchain import COMPONENTS, Component
 from fluxlab.toolchain.components import STANDARD_LIBRARY, kubernetes
 
 SOURCES = Path(__file__).parent / "components"
-CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-FROM_TOOLCHAIN = (*CONTROL_PLANE, "kubectl")
+FROM_TOOLCHAIN = ("etcd", "kubernetes", "kubectl")
 """What a lab on the local backend runs too: built once for both."""
 CNI_PLUGINS = ("ptp", "loopback", "host-local", "portmap")
 CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")

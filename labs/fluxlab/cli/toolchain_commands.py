@@ -14,7 +14,7 @@ from .options import Output, OutputOption
 from .output import say, table, ticker
 
 if TYPE_CHECKING:
-    from fluxlab.toolchain import Component
+    from fluxlab.toolchain import Component, ComponentStatus
 
 
 class Extra(StrEnum):
@@ -52,7 +52,7 @@ def build(
             platform=target,
             components=_components(extras),
         )
-    say(f"the toolchain is complete: {len(toolchain.versions)} programs")
+    say(f"the toolchain is complete: {len(toolchain.programs)} programs")
 
 
 @app.command("list")
@@ -69,18 +69,18 @@ def list_components(
     if output is Output.JSON:
         print(json.dumps([{**asdict(c), "path": str(c.path)} for c in components], indent=2))
     else:
-        rows = [[c.name, c.version, str(c.state), f"{(c.size or 0) / 1e6:.0f} MB"] for c in components]
+        rows = [[_title(c), c.version, str(c.state), f"{(c.size or 0) / 1e6:.0f} MB"] for c in components]
         table(["COMPONENT", "VERSION", "STATE", "SIZE"], rows)
     raise typer.Exit(0 if all(str(c.state) == "installed" for c in components) else 1)
 
 
 @app.command()
-def path(component: Annotated[str, typer.Argument(help="A component, such as flux.")]) -> None:
+def path(program: Annotated[str, typer.Argument(help="A program, such as flux.")]) -> None:
     """Print where a program is."""
     from fluxlab.toolchain import KIND_COMPONENTS, find
 
-    extra = [known for known in KIND_COMPONENTS if known.name == component]
-    print((find(components=extra) if extra else find()).binary(component))
+    extra = [known for known in KIND_COMPONENTS if program in known.programs]
+    print((find(components=extra) if extra else find()).binary(program))
 
 
 @app.command()
@@ -114,7 +114,12 @@ def install(
     with ticker() as tick:
         tick(f"verifying and installing {archive}")
         toolchain = take(archive, expected_sha256=sha256)
-    say(f"installed {len(toolchain.versions)} programs")
+    say(f"installed {len(toolchain.programs)} programs")
+
+
+def _title(component: "ComponentStatus") -> str:
+    one = component.programs == (component.name,)
+    return component.name if one else f"{component.name} ({', '.join(component.programs)})"
 
 
 def _components(extras: list[Extra] | None) -> Sequence["Component"]:

@@ -41,11 +41,16 @@ def _module(found: Mapping[str, str]) -> str:
     return f"{found['Path']} {found['Version']}"
 
 
-def check_runs(program: Path, component: Component, *, home: Path) -> None:
-    """Run a program and compare the version that it tells. Raises ToolchainError.
+def check_runs(folder: Path, component: Component, *, home: Path) -> None:
+    """Run a component's programs and compare the version that they tell. Raises ToolchainError.
 
-    It gets a home of its own: the configuration of the user's kubectl or helm has no say here.
+    They get a home of their own: the configuration of the user's kubectl or helm has no say here.
     """
+    for name in component.programs:
+        _check_runs(folder / name, component, home=home)
+
+
+def _check_runs(program: Path, component: Component, *, home: Path) -> None:
     arguments = [component.expand(argument) for argument in component.version_arguments]
     wanted = component.expand(component.version_output)
     environment = {"HOME": str(home), "KUBECONFIG": "/dev/null"}
@@ -53,11 +58,11 @@ def check_runs(program: Path, component: Component, *, home: Path) -> None:
         done = run([program, *arguments], environment=environment, timeout_seconds=60)
     except (CommandError, OSError) as error:
         raise ToolchainError(
-            f"{component.name} does not run here",
+            f"{program.name} does not run here",
             facts=[str(error)],
             hint=f"check that programs may run from {program.parent} (mount option noexec?); {RETRY}",
         ) from error
     told = done.stdout + done.stderr
     if wanted not in told:
         facts = [f"wanted: {wanted}", *told.splitlines()[:5]]
-        raise ToolchainError(f"{component.name} does not tell the wanted version", facts=facts, hint=RETRY)
+        raise ToolchainError(f"{program.name} does not tell the wanted version", facts=facts, hint=RETRY)

@@ -1,4 +1,4 @@
-"""The upstream programs that fluxlab runs: each pinned by the go.mod and go.sum of its own folder."""
+"""The upstream programs that fluxlab runs: each pinned by the go.mod and go.sum of a folder."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ STANDARD_LIBRARY = "std"
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One program: which Go package it is, how it is linked, and how it tells its version.
+    """What is built as one: which Go package it is, how it is linked, and how it tells its version.
 
     Texts may hold `{version}`, the version without the leading v.
     """
@@ -29,12 +29,19 @@ class Component:
     version_arguments: tuple[str, ...] = ("--version",)
     version_output: str = "{version}"
     """What the program must print when it is asked with `version_arguments`."""
+    names: tuple[str, ...] = ()
+    """Of a program that is several and does what its name says; else it is called as the component."""
     recipe: Literal["go", "flux"] = "go"
     generated: tuple[str, ...] = ()
     """Files that stand beside the program."""
     inputs: tuple[str, ...] = ()
     """Other components whose pinned versions go into this one."""
     sources: Path = SOURCES
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """What its programs are called."""
+        return self.names or (self.name,)
 
     @property
     def folder(self) -> Path:
@@ -86,13 +93,20 @@ def required_version(go_mod: Path, *, module: str) -> str:
     return found[1]
 
 
-def kubernetes(name: str, *, version_arguments: tuple[str, ...] = ("--version",), sources: Path = SOURCES) -> Component:
-    """A program of kubernetes/kubernetes, which without these variables would call itself v0.0.0-master."""
+def kubernetes(
+    name: str,
+    *,
+    names: tuple[str, ...] = (),
+    version_arguments: tuple[str, ...] = ("--version",),
+    sources: Path = SOURCES,
+) -> Component:
+    """Programs of kubernetes/kubernetes, which without these variables would call themselves v0.0.0-master."""
     minor = required_version(sources / name / "go.mod", module="k8s.io/kubernetes").split(".")[1]
     settings = ("gitVersion=v{version}", "gitMajor=1", f"gitMinor={minor}", "gitTreeState=clean")
     return Component(
         name=name,
-        package=f"k8s.io/kubernetes/cmd/{name}",
+        package="k8s.io/kubernetes/cmd" if names else f"k8s.io/kubernetes/cmd/{name}",
+        names=names,
         module="k8s.io/kubernetes",
         variables=tuple(
             f"{package}.{setting}"
@@ -117,6 +131,7 @@ def _flux_controller(name: str) -> Component:
     )
 
 
+CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller", "notification-controller")
 
 COMPONENTS: tuple[Component, ...] = (
@@ -127,9 +142,7 @@ COMPONENTS: tuple[Component, ...] = (
         module="go.etcd.io/etcd/etcdutl/v3",
         version_arguments=("version",),
     ),
-    kubernetes("kube-apiserver"),
-    kubernetes("kube-controller-manager"),
-    kubernetes("kube-scheduler"),
+    kubernetes("kubernetes", names=CONTROL_PLANE),
     kubernetes("kubectl", version_arguments=("version", "--client")),
     Component(
         name="kwok",

@@ -39,8 +39,8 @@ class Entry:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What its folder must hold besides its manifest: the program first."""
-        return (self.name, *self.component.generated, LICENCES)
+        """What its folder must hold besides its manifest: the programs first."""
+        return (*self.component.programs, *self.component.generated, LICENCES)
 
 
 def entries(components: Sequence[Component], *, platform: Platform) -> tuple[Entry, ...]:
@@ -64,6 +64,7 @@ def _key(component: Component, *, platform: Platform, others: dict[str, Componen
         "component": [component.name, component.package, component.module, component.recipe],
         "variables": component.variables,
         "generated": component.generated,
+        **({"names": component.names} if component.names else {}),
         "platform": str(platform),
         "files": {name: _digest(component.folder / name) for name in component.files},
         "inputs": {name: f"{others[name].module}@{others[name].version}" for name in component.inputs},

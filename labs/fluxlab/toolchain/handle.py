@@ -19,21 +19,21 @@ class Toolchain:
     """The programs of one toolchain; `key` changes when any of them does."""
 
     key: str
-    folders: Mapping[str, Path]
-    """Each component's own folder."""
+    programs: Mapping[str, Path]
+    """Each program's file, in the folder of its component."""
     versions: Mapping[str, str]
     """Each component's version, without a leading v."""
 
     def binary(self, name: str) -> Path:
-        """The program of a component."""
-        if name not in self.folders:
-            raise UsageError(f"no component is named {name!r}", facts=[f"there are: {', '.join(self.folders)}"])
-        return self.folders[name] / name
+        """One of the programs."""
+        if name not in self.programs:
+            raise UsageError(f"no program is named {name!r}", facts=[f"there are: {', '.join(self.programs)}"])
+        return self.programs[name]
 
     @property
     def search_path(self) -> str:
         """All programs, for a shell's PATH."""
-        return os.pathsep.join(str(folder) for folder in self.folders.values())
+        return os.pathsep.join(dict.fromkeys(str(program.parent) for program in self.programs.values()))
 
     @property
     def flux_manifests(self) -> Path:
@@ -62,6 +62,8 @@ def open_toolchain(store: Store, wanted: Sequence[Entry], *, verify: bool = Fals
         )
     return Toolchain(
         key=set_key(wanted),
-        folders=MappingProxyType({entry.name: store.folder(entry) for entry in wanted}),
+        programs=MappingProxyType(
+            {name: store.folder(entry) / name for entry in wanted for name in entry.component.programs}
+        ),
         versions=MappingProxyType({entry.name: entry.component.version for entry in wanted}),
     )

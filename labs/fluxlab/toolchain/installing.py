@@ -13,6 +13,7 @@ from .errors import ToolchainError, storage_errors
 from .handle import Toolchain, open_toolchain
 from .lookup import cache_store
 from .platforms import Platform
+from .store import link_programs
 from .unpacking import BundleRefusedError, read_contents
 
 REFUSED_HINT = "copy the bundle again, or make a new one with `fluxlab toolchain bundle` from this version of fluxlab"
@@ -35,7 +36,7 @@ def install(
         unpacked = store.work / "install"
         contents = _unpack(archive, unpacked, wanted=wanted, expected_sha256=expected_sha256)
         for entry in wanted:
-            check_runs(unpacked / entry.folder_name / entry.name, entry.component, home=store.work)
+            check_runs(unpacked / entry.folder_name, entry.component, home=store.work)
         manifests = {manifest.component: manifest for manifest in contents.components}
         for entry in wanted:
             if store.condition(entry, verify=True).state != "installed":
@@ -68,9 +69,19 @@ def _read(stream: Stream, folder: Path, *, wanted: Sequence[Entry]) -> Contents:
         contents = read_contents(archive)
         _check_kind(contents, wanted=wanted)
         extract(archive, folder, expected=contents.files(wanted), keep=_is_no_licence)
+    _check_names(contents, wanted=wanted)
     for entry in wanted:
-        (folder / entry.folder_name / entry.name).chmod(0o755)
+        link_programs(folder / entry.folder_name, entry.component)
+        (folder / entry.folder_name / entry.component.programs[0]).chmod(0o755)
     return contents
+
+
+def _check_names(contents: Contents, *, wanted: Sequence[Entry]) -> None:
+    """Whether a program is the same under all its names. Raises Refusal."""
+    files = {manifest.component: manifest.files for manifest in contents.components}
+    for entry in wanted:
+        if len({files[entry.name][name] for name in entry.component.programs}) > 1:
+            raise Refusal(f"{' and '.join(entry.component.programs)} are not one program")
 
 
 def _is_no_licence(name: str) -> bool:

@@ -68,6 +68,7 @@ class ComponentStatus:
     """How one component is installed; `reason` says what is wrong with a damaged one."""
 
     name: str
+    programs: tuple[str, ...]
     version: str
     state: State
     path: Path
@@ -87,10 +88,11 @@ def status(*, verify: bool = False, components: Sequence[Component] = COMPONENTS
         found.append(
             ComponentStatus(
                 name=entry.name,
+                programs=entry.component.programs,
                 version=entry.component.version,
                 state=condition.state,
-                path=store.folder(entry) / entry.name,
-                size=sum(record.size for record in manifest.files.values()) if manifest else None,
+                path=store.folder(entry) / entry.component.programs[0],
+                size=sum(record.size for record in set(manifest.files.values())) if manifest else None,
                 go=manifest.go if manifest else None,
                 built_at=manifest.built_at if manifest else None,
                 reason=condition.reason,

@@ -17,6 +17,7 @@ from .errors import RETRY, ToolchainError
 from .golang import Go, run_step
 from .manifests import FileRecord, Manifest
 from .platforms import Platform
+from .store import link_programs
 
 DOWNLOAD_TIMEOUT_SECONDS = 1800
 
@@ -40,8 +41,8 @@ class Workshop:
 
     @property
     def program(self) -> Path:
-        """The program to be built."""
-        return self.output / self.entry.name
+        """The program to be built, under the first of its names."""
+        return self.output / self.entry.component.programs[0]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -91,8 +92,9 @@ def _build_and_check(workshop: Workshop) -> None:
     else:
         compile_program(workshop)
     check_build(workshop.go, workshop.program, workshop.entry)
+    link_programs(workshop.output, workshop.entry.component)
     if workshop.entry.platform == Platform.native():
-        check_runs(workshop.program, workshop.entry.component, home=workshop.work)
+        check_runs(workshop.output, workshop.entry.component, home=workshop.work)
     if FLUX_MANIFESTS in workshop.entry.files:
         _write_flux_manifests(workshop)
     _write_licences(workshop)
@@ -145,7 +147,7 @@ def _write_licences(workshop: Workshop) -> None:
     """Capture the licences while the modules are at hand, so that a bundle can be made without Go."""
     component = workshop.entry.component
     # -e: what flux embeds is missing in its module, which does not matter for the list.
-    arguments = ("list", "-mod=readonly", "-e", "-deps", "-f", licences.TEMPLATE, component.package)
+    arguments = ("list", "-mod=readonly", "-e", "-deps", "-f", licences.TEMPLATE, component.target)
     listing = workshop.ask(component, *arguments)
     go_root = Path(workshop.ask(component, "env", "GOROOT").strip())
     found = licences.collect(listing, go_root=go_root, go_version=workshop.go.version)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from fluxlab.files import flush
 
+from .components import Component
 from .entries import Entry
 from .errors import ToolchainError
 from .manifests import MANIFEST, FileRecord, Manifest
@@ -58,7 +59,11 @@ class Store:
             return Condition(state="damaged", reason=f"{MANIFEST}: {error}") if folder.exists() else MISSING
         if not manifest.describes(entry):
             return Condition(state="damaged", reason=f"{MANIFEST} belongs to another build")
-        faults = (_fault(folder / name, record, manifest, verify=verify) for name, record in manifest.files.items())
+        programs = entry.component.programs
+        faults = (
+            _fault(folder / name, record, modified=manifest.modified, program=name in programs, verify=verify)
+            for name, record in manifest.files.items()
+        )
         reason = next(filter(None, faults), "")
         return Condition(state="damaged" if reason else "installed", reason=reason, manifest=manifest)
 
@@ -98,7 +103,7 @@ class Store:
         flush(self.root)
 
 
-def _fault(path: Path, record: FileRecord, manifest: Manifest, *, verify: bool) -> str:
+def _fault(path: Path, record: FileRecord, *, modified: int, program: bool, verify: bool) -> str:
     """What is wrong with a file, or nothing."""
     try:
         seen = path.stat()
@@ -106,17 +111,25 @@ def _fault(path: Path, record: FileRecord, manifest: Manifest, *, verify: bool) 
         return f"{path.name}: {error.strerror}"
     if seen.st_size != record.size:
         return f"{path.name} has {seen.st_size} bytes instead of {record.size}"
-    if path.name == manifest.component and not seen.st_mode & 0o100:
+    if program and not seen.st_mode & 0o100:
         return f"{path.name} is not executable"
-    untouched = int(seen.st_mtime) == manifest.modified and not seen.st_mtime_ns % 1_000_000_000
+    untouched = int(seen.st_mtime) == modified and not seen.st_mtime_ns % 1_000_000_000
     if untouched and not verify:
         return ""
     if FileRecord.of(path).sha256 != record.sha256:
         return f"{path.name} was altered: its digest is not the recorded one"
     if not untouched:
         with contextlib.suppress(OSError):  # a write-protected folder: it is intact, but read again next time
-            os.utime(path, (manifest.modified, manifest.modified))
+            os.utime(path, (modified, modified))
     return ""
+
+
+def link_programs(folder: Path, component: Component) -> None:
+    """Give a component's program all its names: one file, whose pages are in memory once whatever it is started as."""
+    first, *others = (folder / name for name in component.programs)
+    for other in others:
+        other.unlink(missing_ok=True)
+        other.hardlink_to(first)
 
 
 def flush_all(folder: Path) -> None:

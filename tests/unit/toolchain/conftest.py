@@ -1,7 +1,7 @@
 """A toolchain of two small scripts, stored as a build would store it, in a cache of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -54,9 +54,10 @@ class Bench:
     def write(self, folder: Path, entry: Entry) -> Manifest:
         """What a build would leave in its output folder."""
         folder.mkdir(parents=True)
-        program = folder / entry.name
-        program.write_text(f"#!/bin/sh\necho {entry.name} version {entry.component.version}\n" + "# padding\n" * 50)
-        program.chmod(0o755)
+        for name in entry.component.programs:
+            program = folder / name
+            program.write_text(f"#!/bin/sh\necho {entry.name} version {entry.component.version}\n" + "# padding\n" * 50)
+            program.chmod(0o755)
         modules = {"example.test/both@v1.0.0": {"LICENSE": "text of both\n"}, "example.test/none@v0.1.0": {}}
         own = {f"example.test/{entry.name}@v1.2.3": {"LICENSE": f"text of {entry.name}\n", "sub/NOTICE": "notice\n"}}
         Licences(modules={**modules, **own}).write(folder / LICENCES)
@@ -94,6 +95,13 @@ def make_component(tmp_path: Path) -> Callable[..., Component]:
         return component
 
     return make
+
+
+@pytest.fixture
+def named(bench: Bench) -> Bench:
+    """A bench whose first component is one program with two names."""
+    alpha, *others = bench.components
+    return replace(bench, components=(replace(alpha, names=("first", "second")), *others))
 
 
 @pytest.fixture

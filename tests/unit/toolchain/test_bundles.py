@@ -68,6 +68,26 @@ def test_a_bundle_makes_the_same_toolchain_elsewhere(bench: Bench, archive: Path
     assert bench.leftovers() == []
 
 
+def test_a_program_is_one_file_elsewhere_too_whatever_it_is_called(named: Bench, tmp_path: Path) -> None:
+    named.install()
+    path = bundle(tmp_path / "b", components=named.components).path
+    named.cache.rename(tmp_path / "maker")
+    installed = install(path, components=named.components)
+    assert installed.binary("first").samefile(installed.binary("second"))
+    assert all(os.access(installed.binary(name), os.X_OK) for name in ("first", "second", "beta"))
+    assert named.store.condition(named.entry("alpha"), verify=True).state == "installed"
+
+
+def test_two_programs_in_the_place_of_one_are_refused(named: Bench, tmp_path: Path) -> None:
+    named.install()
+    folder = named.store.folder(named.entry("alpha"))
+    (folder / "second").write_text("#!/bin/sh\necho 1.2.3, or something else\n")
+    named.manifest(folder, named.entry("alpha")).write(folder)
+    path = bundle(tmp_path / "b", components=named.components).path
+    named.cache.rename(tmp_path / "maker")
+    refused(named, path, "first and second are not one program")
+
+
 def test_the_digest_that_bundle_tells_is_accepted_by_install(bench: Bench, tmp_path: Path) -> None:
     bench.install()
     written = bundle(tmp_path / "b", components=bench.components)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,21 +25,21 @@ def alpha(bench: Bench) -> Component:
 
 @pytest.mark.parametrize("stream", ["1", "2"])
 def test_the_version_may_be_told_on_either_stream(bench: Bench, tmp_path: Path, stream: str) -> None:
-    program = script(tmp_path / "alpha", f'test "$1" = --version && echo alpha v1.2.3 >&{stream}')
-    check_runs(program, alpha(bench), home=tmp_path)
+    script(tmp_path / "alpha", f'test "$1" = --version && echo alpha v1.2.3 >&{stream}')
+    check_runs(tmp_path, alpha(bench), home=tmp_path)
 
 
 def test_another_version_is_an_error_that_quotes_it(bench: Bench, tmp_path: Path) -> None:
-    program = script(tmp_path / "alpha", "echo alpha v1.2.4")
+    script(tmp_path / "alpha", "echo alpha v1.2.4")
     with pytest.raises(ToolchainError, match="alpha does not tell the wanted version") as caught:
-        check_runs(program, alpha(bench), home=tmp_path)
+        check_runs(tmp_path, alpha(bench), home=tmp_path)
     assert caught.value.facts == ("wanted: 1.2.3", "alpha v1.2.4")
 
 
 def test_a_program_that_fails_is_an_error_that_quotes_it(bench: Bench, tmp_path: Path) -> None:
-    program = script(tmp_path / "alpha", "echo broken >&2; exit 1")
+    script(tmp_path / "alpha", "echo broken >&2; exit 1")
     with pytest.raises(ToolchainError, match="alpha does not run here") as caught:
-        check_runs(program, alpha(bench), home=tmp_path)
+        check_runs(tmp_path, alpha(bench), home=tmp_path)
     assert "broken" in caught.value.facts[0]
     assert "noexec" in caught.value.hint
 
@@ -48,15 +49,15 @@ def test_a_program_of_another_platform_is_an_error_not_a_crash(bench: Bench, tmp
     program.write_bytes(b"\x7fELF\x02\x01\x01" + b"\0" * 100)
     program.chmod(0o755)
     with pytest.raises(ToolchainError, match="alpha does not run here"):
-        check_runs(program, alpha(bench), home=tmp_path)
+        check_runs(tmp_path, alpha(bench), home=tmp_path)
 
 
 def test_the_configuration_of_the_user_has_no_say(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "/the/users")
-    program = script(tmp_path / "alpha", f'test "$HOME:$KUBECONFIG" = "{tmp_path}:/dev/null" && echo 1.2.3')
-    check_runs(program, alpha(bench), home=tmp_path)
+    script(tmp_path / "alpha", f'test "$HOME:$KUBECONFIG" = "{tmp_path}:/dev/null" && echo 1.2.3')
+    check_runs(tmp_path, alpha(bench), home=tmp_path)
 
 
 def build_information(**changes: str) -> str:
@@ -116,3 +117,13 @@ def test_a_program_of_fluxlabs_own_must_be_linked_with_the_pinned_module(
     else:
         with pytest.raises(ToolchainError, match="not what was asked for"):
             check_build(go, tmp_path / "alpha", entry)
+
+
+def test_a_program_with_several_names_must_run_under_each(bench: Bench, tmp_path: Path) -> None:
+    both = replace(alpha(bench), names=("alpha", "omega"))
+    script(tmp_path / "alpha", "echo 1.2.3")
+    script(tmp_path / "omega", "echo 1.2.3")
+    check_runs(tmp_path, both, home=tmp_path)
+    script(tmp_path / "omega", "exit 1")
+    with pytest.raises(ToolchainError, match="omega does not run here"):
+        check_runs(tmp_path, both, home=tmp_path)

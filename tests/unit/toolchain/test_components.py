@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from fluxlab.toolchain.components import COMPONENTS, CONTROLLERS, KIND_COMPONENTS, STANDARD_LIBRARY, Component
+from fluxlab.toolchain.components import (
+    COMPONENTS,
+    CONTROL_PLANE,
+    CONTROLLERS,
+    KIND_COMPONENTS,
+    STANDARD_LIBRARY,
+    Component,
+)
 from fluxlab.toolchain.errors import ToolchainError
 
 BY_NAME = {component.name: component for component in COMPONENTS}
@@ -11,7 +18,7 @@ BY_NAME = {component.name: component for component in COMPONENTS}
 
 def test_the_set_is_what_a_lab_runs() -> None:
     assert set(BY_NAME) == {
-        *("etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok"),
+        *("etcd", "etcdutl", "kubernetes", "kubectl", "kwok"),
         *("source-controller", "kustomize-controller", "helm-controller", "notification-controller"),
         *("flux", "helm", "registry", "toxiproxy"),
     }
@@ -38,7 +45,7 @@ def test_the_controllers_are_those_that_this_flux_was_made_for(name: str) -> Non
 
 def test_the_programs_of_kubernetes_are_of_one_version_and_say_so() -> None:
     programs = [component for component in COMPONENTS if component.module == "k8s.io/kubernetes"]
-    assert len(programs) == 4
+    assert [component.programs for component in programs] == [CONTROL_PLANE, ("kubectl",)]
     assert len({component.version for component in programs}) == 1
     for component in programs:
         staged = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", (component.folder / "go.mod").read_text())

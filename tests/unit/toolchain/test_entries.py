@@ -22,6 +22,7 @@ def test_the_key_follows_what_decides_the_build(make_component: Callable[..., Co
     keys["other processor"] = only(alpha, platform=Platform(system="linux", architecture="arm64")).key
     keys["other system"] = only(alpha, platform=Platform(system="darwin", architecture="amd64")).key
     keys["linker"] = only(replace(alpha, variables=("main.x=1",))).key
+    keys["names"] = only(replace(alpha, names=("first", "second"))).key
     keys["package"] = only(replace(alpha, package="example.test/alpha")).key
     for name in ("go.mod", "go.sum"):
         with (alpha.folder / name).open("a") as file:

@@ -87,9 +87,20 @@ def test_a_named_bundle_that_is_not_there_is_named_in_the_error(
         find(components=bench.components)
 
 
-def test_an_unknown_component_is_a_wrong_question(bench: Bench) -> None:
+def test_a_program_is_found_under_each_of_its_names(named: Bench) -> None:
+    named.install()
+    toolchain = find(components=named.components)
+    folder = named.store.folder(named.entry("alpha"))
+    assert [toolchain.binary(name) for name in ("first", "second")] == [folder / "first", folder / "second"]
+    assert toolchain.search_path == f"{folder}:{named.path('beta').parent}"
+    with pytest.raises(UsageError, match="there are: first, second, beta"):
+        toolchain.binary("alpha")
+    assert [one.programs for one in status(components=named.components)] == [("first", "second"), ("beta",)]
+
+
+def test_an_unknown_program_is_a_wrong_question(bench: Bench) -> None:
     bench.install()
-    with pytest.raises(UsageError, match="no component is named 'gamma'"):
+    with pytest.raises(UsageError, match="no program is named 'gamma'"):
         find(components=bench.components).binary("gamma")
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.toolchain.conftest import BUILT, Bench
 
 from fluxlab.toolchain.entries import LICENCES
-from fluxlab.toolchain.store import Condition
+from fluxlab.toolchain.store import Condition, link_programs
 
 
 def condition(bench: Bench, *, verify: bool = False) -> Condition:
@@ -185,3 +185,22 @@ def flip_last_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-2] ^= 1
     path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_each_name_of_a_program_must_be_there_and_run(named: Bench, name: str) -> None:
+    named.install()
+    assert condition(named, verify=True).state == "installed"
+    program = named.store.folder(named.entry("alpha")) / name
+    program.chmod(0o600)
+    assert condition(named).reason == f"{name} is not executable"
+    program.unlink()
+    assert condition(named).reason == f"{name}: No such file or directory"
+
+
+def test_a_program_is_one_file_under_all_its_names(named: Bench, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).write_text(name)
+    link_programs(tmp_path, named.components[0])
+    assert (tmp_path / "first").samefile(tmp_path / "second")
+    assert (tmp_path / "second").read_text() == "first"

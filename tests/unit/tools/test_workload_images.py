@@ -36,7 +36,7 @@ def programs(folder: Path) -> Toolchain:
     names = [*CONTROLLERS, "standin", "agent", "sh"]
     return Toolchain(
         key="key",
-        folders=MappingProxyType(dict.fromkeys(names, folder)),
+        programs=MappingProxyType({name: folder / name for name in names}),
         versions=MappingProxyType(dict.fromkeys(names, "1")),
     )
 
