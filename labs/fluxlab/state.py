@@ -4,8 +4,10 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shlex
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -188,6 +190,18 @@ class LabFolder:
     def scratch(self) -> Path:
         """For files that only a running command needs: made if need be, and removed with the lab at the latest."""
         return make_private(self.root / "scratch")
+
+    def digest_key(self) -> bytes:
+        """The key under which this lab tells values of Secrets apart; made when it is first asked for."""
+        file = self.root / "digest.key"
+        if not file.exists():
+            fresh = write_private(
+                self.scratch / f"digest.{os.getpid()}.{threading.get_ident()}", secrets.token_bytes(16)
+            )
+            with contextlib.suppress(FileExistsError):  # another process was first
+                file.hardlink_to(fresh)
+            fresh.unlink()
+        return file.read_bytes()
 
     def create(self) -> None:
         """Make the folder, private to its owner. Raises FluxlabError where it cannot be made."""

@@ -4,6 +4,7 @@ import contextlib
 import json
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,17 @@ def test_everything_of_a_lab_is_in_its_own_private_folder(state_dir: Path) -> No
     paths += [lab.cluster("c"), lab.kubeconfig("c")]
     assert all(path.is_relative_to(state_dir / "labs" / "one") for path in paths)
     assert len(set(paths)) == len(paths)
+
+
+def test_digests_are_told_under_one_key_for_each_lab_whoever_asks_first(state_dir: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        keys = set(threads.map(lambda _: LabFolder.named("one").digest_key(), range(32)))
+    assert len(keys) == 1
+    assert len(keys.pop()) == 16
+    assert LabFolder.named("other").digest_key() != LabFolder.named("one").digest_key()
+    file = state_dir / "labs/one/digest.key"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not list((state_dir / "labs/one/scratch").iterdir())
 
 
 def test_removal_takes_all_and_nothing_else(state_dir: Path) -> None:

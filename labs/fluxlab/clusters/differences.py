@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import secrets
 from collections.abc import Iterator, Mapping
 
 from fluxlab.documents import Json, JsonObject
@@ -15,7 +14,6 @@ from .paths import IDENTITIES, entries_by, step_to_key
 # What changes with every write, and says nothing by itself.
 _BOOKKEEPING = frozenset({".metadata.managedFields", ".metadata.resourceVersion", ".metadata.generation"})
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_KEY = secrets.token_bytes(16)
 
 
 def differences(before: Json, after: Json) -> list[FieldChange]:
@@ -56,19 +54,22 @@ def _text(value: Json) -> str | None:
     return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def without_values(secret: JsonObject) -> JsonObject:
-    """A Secret with a keyed digest for each value: whether it changed shows, what it is does not."""
-    found = {key: value for key, value in secret.items() if key not in {"data", "stringData"}}
+def without_values(secret: JsonObject, *, key: bytes) -> JsonObject:
+    """A Secret with a digest for each value: whether it changed shows, what it is does not.
+
+    Keyed, because short values could be guessed from a plain digest.
+    """
+
+    def digest(value: Json) -> str:
+        text = json.dumps(value, sort_keys=True)
+        return "hash " + hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:16]
+
+    found = {name: value for name, value in secret.items() if name not in {"data", "stringData"}}
     data = secret.get("data")
     if isinstance(data, Mapping):
-        found["data"] = {key: _digest(value) for key, value in data.items()}
+        found["data"] = {name: digest(value) for name, value in data.items()}
     metadata = secret.get("metadata")
     if isinstance(metadata, Mapping) and text_at(metadata, "annotations", _LAST_APPLIED):
         annotations = dict(metadata["annotations"]) if isinstance(metadata["annotations"], Mapping) else {}
-        found["metadata"] = {**metadata, "annotations": {**annotations, _LAST_APPLIED: _digest(annotations)}}
+        found["metadata"] = {**metadata, "annotations": {**annotations, _LAST_APPLIED: digest(annotations)}}
     return found
-
-
-def _digest(value: Json) -> str:
-    # Keyed, because short values could be guessed from a plain digest; the key lives as long as this process.
-    return "hash " + hmac.new(_KEY, json.dumps(value, sort_keys=True).encode(), hashlib.sha256).hexdigest()[:16]

@@ -55,8 +55,10 @@ def disputed(desired: Desired, wanted: KubeObject) -> Compared:
     return Compared(desired=desired, wanted=wanted, unknown=f"{wanted} cannot be compared: {why}")
 
 
-def compare_object(api: KubeApi, served: Served, there: Live, desired: Desired, wanted: KubeObject) -> Compared:
-    """One object: `wanted` as `placed` has it."""
+def compare_object(
+    api: KubeApi, served: Served, there: Live, desired: Desired, wanted: KubeObject, *, digest_key: bytes
+) -> Compared:
+    """One object: `wanted` as `placed` has it. Of Secrets only digests under `digest_key` are told."""
 
     def unknown(why: str) -> Compared:
         return Compared(desired=desired, wanted=wanted, unknown=f"{wanted} cannot be compared: {why}")
@@ -77,6 +79,7 @@ def compare_object(api: KubeApi, served: Served, there: Live, desired: Desired, 
         except (ApiError, ApiUnreachableError) as error:
             return unknown(error.what)
     if resource == SECRET:  # only by digest from here on
-        live, wanted, merged = (KubeObject(without_values(found.raw)) for found in (live, wanted, merged))
+        three = (without_values(found.raw, key=digest_key) for found in (live, wanted, merged))
+        live, wanted, merged = map(KubeObject, three)
     fields = compare(live, wanted, merged, applier=desired.applier)
     return Compared(desired=desired, wanted=wanted, live=live, fields=fields)

@@ -17,7 +17,7 @@ from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Sour
 
 from .actors import actor_of
 from .fields import FieldDrift, is_platform, is_state
-from .records import Actor, DriftClass
+from .records import Actor, Confidence, DriftClass
 from .saying import said_in_events
 
 WHOLE = ""
@@ -186,6 +186,11 @@ def _by_hand(entry: Entry) -> bool:
     return is_person(entry.details.get(Detail.USER, "")) and entry.details.get(Detail.MANAGER) != BORROWER
 
 
+def _is_the_platforms(manager: str, actor: Actor) -> bool:
+    called_so = manager in {actor.manager, actor.user_agent.partition("/")[0]}
+    return is_platform(manager) and not (called_so and actor.confidence is Confidence.HIGH)
+
+
 def _leaves(path: str, told: str | None) -> dict[str, Json]:
     """A value by its smallest fields; none where there was none. One that was masked stands as it is told."""
     if told is None:
@@ -214,7 +219,7 @@ def added_by_hand(
 
     Managed fields do not show all of them: what was scaled past a default, for example, belongs to nobody. Where they
     do show that the platform set a field, they are right: of several writes within a moment the timeline knows the
-    sum, and may take one for another's.
+    sum, and may take one for another's. Unless the person's own request gave the platform's name for itself.
     """
     known = [field.change.field for field in reported]
     for edit in edits(changes):
@@ -222,7 +227,7 @@ def added_by_hand(
             continue
         value = value_at(edit.field, live.raw)
         named = value_at(edit.field, wanted.raw) is not None or any(overlap(edit.field, one) for one in known)
-        if named or value is None or is_platform(setter_of(edit.field, live.raw).manager):
+        if named or value is None or _is_the_platforms(setter_of(edit.field, live.raw).manager, edit.actor):
             continue
         if _text(value) == edit.after:
             change = FieldChange(field=edit.field, before=edit.after, after=None)

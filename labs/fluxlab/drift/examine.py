@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from fluxlab.cluster import Cluster
@@ -55,7 +56,8 @@ def examine(
             ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads,
         ):
             trees = Trees(repository, Path(folder))
-            look = _at_rest(lambda: _look(cluster, trees, threads, say), timeout_seconds)
+            key = timeline.lab.digest_key()
+            look = _at_rest(lambda: _look(cluster, trees, threads, say, digest_key=key), timeout_seconds)
             say("finding out who it was")
             return _report(cluster, timeline, look.without_what_moves())
     except (ApiError, ApiUnreachableError) as error:
@@ -100,7 +102,9 @@ def _at_rest(take: Callable[[], _Look], timeout_seconds: float) -> _Look:
     return look
 
 
-def _look(cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Callable[[str], None]) -> _Look:
+def _look(
+    cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Callable[[str], None], *, digest_key: bytes
+) -> _Look:
     say("building what git wants")
     owners = all_owners(cluster)
     served = served_by(cluster.api)
@@ -110,11 +114,18 @@ def _look(cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Call
     wanted = [*(manifest for _, manifest in pairs), *(one.wanted for one in doubtful)]
     say(f"comparing {len(pairs)} objects")
     there = read(cluster.api, served, wanted, threads)
-    compared = list(threads.map(lambda pair: compare_object(cluster.api, served, there, *pair), pairs))
+    compare = partial(compare_object, cluster.api, served, there, digest_key=digest_key)
+    compared = list(threads.map(lambda pair: compare(*pair), pairs))
     shared = bool(cluster.lacks(Capability.BOOTSTRAP))
     return _Look(
         compared=[*compared, *doubtful],
-        stray=orphans(there, wanted, untold=[one.owner for one in untold], shared=shared),
+        stray=orphans(
+            there,
+            wanted,
+            told=[one.owner for one in wants],
+            untold=[one.owner for one in untold],
+            shared=shared,
+        ),
         rootless=root_of(cluster) not in {owner.reference for owner in owners},
         unknown=[
             *(one.why for one in untold),

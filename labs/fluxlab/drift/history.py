@@ -27,13 +27,15 @@ def history(folder: TimelineFolder, *, cluster: str = "", since: datetime | None
     """The edits of what git should own, in order of time: also those that were reverted since.
 
     What nobody owns is told by a report; what was done while nobody recorded has no user, and only a report has it.
-    Raises UnknownError where an audit log, which alone tells people from programs, does not reach back so far.
+    Raises UnknownError where an audit log, which alone tells people from programs, does not reach back so far, and
+    where the recorder missed what happened.
     """
     entries = _entries(folder, cluster)
     seen = [one for one in entries if one.source is Source.OBJECT and Detail.GAP not in one.details]
     for name in _chosen(folder, cluster):
         began = next((entry.time for entry in seen if entry.cluster == name), None)
         _check_audit(folder, name, since=max(began, since or began) if began else None)
+        _check_recorder(entries, name, since=since)
     return _since(entries, since)
 
 
@@ -57,8 +59,11 @@ def _follow(folder: TimelineFolder, *, cluster: str, since: datetime) -> Iterato
             continue
         for name in _chosen(folder, cluster):  # of what has been told already it may go
             _check_audit(folder, name, since=looked)
+        entries = _entries(folder, cluster)
+        for name in _chosen(folder, cluster):
+            _check_recorder(entries, name, since=since)
         looked = datetime.now(UTC)
-        for edit in _since(_entries(folder, cluster), since):
+        for edit in _since(entries, since):
             key, ended = (edit.cluster, str(edit.object), edit.field, edit.version), edit.ending is not None
             if told.get(key) in {None, not ended}:
                 told[key] = ended
@@ -70,7 +75,8 @@ def _chosen(folder: TimelineFolder, cluster: str) -> Sequence[str]:
 
 
 def _entries(folder: TimelineFolder, cluster: str) -> Sequence[Entry]:
-    return ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT}), cluster=cluster))
+    entries = ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT, Source.RECORDER})))
+    return [entry for entry in entries if entry.cluster in {cluster or entry.cluster, ""}]
 
 
 def _since(entries: Sequence[Entry], since: datetime | None) -> Sequence[Edit]:
@@ -88,10 +94,21 @@ def _check_audit(folder: TimelineFolder, cluster: str, *, since: datetime | None
         why = lacks or f"there is no audit log {files[-1]}"
         raise UnknownError(f"edits by hand in cluster {cluster} cannot be told", facts=[why], hint=_REPORT)
     if since and first.time > since:
-        begins = format_time(first.time)
-        what = f"edits by hand in cluster {cluster} can be told since {begins} only"
-        hint = f"fluxlab drift --since {begins}; {_REPORT}"
-        raise UnknownError(what, facts=["what its audit log had before was rotated away"], hint=hint)
+        raise _known_since(cluster, first.time, why="what its audit log had before was rotated away")
+
+
+def _check_recorder(entries: Sequence[Entry], cluster: str, *, since: datetime | None) -> None:
+    """Raise UnknownError if what happened in a cluster was missed after a moment, or was rotated away."""
+    for note in reversed(entries):
+        missed = note.source is Source.RECORDER and Detail.GAP in note.details and note.cluster in {cluster, ""}
+        if missed and note.part == RECORDER and (since is None or note.time > since):
+            raise _known_since(cluster, note.time, why=note.text)
+
+
+def _known_since(cluster: str, begins: datetime, *, why: str) -> UnknownError:
+    moment = format_time(begins)
+    what = f"edits by hand in cluster {cluster} can be told since {moment} only"
+    return UnknownError(what, facts=[why], hint=f"fluxlab drift --since {moment}; {_REPORT}")
 
 
 def _is_there(file: Path) -> bool:

@@ -1,6 +1,6 @@
 """Objects that nobody owns, in namespaces that git fills. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from fluxlab.clusters.api import FIELD_MANAGER
 from fluxlab.clusters.managed_fields import creators
@@ -8,32 +8,41 @@ from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import HELM_STORAGE, NAMESPACE, is_flux
 from fluxlab.documents import Json
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
+from fluxlab.timeline.attribution import APPLIERS
 
 from .fields import is_platform
 from .live import Live
 
 _Id = tuple[str, str, str]
+HELM_HOOK = "helm.sh/hook"
 
 
 def orphans(
-    there: Live, wanted: Sequence[KubeObject], *, untold: Sequence[KubeObject] = (), shared: bool = False
+    there: Live,
+    wanted: Sequence[KubeObject],
+    *,
+    told: Sequence[KubeObject] = (),
+    untold: Sequence[KubeObject] = (),
+    shared: bool = False,
 ) -> list[KubeObject]:
     """All objects beside `wanted`, in the same namespaces, that none owns, no program made and nobody asked for.
 
-    What says that it belongs to one of `untold`, owners of which it is not known what they want, is none either. In a
-    `shared` cluster only the namespaces that are themselves wanted count: in others somebody else may work.
+    Also what Flux made for one of `told`, owners of which it is known what they want, and left behind: told not to
+    prune it, for example. What says that it belongs to one of `untold` is none. In a `shared` cluster only the
+    namespaces that are themselves wanted count: in others somebody else may work.
     """
-    owners = {_id(one) for one in untold}
-    namespaces = {subject.namespace for subject in wanted if subject.namespace}
-    if shared:
-        namespaces &= {subject.name for subject in wanted if subject.kind == NAMESPACE.kind}
+    owners, knowing = {_id(one) for one in untold}, {_id(one) for one in told}
+    own = {subject.name for subject in wanted if subject.kind == NAMESPACE.kind}
+    namespaces = own if shared else own | {subject.namespace for subject in wanted if subject.namespace}
     present = list(there.namespaced())
     known = {_id(subject) for subject in wanted}
     known |= {found for subject in present if is_flux(subject.api_version) for found in _asked_for(subject)}
     found: dict[_Id, KubeObject] = {}
     for subject in present:
         candidate = subject.namespace in namespaces and _id(subject) not in known
-        if candidate and owners.isdisjoint(_owners(subject)) and _stray(subject):
+        if not candidate or not owners.isdisjoint(_owners(subject)):
+            continue
+        if _stray(subject) or _left_behind(subject, knowing):
             found.setdefault(_id(subject), subject)  # served in several versions, it is one object
     return [found[key] for key in sorted(found)]
 
@@ -56,6 +65,14 @@ def _stray(subject: KubeObject) -> bool:
         return False  # Kubernetes makes it, without a word on who did
     # What the lab itself made: the keys to its servers, the Receiver, and the Secrets that `secret set` was asked for.
     return not made_by or not all(is_platform(manager) or manager == FIELD_MANAGER for manager in made_by)
+
+
+def _left_behind(subject: KubeObject, owners: Collection[_Id]) -> bool:
+    """Whether a Flux controller made it for one of `owners`, and it is not on its way out, nor a hook of a chart."""
+    entries = items_at(subject.raw, "metadata", "managedFields")
+    by_flux = any(text_at(entry, "manager") in APPLIERS for entry in entries)
+    hook = text_at(subject.raw, "metadata", "annotations", HELM_HOOK)
+    return by_flux and not subject.deleting and not hook and not set(owners).isdisjoint(_owners(subject))
 
 
 def _asked_for(flux_object: KubeObject) -> Iterator[_Id]:

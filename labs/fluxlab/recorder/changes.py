@@ -40,15 +40,17 @@ class Change:
     late: bool = False
 
 
-def entry_of(change: Change, *, cluster: str, redactor: Redactor) -> Entry | None:
+def entry_of(change: Change, *, cluster: str, redactor: Redactor, digest_key: bytes) -> Entry | None:
     """What the timeline says of a change; None when nothing but bookkeeping differs.
 
     Secret values are masked before anything is shortened: the beginning of one would not be recognised any more.
+    Those of Secrets are told by their digests under `digest_key`.
     """
     subject = change.after
     fields: Sequence[FieldChange] = ()
     if change.verb == "changed" and change.before:
-        fields = differences(_comparable(change.before), _comparable(subject))
+        before, after = (_comparable(one, digest_key) for one in (change.before, subject))
+        fields = differences(before, after)
         if not fields and not change.gap:
             return None
         fields = [masked_change(field, redactor) for field in fields]
@@ -77,8 +79,8 @@ def entry_of(change: Change, *, cluster: str, redactor: Redactor) -> Entry | Non
     )
 
 
-def _comparable(subject: KubeObject) -> JsonObject:
-    return without_values(subject.raw) if subject.kind == "Secret" else subject.raw
+def _comparable(subject: KubeObject, digest_key: bytes) -> JsonObject:
+    return without_values(subject.raw, key=digest_key) if subject.kind == "Secret" else subject.raw
 
 
 def revision_of(subject: KubeObject) -> str:

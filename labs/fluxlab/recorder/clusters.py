@@ -7,7 +7,7 @@ from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.resources import DERIVED, EVENT, Resource
 from fluxlab.redaction import Redactor
-from fluxlab.timeline.entries import Entry, Level, Source, format_time, parse_time
+from fluxlab.timeline.entries import Detail, Entry, Level, Source, format_time, parse_time
 from fluxlab.timeline.folder import RECORDER
 
 from .changes import Change, entry_of, event_entry, owner_of
@@ -40,7 +40,16 @@ _Objects = Mapping[tuple[str, str], KubeObject]
 class ClusterRecord:
     """The state of one cluster, as far as the timeline tells it. Belongs to the recorder's main thread."""
 
-    def __init__(self, name: str, api: KubeApi, *, began: datetime, last: datetime | None, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        name: str,
+        api: KubeApi,
+        *,
+        began: datetime,
+        last: datetime | None,
+        redactor: Redactor,
+        digest_key: bytes,
+    ) -> None:
         """Objects made before `began` are where the lab's story starts: nothing is told of how they came to be.
 
         `last` is when an earlier recorder wrote last.
@@ -50,6 +59,7 @@ class ClusterRecord:
         self._began = began
         self._last = last
         self._redactor = redactor
+        self._digest_key = digest_key
         self._told_events = 0
         self._objects: dict[str, dict[tuple[str, str], KubeObject]] = {}
         self._heard: dict[str, datetime] = {}
@@ -112,7 +122,7 @@ class ClusterRecord:
             gap=isinstance(news, Listed),
             late=isinstance(news, Seen) and news.late,
         )
-        if entry := entry_of(change, cluster=self.name, redactor=self._redactor):
+        if entry := entry_of(change, cluster=self.name, redactor=self._redactor, digest_key=self._digest_key):
             yield entry
 
     def _listed(self, news: Listed) -> Iterator[Entry]:
@@ -161,7 +171,13 @@ class ClusterRecord:
         began = f"after {format_time(since)}" if since else "before"
         text = f"{news.resource.plural}: what happened {began} was not seen; of each object only the sum is known"
         return Entry(
-            time=news.time, source=Source.RECORDER, level=Level.WARNING, text=text, cluster=self.name, part=RECORDER
+            time=news.time,
+            source=Source.RECORDER,
+            level=Level.WARNING,
+            text=text,
+            cluster=self.name,
+            part=RECORDER,
+            details={Detail.GAP: "yes"},
         )
 
 

@@ -37,9 +37,16 @@ class Recorder:
         self._journal = Journal(folder.journal(RECORDER), redactor=self._redactor)
         self._resume = Resume(folder.journal(RECORDER))
         self._apis = apis
-        last, redactor = self._resume.last_entry, self._redactor
         self._clusters = {
-            name: ClusterRecord(name, api, began=began, last=last, redactor=redactor) for name, api in apis.items()
+            name: ClusterRecord(
+                name,
+                api,
+                began=began,
+                last=self._resume.last_entry,
+                redactor=self._redactor,
+                digest_key=folder.lab.digest_key(),
+            )
+            for name, api in apis.items()
         }
         self._news = {name: News(WAITING_CHANGES) for name in apis}
         self._watches: dict[tuple[str, str, str], Watching] = {}

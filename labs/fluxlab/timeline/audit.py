@@ -14,6 +14,8 @@ from .entries import Detail, Entry, Level, ObjectRef, Source, format_time, parse
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 OWN_USERS = frozenset({"kwok"})
 """Users of programs that belong to every lab."""
+OWN_NAMESPACES = frozenset({"kube-system", "flux-system"})
+"""Where the service accounts of Kubernetes' and Flux's controllers are."""
 OWN_AGENT = "fluxlab"
 """How fluxlab's own client calls itself."""
 _TIME = re.compile(r'"stageTimestamp":"([^"]+)"')
@@ -117,7 +119,9 @@ def _user(raw: Mapping[str, object]) -> str:
 
 
 def is_person(user: str) -> bool:
-    """Whether a user of the API is none of the system's own."""
+    """Whether a user of the API is none of the system's own; a program with a service account acts for somebody."""
+    if user.startswith(_SERVICE_ACCOUNT):
+        return user.removeprefix(_SERVICE_ACCOUNT).partition(":")[0] not in OWN_NAMESPACES
     return bool(user) and not user.startswith("system:") and user not in OWN_USERS
 
 

@@ -14,12 +14,14 @@ from fluxlab.files import make_private
 from fluxlab.host import seconds_since_boot
 from fluxlab.redaction import Redactor
 
-from .entries import Entry, FieldChange, Level, Source, from_line, to_line
+from .entries import Detail, Entry, FieldChange, Level, Source, from_line, to_line
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENTS = 6
 CLOCK_TOLERANCE_SECONDS = 1.0
 LONGEST_LINE = 64 * 1024
+LONGEST_NAMES = 256 * 1024
+"""Of a change whose values are left out: five hundred fields with names of any length."""
 LONGEST_VALUE = 1024
 """In a line that would be too long."""
 SUFFIX = ".jsonl"
@@ -134,7 +136,7 @@ def _mend(file: Path) -> int:
         return 0
     with file.open("r+b") as opened:
         size = opened.seek(0, os.SEEK_END)
-        start = max(0, size - 16 * LONGEST_LINE)
+        start = max(0, size - 16 * LONGEST_NAMES)
         opened.seek(start)
         whole = start + opened.read().rfind(b"\n") + 1
         opened.truncate(whole)
@@ -170,9 +172,9 @@ def _short(entry: Entry) -> Entry:
     """
     if _length(entry.changes) < LONGEST_LINE:
         return entry
-    for longest in (LONGEST_VALUE, 0):
+    for longest, line in ((LONGEST_VALUE, LONGEST_LINE), (0, LONGEST_NAMES)):
         changes = [_without_long_values(change, longest) for change in entry.changes]
-        if _length(changes) < LONGEST_LINE:
+        if _length(changes) < line:
             return replace(entry, changes=changes)
     return replace(entry, changes=(), text=f"{entry.text} ({len(entry.changes)} fields: not kept)")
 
@@ -223,7 +225,14 @@ def read_journal(folder: Path) -> Iterator[Entry]:
 
 def _gone(file: Path, *, before: Entry) -> Entry:
     text = "what was before is gone: the files of a journal have bounds"
-    return Entry(time=before.time, source=Source.RECORDER, level=Level.WARNING, text=text, part=file.parent.name)
+    return Entry(
+        time=before.time,
+        source=Source.RECORDER,
+        level=Level.WARNING,
+        text=text,
+        part=file.parent.name,
+        details={Detail.GAP: "yes"},
+    )
 
 
 def _unreadable(file: Path, number: int, *, after: Entry | None) -> Entry:

@@ -74,7 +74,8 @@ def _write(path: Path, *, store: Store, chosen: Sequence[Entry], key: str) -> No
         for name in sorted(texts):
             add(archive, f"{LICENCES_FOLDER}/{name}", texts[name])
         for entry, manifest in sorted(manifests.items(), key=lambda item: item[0].folder_name):
-            for name in sorted(manifest.files, key=lambda name: (name != LICENCES, name)):
+            members = manifest.files.keys() - set(entry.other_names)
+            for name in sorted(members, key=lambda name: (name != LICENCES, name)):
                 add_file(archive, f"{entry.folder_name}/{name}", store.folder(entry) / name)
 
 

@@ -28,12 +28,13 @@ class Contents:
     """Modules that hold no licence text."""
 
     def files(self, wanted: Sequence[Entry]) -> dict[str, FileRecord]:
-        """Every other member of the archive by name, given the entries that it must hold."""
-        folders = {entry.name: entry.folder_name for entry in wanted}
+        """Every other member of the archive by name, given the entries that it must hold: a program is there once."""
+        entries = {entry.name: entry for entry in wanted}
         programs = {
-            f"{folders[manifest.component]}/{name}": record
+            f"{entries[manifest.component].folder_name}/{name}": record
             for manifest in self.components
             for name, record in manifest.files.items()
+            if name not in entries[manifest.component].other_names
         }
         texts = {f"{LICENCES_FOLDER}/{name}": record for name, record in self.licences.items()}
         return {**texts, **programs}

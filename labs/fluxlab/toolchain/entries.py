@@ -38,6 +38,11 @@ class Entry:
         return f"{self.name}-{self.component.version}-{self.key[:12]}"
 
     @property
+    def other_names(self) -> tuple[str, ...]:
+        """Further names of its program: links to the first."""
+        return self.component.programs[1:]
+
+    @property
     def files(self) -> tuple[str, ...]:
         """What its folder must hold besides its manifest: the programs first."""
         return (*self.component.programs, *self.component.generated, LICENCES)

@@ -68,8 +68,8 @@ def _read(stream: Stream, folder: Path, *, wanted: Sequence[Entry]) -> Contents:
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         contents = read_contents(archive)
         _check_kind(contents, wanted=wanted)
+        _check_names(contents, wanted=wanted)
         extract(archive, folder, expected=contents.files(wanted), keep=_is_no_licence)
-    _check_names(contents, wanted=wanted)
     for entry in wanted:
         link_programs(folder / entry.folder_name, entry.component)
         (folder / entry.folder_name / entry.component.programs[0]).chmod(0o755)

@@ -11,8 +11,8 @@ from .errors import RETRY, ToolchainError
 
 NAMES = re.compile(r"^(licen[cs]e|copying|copyright|notice|patents|unlicense)", re.IGNORECASE)
 CODE = {".go", ".py", ".js", ".ts", ".sh", ".tmpl", ".html"}
-# For `go list -deps`: the module as required, what replaces it, its folder, and the folder of the package. None is asked
-# of the module in which fluxlab lists what it requires.
+# For `go list -deps`: the module as required, what replaces it, its folder, and the folder of the package. Left out is
+# fluxlab's own module, which lists what it requires.
 TEMPLATE = (
     "{{with .Module}}{{if not .Main}}{{.Path}}\t{{.Version}}\t{{with .Replace}}{{.Path}}\t{{.Version}}{{else}}\t{{end}}"
     "\t{{.Dir}}{{end}}{{end}}\t{{.Dir}}"

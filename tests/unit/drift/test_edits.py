@@ -182,5 +182,11 @@ def test_what_the_platform_set_is_not_taken_for_what_a_person_did_at_that_moment
 
     changes = [entry(0, "alice", (revision, '"1"', '"2"'))]
     assert list(added_by_hand(changes, KubeObject({}), live("kube-controller-manager"), reported=())) == []
+    for name in (Detail.MANAGER, Detail.USER_AGENT):  # who calls herself so does not hide behind it
+        forged = [replace(one, details={**one.details, Detail.AUDIT_ID: "1", name: "kubelet"}) for one in changes]
+        [found] = added_by_hand(forged, KubeObject({}), live("kubelet"), reported=())
+        assert found.change.field == revision
+        unsure = [replace(one, details={**one.details, Detail.CANDIDATES: "bob"}) for one in forged]
+        assert list(added_by_hand(unsure, KubeObject({}), live("kubelet"), reported=())) == []
     [found] = added_by_hand(changes, KubeObject({}), live("kubectl-edit"), reported=())
     assert found.change.field == revision

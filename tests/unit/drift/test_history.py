@@ -112,6 +112,39 @@ def test_before_what_was_rotated_away_it_is_unknown(folder: TimelineFolder) -> N
     assert len(history(folder)) == 2
 
 
+def test_what_the_recorder_missed_is_unknown_and_what_came_later_is_not(folder: TimelineFolder) -> None:
+    write(audit_log(folder), BEGAN, BEGAN + HOUR)
+    gap, end = "configmaps: what happened after 14:10 was not seen", BEGAN + HOUR / 2
+    note = Entry(
+        time=end,
+        source=Source.RECORDER,
+        text=gap,
+        cluster="one",
+        part=RECORDER,
+        details={Detail.GAP: "yes"},
+    )
+    Journal(folder.journal(RECORDER), redactor=Redactor()).append([replace(note, cluster="other")])
+    assert len(history(folder)) == 2
+    Journal(folder.journal(RECORDER), redactor=Redactor()).append([note])
+    for ask in (history, follow):
+        with pytest.raises(UnknownError, match=f"cluster one can be told since {format_time(end)} only") as error:
+            ask(folder, since=BEGAN)
+        assert gap in error.value.facts
+    assert [edit.after for edit in history(folder, since=end)] == ['"15:00"']
+
+
+def test_of_edits_whose_files_are_gone_it_is_not_said_that_there_were_none(tmp_path: Path) -> None:
+    folder = TimelineFolder(LabFolder(tmp_path / "lab"))
+    audit_log(folder).parent.mkdir(parents=True)
+    write(audit_log(folder), BEGAN, BEGAN + HOUR)
+    journal = Journal(folder.journal(RECORDER), redactor=Redactor(), segment_bytes=1, segments=3)
+    for at in (BEGAN, BEGAN + HOUR / 2, BEGAN + HOUR):
+        journal.append([recorded(at)])
+    with pytest.raises(UnknownError, match="can be told since"):
+        history(folder, since=BEGAN)
+    assert [edit.after for edit in history(folder, since=BEGAN + HOUR)] == ['"15:00"']
+
+
 def test_without_its_audit_log_it_is_unknown(folder: TimelineFolder) -> None:
     for ask in (history, follow):
         with pytest.raises(UnknownError, match="cluster one"):

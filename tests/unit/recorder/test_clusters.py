@@ -52,7 +52,7 @@ class Told:
 
     def __init__(self, *, last: datetime | None = None) -> None:
         api: Any = None
-        self.record = ClusterRecord("c", api, began=BEGAN, last=last, redactor=Redactor())
+        self.record = ClusterRecord("c", api, began=BEGAN, last=last, redactor=Redactor(), digest_key=b"key")
 
     def __call__(self, *news: Listed | Seen) -> list[tuple[str, str]]:
         return [(str(entry.object), entry.text.split(" ")[0]) for entry in self.entries(*news) if entry.object]

@@ -182,6 +182,11 @@ def test_the_audit_log_tells_who_did_what(tmp_path: Path) -> None:
 def test_people_and_programs_are_told_apart() -> None:
     assert is_person("admin")
     assert not is_person("system:serviceaccount:flux-system:helm-controller")
+    assert not is_person(
+        "system:serviceaccount:flux-system:kustomize-controller as system:serviceaccount:shop:deployer"
+    )
+    assert not is_person("system:serviceaccount:kube-system:deployment-controller")
+    assert is_person("system:serviceaccount:tools:dashboard")  # it does what somebody asked of it
     assert not is_person("")
     assert short_user("system:serviceaccount:flux-system:helm-controller") == "helm-controller"
     assert short_user("system:kube-scheduler") == "kube-scheduler"

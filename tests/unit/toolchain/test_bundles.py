@@ -71,6 +71,9 @@ def test_a_bundle_makes_the_same_toolchain_elsewhere(bench: Bench, archive: Path
 def test_a_program_is_one_file_elsewhere_too_whatever_it_is_called(named: Bench, tmp_path: Path) -> None:
     named.install()
     path = bundle(tmp_path / "b", components=named.components).path
+    names = [member.name.rpartition("/")[2] for member, _ in unpack(path)]
+    assert names.count("first") == 1
+    assert "second" not in names
     named.cache.rename(tmp_path / "maker")
     installed = install(path, components=named.components)
     assert installed.binary("first").samefile(installed.binary("second"))
