@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fluxlab.clusters.api import FIELD_MANAGER
 from fluxlab.clusters.managed_fields import creators
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
-from fluxlab.clusters.resources import HELM_STORAGE, NAMESPACE, is_flux
+from fluxlab.clusters.resources import HELM_CHART, HELM_STORAGE, NAMESPACE, is_flux
 from fluxlab.documents import Json
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
 from fluxlab.timeline.attribution import APPLIERS
@@ -72,7 +72,9 @@ def _left_behind(subject: KubeObject, owners: Collection[_Id]) -> bool:
     entries = items_at(subject.raw, "metadata", "managedFields")
     by_flux = any(text_at(entry, "manager") in APPLIERS for entry in entries)
     hook = text_at(subject.raw, "metadata", "annotations", HELM_HOOK)
-    return by_flux and not subject.deleting and not hook and not set(owners).isdisjoint(_owners(subject))
+    needed = subject.kind == HELM_CHART.kind and bool(owner(subject, HELM_LABEL)[1])  # by its HelmRelease
+    left = by_flux and not (subject.deleting or hook or needed)
+    return left and not set(owners).isdisjoint(_owners(subject))
 
 
 def _asked_for(flux_object: KubeObject) -> Iterator[_Id]:

@@ -54,6 +54,15 @@ def test_what_goes_what_is_a_hook_and_what_only_bears_the_labels_is_not_left_beh
     assert found(WANTED, going, hook, copied) == []
 
 
+def test_the_chart_that_a_release_has_made_for_itself_is_not_left_behind() -> None:
+    release = KubeObject({"kind": "HelmRelease", "metadata": {"namespace": "shop", "name": "cart"}})
+    labels = {"helm.toolkit.fluxcd.io/name": "cart", "helm.toolkit.fluxcd.io/namespace": "shop"}
+    made = config_map("shop-cart", "helm-controller", labels=labels)
+    chart = KubeObject({**made.raw, "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "HelmChart"})
+    assert found(WANTED, made, told=(release,)) == ["shop-cart"]
+    assert found(WANTED, chart, told=(release,)) == []
+
+
 def test_a_namespace_is_git_s_when_git_has_it_also_while_nothing_else_is_in_it() -> None:
     made = config_map("made", "kubectl-create")
     namespace = KubeObject({"apiVersion": "v1", "kind": NAMESPACE.kind, "metadata": {"name": "shop"}})
