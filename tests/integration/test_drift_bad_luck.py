@@ -18,7 +18,7 @@ from tests.integration.drift_objects import (
 )
 
 from fluxlab.documents import JsonObject
-from fluxlab.drift.records import DriftReport
+from fluxlab.drift.records import DriftClass, DriftReport
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.redaction import MASK
@@ -100,6 +100,15 @@ def test_what_a_webhook_refuses_to_compare_is_unknown_and_the_rest_is_told(shop:
     kubectl("delete", "validatingwebhookconfiguration", "broken")
     shop.wait_until(lambda: not shop.drift().unknown, what="the webhook is not asked any more")
     revert(shop)
+
+
+def test_who_bears_the_name_of_a_platform_is_told_by_the_audit_log(shop: Lab) -> None:
+    shop.cluster.kubectl(*patch("plain", {"data": {"more": "1"}}), "--field-manager=kubelet")
+    [one] = shop.drift().drifts
+    assert (str(one.object), one.class_, one.pointer) == ("ConfigMap shop/plain", DriftClass.ADDED, "/data/more")
+    assert (one.actor.user, one.actor.manager) == ("admin as alice", "kubelet")
+    shop.cluster.kubectl(*patch("plain", {"data": {"more": None}}))
+    shop.drift().assert_clean()
 
 
 def reason(lab: Lab, name: str) -> str:

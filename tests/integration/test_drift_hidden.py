@@ -24,7 +24,7 @@ from fluxlab.lab import Lab
 
 pytestmark = pytest.mark.integration
 
-KUSTOMIZATIONS = ("shielded", "shared", "asleep", "broken")
+KUSTOMIZATIONS = ("shielded", "shared", "asleep", "broken", "kept")
 RELEASES = ("left", "followed")
 
 
@@ -87,6 +87,20 @@ def test_what_a_correction_leaves_behind_when_git_drops_it(lab: Lab) -> None:
     assert "helm-controller" in one.actor.who
     assert one.flux_said.startswith("DriftCorrected: ")  # before git dropped it, and nothing since
     assert one.fate.reverted is False
+
+
+def test_what_flux_was_told_not_to_prune(lab: Lab) -> None:
+    keep = {"metadata": {"annotations": {"kustomize.toolkit.fluxcd.io/prune": "disabled"}}}
+    lab.repository.patch("kept/all.yaml", keep)
+    lab.converge(lab.repository.commit("Keep it whatever git says"))
+    assert told(lab, "kept") == []
+    lab.repository.write("kept/all.yaml", config_map("in-its-place"))
+    lab.converge(lab.repository.commit("Put another in its place"))
+    assert (ready(lab.cluster, "kept"), colour(lab.cluster, "kept")) == ("True", "red")
+    [one] = told(lab, "kept")
+    assert (one.class_, one.flux_said, one.fate.reverted) == (DriftClass.ORPHAN, "", False)
+    lab.cluster.kubectl("delete", "configmap", "kept", "-n", "shop")
+    assert told(lab, "kept") == []
 
 
 @pytest.mark.verify
