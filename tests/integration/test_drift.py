@@ -73,7 +73,7 @@ def test_a_report_tells_of_each_difference_where_it_is_who_it_was_and_what_becom
     report.expect(
         Expected("Kustomization flux-system/frozen", "/spec/suspend", DriftClass.ADDED, by="alice"),
         Expected("ConfigMap shop/frozen", "/data/size", DriftClass.MODIFIED, by="alice"),
-        Expected("ConfigMap shop/patched", "/data/colour", DriftClass.MODIFIED, by="alice"),
+        Expected("ConfigMap shop/patched", "/data/colour", DriftClass.MODIFIED, by="alice", cluster="flux-playground"),
         Expected("ConfigMap shop/patched", "/metadata/labels/team", DriftClass.ADDED, by="alice"),
         Expected("ClusterRole off", class_=DriftClass.DELETED, by="alice"),
     )

@@ -140,6 +140,11 @@ class Expected:
     class_: DriftClass | None = None
     by: str = ""
     """A part of who did it."""
+    live: str | None = None
+    """What is there, as a report writes it: `"blue"` with its quotes, or `3`."""
+    desired: str | None = None
+    """What git wants, likewise."""
+    cluster: str = ""
 
     def matches(self, drift: Drift) -> bool:
         """Whether a difference is this one."""
@@ -147,11 +152,16 @@ class Expected:
             (str(drift.object), drift.pointer) == (self.object, self.pointer)
             and self.class_ in {None, drift.class_}
             and self.by in drift.actor.who
+            and self.live in {None, drift.live}
+            and self.desired in {None, drift.desired}
+            and self.cluster in {"", drift.cluster}
         )
 
     def __str__(self) -> str:
-        by = f" by {self.by}" if self.by else ""
-        return f"{self.object}{self.pointer}: {self.class_ or 'any difference'}{by}"
+        values = (("there is", self.live), ("git wants", self.desired))
+        told = [f"{what} {value}" for what, value in values if value is not None]
+        by, where = f" by {self.by}" if self.by else "", f" in {self.cluster}" if self.cluster else ""
+        return ", ".join([f"{self.object}{self.pointer}{where}: {self.class_ or 'any difference'}{by}", *told])
 
 
 @dataclass(frozen=True, kw_only=True)

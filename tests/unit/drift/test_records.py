@@ -84,11 +84,31 @@ def test_what_is_expected_is_exactly_what_is_there() -> None:
         Expected("ConfigMap shop/settings", "/data"),
         Expected("ConfigMap shop/settings", "/data/colour", class_=DriftClass.ADDED),
         Expected("ConfigMap shop/settings", "/data/colour", by="bob"),
+        Expected("ConfigMap shop/settings", "/data/colour", live='"green"'),
+        Expected("ConfigMap shop/settings", "/data/colour", desired='"green"'),
+        Expected("ConfigMap shop/settings", "/data/colour", cluster="production"),
     ],
 )
 def test_what_differs_in_part_is_not_what_was_expected(expected: Expected) -> None:
     with pytest.raises(DriftError):
         report(ONE).expect(expected)
+
+
+def test_all_of_what_is_expected_can_be_said() -> None:
+    whole = Expected(
+        "ConfigMap shop/settings",
+        "/data/colour",
+        DriftClass.MODIFIED,
+        by="alice",
+        live='"blue"',
+        desired='"red"',
+        cluster="c",
+    )
+    report(ONE).expect(whole)
+    with pytest.raises(DriftError) as error:
+        report(replace(ONE, cluster="other")).expect(whole)
+    told = 'ConfigMap shop/settings/data/colour in c: modified by alice, there is "blue", git wants "red"'
+    assert told in str(error.value)
 
 
 @pytest.mark.parametrize(
