@@ -1,5 +1,7 @@
 """Whether a difference will be reverted: what Flux's controllers do, as it was seen of these versions. Pure."""
 
+from collections.abc import Sequence
+
 from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
 from fluxlab.clusters.objects import Condition, KubeObject, text_at
@@ -46,6 +48,12 @@ def fate_of(
     if let_go.reverted and not of(owner).reverted:
         return Fate(reverted=False, why=f"report-only holds {owner} back; fluxlab report-only off has it reverted")
     return let_go
+
+
+def while_stopped(fate: Fate, *, controller: str, stopped: Sequence[str]) -> Fate:
+    """What becomes of it while controllers are `stopped`, each told with the reason: nothing, if it is this one."""
+    why = next((told for told in stopped if told.startswith(f"{controller} ")), "")
+    return Fate(reverted=False, why=f"{why}: it corrects nothing") if fate.reverted and why else fate
 
 
 def _fate(

@@ -9,6 +9,7 @@ from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import pointer_to
 from fluxlab.clusters.resources import HELM_RELEASE
 from fluxlab.clusters.secret_values import all_values
+from fluxlab.flux.convergence import stopped_controllers
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import ObjectRef
 from fluxlab.timeline.folder import TimelineFolder
@@ -18,7 +19,7 @@ from .actors import Actors, up_to_date
 from .comparing import Compared
 from .desired import root_of
 from .edits import added_by_hand
-from .fate import NOBODY, ROOT_GONE, fate_of
+from .fate import NOBODY, ROOT_GONE, fate_of, while_stopped
 from .fields import FieldDrift
 from .records import Actor, Drift, DriftClass, Fate
 from .releases import released_since
@@ -38,7 +39,7 @@ def tell(
     roots = [root_of(cluster)] if rootless else []
     gone = [one.wanted.reference for one in compared if one.differs and not one.live]
     actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=[*gone, *roots])
-    teller = _Teller(cluster.name, actors, redactor)
+    teller = _Teller(cluster.name, actors, redactor, stopped_controllers(cluster.api))
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
     return (
         (
@@ -66,6 +67,8 @@ class _Teller:
     cluster: str
     actors: Actors
     redactor: Redactor
+    stopped: Sequence[str]
+    """Controllers that are scaled to 0, each with these words."""
 
     def of(self, one: Compared) -> Iterator[Drift]:
         """The drift of one object."""
@@ -102,6 +105,7 @@ class _Teller:
             setter=setter,
             made_by_hand=one.desired.made_by_hand,
         )
+        fate = while_stopped(fate, controller=one.desired.applier, stopped=self.stopped)
         return replace(fate, why=self.redactor.redact(fate.why))  # Flux may quote what it could not apply
 
     def _drift(self, one: Compared, class_: DriftClass, actor: Actor, fate: Fate) -> Drift:

@@ -6,8 +6,8 @@ from fluxlab.clusters.loans import BORROWER, SUSPEND, Path, lend
 from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.fate import DRIFT_DETECTION, RECONCILE, SSA, fate_of
-from fluxlab.drift.records import DriftClass
+from fluxlab.drift.fate import DRIFT_DETECTION, RECONCILE, SSA, fate_of, while_stopped
+from fluxlab.drift.records import DriftClass, Fate
 
 KUBECTL, OTHERS, SCALED = (
     Setter(manager="kubectl-patch"),
@@ -147,3 +147,13 @@ def test_what_is_held_back_stays_and_what_would_stay_anyway_has_its_own_reason(
     assert (fate.reverted, fate.why.partition(";")[0]) == (False, f"report-only holds {kustomization} back")
     free = fate_of(A, owner=kustomization, wanted=subject(), live=subject(), setter=OTHERS)
     assert fate_of(A, owner=back, wanted=subject(), live=subject(), setter=OTHERS) == free
+
+
+def test_nothing_is_reverted_while_the_controller_that_would_is_stopped() -> None:
+    stopped = ["kustomize-controller is scaled to 0 (flux-system)"]
+    would, not_at_all = Fate(reverted=True, why="at its next reconcile"), Fate(reverted=False, why="suspended")
+    held = while_stopped(would, controller="kustomize-controller", stopped=stopped)
+    assert not held.reverted
+    assert stopped[0] in held.why
+    assert while_stopped(would, controller="helm-controller", stopped=stopped) == would
+    assert while_stopped(not_at_all, controller="kustomize-controller", stopped=stopped) == not_at_all
