@@ -10,7 +10,7 @@ from fluxlab.clusters.root import Root
 from fluxlab.errors import UsageError
 from fluxlab.pool import LabRequest
 from fluxlab.spec import ClusterSpec, LabSpec
-from pytest_fluxlab.marks import asked_for, check_reach, on_backend
+from pytest_fluxlab.marks import asked_for, check_marks, on_backend
 from pytest_fluxlab.needs import skip_where_lacking
 from pytest_fluxlab.settings import ARGUMENTS, SETTINGS, Settings
 
@@ -191,6 +191,63 @@ def test_a_wrong_marker_names_the_test_and_what_is_allowed(pytester: pytest.Pyte
         asked(pytester, marker)
 
 
+@pytest.mark.parametrize(
+    ("module", "marker", "fixture", "told"),
+    [
+        ("", "fluxlab(node=3)", "", "@pytest.mark.fluxlab: unknown argument 'node'"),
+        ("fluxlab(bogus=1)", "fluxlab(nodes=3)", "", "@pytest.mark.fluxlab: unknown argument 'bogus'"),
+        ("fluxlab(bogus=1)", "", "session_lab", "@pytest.mark.fluxlab: unknown argument 'bogus'"),
+        ("fluxlab(3)", "fluxlab(nodes=3)", "lab", "@pytest.mark.fluxlab: its arguments have names"),
+        ("", "fluxlab_needs('nonsense')", "", "@pytest.mark.fluxlab_needs: no capability 'nonsense'"),
+        ("", "fluxlab_needs()", "", "@pytest.mark.fluxlab_needs names nothing"),
+    ],
+)
+def test_a_wrong_marker_is_refused_wherever_it_stands_and_before_any_lab(
+    pytester: pytest.Pytester, module: str, marker: str, fixture: str, told: str
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+        pytestmark = [{f"pytest.mark.{module}" if module else ""}]
+        {f"@pytest.mark.{marker}" if marker else ""}
+        def test_it({fixture}): pass
+        """
+    )
+    pytester.makeconftest("import pytest\n@pytest.fixture(scope='session')\ndef fluxlab_toolchain(): raise KeyError")
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*::test_it: {told}*"])
+    result.stdout.no_fnmatch_line("*KeyError*")
+
+
+@pytest.mark.parametrize(
+    ("module", "marker", "nodes", "links"),
+    [
+        ("nodes=3", "links=True", 3, True),
+        ("nodes=3, links=True", "nodes=2", 2, True),
+        ("nodes=3", "", 3, False),
+        ("links=True", "file='mine.yaml'", 4, True),  # a farther marker changes what a file says, too
+        ("file='mine.yaml'", "nodes=2", 2, False),
+    ],
+)
+def test_of_several_markers_the_closest_has_the_say_for_each_argument(
+    pytester: pytest.Pytester, module: str, marker: str, nodes: int, links: bool
+) -> None:
+    (pytester.path / "mine.yaml").write_text("clusters: [{name: one, nodes: 4}]\n")
+    item = pytester.getitem(
+        f"""
+        import pytest
+        pytestmark = pytest.mark.fluxlab({module})
+        class TestIt:
+            @pytest.mark.fluxlab({marker})
+            def test_it(self, lab): pass
+        """,
+        "test_it",
+    )
+    found = asked_for(item, LabRequest(spec=LabSpec())).spec
+    assert ([cluster.nodes for cluster in found.clusters], found.links) == ([nodes], links)
+
+
 def test_a_marker_cannot_change_a_snapshot(pytester: pytest.Pytester) -> None:
     with pytest.raises(UsageError, match=r"::test_it: (.|\n)*begins with a snapshot"):
         asked(pytester, "nodes=2", base=LabRequest(spec=LabSpec(), snapshot=Path("/demo.snapshot")))
@@ -223,7 +280,7 @@ def test_a_marker_that_would_change_nothing_is_refused(
         "test_it",
     )
     with pytest.raises(UsageError, match="shared with tests that are not marked") if refused else nullcontext():
-        check_reach(item)
+        check_marks(item)
 
 
 # -- the documentation -------------------------------------------------------------------------------------------------
