@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from fluxlab.clusters.capabilities import Capability, Footing
 from fluxlab.clusters.root import Root
@@ -35,10 +35,14 @@ class Finding:
         return asdict(self)
 
 
-def examine() -> list[Finding]:
-    """Look at everything that a lab needs from this machine."""
+def examine(*, backend: str = "") -> list[Finding]:
+    """Look at everything that a lab needs from this machine; what is absent of a `backend` that was chosen is bad."""
     checks: tuple[Callable[[], Finding], ...] = (_system, _git, _toolchain, _state, _ports, _labs, _descriptors, _kind)
-    return [check() for check in checks]
+    findings = [check() for check in checks]
+    chosen = f"backend {backend}"
+    return [
+        replace(one, verdict="bad") if (one.subject, one.verdict) == (chosen, "absent") else one for one in findings
+    ]
 
 
 def capabilities() -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fluxlab import doctor
 from fluxlab.clusters.root import Root
 from fluxlab.errors import UsageError
 from fluxlab.pool import LabRequest
@@ -281,6 +282,58 @@ def test_a_marker_that_would_change_nothing_is_refused(
     )
     with pytest.raises(UsageError, match="shared with tests that are not marked") if refused else nullcontext():
         check_marks(item)
+
+
+# -- the doctor --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("state_dir", "refused")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.parametrize(
+    ("ini", "options", "verdict", "code"),
+    [
+        ("", (), "absent", 0),
+        ("", ("--fluxlab-backend=local",), "absent", 0),
+        ("", ("--fluxlab-backend=kind",), "bad", 1),
+        ("fluxlab_backend = kind", (), "bad", 1),
+        ("fluxlab_backend = kind", ("--fluxlab-backend=local",), "absent", 0),
+    ],
+)
+def test_the_doctor_wants_the_backend_that_was_chosen(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    ini: str,
+    options: tuple[str, ...],
+    verdict: str,
+    code: int,
+) -> None:
+    monkeypatch.setattr(doctor, "_toolchain", lambda: doctor.Finding(subject="toolchain", verdict="ok", detail=""))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{pytester.path / 'nobody'}")
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    result = pytester.runpytest_inprocess("--fluxlab-doctor", *options)
+    assert result.ret == code
+    result.stdout.re_match_lines([rf"{verdict} +backend kind: .*no Docker daemon answers"])
+
+
+@pytest.mark.usefixtures("state_dir", "refused")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_the_doctor_fails_where_there_is_no_toolchain(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FLUXLAB_TOOLCHAIN", "FLUXLAB_TOOLCHAIN_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FLUXLAB_CACHE_DIR", str(pytester.mkdir("empty")))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{pytester.path / 'nobody'}")
+    result = pytester.runpytest_inprocess("--fluxlab-doctor")
+    assert result.ret == 1
+    result.stdout.re_match_lines([r"bad +toolchain: .*\(next: .*toolchain"])
+
+
+def test_the_doctor_refuses_a_backend_that_there_is_not(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_inprocess("--fluxlab-doctor", "--fluxlab-backend=kindd")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*there is no backend 'kindd'*"])
 
 
 # -- the documentation -------------------------------------------------------------------------------------------------
