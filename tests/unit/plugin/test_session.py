@@ -1,12 +1,15 @@
-"""Each worker's share of the labs that are prepared ahead."""
+"""Each worker's share of the labs that are prepared ahead, and what is told of a lab that died."""
 
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from fluxlab.lab import Lab
+from fluxlab.state import LabFolder
+from fluxlab.status import LabStatus
 from pytest_fluxlab import session
-from pytest_fluxlab.session import LabSession
+from pytest_fluxlab.session import LabSession, Use
 from pytest_fluxlab.settings import Settings
 
 
@@ -47,3 +50,21 @@ def test_without_a_number_the_machine_decides_for_all_workers_together(
     assert shares(settings(pytester), 3) == [2, 1, 1]
     assert share(settings(pytester), worker=0, workers=0) == 4
     assert asked == [3, 3, 3, 1]
+
+
+@pytest.mark.usefixtures("state_dir")
+def test_of_a_lab_whose_supervisor_is_gone_the_supervisors_last_words_are_told_without_secrets() -> None:
+    folder = LabFolder.named("one")
+    folder.create()
+    folder.supervisor_log.write_text("".join(f"line {number} of c4nary\n" for number in range(100)))
+    folder.repositories.mkdir()
+    (folder.repositories / "fleet.token").write_text("c4nary\n")
+    gone = LabStatus(name="one", phase="dead", error="its supervisor is gone; see it", folder=str(folder.root))
+    lab = cast("Lab", SimpleNamespace(name="one", folder=folder, status=lambda: gone))
+    test = cast("pytest.Item", SimpleNamespace(nodeid="test_it.py::test_it"))
+    died = LabSession._death(Use(lab=lab, node=test, fixture="lab"))
+    assert died
+    assert died.what == "lab one died while test_it.py::test_it used it"
+    assert died.facts[0] == "it is dead: its supervisor is gone; see it"
+    assert died.facts[1:][-1] == "line 99 of [redacted]"
+    assert "c4nary" not in str(died)
