@@ -1,6 +1,7 @@
 """Read the log files of a lab."""
 
 import os
+import re
 import shutil
 import time
 from collections import deque
@@ -12,6 +13,19 @@ from .state import LabFolder
 
 FOLLOW_SECONDS = 0.2
 MAXIMUM_BYTES = 20 * 1024 * 1024
+
+
+_UNLIKE = tuple(sign * 100 for sign in "x1-")
+"""Lines that have no sign in common."""
+
+
+def matches_anything(pattern: str) -> bool:
+    """Whether a regular expression is found in lines that have nothing in common: it tells no line from another.
+
+    Raises re.error when it is none.
+    """
+    expression = re.compile(pattern)
+    return bool(expression.search("")) or all(expression.search(line) for line in _UNLIKE)
 
 
 def log_files(folder: LabFolder) -> Mapping[str, Path]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .errors import FluxlabError, WaitTimeoutError
+from .errors import FluxlabError, UsageError, WaitTimeoutError
 
 T = TypeVar("T")
 
@@ -44,8 +44,10 @@ def never(
 ) -> None:
     """Call `probe` for a while and see to it that it never returns anything true.
 
-    Raises FluxlabError with `what` and what it returned as soon as it does, and whatever `probe` raises.
+    Raises FluxlabError with `what` and what it returned as soon as it does, whatever `probe` raises, and UsageError
+    when there is no time to watch.
     """
+    check_duration(for_seconds, what=what)
     deadline = time.monotonic() + for_seconds
     while True:
         if seen := probe():
@@ -53,3 +55,9 @@ def never(
         if time.monotonic() >= deadline:
             return
         time.sleep(interval_seconds)
+
+
+def check_duration(for_seconds: float, *, what: str) -> None:
+    """Raise UsageError for a time in which nothing could happen: that `what` did not would prove nothing."""
+    if not for_seconds > 0:
+        raise UsageError(f"{what}: that it does not happen within {for_seconds:g} s proves nothing")

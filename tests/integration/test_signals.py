@@ -171,6 +171,7 @@ def test_with_nothing_to_check_nothing_passes(lab: Lab) -> None:
         Event("ConfigMap", "default/twin"): "say which event",
         ConditionIs(*ROOT, ""): "say which condition",
         LogLine("kustomize-controller", ".*"): "matches every line",
+        LogLine("kustomize-controller", r"\S"): "matches every line",
         LogLine("kustomize-controller", "("): "no regular expression",
         LogLine("nobody", "x"): "no one log is named 'nobody'",
         Event("Nonsense", "default/x", reason="y"): "serves no kind 'Nonsense'",
@@ -184,6 +185,11 @@ def test_with_nothing_to_check_nothing_passes(lab: Lab) -> None:
             lab.cluster.forbid(signal, after=moment, for_seconds=1)
     with pytest.raises(UsageError, match="proves nothing"):
         lab.cluster.forbid(Event("ConfigMap", "default/nobody", reason="x"), after=moment, for_seconds=1)
+    for seconds in (0, -1):
+        with pytest.raises(UsageError, match="proves nothing"):
+            lab.cluster.forbid(Event(*ROOT, reason="x"), after=moment, for_seconds=seconds)
+        with pytest.raises(UsageError, match=r"a ghost: .* proves nothing"):
+            lab.never(lambda: False, what="a ghost", for_seconds=seconds)
     with pytest.raises(UsageError, match="no labels select every"):
         lab.cluster.list("ConfigMap", labels={})
     with pytest.raises(UsageError, match="an empty text is no commit"):

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from fluxlab.errors import FluxlabError, WaitTimeoutError
+from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
 from fluxlab.waiting import never, wait_until
 
 
@@ -87,3 +87,9 @@ def test_what_never_was_passes_after_its_time() -> None:
         never(lambda: wait_until(lambda: None, what="an inner wait", timeout_seconds=0), what="x", for_seconds=60)
     with pytest.raises(ZeroDivisionError):
         never(lambda: 1 // 0, what="a ghost", for_seconds=60)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_to_watch_for_no_time_proves_nothing(seconds: float) -> None:
+    with pytest.raises(UsageError, match=rf"a ghost: that it does not happen within {seconds:g} s proves nothing"):
+        never(lambda: None, what="a ghost", for_seconds=seconds)

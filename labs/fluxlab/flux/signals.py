@@ -16,10 +16,10 @@ from fluxlab.clusters.kinds import Kinds
 from fluxlab.clusters.objects import Condition, KubeObject, dig, text_at
 from fluxlab.clusters.resources import EVENT, KUSTOMIZATION
 from fluxlab.errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
-from fluxlab.logs import find_log
+from fluxlab.logs import find_log, matches_anything
 from fluxlab.moments import Moment
 from fluxlab.timeline.loglines import read_log_lines
-from fluxlab.waiting import wait_until
+from fluxlab.waiting import check_duration, wait_until
 
 from .ownership import tried_revision
 from .subjects import Subject, place_of
@@ -205,7 +205,7 @@ class LogLine:
     def check(self, scene: Scene) -> None:
         """The pattern must be one and match not just anything, and the log must be there."""
         try:
-            anything = re.compile(self.pattern).match("") is not None
+            anything = matches_anything(self.pattern)
         except re.error as error:
             raise UsageError(f"{self}: no regular expression", facts=[str(error)]) from None
         if anything:
@@ -259,9 +259,11 @@ def expect(signal: Signal, scene: Scene, *, within_seconds: float) -> str:
 def forbid(signal: Signal, scene: Scene, *, for_seconds: float) -> None:
     """Watch that a signal does not come, from the scene's moment until `for_seconds` from now.
 
-    Raises ExpectationError as soon as it does, and UsageError for one that could not: an object that is not there.
+    Raises ExpectationError as soon as it does, and UsageError for one that could not: an object that is not there, no
+    time.
     """
     signal.check(scene)
+    check_duration(for_seconds, what=str(signal))
     kind, place = getattr(signal, "kind", ""), getattr(signal, "place", "")
     if kind and not scene.about(kind, place).known():
         raise UsageError(f"{kind} {place} is not there: that nothing is said of it proves nothing")

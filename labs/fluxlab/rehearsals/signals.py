@@ -14,6 +14,7 @@ from fluxlab.clusters.resources import (
     WORKLOADS,
 )
 from fluxlab.drift.records import DriftClass
+from fluxlab.logs import matches_anything
 from fluxlab.servers.sinks import SINKS
 from fluxlab.servers.sinks.sink import KINDS
 
@@ -43,9 +44,11 @@ class EventSpec(Model):
 
 def _regular(pattern: str) -> str:
     try:
-        re.compile(pattern)
+        anything = matches_anything(pattern)
     except re.error as error:
         raise ValueError(f"no regular expression: {error}") from None
+    if anything:
+        raise ValueError(f"{pattern!r} matches every line")
     return pattern
 
 

@@ -125,6 +125,7 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
             "slack is told no reason; generic webhooks are",
         ),
         ("pending: {object: Kustomization flux-system/shop}", "log: {component: a, pattern: '['}", "no regular expr"),
+        ("pending: {object: Kustomization flux-system/shop}", "log: {component: a, pattern: .+}", "matches every line"),
         ("truth: {cause: a pause, not: [the commit]}", "", "truth: Field required"),
     ],
 )
