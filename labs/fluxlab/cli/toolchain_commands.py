@@ -1,4 +1,4 @@
-"""toolchain build, list, bundle, install, path: the pinned upstream programs."""
+"""toolchain build, list, path, key, bundle, install: the pinned upstream programs."""
 
 import json
 from collections.abc import Sequence
@@ -81,6 +81,15 @@ def path(program: Annotated[str, typer.Argument(help="A program, such as flux.")
 
     extra = [known for known in KIND_COMPONENTS if program in known.programs]
     print((find(components=extra) if extra else find()).binary(program))
+
+
+@app.command()
+def key() -> None:
+    """Print the key of all that is pinned, installed or not: a bundle is of use where it is the same."""
+    from fluxlab.toolchain import COMPONENTS, Platform
+    from fluxlab.toolchain.entries import entries, set_key
+
+    print(set_key(entries(COMPONENTS, platform=Platform.native())))
 
 
 @app.command()

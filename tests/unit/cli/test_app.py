@@ -388,6 +388,17 @@ def test_kind_is_listed_only_when_asked_for(run: Run, tmp_path: Path, monkeypatc
     assert "kind is not installed" in run("toolchain", "path", "kind").err
 
 
+def test_the_key_of_the_toolchain_is_told_before_it_is_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUXLAB_TOOLCHAIN", str(tmp_path))
+    before = run("toolchain", "key")
+    assert (before.code, len(before.out.strip())) == (0, 64)
+    assert before.out == run("toolchain", "key").out
+    monkeypatch.setattr("fluxlab.toolchain.entries.RECIPE_EDITION", 10**6)
+    assert run("toolchain", "key").out != before.out
+
+
 def listed(run: Run, *options: str) -> list[dict[str, str]]:
     ended = run("toolchain", "list", "--output", "json", *options)
     assert ended.code == 1
