@@ -13,7 +13,7 @@ from fluxlab.pool import LabRequest
 from fluxlab.spec import ClusterSpec, LabSpec
 from pytest_fluxlab.marks import asked_for, check_marks, on_backend
 from pytest_fluxlab.needs import skip_where_lacking
-from pytest_fluxlab.settings import ARGUMENTS, SETTINGS, Settings
+from pytest_fluxlab.settings import ARGUMENTS, MARKER, NEEDS, SETTINGS, Settings
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "pytest.md"
 FIXTURES = (
@@ -361,6 +361,13 @@ def test_every_argument_of_the_marker_is_documented(pytester: pytest.Pytester) -
     told = pytester.runpytest_inprocess("--markers").stdout.str()
     for name, meaning in ARGUMENTS.items():
         assert f"{name}: {meaning}" in told
+
+
+def test_every_marker_is_documented_and_every_documented_one_is_there(pytester: pytest.Pytester) -> None:
+    told = pytester.runpytest_inprocess("--markers").stdout.str()
+    registered = set(re.findall(r"^@pytest\.mark\.(fluxlab\w*)", told, re.MULTILINE))
+    assert set(re.findall(r"@pytest\.mark\.(fluxlab\w*)", DOCUMENT.read_text())) == registered
+    assert registered == {MARKER, NEEDS}
 
 
 def test_every_fixture_is_documented(pytester: pytest.Pytester) -> None:
