@@ -1,8 +1,12 @@
 """Labs made and removed in one process: nothing more is there afterwards than before the first."""
 
 import gc
+import socket
+import subprocess
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,8 +25,11 @@ REQUEST = LabRequest(spec=LabSpec())
 
 
 @pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLUXLAB_STATE_DIR", str(tmp_path))
+def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, folder in (("FLUXLAB_STATE_DIR", tmp_path / "state"), ("TMPDIR", tmp_path / "tmp")):
+        folder.mkdir()
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # it remembers the one of before
 
 
 @pytest.fixture
@@ -33,7 +40,7 @@ def pool() -> Iterator[Pool]:
 
 
 def traces() -> dict[str, set[str]]:
-    """What this process has: children, threads, open files, and processes and files of its labs.
+    """What this process has: children, threads, open files and sockets, and processes and files of its labs.
 
     Of the children those of nobody else's: a lab of another test, which may live on, starts and ends programs any time.
     """
@@ -41,10 +48,18 @@ def traces() -> dict[str, set[str]]:
     return {
         "children": {f"{child.pid} {child.name()}" for child in psutil.Process().children()},
         "processes": {f"{pid} {command}" for pid, command in processes_in(state_folder()).items()},
-        "threads": {thread.name for thread in threading.enumerate()},
+        "threads": set(numbered(thread.name for thread in threading.enumerate())),
         "descriptors": set(descriptors()),
-        "files": {str(path) for path in state_folder().rglob("*")},
+        "files": {str(path) for place in (state_folder(), Path(tempfile.gettempdir())) for path in place.rglob("*")},
     }
+
+
+def numbered(names: Iterable[str]) -> Iterator[str]:
+    """Each name with how often it was there before: a second of one name is another one."""
+    seen: Counter[str] = Counter()
+    for name in names:
+        yield f"{name} ({seen[name]})"
+        seen[name] += 1
 
 
 def descriptors() -> Iterator[str]:
@@ -58,6 +73,31 @@ def use(lab: Lab) -> None:
     lab.repository.write("clusters/flux-playground/probe.yaml", probe)
     lab.converge(lab.repository.commit("Add a probe"))
     assert lab.cluster.find("ConfigMap", "default/probe")
+
+
+def test_what_is_left_is_seen_of_each_kind() -> None:
+    plant, planted = threading.Event(), threading.enumerate()[0].name
+    before = traces()
+    thread = threading.Thread(name=planted, target=plant.wait)  # of a name that another one has
+    thread.start()
+    (state_folder() / "labs" / "left").mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"], cwd=state_folder()) as child, tempfile.NamedTemporaryFile() as file:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            after = traces()
+        child.kill()
+    plant.set()
+    thread.join()
+    assert server.fileno() == -1
+    more = {kind: after[kind] - before[kind] for kind in after}
+    assert more["children"] == {f"{child.pid} sleep"}
+    assert more["processes"] == {f"{child.pid} sleep 60"}
+    assert more["threads"] == {f"{planted} (1)"}
+    assert {one.partition(": ")[2].partition(":")[0] for one in more["descriptors"]} == {file.name, "socket"}
+    assert more["files"] == {file.name, str(state_folder() / "labs"), str(state_folder() / "labs" / "left")}
+    assert {kind: found - before[kind] for kind, found in traces().items()} == {
+        **{kind: set() for kind in after},
+        "files": more["files"] - {file.name},
+    }
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.verify)])
