@@ -243,7 +243,7 @@ def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(su
     def test_with_a_fixture_that_raises(broken): pass
     """
     )
-    result = suite.run()
+    result = suite.run("--fluxlab-artifacts=evidence")
     for test in ("test_kills_its_own", "test_kills_the_shared"):
         assert result.outcome(test) == {"PASSED", "ERROR"}
     for test in ("test_has_another", "test_has_the_shared_repaired", "test_ends_it_by_itself"):
@@ -253,7 +253,12 @@ def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(su
     assert result.outcome("test_with_a_fixture_that_raises") == {"PASSED", "ERROR"}
     assert result.text.count("LabDiedError: lab pytest-") >= 2
     last_words = r"flux-playground/kube-scheduler died: killed by SIGKILL\nE? +[IWEF]\d{4} \d\d:\d\d:\d\d"
-    assert len(re.findall(last_words, result.text)) == 2
+    assert len(re.findall(last_words, result.text)) >= 2
+    for test in ("test_kills_its_own", "test_kills_the_shared", "test_with_a_fixture_that_raises"):
+        [folder] = (suite.folder / "evidence" / f"test_suite.py-{test}").iterdir()
+        assert f"evidence: {folder}" in result.text
+        died = "kube-scheduler" in (folder / "summary.txt").read_text().partition("\n")[0]
+        assert died is test.startswith("test_kills")
     assert leftovers(suite.fluxlab) == []
 
 
