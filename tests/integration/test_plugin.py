@@ -370,6 +370,35 @@ def test_nothing_is_left_when_a_test_ends_the_process(suite: Suite, eventually: 
     eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
 
 
+@pytest.mark.parametrize("method", ["signal", pytest.param("thread", marks=pytest.mark.verify)])
+def test_nothing_is_left_when_pytest_timeout_ends_a_test(suite: Suite, eventually: Eventually, method: str) -> None:
+    suite.write(
+        """
+        import pathlib
+        import time
+
+        def test_hangs(lab):
+            labs = pathlib.Path(lab.folder.root).parent
+            while len(list(labs.iterdir())) < 2:  # the spare for the next test is being made
+                time.sleep(0.05)
+            pathlib.Path("hangs").touch()
+            time.sleep(600)
+
+        def test_next(lab):
+            assert lab.cluster.kubectl("get", "namespaces")
+        """
+    )
+    limits = ("--timeout=15", "-o", "timeout_func_only=true", f"--timeout-method={method}")
+    result = suite.run("--fluxlab-spares=1", *limits)
+    assert (suite.folder / "hangs").exists(), result.text
+    assert "Timeout" in result.text
+    if method == "signal":
+        assert result.outcomes() == {"failed": 1, "passed": 1}
+    else:  # it ends the process
+        assert result.code not in {0, None}
+    eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
+
+
 @pytest.mark.verify
 def test_nothing_is_left_when_a_worker_is_killed(suite: Suite, eventually: Eventually) -> None:
     suite.write(WAITS)
