@@ -89,12 +89,16 @@ def test_an_object_that_was_made_anew_by_hand_is_no_longer_fluxs(settled: Lab) -
     def uid() -> str:
         return cluster.kubectl("get", "configmap", *place, "-o", "jsonpath={.metadata.uid}")
 
+    def edits() -> str:
+        return "\n".join(f"{one} ({one.actor.reason})" for one in settled.edits(since=began))
+
     def by_bob() -> bool:
         return any(one.actor.user == "admin as bob" for one in settled.edits(since=began))
 
     first = uid()
     cluster.kubectl("delete", "configmap", *place, "--as=bob", "--as-group=system:masters")
-    settled.wait_until(by_bob, what="the timeline has the deletion")  # else two requests fit what was heard at once
+    # Else two requests fit what was heard at once.
+    settled.wait_until(by_bob, what="the timeline has the deletion", state=edits)
     cluster.kubectl("create", "configmap", *place, "--from-literal=colour=blue", *AS_ALICE)
     second = uid()
     found = {one.pointer: one for one in settled.drift().drifts}

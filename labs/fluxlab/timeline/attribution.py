@@ -201,7 +201,12 @@ def _candidates(entry: Entry, writes: Sequence[_Write], chosen: int, *, begin: i
             bisect_left(writes, received - BURST, key=_received),
             bisect_right(writes, min(received + BURST, entry.time), key=_received),
         )
-        if place == chosen or (_fits(entry, writes[place][1]) and _as_its_manager(entry.actor, writes[place][1]))
+        if place == chosen
+        or (
+            _fits(entry, writes[place][1])
+            and _as_its_manager(entry.actor, writes[place][1])
+            and _may_delete(entry, writes, place)
+        )
     ]
     at_once: list[int] = []
     answered = datetime.min.replace(tzinfo=UTC)
@@ -213,6 +218,13 @@ def _candidates(entry: Entry, writes: Sequence[_Write], chosen: int, *, begin: i
         at_once.append(place)
         answered = max(answered, writes[place][1].time)
     return sorted({*(at_once if chosen in at_once else ()), *(one for one in near if begin <= one <= chosen)})
+
+
+def _may_delete(entry: Entry, writes: Sequence[_Write], place: int) -> bool:
+    """Whether a write can have ended an object, where one ended: to patch it does so only once that was asked for."""
+    if entry.details.get(Detail.VERB) != "deleted":
+        return True
+    return any(request.details.get(Detail.VERB) == "delete" for _, request in writes[: place + 1])
 
 
 def _as_its_manager(actor: str, request: Entry) -> bool:

@@ -216,6 +216,21 @@ def test_a_deletion_is_told_with_its_user_and_other_objects_are_left_alone() -> 
     assert [entry.actor for entry in found] == ["helm-controller", ""]
 
 
+def test_what_nobody_asked_to_delete_is_not_ended_by_a_patch_of_a_moment_before() -> None:
+    flux = "system:serviceaccount:flux-system:kustomize-controller"
+    gone = seen("cart", 1.0, "", verb="deleted")
+    patched = request("cart", 1, 0.5, user=flux, agent="kustomize-controller/v1")
+    [found], used = with_actors(
+        [gone], [patched, request("cart", 2, 0.9, user="bob", agent="kubectl/1", verb="delete")]
+    )
+    assert (found.actor, used) == ("bob", {"2"})
+    assert Detail.CANDIDATES not in found.details
+
+    asked = request("cart", 3, 0.2, user="bob", agent="kubectl/1", verb="delete")
+    [found], _ = with_actors([gone], [asked, patched])  # which may have taken the last finalizer away
+    assert "bob with kubectl/1" in found.details[Detail.CANDIDATES]
+
+
 def test_a_release_of_a_chart_in_git_follows_the_commit_that_it_was_packaged_from() -> None:
     said = Entry(time=START, source=Source.COMMIT, text="Change the chart", commit=B)
     applied = change(RELEASE, 11, actor="kustomize-controller", owner=str(ROOT))
