@@ -378,7 +378,7 @@ class Lab:
 
     def _explain(self) -> Sequence[str]:
         """What commonly keeps commits from arriving."""
-        stopped = [fact for one in self.clusters.values() for fact in stopped_controllers(one.api)]
+        stopped = [fact for one in self.clusters.values() for fact in stopped_controllers(one.api).values()]
         return [*stopped, *map(str, faults_of(self.folder))]
 
     def look(self, commit: Commit | str | None = None) -> Sequence[Convergence]:

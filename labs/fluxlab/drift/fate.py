@@ -1,6 +1,6 @@
 """Whether a difference will be reverted: what Flux's controllers do, as it was seen of these versions. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
@@ -50,9 +50,9 @@ def fate_of(
     return let_go
 
 
-def while_stopped(fate: Fate, *, controller: str, stopped: Sequence[str]) -> Fate:
-    """What becomes of it while controllers are `stopped`, each told with the reason: nothing, if it is this one."""
-    why = next((told for told in stopped if told.startswith(f"{controller} ")), "")
+def while_stopped(fate: Fate, *, controller: str, stopped: Mapping[str, str]) -> Fate:
+    """What becomes of it while controllers are `stopped`, told by their names: nothing, if it is this one."""
+    why = stopped.get(controller, "")
     return Fate(reverted=False, why=f"{why}: it corrects nothing") if fate.reverted and why else fate
 
 

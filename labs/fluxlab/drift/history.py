@@ -35,7 +35,7 @@ def history(folder: TimelineFolder, *, cluster: str = "", since: datetime | None
     for name in _chosen(folder, cluster):
         began = next((entry.time for entry in seen if entry.cluster == name), None)
         _check_audit(folder, name, since=max(began, since or began) if began else None)
-        _check_recorder(entries, name, since=since)
+        _check_recorder(entries, name, since=since, kept_since=since)
     return _since(entries, since)
 
 
@@ -57,11 +57,10 @@ def _follow(folder: TimelineFolder, *, cluster: str, since: datetime) -> Iterato
         if state == (state := _written(folder)):
             time.sleep(LOOK_SECONDS)  # files have no event to wait for
             continue
-        for name in _chosen(folder, cluster):  # of what has been told already it may go
-            _check_audit(folder, name, since=looked)
         entries = _entries(folder, cluster)
-        for name in _chosen(folder, cluster):
-            _check_recorder(entries, name, since=since)
+        for name in _chosen(folder, cluster):  # what has been told already may go
+            _check_audit(folder, name, since=looked)
+            _check_recorder(entries, name, since=since, kept_since=looked)
         looked = datetime.now(UTC)
         for edit in _since(entries, since):
             key, ended = (edit.cluster, str(edit.object), edit.field, edit.version), edit.ending is not None
@@ -97,11 +96,14 @@ def _check_audit(folder: TimelineFolder, cluster: str, *, since: datetime | None
         raise _known_since(cluster, first.time, why="what its audit log had before was rotated away")
 
 
-def _check_recorder(entries: Sequence[Entry], cluster: str, *, since: datetime | None) -> None:
-    """Raise UnknownError if what happened in a cluster was missed after a moment, or was rotated away."""
+def _check_recorder(
+    entries: Sequence[Entry], cluster: str, *, since: datetime | None, kept_since: datetime | None
+) -> None:
+    """Raise UnknownError if something in a cluster was missed after `since`, or rotated away after `kept_since`."""
     for note in reversed(entries):
         missed = note.source is Source.RECORDER and Detail.GAP in note.details and note.cluster in {cluster, ""}
-        if missed and note.part == RECORDER and (since is None or note.time > since):
+        begin = since if note.cluster else kept_since  # a journal is that of all clusters
+        if missed and note.part == RECORDER and (begin is None or note.time > begin):
             raise _known_since(cluster, note.time, why=note.text)
 
 

@@ -106,7 +106,7 @@ def hold(cluster: Cluster, *, progress: Callable[[str], None], timeout_seconds: 
         held,
         what=f"holding Flux back in cluster {cluster.name}",
         timeout_seconds=timeout_seconds,
-        state=lambda: "\n".join([*left, *stopped_controllers(cluster.api)]),
+        state=lambda: "\n".join([*left, *stopped_controllers(cluster.api).values()]),
         hint="fluxlab report-only on; or, to undo it, fluxlab report-only off",
     )
 

@@ -1,6 +1,6 @@
 """From what differs to what is told of it: who it was, what becomes of it, and no value of a Secret."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fluxlab.cluster import Cluster
@@ -67,8 +67,8 @@ class _Teller:
     cluster: str
     actors: Actors
     redactor: Redactor
-    stopped: Sequence[str]
-    """Controllers that are scaled to 0, each with these words."""
+    stopped: Mapping[str, str]
+    """Controllers that are scaled to 0, and how that is told."""
 
     def of(self, one: Compared) -> Iterator[Drift]:
         """The drift of one object."""

@@ -75,10 +75,10 @@ def facts(last: Sequence[Convergence]) -> list[str]:
     return [*lines[:QUOTED_PENDING], *([f"and {more} more"] if more > 0 else [])]
 
 
-def stopped_controllers(api: KubeApi) -> list[str]:
-    """Flux's controllers that are scaled to 0: the commonest reason for a commit that does not arrive."""
-    return [
-        f"{deployment.name} is scaled to 0 ({deployment.namespace})"
+def stopped_controllers(api: KubeApi) -> dict[str, str]:
+    """Flux's controllers that are scaled to 0, in words: the commonest reason for a commit that does not arrive."""
+    return {
+        deployment.name: f"{deployment.name} is scaled to 0 ({deployment.namespace})"
         for deployment in api.list(DEPLOYMENT, query={"labelSelector": "app.kubernetes.io/part-of=flux"})
         if dig(deployment.raw, "spec", "replicas") == 0
-    ]
+    }

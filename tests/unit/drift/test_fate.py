@@ -150,10 +150,10 @@ def test_what_is_held_back_stays_and_what_would_stay_anyway_has_its_own_reason(
 
 
 def test_nothing_is_reverted_while_the_controller_that_would_is_stopped() -> None:
-    stopped = ["kustomize-controller is scaled to 0 (flux-system)"]
+    stopped = {"kustomize-controller": "kustomize-controller is scaled to 0 (flux-system)"}
     would, not_at_all = Fate(reverted=True, why="at its next reconcile"), Fate(reverted=False, why="suspended")
     held = while_stopped(would, controller="kustomize-controller", stopped=stopped)
     assert not held.reverted
-    assert stopped[0] in held.why
+    assert stopped["kustomize-controller"] in held.why
     assert while_stopped(would, controller="helm-controller", stopped=stopped) == would
     assert while_stopped(not_at_all, controller="kustomize-controller", stopped=stopped) == not_at_all

@@ -145,6 +145,20 @@ def test_of_edits_whose_files_are_gone_it_is_not_said_that_there_were_none(tmp_p
     assert [edit.after for edit in history(folder, since=BEGAN + HOUR)] == ['"15:00"']
 
 
+def test_who_follows_goes_on_when_what_was_told_is_rotated_away(tmp_path: Path) -> None:
+    folder = TimelineFolder(LabFolder(tmp_path / "lab"))
+    audit_log(folder).parent.mkdir(parents=True)
+    times = [datetime.now(UTC) - HOUR + timedelta(minutes=minute) for minute in range(5)]
+    write(audit_log(folder), *times)
+    journal = Journal(folder.journal(RECORDER), redactor=Redactor(), segment_bytes=1, segments=3)
+    journal.append([recorded(times[0])])
+    following = follow(folder, since=times[0])
+    assert next(following).after == json.dumps(f"{times[0]:%H:%M}")
+    for at in times[1:]:
+        journal.append([recorded(at)])
+    assert next(following).actor.user == "alice"
+
+
 def test_without_its_audit_log_it_is_unknown(folder: TimelineFolder) -> None:
     for ask in (history, follow):
         with pytest.raises(UnknownError, match="cluster one"):

@@ -780,4 +780,5 @@ def test_controllers_that_are_scaled_to_nothing_are_named(build: Build) -> None:
         build("Deployment", "kustomize-controller", spec={"replicas": 0}),
         build("Deployment", "helm-controller"),
     )
-    assert stopped_controllers(cast("KubeApi", cluster)) == ["kustomize-controller is scaled to 0 (flux-system)"]
+    told = "kustomize-controller is scaled to 0 (flux-system)"
+    assert stopped_controllers(cast("KubeApi", cluster)) == {"kustomize-controller": told}
