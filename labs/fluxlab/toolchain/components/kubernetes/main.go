@@ -31,5 +31,6 @@ func main() {
 		fmt.Fprintf(os.Stderr, "%s is none of kube-apiserver, kube-controller-manager, kube-scheduler\n", name)
 		os.Exit(64)
 	}
+	giveBackAtRest()
 	os.Exit(cli.Run(command))
 }
