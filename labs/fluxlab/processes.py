@@ -116,6 +116,7 @@ class ManagedProcess:
         log: Path,
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        stdin: int = subprocess.DEVNULL,
         on_exit: Callable[["ManagedProcess"], None] | None = None,
     ) -> None:
         """Start `argv` with exactly `environment` (default: the caller's); its output is appended to `log`.
@@ -132,7 +133,7 @@ class ManagedProcess:
                 [str(word) for word in argv],
                 env=dict(environment) if environment is not None else None,
                 cwd=cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -216,13 +217,14 @@ class ProcessGroup:
         log: Path,
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> ManagedProcess:
         """Start a process under a name; a dead one of that name is replaced. Raises ValueError when one lives."""
         before = self._processes.get(name)
         if before and before.running:
             raise ValueError(f"{name} runs already")
         given = {**(os.environ if environment is None else environment), **self._environment}
-        process = ManagedProcess(name, argv, log=log, environment=given, cwd=cwd, on_exit=self._changed)
+        process = ManagedProcess(name, argv, log=log, environment=given, cwd=cwd, stdin=stdin, on_exit=self._changed)
         self._processes[name] = process
         self._changed(process)
         return process

@@ -1,4 +1,7 @@
-"""`python -m fluxlab.recorder FOLDER`: record the clusters of the lab in a folder until SIGTERM."""
+"""`python -m fluxlab.recorder FOLDER`: record the clusters of the lab in a folder until SIGTERM.
+
+It loads at once and begins at the end of its standard input.
+"""
 
 import logging
 import os
@@ -21,7 +24,6 @@ NICENESS = 10
 
 def main(folder: LabFolder) -> int:
     """Record until told to stop; the exit code says whether the timeline could be written."""
-    os.nice(NICENESS)
     timeline = TimelineFolder(folder)
     apis = {
         name: KubeApi(read_kubeconfig(folder.kubeconfig(name)), timeout_seconds=TIMEOUT_SECONDS)
@@ -41,6 +43,8 @@ def main(folder: LabFolder) -> int:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    os.nice(NICENESS)
+    sys.stdin.read()
     code = main(LabFolder(Path(sys.argv[1])))
     logging.shutdown()
     os._exit(code)  # the watches wait for news that does not come

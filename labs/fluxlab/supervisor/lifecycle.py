@@ -123,6 +123,7 @@ class Supervisor:
         self._step("processes launched")
         self._start_services()
         self._step(SERVING)
+        self.recording.prepare()
         for cluster in self.clusters:
             cluster.await_api()
         self._step("API serves")

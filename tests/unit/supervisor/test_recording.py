@@ -1,5 +1,6 @@
 """The recorder's process: it is started again until it runs, unless the lab ends."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +31,9 @@ def recording(tmp_path: Path, program: Path) -> Iterator[Recording]:
 
 
 def make(program: Path) -> None:
-    program.write_text("#!/bin/sh\nexec sleep 300\n")
+    """What loads, waits for the end of its input, and begins."""
+    folder = program.parent
+    program.write_text(f"#!/bin/sh\ntouch {folder}/loaded\ncat\ntouch {folder}/begun\nexec sleep 300\n")
     program.chmod(0o700)
 
 
@@ -57,3 +60,41 @@ def test_a_recorder_that_was_ended_stays_so(recording: Recording, eventually: Ev
     recording.stop()
     eventually(lambda: ended and not ended.running)
     assert [revived(recording) for _ in range(20)] == [False] * 20
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, program: Path, eventually: Eventually) -> Iterator[Recording]:
+    make(program)
+    made = Recording(LabFolder(tmp_path), changed=lambda _: None)
+    made.prepare()
+    eventually((tmp_path / "loaded").exists)
+    yield made
+    made.stop()
+
+
+def test_a_prepared_recorder_begins_when_it_is_started_and_not_sooner(
+    tmp_path: Path, prepared: Recording, eventually: Eventually
+) -> None:
+    process = prepared.process
+    assert not (tmp_path / "begun").exists()
+    prepared.start()
+    eventually((tmp_path / "begun").exists)
+    assert prepared.process is process
+
+
+def test_a_prepared_recorder_that_is_not_needed_never_begins(tmp_path: Path, prepared: Recording) -> None:
+    prepared.stop()
+    assert prepared.process
+    assert not prepared.process.running
+    assert not (tmp_path / "begun").exists()
+
+
+def test_a_prepared_recorder_that_died_is_replaced(prepared: Recording, eventually: Eventually) -> None:
+    died = prepared.process
+    assert died
+    died.signal(signal.SIGKILL)
+    eventually(lambda: not died.running)
+    prepared.start()
+    assert prepared.process is not died
+    assert prepared.process
+    assert prepared.process.running
