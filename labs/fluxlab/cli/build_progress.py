@@ -43,6 +43,11 @@ class BuildProgress:
         """Another process builds."""
         say(f"another process is building; waiting for it before {name}")
 
+    def found(self, name: str) -> None:
+        """One is in place already."""
+        self._done += 1
+        self._end(f"[{self._done}/{self._total}] {name} was built by the other process")
+
     def started(self, name: str) -> None:
         """One begins."""
         self._running = (name, time.monotonic())

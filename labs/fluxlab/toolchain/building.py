@@ -84,16 +84,17 @@ class _Builder:
     def _build_once(self, entry: Entry) -> None:
         """Build an entry unless another process did while this one waited."""
         with self._store.lock(waiting=lambda: self._progress.waiting(entry.name)):
+            if self._installed(entry):
+                self._progress.found(entry.name)
+                return
+            go = self._go
             began = time.monotonic()
-            if not self._installed(entry):
-                go = self._go
-                began = time.monotonic()
-                self._progress.started(entry.name)
-                try:
-                    self._build(entry, go)
-                except BaseException:
-                    self._progress.failed(entry.name, seconds=time.monotonic() - began)
-                    raise
+            self._progress.started(entry.name)
+            try:
+                self._build(entry, go)
+            except BaseException:
+                self._progress.failed(entry.name, seconds=time.monotonic() - began)
+                raise
             self._progress.finished(entry.name, seconds=time.monotonic() - began)
 
     def _build(self, entry: Entry, go: Go) -> None:

@@ -13,6 +13,9 @@ class Progress(Protocol):
     def waiting(self, name: str) -> None:
         """Another process builds right now; this one goes on with `name` when that one is done."""
 
+    def found(self, name: str) -> None:
+        """`name` is in place: the other process has built it."""
+
     def started(self, name: str) -> None:
         """The work on `name` begins: a component, or `go` when Go itself has to be fetched."""
 
@@ -30,6 +33,9 @@ class Silent:
         """Nothing."""
 
     def waiting(self, name: str) -> None:
+        """Nothing."""
+
+    def found(self, name: str) -> None:
         """Nothing."""
 
     def started(self, name: str) -> None:

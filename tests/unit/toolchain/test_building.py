@@ -27,6 +27,9 @@ class Recorder:
     def waiting(self, name: str) -> None:
         self.events.append(f"waiting {name}")
 
+    def found(self, name: str) -> None:
+        self.events.append(f"found {name}")
+
     def started(self, name: str) -> None:
         self.events.append(f"started {name}")
 
@@ -134,7 +137,7 @@ def test_a_build_waits_for_another_one_and_takes_what_that_one_built(bench: Benc
     recorder = LettingGo()
     build(components=bench.components, progress=recorder)
     thread.join()
-    assert recorder.events == ["planned alpha beta", "waiting alpha", "finished alpha", "finished beta"]
+    assert recorder.events == ["planned alpha beta", "waiting alpha", "found alpha", "found beta"]
     assert maker.built == []
 
 
