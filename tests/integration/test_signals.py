@@ -1,5 +1,8 @@
 """What a cluster says of a commit is found, and what it said before is never taken for it."""
 
+import json
+import os
+import signal
 from textwrap import dedent
 from threading import Timer
 
@@ -106,10 +109,38 @@ def test_what_is_said_late_of_an_earlier_commit_is_not_said_of_this(lab: Lab) ->
         ConditionIs(*ROOT, "Ready", status="False"),
         LogLine("kustomize-controller", "Reconciliation failed"),
     )
-    for signal in signals:
-        lab.cluster.forbid(signal, after=good, for_seconds=0.3)
+    for one in signals:
+        lab.cluster.forbid(one, after=good, for_seconds=0.3)
     assert bad.sha in lab.repository.earlier(good)
     assert good.sha not in lab.repository.earlier(good)
+
+
+def test_what_a_source_says_late_of_an_earlier_commit_is_not_said_of_this(lab: Lab) -> None:
+    source, stored = ("gitrepository", "flux-system", "-n", "flux-system"), "stored artifact for revision"
+    lab.converge()
+    [controller] = [one.pid for one in lab.status().clusters[0].components if one.name.endswith("source-controller")]
+    assert controller
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        lab.repository.write(PROBE, config_map("one"))
+        one = lab.repository.commit("Change it")
+        lab.repository.write(PROBE, config_map("two"))
+        two = lab.repository.commit("Change it once more")
+        [ready] = [
+            condition
+            for condition in json.loads(lab.cluster.kubectl("get", *source, "-o", "json"))["status"]["conditions"]
+            if condition["type"] == "Ready"
+        ]
+        late = {**ready, "message": f"{stored} 'main@sha1:{one.sha}'"}  # as source-controller would
+        status = json.dumps({"status": {"conditions": [late]}})
+        lab.cluster.kubectl("patch", *source, "--subresource=status", "--type=merge", "-p", status)
+        said = ConditionIs("GitRepository", "flux-system/flux-system", "Ready", message=stored)
+        assert one.sha in lab.cluster.expect(said, after=one, within_seconds=10)
+        with pytest.raises(ExpectationError, match=one.sha):
+            lab.cluster.expect(said, after=two, within_seconds=0.3)
+    finally:
+        os.kill(controller, signal.SIGCONT)
+    assert two.sha in lab.cluster.expect(said, after=two)
 
 
 def say(lab: Lab, uid: str, reason: str) -> None:
@@ -178,11 +209,11 @@ def test_with_nothing_to_check_nothing_passes(lab: Lab) -> None:
         Event("ConfigMap", "twin", reason="y"): "NAMESPACE/NAME",
         Event("Node", "default/twin", reason="y"): "has to be NAME",
     }
-    for signal, told in senseless.items():
+    for one, told in senseless.items():
         with pytest.raises(UsageError, match=told):
-            lab.cluster.expect(signal, after=moment, within_seconds=1)
+            lab.cluster.expect(one, after=moment, within_seconds=1)
         with pytest.raises(UsageError, match=told):
-            lab.cluster.forbid(signal, after=moment, for_seconds=1)
+            lab.cluster.forbid(one, after=moment, for_seconds=1)
     with pytest.raises(UsageError, match="proves nothing"):
         lab.cluster.forbid(Event("ConfigMap", "default/nobody", reason="x"), after=moment, for_seconds=1)
     for seconds in (0, -1):

@@ -167,8 +167,9 @@ class ConditionIs:
         condition = now.condition(self.type) if now else None
         if now is None or condition is None or not self._matches(condition, now) or not subject.said_anew(now):
             return None
-        if now.kind == KUSTOMIZATION.kind and scene.is_of_earlier(tried_revision(now)):
-            return None  # the attempt that failed, or succeeded, was at a commit from before
+        tried = tried_revision(now) if now.kind == KUSTOMIZATION.kind else ""
+        if scene.is_of_earlier(tried or condition.message):
+            return None  # what failed, or succeeded, was at a commit from before
         return f"{now}: {condition}"
 
     def nearest(self, scene: Scene) -> str:
