@@ -30,7 +30,7 @@ class Suite:
         return subprocess.Popen(
             words,
             cwd=self.folder,
-            env={**environment, "FLUXLAB_CACHE_DIR": CACHE},
+            env={"FLUXLAB_CACHE_DIR": CACHE, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

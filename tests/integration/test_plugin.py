@@ -4,12 +4,16 @@ import base64
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.integration.conftest import CommandLine
-from tests.integration.suites import Suite
+from tests.integration.suites import CACHE, Suite
 from tests.integration.traces import leftovers, processes
 
 pytestmark = pytest.mark.integration
@@ -206,10 +210,12 @@ def test_a_lab_is_kept_for_a_look_only_if_its_test_failed(suite: Suite) -> None:
     [name] = [path.name for path in (suite.fluxlab.state / "labs").iterdir()]
     told = result.text.partition("labs that were left up")[2]
     assert f"{name}, of test_suite.py::test_fails" in told
-    commands = [line.partition("#")[0].split()[1:] for line in told.splitlines() if line.startswith("  fluxlab ")]
+    commands = [line for line in told.splitlines() if line.startswith("  fluxlab ")]
     assert len(commands) == 6
-    for command in commands:
-        suite.fluxlab.ok(*command)
+    environment = {**suite.fluxlab.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for command in commands:  # as somebody would paste them
+        done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False)  # noqa: S602
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert leftovers(suite.fluxlab) == []
 
 
@@ -223,6 +229,10 @@ def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(su
         lab.wait_until(lambda: not lab.status().well, what="the death is noticed")
 
     def test_kills_its_own(lab): kill(lab)
+
+    def test_kills_its_supervisor(lab):
+        os.kill(lab.folder.read_record().supervisor.pid, signal.SIGKILL)
+        lab.wait_until(lambda: not lab.status().well, what="the death is noticed")
 
     def test_has_another(lab):
         lab.cluster.kubectl("create", "deployment", "web", "--image=x")
@@ -250,8 +260,12 @@ def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(su
     """
     )
     result = suite.run("--fluxlab-artifacts=evidence")
-    for test in ("test_kills_its_own", "test_kills_the_shared"):
+    for test in ("test_kills_its_own", "test_kills_its_supervisor", "test_kills_the_shared"):
         assert result.outcome(test) == {"PASSED", "ERROR"}
+    supervisor = result.text.partition("ERROR at teardown of test_kills_its_supervisor")[2]
+    assert re.search(
+        r"died while test_suite.py::test_kills_its_supervisor used it\nE? +it is \w+: .*supervisor", supervisor
+    )
     for test in ("test_has_another", "test_has_the_shared_repaired", "test_ends_it_by_itself"):
         assert result.outcome(test) == {"PASSED"}
     assert result.outcome("test_ends_it_and_fails") == {"FAILED"}
@@ -353,6 +367,103 @@ def test_nothing_is_left_when_pytest_is_killed(suite: Suite, eventually: Eventua
     eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
 
 
+SNAPSHOT = """
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def fluxlab_snapshot(fluxlab_make_snapshot):
+        import pathlib, threading
+
+        def prepare(lab):
+            pathlib.Path("prepares").touch()
+            while not pathlib.Path("go on").exists():
+                threading.Event().wait(0.05)
+
+        return fluxlab_make_snapshot("probe", prepare)
+"""
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("moment", ["prepares", "waits"])
+def test_nothing_is_left_of_a_snapshot_when_pytest_is_killed(suite: Suite, eventually: Eventually, moment: str) -> None:
+    suite.write(WAITS)
+    suite.write(SNAPSHOT, name="conftest.py")
+    process = suite.start("-n", "2")
+    eventually((suite.folder / "prepares").exists, within=90, what="the snapshot is being prepared")
+    if moment == "waits":
+        (suite.folder / "go on").touch()
+        eventually((suite.folder / "waits").exists, within=90, what="a test begins with it")
+        assert [path for path in (suite.fluxlab.state / "pytest").rglob("*.snapshot") if path.stat().st_size]
+    assert processes(suite.fluxlab)
+    process.kill()
+    process.communicate()
+    eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
+
+
+@pytest.mark.verify
+def test_four_workers_have_labs_at_once_that_do_not_meet(suite: Suite, eventually: Eventually) -> None:
+    suite.write(
+        PROBE
+        + """
+    import threading
+
+    @pytest.mark.parametrize("number", range(8))
+    def test_own(lab, number, worker_id):
+        pathlib.Path(f"{worker_id}.begun").touch()
+        while len(list(pathlib.Path().glob("gw*.begun"))) < 4:  # all four hold a lab now
+            threading.Event().wait(0.05)
+        assert "probe" not in lab.cluster.kubectl("get", "configmaps", "-A")
+        lab.repository.write(PATH, probe(number))
+        lab.converge(lab.repository.commit(f"Number {number}"))
+        assert lab.cluster.config_map("default/probe").raw["data"]["value"] == str(number)
+        with open(f"seen-{worker_id}", "a") as file:
+            print(lab.name, file=file)
+    """.replace("probe(number)", "probe(str(number))")
+    )
+    result = suite.run("-n", "4", "--fluxlab-spares=1")
+    assert result.outcomes() == {"passed": 8}
+    seen = {path.name.removeprefix("seen-"): path.read_text().split() for path in suite.folder.glob("seen-*")}
+    assert len(seen) == 4
+    names = [name for used in seen.values() for name in used]
+    assert len(set(names)) == 8
+    runs = {token for name in names for token in re.findall(r"^pytest-(\w+)-gw\d-\d+$", name)}
+    assert len(runs) == 1, names
+    assert all(f"-{worker}-" in name for worker, used in seen.items() for name in used), seen
+    eventually(lambda: leftovers(suite.fluxlab) == [], within=60, what="everything is gone")
+
+
+@pytest.mark.verify
+def test_what_is_missing_of_the_toolchain_is_built_once_for_all_workers(suite: Suite) -> None:
+    cache = suite.fluxlab.folder / "cache"
+    [missing] = (Path(CACHE) / "toolchain").glob("etcdutl-*")
+    shutil.copytree(Path(CACHE) / "toolchain", cache / "toolchain", copy_function=_link)
+    shutil.rmtree(cache / "toolchain" / missing.name)
+    suite.write(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_has_it(fluxlab_toolchain, number):
+            assert fluxlab_toolchain.binary("etcdutl").exists()
+        """
+    )
+    having = suite.fluxlab.having(FLUXLAB_CACHE_DIR=str(cache), FLUXLAB_TOOLCHAIN=None, FLUXLAB_TOOLCHAIN_BUNDLE=None)
+    result = Suite(suite.folder, having).run("-n", "2")
+    assert result.outcomes() == {"passed": 2}
+    assert (cache / "toolchain" / missing.name / "etcdutl").exists()
+    assert len(re.findall(r"etcdutl built in", result.text)) == 1, result.text
+    assert "etcd built in" not in result.text
+    assert result.text.count("etcdutl was built by the other process") == 1
+
+
+def _link(source: str, target: str) -> None:
+    """A copy that takes no room, where that can be."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 @pytest.mark.verify
 def test_nothing_is_left_when_a_test_ends_the_process(suite: Suite, eventually: Eventually) -> None:
     suite.write(
@@ -440,6 +551,32 @@ def test_a_lab_that_is_to_be_kept_stays_after_ctrl_c_and_is_named(suite: Suite, 
     suite.fluxlab.ok("status", "--lab", name)
     suite.fluxlab.ok("down", name)
     assert leftovers(suite.fluxlab) == []
+
+
+def test_a_suite_runs_within_a_process_that_has_the_plugin_already(
+    pytester: pytest.Pytester, fluxlab: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUXLAB_STATE_DIR", str(fluxlab.state))
+    monkeypatch.setenv("FLUXLAB_CACHE_DIR", CACHE)  # pytester has a home of its own
+    pytester.makepyfile(
+        """
+        import pathlib
+
+        def test_commits(lab):
+            probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe", "namespace": "default"}}
+            lab.repository.write("clusters/flux-playground/probe.yaml", probe)
+            lab.converge(lab.repository.commit("Add the probe"))
+            pathlib.Path("seen").write_text(lab.cluster.kubectl("get", "configmap", "probe", "-n", "default"))
+
+        def test_fails(lab):
+            assert lab.name == "nobody"
+        """
+    )
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--fluxlab-spares=1")
+    result.assert_outcomes(passed=1, failed=1)
+    assert "probe" in (pytester.path / "seen").read_text()
+    result.stdout.fnmatch_lines(["*- fluxlab: lab pytest-*"])
+    assert leftovers(fluxlab) == []
 
 
 PLANTED = {
