@@ -126,8 +126,11 @@ class Lab:
             return
         progress("having Flux try again what failed")
         for cluster in self.clusters.values():
-            if not cluster.root.lasts:  # elsewhere not all of it is the lab's
-                try_again(cluster.api, who="fluxlab-up", timeout_seconds=self.patience(TRIED_AGAIN_SECONDS))
+            patience = self.patience(TRIED_AGAIN_SECONDS)
+            root = (
+                cluster.root.reference if cluster.root.lasts else None
+            )  # in somebody's cluster only what is the lab's
+            try_again(cluster.api, who="fluxlab-up", timeout_seconds=patience, root=root)
 
     @classmethod
     def restore(

@@ -19,6 +19,7 @@ from tests.integration.traces import supervisor
 pytestmark = pytest.mark.integration
 
 FAULT = ("secret-missing", "--target=default/theirs", "--lab=guest")
+ASK = ("annotate", "kustomization", "app", "-n", "default", "--overwrite")
 APP = """\
 apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
@@ -98,6 +99,14 @@ def namespace(owner: Observer, name: str) -> str:
     return owner.kubectl("get", "namespace", name, "-o", "name", "--ignore-not-found").strip()
 
 
+def told(owner: Observer, kustomization: str, path: str) -> str:
+    return owner.kubectl("get", "kustomization", kustomization, "-n", "default", "-o", f"jsonpath={path}")
+
+
+def ready(owner: Observer, kustomization: str) -> str:
+    return told(owner, kustomization, '{.status.conditions[?(@.type=="Ready")].status}')
+
+
 def applied(owner: Observer) -> str:
     return owner.kubectl("get", "configmap", "applied", "-n", "default", "-o", "name", "--ignore-not-found").strip()
 
@@ -146,6 +155,28 @@ def test_a_lab_stays_as_long_as_its_fault_cannot_be_taken_out(
     assert secret(owner) == before
     fluxlab.ok("down", "guest")
     assert applied(owner) == ""
+
+
+@pytest.mark.verify
+def test_a_lab_that_comes_back_has_flux_try_again_what_is_its_own_only(
+    fluxlab: CommandLine, owner: Observer, guest: str, eventually: Callable[..., object]
+) -> None:
+    theirs = yaml.safe_load(APP.replace("NAMESPACE", "fluxlab-guest")) | {
+        "metadata": {"name": "unlike", "namespace": "default"}
+    }
+    theirs["spec"] |= {"path": "./nowhere"}
+    owner.kubectl("create", "-f", "-", stdin=yaml.safe_dump(theirs))
+    try:
+        fluxlab.ok("inject", *FAULT)
+        owner.kubectl(*ASK, "reconcile.fluxcd.io/requestedAt=of-the-test")
+        eventually(lambda: ready(owner, "app") == ready(owner, "unlike") == "False", what="both fail, for an hour")
+        handled = told(owner, "unlike", "{.status}")
+        os.kill(supervisor(fluxlab, "guest").pid, signal.SIGKILL)
+        fluxlab.ok("up", guest)
+        eventually(lambda: ready(owner, "app") == "True", what="its own is tried again")
+        assert told(owner, "unlike", "{.status}") == handled
+    finally:
+        owner.kubectl("delete", "kustomization", "unlike", "-n", "default")
 
 
 @pytest.mark.verify

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Self
 
 from fluxlab.files import write_private
+from fluxlab.timeline.entries import ObjectRef
 
 from .capabilities import Capability, Footing, UnsupportedError, lack
+from .resources import KUSTOMIZATION
 
 FLUX_SYSTEM = "flux-system"
 LAB_LABEL = "fluxlab.dev/lab"
@@ -33,6 +35,11 @@ class Root:
     def place(self) -> str:
         """As commands name it."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def reference(self) -> ObjectRef:
+        """The Kustomization that all others stand below."""
+        return ObjectRef(kind=KUSTOMIZATION.kind, namespace=self.namespace, name=self.name)
 
     @property
     def lasts(self) -> bool:

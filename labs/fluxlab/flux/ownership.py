@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from fluxlab.clusters.objects import KubeObject, text_at
-from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
+from fluxlab.clusters.resources import GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION
 from fluxlab.timeline.entries import ObjectRef
 
 KUSTOMIZE_LABEL = "kustomize.toolkit.fluxcd.io"
@@ -41,6 +41,14 @@ def ancestors(child: KubeObject, known: Mapping[ObjectRef, KubeObject]) -> Seque
 def depth(child: KubeObject, known: Mapping[ObjectRef, KubeObject]) -> int:
     """How many of `known` stand above this one, which is 0 for the root."""
     return len(ancestors(child, known))
+
+
+def belongs(subject: KubeObject, root: ObjectRef, known: Mapping[ObjectRef, KubeObject]) -> bool:
+    """Whether an object is the `root` Kustomization, its source of the same name, or stands below it."""
+    if subject.reference == root or root in {above.reference for above in ancestors(subject, known)}:
+        return True
+    of_root = (root.namespace, root.name)
+    return subject.kind == GIT_REPOSITORY.kind and (subject.namespace, subject.name) == of_root
 
 
 def tried_revision(kustomization: KubeObject) -> str:

@@ -20,7 +20,10 @@ from fluxlab.clusters.resources import (
 )
 from fluxlab.documents import Json
 from fluxlab.errors import WaitTimeoutError
+from fluxlab.timeline.entries import ObjectRef
 from fluxlab.waiting import wait_until
+
+from .ownership import belongs
 
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
 FORCE_AT = "reconcile.fluxcd.io/forceAt"
@@ -68,13 +71,17 @@ class Request:
         self.api.merge(self.resource, self.subject.name, patch, namespace=self.subject.namespace)
 
 
-def try_again(api: KubeApi, *, who: str, timeout_seconds: float) -> None:
+def try_again(api: KubeApi, *, who: str, timeout_seconds: float, root: ObjectRef | None = None) -> None:
     """Have everything fetched anew, and then what has failed tried again, however long its interval is.
 
-    Whoever does not answer in time (of each stage) is not waited for. Raises ApiError and ApiUnreachableError.
+    With the `root` Kustomization of a lab in somebody's cluster only what belongs to it. Whoever does not answer in
+    time (of each stage) is not waited for. Raises ApiError and ApiUnreachableError.
     """
+    known = {one.reference: one for resource in CONSUMERS for one in api.list(resource)} if root else {}
     for stage in STAGES:
-        _have_answered(list(_requests(api, stage, who)), timeout_seconds)
+        found = _requests(api, stage, who)
+        asked = [one for one in found if root is None or belongs(one.subject, root, known)]
+        _have_answered(asked, timeout_seconds)
 
 
 def _have_answered(requests: Sequence[Request], timeout_seconds: float) -> None:

@@ -9,6 +9,7 @@ from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.resources import Resource
 from fluxlab.flux.requests import REQUESTED_AT, RESET_AT, try_again
+from fluxlab.timeline.entries import ObjectRef
 
 Build = Callable[..., KubeObject]
 FAILED = {"Ready": ("False", "Failed", "why")}
@@ -80,3 +81,32 @@ def test_what_an_earlier_one_left_who_was_killed_is_taken_back_too(build: Build)
     cluster = Cluster(build("GitRepository", "fleet", metadata={"annotations": left}))
     try_again(cast("KubeApi", cluster), who="test", timeout_seconds=10)
     assert cluster.annotations == [{}]
+
+
+def test_in_somebodys_cluster_only_what_belongs_to_the_labs_root_is_asked(build: Build) -> None:
+    def applied_by(namespace: str, name: str) -> dict[str, str]:
+        return {"kustomize.toolkit.fluxcd.io/namespace": namespace, "kustomize.toolkit.fluxcd.io/name": name}
+
+    lab, mine, release = ("fluxlab-mine", "mine"), ("default", "app"), ("default", "release")
+    released_by = {"helm.toolkit.fluxcd.io/namespace": release[0], "helm.toolkit.fluxcd.io/name": release[1]}
+    cluster = Cluster(
+        build("GitRepository", "mine", namespace="fluxlab-mine", conditions=READY),
+        build("GitRepository", "flux-system", conditions=READY),
+        build("HelmRepository", "charts", namespace="default", conditions=READY, labels=applied_by(*mine)),
+        build("HelmRepository", "theirs", namespace="default", conditions=READY, labels=applied_by("default", "their")),
+        build("HelmChart", "default-release", namespace="default", conditions=READY, labels=released_by),
+        build("Kustomization", "mine", namespace="fluxlab-mine", conditions=FAILED),
+        build("Kustomization", "app", namespace="default", conditions=FAILED, labels=applied_by(*lab)),
+        build("Kustomization", "their", namespace="default", conditions=FAILED),
+        build("HelmRelease", "release", namespace="default", conditions=FAILED, labels=applied_by(*mine)),
+    )
+    root = ObjectRef(kind="Kustomization", namespace=lab[0], name=lab[1])
+    try_again(cast("KubeApi", cluster), who="test", timeout_seconds=10, root=root)
+    assert [asked for asked, _ in cluster.asked] == [
+        "GitRepository mine",
+        "HelmRepository charts",
+        "HelmChart default-release",
+        "Kustomization mine",
+        "Kustomization app",
+        "HelmRelease release",
+    ]
