@@ -19,7 +19,7 @@ from tests.integration.drift_objects import (
 
 from fluxlab.cluster import Cluster
 from fluxlab.documents import JsonObject
-from fluxlab.drift.records import Drift, DriftClass
+from fluxlab.drift.records import Drift, DriftClass, Mark
 from fluxlab.lab import Lab
 
 pytestmark = pytest.mark.integration
@@ -66,6 +66,7 @@ def test_an_object_that_exempts_itself(lab: Lab) -> None:
     assert (edited.class_, edited.pointer, edited.flux_said) == (DriftClass.MODIFIED, "/data/colour", "")
     assert edited.fate.reverted is False
     assert f"{SSA}: Ignore only on the live object" in edited.fate.why
+    assert set(edited.marks) == {Mark.SELF_EXEMPT, Mark.UNDETECTABLE}
     assert (exempted.class_, exempted.pointer) == (
         DriftClass.ADDED,
         "/metadata/annotations/kustomize.toolkit.fluxcd.io~1ssa",
@@ -87,6 +88,7 @@ def test_what_a_correction_leaves_behind_when_git_drops_it(lab: Lab) -> None:
     assert "helm-controller" in one.actor.who
     assert one.flux_said.startswith("DriftCorrected: ")  # before git dropped it, and nothing since
     assert one.fate.reverted is False
+    assert set(one.marks) == {Mark.UNDETECTABLE, Mark.LEFT_BEHIND}
 
 
 def test_what_flux_was_told_not_to_prune(lab: Lab) -> None:
@@ -115,6 +117,7 @@ def test_what_two_own_outlives_git(lab: Lab) -> None:
     assert (one.class_, one.pointer, one.live, one.flux_said) == (DriftClass.ADDED, "/data/colour", '"red"', "")
     assert "node-fetch" in one.actor.who
     assert one.fate.reverted is False
+    assert set(one.marks) == {Mark.UNDETECTABLE, Mark.CO_OWNED}
 
 
 def test_a_suspended_kustomization_that_acknowledges_a_request(lab: Lab) -> None:
@@ -128,6 +131,7 @@ def test_a_suspended_kustomization_that_acknowledges_a_request(lab: Lab) -> None
     assert set(found) == {"/data/colour", "/spec/suspend"}
     assert found["/data/colour"].fate.reverted is False
     assert "suspended" in found["/data/colour"].fate.why
+    assert set(found["/data/colour"].marks) == {Mark.SUSPENDED, Mark.ACKNOWLEDGED}
 
 
 def test_one_bad_file_keeps_a_whole_kustomization_from_being_corrected(lab: Lab) -> None:
@@ -141,6 +145,7 @@ def test_one_bad_file_keeps_a_whole_kustomization_from_being_corrected(lab: Lab)
     assert one.fate.reverted is False
     assert "corrects nothing while it fails" in one.fate.why
     assert "No Name" in one.fate.why
+    assert set(one.marks) == {Mark.FAILING}
 
 
 def test_a_release_edited_by_hand_whose_workload_has_followed(lab: Lab) -> None:
@@ -152,6 +157,7 @@ def test_a_release_edited_by_hand_whose_workload_has_followed(lab: Lab) -> None:
     assert one.pointer == "/spec/values/objects/0/data/colour"
     assert "admin as alice" in one.actor.who
     assert one.fate.reverted is True
+    assert set(one.marks) == {Mark.FOLLOWED}
     words = ("get", "helmrelease", "followed", "-n", "shop", "-o", "jsonpath={.status.history[0].configDigest}")
     assert f"release followed v2 was made from it (config digest {lab.cluster.kubectl(*words)})" in str(one)
     lab.cluster.flux("reconcile", "kustomization", "flux-system")

@@ -9,7 +9,7 @@ from datetime import datetime
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.paths import overlap
 from fluxlab.errors import WaitTimeoutError
-from fluxlab.timeline.attribution import version_of
+from fluxlab.timeline.attribution import APPLIERS, version_of
 from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source, parse_time
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
@@ -22,6 +22,8 @@ from .saying import said_in_conditions, said_in_events
 _NOBODY = Actor(
     who="", time=None, confidence=Confidence.NONE, reason="neither the timeline nor the object says who it was"
 )
+_SUSPEND = ".spec.suspend"
+_HANDLED = ".status.lastHandledReconcileAt"
 _DELETION_ASKED = ".metadata.deletionTimestamp"
 TIMELINE_SECONDS = 5.0
 """How long the recorder may take to have seen what was just read; on an idle machine it takes 0.2 s."""
@@ -127,6 +129,28 @@ class Actors:
             confidence=Confidence.LOW,
             reason="the object's managed fields name the program; the timeline has no such change",
         )
+
+    def set_by_flux(self, subject: KubeObject, field: FieldDrift) -> bool:
+        """Whether one of Flux's controllers was the last one that changed a field, or made the object with it."""
+        uid = text_at(subject.raw, "metadata", "uid")
+
+        def changed(entry: Entry) -> bool:
+            made = entry.details.get(Detail.VERB) == "created" and entry.details.get(Detail.UID, uid) == uid
+            return made or any(overlap(change.field, field.change.field) for change in entry.changes)
+
+        newest = self._newest(subject.reference, changed) if self._knows(subject) else None
+        return newest is not None and newest.actor in APPLIERS
+
+    def acknowledged_in_sleep(self, owner: KubeObject) -> bool:
+        """Whether a suspended owner has acknowledged a request since it was suspended."""
+        suspended = acknowledged = 0
+        for entry in self.changes_of(owner.reference):
+            for change in entry.changes:
+                if change.field == _SUSPEND and change.after == "true":
+                    suspended = max(suspended, version_of(entry))
+                elif change.field == _HANDLED:
+                    acknowledged = max(acknowledged, version_of(entry))
+        return 0 < suspended < acknowledged
 
     def flux_said(self, subject: ObjectRef, owner: KubeObject, *, since: datetime | None) -> str:
         """What the owner of an object said of it: an event may be lost, or told once for many."""

@@ -49,6 +49,8 @@ class Untold:
     """A Kustomization or HelmRelease of which it cannot be said what it wants."""
 
     owner: KubeObject
+    chain: Sequence[str]
+    """As that of `Desired`."""
     why: str
 
 
@@ -76,8 +78,7 @@ def all_desired(
     """What owners want, and those of which it cannot be told."""
     known = {owner.reference: owner for owner in owners}
 
-    def of(owner: KubeObject) -> Desired:
-        chain = [str(one) for one in (*reversed(ancestors(owner, known)), owner)]
+    def of(owner: KubeObject, chain: Sequence[str]) -> Desired:
         if reason := elsewhere(owner):
             raise UnknownError(f"{owner} {reason}")
         if owner.kind == HELM_RELEASE.kind:
@@ -91,10 +92,11 @@ def all_desired(
         )
 
     def told(owner: KubeObject) -> Desired | Untold:
+        chain = [str(one) for one in (*reversed(ancestors(owner, known)), owner)]
         try:
-            return of(owner)
+            return of(owner, chain)
         except FluxlabError as error:
-            return Untold(owner=owner, why=error.what)
+            return Untold(owner=owner, chain=chain, why=error.what)
 
     answers = list(threads.map(told, owners))
     return (

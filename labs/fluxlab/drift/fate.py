@@ -7,15 +7,23 @@ from fluxlab.clusters.managed_fields import NO_SETTER, Setter
 from fluxlab.clusters.objects import Condition, KubeObject, text_at
 
 from .applied import FAILED_AFTERWARDS
-from .records import DriftClass, Fate
+from .records import DriftClass, Fate, Mark
 from .rules import ignoring
 
 SSA = "kustomize.toolkit.fluxcd.io/ssa"
 RECONCILE = "kustomize.toolkit.fluxcd.io/reconcile"
 DRIFT_DETECTION = "helm.toolkit.fluxcd.io/driftDetection"
-NOBODY = Fate(reverted=False, why="no Kustomization or HelmRelease knows of it, so none removes it")
+NOBODY = Fate(
+    reverted=False,
+    why="no Kustomization or HelmRelease knows of it, so none removes it",
+    marks=(Mark.UNDETECTABLE,),
+)
 """The fate of what nobody owns."""
-ROOT_GONE = Fate(reverted=False, why="no Kustomization stands above the root, so nothing makes it again")
+ROOT_GONE = Fate(
+    reverted=False,
+    why="no Kustomization stands above the root, so nothing makes it again",
+    marks=(Mark.UNDETECTABLE,),
+)
 """The fate of a root that was deleted."""
 REMOVED_MANAGERS = "kubectl"
 """How the managers begin whose fields kustomize-controller takes away."""
@@ -46,14 +54,17 @@ def fate_of(
 
     let_go = of(as_before(owner))
     if let_go.reverted and not of(owner).reverted:
-        return Fate(reverted=False, why=f"report-only holds {owner} back; fluxlab report-only off has it reverted")
+        why = f"report-only holds {owner} back; fluxlab report-only off has it reverted"
+        return Fate(reverted=False, why=why, marks=(Mark.HELD_BACK,))
     return let_go
 
 
 def while_stopped(fate: Fate, *, controller: str, stopped: Mapping[str, str]) -> Fate:
     """What becomes of it while controllers are `stopped`, told by their names: nothing, if it is this one."""
     why = stopped.get(controller, "")
-    return Fate(reverted=False, why=f"{why}: it corrects nothing") if fate.reverted and why else fate
+    if not fate.reverted or not why:
+        return fate
+    return Fate(reverted=False, why=f"{why}: it corrects nothing", marks=(Mark.STOPPED,))
 
 
 def _fate(
@@ -67,42 +78,60 @@ def _fate(
     made_by_hand: str,
 ) -> Fate:
     if pointer and (rule := ignoring(owner, wanted, pointer)):
-        return Fate(reverted=False, why=rule, ignored=True)
-    if owner.suspended:
-        return Fate(reverted=False, why=f"{owner} is suspended")
+        return Fate(reverted=False, why=rule, marks=(Mark.IGNORED,))
+    let_go = _while_it_runs(class_, owner=owner, wanted=wanted, live=live, setter=setter, made_by_hand=made_by_hand)
+    if owner.suspended:  # what would stay anyway does so for two reasons
+        return Fate(reverted=False, why=f"{owner} is suspended", marks=(Mark.SUSPENDED, *let_go.marks))
+    return let_go
+
+
+def _while_it_runs(
+    class_: DriftClass,
+    *,
+    owner: KubeObject,
+    wanted: KubeObject,
+    live: KubeObject | None,
+    setter: Setter,
+    made_by_hand: str,
+) -> Fate:
+    """What becomes of it when its owner is not suspended."""
     if exempt := _exempt(owner, wanted, live):
-        return Fate(reverted=False, why=exempt)
+        return exempt
     if owner.kind == "HelmRelease":
         return _by_helm(class_, owner, made_by_hand)
     return _by_kustomize(class_, owner, wanted, setter)
 
 
-def _exempt(owner: KubeObject, wanted: KubeObject, live: KubeObject | None) -> str:
+def _exempt(owner: KubeObject, wanted: KubeObject, live: KubeObject | None) -> Fate | None:
     """By which annotation an object is exempt from correction: Flux reads them from git and from the live object."""
     exempting = (
         {DRIFT_DETECTION: {"disabled"}}
         if owner.kind == "HelmRelease"
         else {SSA: {"ignore", "ifnotpresent"}, RECONCILE: {"disabled"}}
     )
-    for where, subject in (("in git", wanted), ("only on the live object", live)):
+    for where, mark, subject in (
+        ("in git", Mark.EXEMPT, wanted),
+        ("only on the live object", Mark.SELF_EXEMPT, live),
+    ):
         for name, values in exempting.items():
             said = text_at(subject.raw, "metadata", "annotations", name) if subject else ""
             if said.lower() in values and not (subject is wanted and live is None and said.lower() == "ifnotpresent"):
-                return f"annotation {name}: {said} {where} exempts it"
-    return ""
+                why = f"annotation {name}: {said} {where} exempts it"
+                return Fate(reverted=False, why=why, marks=(mark, Mark.UNDETECTABLE))
+    return None
 
 
 def _by_helm(class_: DriftClass, release: KubeObject, made_by_hand: str) -> Fate:
     mode = text_at(release.raw, "spec", "driftDetection", "mode") or "disabled"
     if class_ is DriftClass.ADDED:
-        return Fate(
-            reverted=False, why="helm-controller leaves fields alone that a chart does not name, and says nothing"
-        )
+        why = "helm-controller leaves fields alone that a chart does not name, and says nothing"
+        return Fate(reverted=False, why=why, marks=(Mark.UNDETECTABLE,))
     if mode != "enabled" and not made_by_hand:
-        said = "it only warns" if mode == "warn" else "it says nothing"
-        return Fate(reverted=False, why=f"driftDetection of {release} is {mode}: {said}")
+        said, mark = ("it only warns", Mark.WARNED) if mode == "warn" else ("it says nothing", Mark.UNDETECTABLE)
+        return Fate(reverted=False, why=f"driftDetection of {release} is {mode}: {said}", marks=(mark,))
     if fails := _failure(release):
-        return Fate(reverted=False, why=f"{release} corrects nothing while it fails: {fails.message}")
+        why = f"{release} corrects nothing while it fails: {fails.message}"
+        return Fate(reverted=False, why=why, marks=(Mark.FAILING,))
     if made_by_hand:
         why = (
             f"helm-controller upgrades {release} at its next reconcile{_every(release)}: {made_by_hand} is not its own"
@@ -113,10 +142,11 @@ def _by_helm(class_: DriftClass, release: KubeObject, made_by_hand: str) -> Fate
 
 def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObject, setter: Setter) -> Fate:
     if class_ is DriftClass.ADDED and (kept := _kept(wanted, setter)):
-        return Fate(reverted=False, why=kept)
+        return Fate(reverted=False, why=kept, marks=(Mark.UNDETECTABLE,))
     fails = _failure(kustomization)
     if fails and fails.reason not in FAILED_AFTERWARDS:
-        return Fate(reverted=False, why=f"{kustomization} corrects nothing while it fails: {fails.message}")
+        why = f"{kustomization} corrects nothing while it fails: {fails.message}"
+        return Fate(reverted=False, why=why, marks=(Mark.FAILING,))
     does = "makes it its own" if class_ is DriftClass.RECREATED else "reverts it"
     when = _every(kustomization, retry=fails is not None)
     why = f"kustomize-controller {does} at its next reconcile of {kustomization}{when}"

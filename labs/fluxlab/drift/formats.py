@@ -10,7 +10,7 @@ from fluxlab.junit import Case, junit
 from fluxlab.pages import render
 
 from .edits import Edit
-from .records import Actor, Drift, DriftReport
+from .records import Actor, Drift, DriftReport, Unknown
 
 
 def report_as_json(report: DriftReport) -> str:
@@ -19,7 +19,7 @@ def report_as_json(report: DriftReport) -> str:
         {
             "clean": report.clean,
             "examined": report.examined,
-            "unknown": list(report.unknown),
+            "unknown": [unknown_document(one) for one in report.unknown],
             "drifts": [drift_document(one) for one in report.drifts],
             "ignored": [drift_document(one) for one in report.ignored],
             "held_back": list(report.held_back),
@@ -40,7 +40,19 @@ def dumped(value: object) -> str:
 def drift_document(one: Drift) -> dict[str, object]:
     """One difference, to be written as JSON."""
     raw = {key.rstrip("_"): value for key, value in asdict(one).items()}
-    return {**raw, "object": str(one.object), "actor": _actor(one.actor)}
+    fate = {"reverted": one.fate.reverted, "why": one.fate.why, "ignored": one.fate.ignored}
+    return {
+        **raw,
+        "object": str(one.object),
+        "marks": list(one.marks),
+        "actor": _actor(one.actor),
+        "fate": fate,
+    }
+
+
+def unknown_document(one: Unknown) -> dict[str, object]:
+    """Something that could not be told, to be written as JSON."""
+    return {**asdict(one), "class": one.class_, "object": str(one.object or "")}
 
 
 def _edit(one: Edit) -> dict[str, object]:
@@ -77,8 +89,9 @@ def _cases(report: DriftReport) -> Iterator[Case]:
             where = f"{one.cluster} {one.object} {one.pointer or one.class_}"
             first, _, rest = str(one).partition("\n")
             yield Case(classname=one.owner or "nobody", name=where, ending=ending, message=first, text=rest)
-    for line in report.unknown:
-        yield Case(classname="could not tell", name=line, ending="error", message=line)
+    for untold in report.unknown:
+        where = f"{untold.cluster} {untold.object} {untold.class_}" if untold.object else untold.why
+        yield Case(classname=untold.owner or "could not tell", name=where, ending="error", message=untold.why)
 
 
 def report_as_html(report: DriftReport, *, name: str, made: datetime) -> str:

@@ -1,7 +1,7 @@
 """One difference between what git wants and what is there, and all of them together."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +26,39 @@ class DriftClass(StrEnum):
     """An object that git wants was deleted, and somebody made another one in its place."""
     ORPHAN = "orphan"
     """An object that nobody owns, in a namespace that git fills."""
+    UNKNOWN = "unknown"
+    """It could not be compared: whether it differs, and how, is not known."""
+
+
+class Mark(StrEnum):
+    """What is so of a difference besides how it differs; one may bear several, and what stays bears one."""
+
+    IGNORED = "ignored by rule"
+    """A rule in git leaves the field to others: it is no drift."""
+    SUSPENDED = "suspended"
+    """Its owner is suspended."""
+    ACKNOWLEDGED = "acknowledged"
+    """Its owner is suspended, and has acknowledged a request since, without having done anything."""
+    UNDETECTABLE = "undetectable"
+    """Flux does not look at it, however often it reconciles."""
+    WARNED = "only warned of"
+    """driftDetection of its HelmRelease warns, and corrects nothing."""
+    EXEMPT = "exempt"
+    """An annotation in git keeps Flux from correcting the object."""
+    SELF_EXEMPT = "exempts itself"
+    """An annotation that git does not have keeps Flux from correcting the object."""
+    FAILING = "owner fails"
+    """Its owner fails before it corrects anything."""
+    STOPPED = "controller stopped"
+    """The controller that would correct it is scaled to 0."""
+    HELD_BACK = "held back"
+    """report-only keeps its owner from correcting it."""
+    LEFT_BEHIND = "left behind"
+    """A field that a controller made its own when it corrected it, and that git has dropped since."""
+    CO_OWNED = "co-owned"
+    """A field that Flux had set and somebody else, too, and that git has dropped since."""
+    FOLLOWED = "followed"
+    """Of a HelmRelease: a release was made from it already, so that the workload has followed."""
 
 
 class Confidence(StrEnum):
@@ -74,8 +107,12 @@ class Fate:
 
     reverted: bool
     why: str
-    ignored: bool = False
-    """Whether git itself says that the field is not its to say."""
+    marks: Sequence[Mark] = ()
+
+    @property
+    def ignored(self) -> bool:
+        """Whether git itself says that the field is not its to say."""
+        return Mark.IGNORED in self.marks
 
     def __str__(self) -> str:
         return f"{'will be reverted' if self.reverted else 'stays'}: {self.why}"
@@ -110,6 +147,11 @@ class Drift:
     """Of a HelmRelease: the release that was made from it already, and what that means for the release's objects."""
 
     @property
+    def marks(self) -> Sequence[Mark]:
+        """What is so of it besides how it differs."""
+        return self.fate.marks
+
+    @property
     def headline(self) -> str:
         """What differs, in one line."""
         line = f"{self.object}: {self.class_}"
@@ -122,6 +164,8 @@ class Drift:
     def __str__(self) -> str:
         at = f" at {self.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if self.actor.time else ""
         lines = [self.headline, f"  {self.actor}{at}", f"  {self.fate}", f"  Flux: {self.flux_said or 'silent'}"]
+        if self.marks:
+            lines.append(f"  marks: {', '.join(self.marks)}")
         if self.released:
             lines.append(f"  {self.released}")
         if self.source:
@@ -129,12 +173,38 @@ class Drift:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """Something that could not be compared."""
+
+    cluster: str
+    object: ObjectRef | None = None
+    """None: all objects of a kind, or of the cluster."""
+    owner: str = ""
+    """As that of a Drift; the Kustomization or HelmRelease itself where it cannot be told what it wants."""
+    chain: Sequence[str] = ()
+    commit: str = ""
+    """The commit that the owner has applied, where one is known."""
+    why: str
+    """What could not be told and why, as a whole sentence."""
+
+    @property
+    def class_(self) -> DriftClass:
+        """As every record has one."""
+        return DriftClass.UNKNOWN
+
+    def __str__(self) -> str:
+        return self.why
+
+
 @dataclass(frozen=True)
 class Expected:
-    """A difference that a test expects. What is left out may be anything."""
+    """A record that a test expects. What is left out may be anything, but what is ignored or unknown has to be asked
+    for: by `marks=[Mark.IGNORED]` or `class_=DriftClass.UNKNOWN`.
+    """
 
     object: str
-    """`ConfigMap shop/settings`."""
+    """`ConfigMap shop/settings`; empty for what is unknown of no single object."""
     pointer: str = ""
     """`/data/colour`; empty for a whole object."""
     class_: DriftClass | None = None
@@ -145,11 +215,15 @@ class Expected:
     desired: str | None = None
     """What git wants, likewise."""
     cluster: str = ""
+    marks: Collection[Mark] = ()
+    """Those that it bears, perhaps among others."""
 
     def matches(self, drift: Drift) -> bool:
         """Whether a difference is this one."""
         return (
             (str(drift.object), drift.pointer) == (self.object, self.pointer)
+            and set(self.marks) <= set(drift.marks)
+            and drift.fate.ignored == (Mark.IGNORED in self.marks)
             and self.class_ in {None, drift.class_}
             and self.by in drift.actor.who
             and self.live in {None, drift.live}
@@ -157,10 +231,19 @@ class Expected:
             and self.cluster in {"", drift.cluster}
         )
 
+    def is_unknown(self, unknown: Unknown) -> bool:
+        """Whether this is what could not be told."""
+        return (
+            self == Expected(self.object, class_=DriftClass.UNKNOWN, cluster=self.cluster)
+            and str(unknown.object or "") == self.object
+            and self.cluster in {"", unknown.cluster}
+        )
+
     def __str__(self) -> str:
         values = (("there is", self.live), ("git wants", self.desired))
         told = [f"{what} {value}" for what, value in values if value is not None]
         by, where = f" by {self.by}" if self.by else "", f" in {self.cluster}" if self.cluster else ""
+        told += map(str, self.marks)
         return ", ".join([f"{self.object}{self.pointer}{where}: {self.class_ or 'any difference'}{by}", *told])
 
 
@@ -195,8 +278,8 @@ class DriftReport:
     """All differences that were found, and what could not be told."""
 
     drifts: Sequence[Drift]
-    unknown: Sequence[str]
-    """What could not be compared, and why: a report with such lines is never clean."""
+    unknown: Sequence[Unknown]
+    """What could not be compared: a report with any is never clean."""
     examined: int
     """How many objects were compared."""
     ignored: Sequence[Drift] = ()
@@ -235,19 +318,28 @@ class DriftReport:
             quoted = [str(drift) for drift in left if drift.object.namespace in over]
             raise DriftError(f"differences from git: {len(quoted)}", facts=[*limits, *quoted])
         if self.unknown or not self.examined:
-            raise UnknownError("whether there is drift could not be told", facts=self.unknown or ["nothing to compare"])
+            facts = [*map(str, self.unknown)] or ["nothing to compare"]
+            raise UnknownError("whether there is drift could not be told", facts=facts)
 
     def expect(self, *expected: Expected) -> None:
-        """Raise DriftError unless exactly these differences were found, and UnknownError when it could not be told."""
+        """Raise DriftError unless exactly these differences were found, and UnknownError when it could not be told.
+
+        What a rule in git ignores has to be there when it is expected, and may be there when it is not; what is unknown
+        has to be expected.
+        """
         if not expected:
             raise UsageError("no difference is expected", hint="assert_clean() is for none")
-        missing = [one for one in expected if not any(one.matches(drift) for drift in self.drifts)]
+        missing = [one for one in expected if not self._has(one)]
         others = [drift for drift in self.drifts if not any(one.matches(drift) for one in expected)]
         if missing or others:
             facts = [*(f"missing: {one}" for one in missing), *(f"not expected: {drift}" for drift in others)]
+            facts += [f"could not tell: {one}" for one in self.unknown]
             raise DriftError("the drift is not the one that was expected", facts=facts)
-        if self.unknown:
-            raise UnknownError("whether there is more drift could not be told", facts=self.unknown)
+        if untold := [str(one) for one in self.unknown if not any(each.is_unknown(one) for each in expected)]:
+            raise UnknownError("whether there is more drift could not be told", facts=untold)
+
+    def _has(self, expected: Expected) -> bool:
+        return any(map(expected.matches, (*self.drifts, *self.ignored))) or any(map(expected.is_unknown, self.unknown))
 
 
 def together(reports: Iterable[DriftReport]) -> DriftReport:
@@ -255,7 +347,7 @@ def together(reports: Iterable[DriftReport]) -> DriftReport:
     told = list(reports)
     return DriftReport(
         drifts=tuple(drift for report in told for drift in report.drifts),
-        unknown=tuple(line for report in told for line in report.unknown),
+        unknown=tuple(one for report in told for one in report.unknown),
         examined=sum(report.examined for report in told),
         ignored=tuple(drift for report in told for drift in report.ignored),
         held_back=tuple(name for report in told for name in report.held_back),

@@ -20,8 +20,8 @@ from .comparing import Compared
 from .desired import root_of
 from .edits import added_by_hand
 from .fate import NOBODY, ROOT_GONE, fate_of, while_stopped
-from .fields import FieldDrift
-from .records import Actor, Drift, DriftClass, Fate
+from .fields import FieldDrift, is_platform
+from .records import Actor, Drift, DriftClass, Fate, Mark
 from .releases import released_since
 
 
@@ -90,10 +90,14 @@ class _Teller:
         change = masked_change(field.change, self.redactor)
         pointer = pointer_to(field.change.field, live.raw)
         fate = self._fate(one, field.class_, pointer=pointer, setter=field.setter)
+        if field.class_ is DriftClass.ADDED and self.actors.set_by_flux(live, field):
+            fate = _marked(fate, Mark.LEFT_BEHIND if is_platform(field.setter.manager) else Mark.CO_OWNED)
         drift = self._drift(one, field.class_, self.actors.of_field(live, field), fate)
         drift = replace(drift, field=change.field, pointer=pointer, live=change.before, desired=change.after)
-        followed = live.kind == HELM_RELEASE.kind and pointer.startswith("/spec/")
-        return replace(drift, released=released_since(live, drift.actor.time)) if followed else drift
+        if live.kind != HELM_RELEASE.kind or not pointer.startswith("/spec/"):
+            return drift
+        released = released_since(live, drift.actor.time)
+        return replace(drift, released=released, fate=_marked(drift.fate, Mark.FOLLOWED if released else None))
 
     def _fate(self, one: Compared, class_: DriftClass, *, pointer: str = "", setter: Setter = NO_SETTER) -> Fate:
         fate = fate_of(
@@ -106,6 +110,9 @@ class _Teller:
             made_by_hand=one.desired.made_by_hand,
         )
         fate = while_stopped(fate, controller=one.desired.applier, stopped=self.stopped)
+        if Mark.SUSPENDED in fate.marks:
+            acknowledged = self.actors.acknowledged_in_sleep(one.desired.owner)
+            fate = _marked(fate, Mark.ACKNOWLEDGED if acknowledged else None)
         return replace(fate, why=self.redactor.redact(fate.why))  # Flux may quote what it could not apply
 
     def _drift(self, one: Compared, class_: DriftClass, actor: Actor, fate: Fate) -> Drift:
@@ -146,3 +153,7 @@ class _Teller:
             actor=self.actors.who_deleted(root),
             fate=ROOT_GONE,
         )
+
+
+def _marked(fate: Fate, mark: Mark | None) -> Fate:
+    return replace(fate, marks=(*fate.marks, mark)) if mark else fate

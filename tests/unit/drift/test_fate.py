@@ -7,7 +7,7 @@ from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.fate import DRIFT_DETECTION, RECONCILE, SSA, fate_of, while_stopped
-from fluxlab.drift.records import DriftClass, Fate
+from fluxlab.drift.records import DriftClass, Fate, Mark
 
 KUBECTL, OTHERS, SCALED = (
     Setter(manager="kubectl-patch"),
@@ -157,3 +157,37 @@ def test_nothing_is_reverted_while_the_controller_that_would_is_stopped() -> Non
     assert stopped["kustomize-controller"] in held.why
     assert while_stopped(would, controller="helm-controller", stopped=stopped) == would
     assert while_stopped(not_at_all, controller="kustomize-controller", stopped=stopped) == not_at_all
+    assert held.marks == (Mark.STOPPED,)
+
+
+@pytest.mark.parametrize(
+    ("class_", "kustomization", "git", "marks"),
+    [
+        (M, owner("Kustomization"), subject(), ()),
+        (A, owner("Kustomization"), subject(), (Mark.UNDETECTABLE,)),
+        (M, owner("Kustomization", suspend=True), subject(), (Mark.SUSPENDED,)),
+        (A, owner("Kustomization", suspend=True), subject(), (Mark.SUSPENDED, Mark.UNDETECTABLE)),
+        (M, owner("Kustomization"), subject(**{SSA: "Ignore"}), (Mark.EXEMPT, Mark.UNDETECTABLE)),
+        (M, owner("Kustomization", ready="False"), subject(), (Mark.FAILING,)),
+        (M, failing("HealthCheckFailed"), subject(), ()),
+        (M, owner("Kustomization", ignore=[{"paths": ["/data"]}], suspend=True), subject(), (Mark.IGNORED,)),
+        (M, release("disabled"), subject(), (Mark.UNDETECTABLE,)),
+        (M, release("warn"), subject(), (Mark.WARNED,)),
+        (M, release("enabled"), subject(), ()),
+        (A, release("enabled"), subject(), (Mark.UNDETECTABLE,)),
+        (M, held(owner("Kustomization"), SUSPEND, value=True), subject(), (Mark.HELD_BACK,)),
+    ],
+)
+def test_why_it_stays_is_said_for_programs_too(
+    class_: DriftClass, kustomization: KubeObject, git: KubeObject, marks: tuple[Mark, ...]
+) -> None:
+    pointer = "/data/colour" if class_ is M else "/data/more"
+    fate = fate_of(class_, owner=kustomization, wanted=git, live=subject(), pointer=pointer, setter=OTHERS)
+    assert fate.marks == marks
+    assert fate.reverted is (marks == ())
+
+
+def test_who_exempts_an_object_is_marked() -> None:
+    live = subject(**{SSA: "Ignore"})
+    fate = fate_of(M, owner=owner("Kustomization"), wanted=subject(), live=live, setter=KUBECTL)
+    assert fate.marks == (Mark.SELF_EXEMPT, Mark.UNDETECTABLE)
