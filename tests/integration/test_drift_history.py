@@ -4,15 +4,18 @@ import json
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import IO
 
 import pytest
 from tests.integration.drift_objects import AS_ALICE, ROOT, config_map, patch
 from tests.integration.traces import recorder_of
 
-from fluxlab.drift.records import DriftClass
+from fluxlab.drift.records import DriftClass, Voice
 from fluxlab.lab import Lab
+
+DETECTED_SECONDS = 5.0
+"""How long the recorder of a busy machine may take."""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,14 @@ def test_what_flux_has_reverted_is_still_told(settled: Lab) -> None:
     assert 0 < edit.lasted.total_seconds() < (datetime.now(UTC) - began).total_seconds()
     assert edit.owner == "Kustomization flux-system/flux-system"
     assert "ConfigMap/default/settings configured" in edit.flux_said
+    assert edit.said.voice is Voice.EVENT
+    times = edit.times
+    assert times.changed
+    assert times.detected
+    assert times.corrected
+    assert began <= times.changed <= times.detected < times.changed + timedelta(seconds=DETECTED_SECONDS)
+    assert times.changed < times.corrected <= datetime.now(UTC)
+    assert times.alerted is None  # this lab has no sink
 
 
 def test_what_happened_while_the_recorder_was_dead_is_told_when_it_is_back(settled: Lab) -> None:

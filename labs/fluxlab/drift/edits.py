@@ -1,8 +1,7 @@
 """Edits by hand as the timeline saw them, and what became of each; also of those that Flux has reverted since. Pure."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -17,8 +16,8 @@ from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Sour
 
 from .actors import actor_of
 from .fields import FieldDrift, is_platform, is_state
-from .records import Actor, Confidence, DriftClass
-from .saying import said_in_events
+from .records import SILENT, Actor, Confidence, DriftClass, Said, Times
+from .saying import Heard
 
 WHOLE = ""
 """The field of an edit that concerns the whole object."""
@@ -51,8 +50,20 @@ class Edit:
     subresource: str = ""
     ending: Ending | None = None
     """None: it is as it was made."""
-    flux_said: str = ""
-    """What Flux said of it since, in an event of the owner; empty when it was silent."""
+    said: Said = SILENT
+    """What Flux said of it since, in an event of the owner or an alert."""
+
+    @property
+    def flux_said(self) -> str:
+        """What Flux said of it since, in words; empty when it was silent."""
+        return self.said.text
+
+    @property
+    def times(self) -> Times:
+        """When what happened to it."""
+        corrected = self.ending.actor.time if self.ending and self.ending.reverted else None
+        changed, detected = self.actor.time, self.actor.seen
+        return Times(changed=changed, detected=detected, alerted=self.said.alerted, corrected=corrected)
 
     @property
     def lasted(self) -> timedelta | None:
@@ -68,7 +79,7 @@ class Edit:
                 f"{self.object}: {self.class_}{became}",
                 f"  {self.actor}{at}",
                 f"  {self.fortune}",
-                f"  Flux: {self.flux_said or 'silent'}",
+                f"  Flux: {self.said}",
             ]
         )
 
@@ -86,23 +97,21 @@ class Edit:
 
 def edits(entries: Iterable[Entry]) -> list[Edit]:
     """All edits by hand that a timeline tells of, in order of time; of objects in one or in several clusters."""
+    known = list(entries)
     stories: dict[tuple[str, ObjectRef], _Story] = {}
-    events: dict[tuple[str, ObjectRef], list[Entry]] = defaultdict(list)
-    for entry in entries:
+    for entry in known:
         if entry.object and entry.source is Source.OBJECT:
             stories.setdefault((entry.cluster, entry.object), _Story(entry.cluster, entry.object)).go_on(entry)
-        elif entry.object and entry.source is Source.EVENT:
-            events[entry.cluster, entry.object].append(entry)
-    found = [edit for story in stories.values() for edit in story.edits]
-    told = [_with_what_flux_said(edit, events) for edit in found]
+    heard = Heard(known)
+    told = [_with_what_flux_said(edit, heard) for story in stories.values() for edit in story.edits]
     return sorted(told, key=lambda edit: edit.actor.time.timestamp() if edit.actor.time else 0)
 
 
-def _with_what_flux_said(edit: Edit, events: Mapping[tuple[str, ObjectRef], list[Entry]]) -> Edit:
+def _with_what_flux_said(edit: Edit, heard: Heard) -> Edit:
     if not edit.owner:
         return edit
-    heard = events.get((edit.cluster, ObjectRef.parse(edit.owner)), [])
-    return replace(edit, flux_said=said_in_events(edit.object, heard, since=edit.actor.time))
+    owner = ObjectRef.parse(edit.owner)
+    return replace(edit, said=heard.said(edit.object, owner, cluster=edit.cluster, since=edit.actor.time))
 
 
 class _Story:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
-from fluxlab.clusters.objects import Condition, KubeObject, text_at
+from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
+from fluxlab.durations import interval_of
+from fluxlab.timeline.entries import parse_time
 
 from .applied import FAILED_AFTERWARDS
 from .records import DriftClass, Fate, Mark
@@ -136,8 +138,8 @@ def _by_helm(class_: DriftClass, release: KubeObject, made_by_hand: str) -> Fate
         why = (
             f"helm-controller upgrades {release} at its next reconcile{_every(release)}: {made_by_hand} is not its own"
         )
-        return Fate(reverted=True, why=why)
-    return Fate(reverted=True, why=f"helm-controller corrects it at its next reconcile of {release}{_every(release)}")
+        return _reverted(release, why)
+    return _reverted(release, f"helm-controller corrects it at its next reconcile of {release}{_every(release)}")
 
 
 def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObject, setter: Setter) -> Fate:
@@ -152,7 +154,14 @@ def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObj
     why = f"kustomize-controller {does} at its next reconcile of {kustomization}{when}"
     if fails:
         why += f"; it fails, but after it has applied all: {fails.message}"
-    return Fate(reverted=True, why=why)
+    return _reverted(kustomization, why, retry=fails is not None)
+
+
+def _reverted(owner: KubeObject, why: str, *, retry: bool = False) -> Fate:
+    """What happens at an owner's next reconcile. When its last one was only Kustomizations say."""
+    within = interval_of(_interval(owner, retry=retry))
+    last = text_at(next(iter(items_at(owner.raw, "status", "history")), None), "lastReconciled")
+    return Fate(reverted=True, why=why, within=within, due=parse_time(last) + within if last and within else None)
 
 
 def _failure(owner: KubeObject) -> Condition | None:
@@ -172,5 +181,9 @@ def _kept(wanted: KubeObject, setter: Setter) -> str:
 
 
 def _every(owner: KubeObject, *, retry: bool = False) -> str:
-    interval = (text_at(owner.raw, "spec", "retryInterval") if retry else "") or text_at(owner.raw, "spec", "interval")
+    interval = _interval(owner, retry=retry)
     return f", within {interval}" if interval else ""
+
+
+def _interval(owner: KubeObject, *, retry: bool) -> str:
+    return (text_at(owner.raw, "spec", "retryInterval") if retry else "") or text_at(owner.raw, "spec", "interval")

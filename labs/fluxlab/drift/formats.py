@@ -10,7 +10,7 @@ from fluxlab.junit import Case, junit
 from fluxlab.pages import render
 
 from .edits import Edit
-from .records import Actor, Drift, DriftReport, Unknown
+from .records import Actor, Drift, DriftReport, Times, Unknown
 
 
 def report_as_json(report: DriftReport) -> str:
@@ -40,13 +40,22 @@ def dumped(value: object) -> str:
 def drift_document(one: Drift) -> dict[str, object]:
     """One difference, to be written as JSON."""
     raw = {key.rstrip("_"): value for key, value in asdict(one).items()}
-    fate = {"reverted": one.fate.reverted, "why": one.fate.why, "ignored": one.fate.ignored}
+    within = one.fate.within
+    fate = {
+        "reverted": one.fate.reverted,
+        "why": one.fate.why,
+        "ignored": one.fate.ignored,
+        "within_seconds": within.total_seconds() if within else None,
+        "due": _moment(one.fate.due),
+    }
     return {
         **raw,
         "object": str(one.object),
         "marks": list(one.marks),
         "actor": _actor(one.actor),
         "fate": fate,
+        "said": {"voice": one.said.voice, "text": one.said.text},
+        "times": _times(one.times),
     }
 
 
@@ -60,11 +69,22 @@ def _edit(one: Edit) -> dict[str, object]:
     ending = one.ending and {"reverted": one.ending.reverted, "actor": _actor(one.ending.actor)}
     lasted = one.lasted.total_seconds() if one.lasted is not None else None
     told = {"actor": _actor(one.actor), "ending": ending, "fortune": one.fortune, "lasted_seconds": lasted}
-    return {**raw, "object": str(one.object), **told}
+    said = {"voice": one.said.voice, "text": one.said.text}
+    return {**raw, "object": str(one.object), **told, "said": said, "times": _times(one.times)}
 
 
 def _actor(one: Actor) -> dict[str, object]:
-    return {**asdict(one), "time": one.time.isoformat() if one.time else None}
+    told = {**asdict(one), "time": _moment(one.time)}
+    del told["seen"]  # among the times
+    return told
+
+
+def _times(times: Times) -> dict[str, str | None]:
+    return {name: _moment(time) for name, time in asdict(times).items()}
+
+
+def _moment(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
 
 
 def report_as_junit(report: DriftReport, *, name: str) -> str:

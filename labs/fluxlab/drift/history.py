@@ -30,13 +30,13 @@ def history(folder: TimelineFolder, *, cluster: str = "", since: datetime | None
     Raises UnknownError where an audit log, which alone tells people from programs, does not reach back so far, and
     where the recorder missed what happened.
     """
-    entries = _entries(folder, cluster)
+    entries = _entries(folder)
     seen = [one for one in entries if one.source is Source.OBJECT and Detail.GAP not in one.details]
     for name in _chosen(folder, cluster):
         began = next((entry.time for entry in seen if entry.cluster == name), None)
         _check_audit(folder, name, since=max(began, since or began) if began else None)
         _check_recorder(entries, name, since=since, kept_since=since)
-    return _since(entries, since)
+    return _since(entries, since, cluster)
 
 
 def follow(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Iterator[Edit]:
@@ -57,12 +57,12 @@ def _follow(folder: TimelineFolder, *, cluster: str, since: datetime) -> Iterato
         if state == (state := _written(folder)):
             time.sleep(LOOK_SECONDS)  # files have no event to wait for
             continue
-        entries = _entries(folder, cluster)
+        entries = _entries(folder)
         for name in _chosen(folder, cluster):  # what has been told already may go
             _check_audit(folder, name, since=looked)
             _check_recorder(entries, name, since=since, kept_since=looked)
         looked = datetime.now(UTC)
-        for edit in _since(entries, since):
+        for edit in _since(entries, since, cluster):
             key, ended = (edit.cluster, str(edit.object), edit.field, edit.version), edit.ending is not None
             if told.get(key) in {None, not ended}:
                 told[key] = ended
@@ -73,14 +73,19 @@ def _chosen(folder: TimelineFolder, cluster: str) -> Sequence[str]:
     return [cluster] if cluster else folder.clusters
 
 
-def _entries(folder: TimelineFolder, cluster: str) -> Sequence[Entry]:
-    entries = ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT, Source.RECORDER})))
-    return [entry for entry in entries if entry.cluster in {cluster or entry.cluster, ""}]
+def _entries(folder: TimelineFolder) -> Sequence[Entry]:
+    """Of all clusters: from which one an alert comes, only the events of all tell."""
+    return ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT, Source.ALERT, Source.RECORDER})))
 
 
-def _since(entries: Sequence[Entry], since: datetime | None) -> Sequence[Edit]:
-    told = edits(entries)
-    return [edit for edit in told if _is_gits(edit) and (since is None or (edit.actor.time or since) >= since)]
+def _since(entries: Sequence[Entry], since: datetime | None, cluster: str) -> Sequence[Edit]:
+    return [
+        edit
+        for edit in edits(entries)
+        if _is_gits(edit)
+        and edit.cluster == (cluster or edit.cluster)
+        and (since is None or (edit.actor.time or since) >= since)
+    ]
 
 
 def _check_audit(folder: TimelineFolder, cluster: str, *, since: datetime | None) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -61,6 +61,47 @@ class Mark(StrEnum):
     """Of a HelmRelease: a release was made from it already, so that the workload has followed."""
 
 
+class Voice(StrEnum):
+    """In what Flux said something."""
+
+    EVENT = "event"
+    ALERT = "alert"
+    """One that reached a sink of the lab; nobody saw its event."""
+    CONDITION = "condition"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What Flux said of a difference since it was made."""
+
+    voice: Voice = Voice.SILENT
+    text: str = ""
+    alerted: datetime | None = None
+    """When the first alert of it reached a sink of the lab."""
+
+    def __str__(self) -> str:
+        alerted = f" (alerted at {self.alerted.astimezone():%Y-%m-%d %H:%M:%S})" if self.alerted else ""
+        return f"{self.text or self.voice}{alerted}"
+
+
+SILENT = Said()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """When what happened to a difference. None: it has not, or nobody saw when."""
+
+    changed: datetime | None = None
+    """When somebody made it: as the API server tells, else as the lab's recorder does."""
+    detected: datetime | None = None
+    """When the lab's recorder saw it."""
+    alerted: datetime | None = None
+    """When the first alert of it reached a sink of the lab."""
+    corrected: datetime | None = None
+    """When what was there before came back."""
+
+
 class Confidence(StrEnum):
     """How sure it is who did it."""
 
@@ -81,6 +122,8 @@ class Actor:
     who: str
     """`alice with kubectl-edit`; empty where nothing says who."""
     time: datetime | None
+    seen: datetime | None = None
+    """When the lab's recorder saw it."""
     user: str = ""
     """The user of the API, impersonated ones as `ada as system:admin`."""
     user_agent: str = ""
@@ -108,6 +151,10 @@ class Fate:
     reverted: bool
     why: str
     marks: Sequence[Mark] = ()
+    within: timedelta | None = None
+    """Of what will be reverted: the time from one reconcile of its owner to the next; a commit comes sooner."""
+    due: datetime | None = None
+    """When that is, give or take some percent by which Flux varies it; None where nobody says when the last one was."""
 
     @property
     def ignored(self) -> bool:
@@ -141,10 +188,20 @@ class Drift:
     """Where git says so: `clusters/staging/cart.yaml:12`; empty where a build or a chart made it."""
     actor: Actor
     fate: Fate
-    flux_said: str = ""
-    """What Flux said of it since, in an event or a condition of the owner; empty when it was silent."""
+    said: Said = SILENT
+    """What Flux said of it since."""
     released: str = ""
     """Of a HelmRelease: the release that was made from it already, and what that means for the release's objects."""
+
+    @property
+    def flux_said(self) -> str:
+        """What Flux said of it since, in words; empty when it was silent."""
+        return self.said.text
+
+    @property
+    def times(self) -> Times:
+        """When what happened to it: it is still there, so that nothing has corrected it."""
+        return Times(changed=self.actor.time, detected=self.actor.seen, alerted=self.said.alerted)
 
     @property
     def marks(self) -> Sequence[Mark]:
@@ -163,7 +220,7 @@ class Drift:
 
     def __str__(self) -> str:
         at = f" at {self.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if self.actor.time else ""
-        lines = [self.headline, f"  {self.actor}{at}", f"  {self.fate}", f"  Flux: {self.flux_said or 'silent'}"]
+        lines = [self.headline, f"  {self.actor}{at}", f"  {self.fate}", f"  Flux: {self.said}"]
         if self.marks:
             lines.append(f"  marks: {', '.join(self.marks)}")
         if self.released:

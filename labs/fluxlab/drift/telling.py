@@ -118,6 +118,7 @@ class _Teller:
     def _drift(self, one: Compared, class_: DriftClass, actor: Actor, fate: Fate) -> Drift:
         """What is told of a drift of an object, whatever it is."""
         owner, subject, places = one.desired.owner, one.wanted.reference, one.desired.places
+        said = self.actors.flux_said(subject, owner, since=actor.time)
         return Drift(
             cluster=self.cluster,
             object=subject,
@@ -128,7 +129,7 @@ class _Teller:
             source=places.of(one.wanted) if places else "",
             actor=actor,
             fate=fate,
-            flux_said=self.redactor.redact(self.actors.flux_said(subject, owner, since=actor.time)),
+            said=replace(said, text=self.redactor.redact(said.text)),
         )
 
     def of_orphan(self, subject: KubeObject) -> Drift:

@@ -16,7 +16,7 @@ from fluxlab.drift.fields import FieldDrift
 from fluxlab.drift.records import Confidence, DriftClass
 from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
-from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, format_time
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.journal import Journal
 
@@ -126,7 +126,15 @@ def test_who_made_an_object_before_did_not_make_the_one_that_is_there(actors_aft
 
 def added(colour: str) -> FieldDrift:
     change = FieldChange(field=".data.colour", before=json.dumps(colour), after=None)
-    return FieldDrift(class_=DriftClass.ADDED, change=change, setter=Setter(manager="node-fetch"))
+    return FieldDrift(
+        class_=DriftClass.ADDED,
+        change=change,
+        setter=Setter(manager="node-fetch", time=format_time(BEGAN + timedelta(seconds=5))),
+    )
+
+
+def elsewhere(version: int) -> Entry:
+    return replace(seen(version, "bob"), object=replace(CART, name="another"))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +145,8 @@ def added(colour: str) -> FieldDrift:
         ([seen(4, "alice", "created"), seen(5, FLUX, after="red")], True),
         ([seen(5, "alice", "created")], False),
         ([seen(4, FLUX, "created")], False),  # what came since is not known
+        ([seen(4, FLUX, "created"), elsewhere(8)], True),  # nothing that could be seen
+        ([seen(4, FLUX, "created"), elsewhere(6)], False),
         ([seen(5, FLUX, "created", uid="earlier")], False),
     ],
 )

@@ -8,8 +8,8 @@ from fluxlab.clusters.loans import BORROWER
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.edits import Edit, added_by_hand, edits
-from fluxlab.drift.records import DriftClass
-from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
+from fluxlab.drift.records import DriftClass, Times, Voice
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, format_time
 
 CART = ObjectRef(kind="ConfigMap", namespace="shop", name="cart")
 APPS = ObjectRef(kind="Kustomization", namespace="flux-system", name="apps")
@@ -157,6 +157,25 @@ def test_what_flux_said_of_an_edit_is_what_its_owner_said_of_the_object_since() 
     after = said(3, "Progressing: ConfigMap/shop/cart configured")
     assert [one.flux_said for one in edits([before, edit, other])] == [""]
     assert [one.flux_said for one in edits([before, edit, other, after])] == [after.text]
+
+
+def test_when_an_edit_was_made_seen_alerted_and_corrected() -> None:
+    def at(second: float) -> datetime:
+        return BEGAN + timedelta(seconds=second)
+
+    made = entry(1, "alice", (".data.colour", '"red"', '"blue"'))
+    made = replace(made, details={**made.details, Detail.SEEN: format_time(at(1.1))})
+    back = entry(3, FLUX, (".data.colour", '"blue"', '"red"'))
+    text = "ConfigMap/shop/cart configured"
+    event = Entry(time=at(3.2), source=Source.EVENT, text=f"Progressing: {text}", object=APPS)
+    alert = Entry(time=at(3.3), source=Source.ALERT, text=text, object=APPS)
+    [open_] = edits([made])
+    assert open_.times == Times(changed=at(1), detected=at(1.1))
+    [ended] = edits([made, back, event, alert])
+    assert ended.times == Times(changed=at(1), detected=at(1.1), alerted=at(3.3), corrected=at(3))
+    assert ended.said.voice is Voice.EVENT
+    [changed_again] = edits([made, entry(3, FLUX, (".data.colour", '"blue"', '"green"'))])
+    assert changed_again.times.corrected is None
 
 
 def test_what_was_added_by_hand_is_drift_unless_git_names_it_or_it_has_changed() -> None:

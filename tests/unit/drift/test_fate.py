@@ -1,5 +1,7 @@
 """Whether a difference will be reverted: the cells that were tried on these controllers."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from fluxlab.clusters.loans import BORROWER, SUSPEND, Path, lend
@@ -28,6 +30,17 @@ def owner(kind: str, *, ready: str = "True", reason: str = "R", **spec: Json) ->
 
 def failing(reason: str) -> KubeObject:
     return owner("Kustomization", ready="False", reason=reason, interval="1h", retryInterval="2m")
+
+
+LAST = datetime(2026, 11, 22, 14, 2, 11, tzinfo=UTC)
+
+
+def reconciled(kustomization: KubeObject) -> KubeObject:
+    """With the time of its last reconcile, as kustomize-controller notes it."""
+    status = kustomization.raw["status"]
+    assert isinstance(status, dict)
+    history: Json = [{"lastReconciled": "2026-11-22T14:02:11Z"}, {"lastReconciled": "2026-11-20T00:00:00Z"}]
+    return KubeObject({**kustomization.raw, "status": {**status, "history": history}})
 
 
 def release(mode: str, *, suspend: bool = False) -> KubeObject:
@@ -185,6 +198,25 @@ def test_why_it_stays_is_said_for_programs_too(
     fate = fate_of(class_, owner=kustomization, wanted=git, live=subject(), pointer=pointer, setter=OTHERS)
     assert fate.marks == marks
     assert fate.reverted is (marks == ())
+
+
+@pytest.mark.parametrize(
+    ("subject_", "within", "due"),
+    [
+        (owner("Kustomization", interval="1h0m0s"), timedelta(hours=1), None),
+        (reconciled(owner("Kustomization", interval="10m")), timedelta(minutes=10), LAST + timedelta(minutes=10)),
+        (reconciled(failing("HealthCheckFailed")), timedelta(minutes=2), LAST + timedelta(minutes=2)),
+        (owner("HelmRelease", driftDetection={"mode": "enabled"}, interval="30s"), timedelta(seconds=30), None),
+        (reconciled(owner("Kustomization")), None, None),
+    ],
+)
+def test_when_it_will_be_reverted_is_a_time(
+    subject_: KubeObject, within: timedelta | None, due: datetime | None
+) -> None:
+    fate = fate_of(M, owner=subject_, wanted=subject(), live=subject(), setter=KUBECTL)
+    assert (fate.reverted, fate.within, fate.due) == (True, within, due)
+    stays = fate_of(A, owner=subject_, wanted=subject(), live=subject(), setter=OTHERS)
+    assert (stays.within, stays.due) == (None, None)
 
 
 def test_who_exempts_an_object_is_marked() -> None:

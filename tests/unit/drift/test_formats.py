@@ -2,16 +2,18 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from xml.etree.ElementTree import Element, fromstring
 
 from fluxlab.drift.formats import report_as_html, report_as_json, report_as_junit
-from fluxlab.drift.records import Actor, Confidence, Drift, DriftClass, DriftReport, Fate, Mark, Unknown
+from fluxlab.drift.records import Actor, Confidence, Drift, DriftClass, DriftReport, Fate, Mark, Said, Unknown, Voice
 from fluxlab.timeline.entries import ObjectRef
 
+NOON, MINUTE = datetime(2026, 11, 22, 14, tzinfo=UTC), timedelta(minutes=1)
 ALICE = Actor(
     who="alice with kubectl",
-    time=datetime(2026, 11, 22, 14, tzinfo=UTC),
+    time=NOON,
+    seen=NOON + MINUTE / 60,
     confidence=Confidence.HIGH,
     reason="the audit log",
 )
@@ -25,7 +27,8 @@ DRIFT = Drift(
     live='"\x07&"',
     owner="Kustomization flux-system/apps",
     actor=ALICE,
-    fate=Fate(reverted=True, why="kustomize-controller does"),
+    fate=Fate(reverted=True, why="kustomize-controller does", within=timedelta(minutes=10), due=NOON + 10 * MINUTE),
+    said=Said(voice=Voice.EVENT, text="DriftDetected: it differs", alerted=NOON + MINUTE / 30),
 )
 NOTHING = DriftReport(drifts=(), unknown=(), examined=7)
 RULED = replace(DRIFT, fate=Fate(reverted=False, why="a rule", marks=(Mark.IGNORED,)))
@@ -66,6 +69,14 @@ def test_json_has_each_record_with_what_is_known_of_it() -> None:
     assert (one["object"], one["class"], one["live"]) == ("ConfigMap shop/cart", "modified", '"\x07&"')
     assert one["actor"]["time"] == "2026-11-22T14:00:00+00:00"
     assert (one["fate"]["reverted"], one["marks"]) == (True, [])
+    assert (one["fate"]["within_seconds"], one["fate"]["due"]) == (600, "2026-11-22T14:10:00+00:00")
+    assert one["said"] == {"voice": "event", "text": "DriftDetected: it differs"}
+    assert one["times"] == {
+        "changed": "2026-11-22T14:00:00+00:00",
+        "detected": "2026-11-22T14:00:01+00:00",
+        "alerted": "2026-11-22T14:00:02+00:00",
+        "corrected": None,
+    }
 
 
 def test_junit_has_a_failure_an_error_and_a_skipped_case() -> None:
@@ -94,6 +105,7 @@ def test_html_shows_values_and_interprets_none() -> None:
     assert "&#34;&lt;b&gt;&#34;" in page
     assert "by alice with kubectl" in page
     assert "kustomize-controller does" in page
+    assert "DriftDetected: it differs (alerted at " in page
     assert "<b>" not in page
     assert "could not tell: Kustomization x is not known" in page
     assert "Report-only is on in cluster staging" in page
