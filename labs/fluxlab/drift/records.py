@@ -183,9 +183,13 @@ class Drift:
     chain: Sequence[str] = ()
     """The owner, and the Kustomizations by which it came into the cluster, the root first."""
     commit: str = ""
-    """The commit that the owner has applied."""
+    """The commit that the owner has applied; of a HelmRelease the Kustomization that applies it."""
     source: str = ""
-    """Where git says so: `clusters/staging/cart.yaml:12`; empty where a build or a chart made it."""
+    """Where git says so: `clusters/staging/cart.yaml:12`; empty where no single file does.
+
+    The line of the field where the file says what is wanted of it, else that of the manifest; of a chart's object that
+    of the HelmRelease.
+    """
     actor: Actor
     fate: Fate
     said: Said = SILENT

@@ -94,6 +94,7 @@ class _Teller:
             fate = _marked(fate, Mark.LEFT_BEHIND if is_platform(field.setter.manager) else Mark.CO_OWNED)
         drift = self._drift(one, field.class_, self.actors.of_field(live, field), fate)
         drift = replace(drift, field=change.field, pointer=pointer, live=change.before, desired=change.after)
+        drift = replace(drift, source=one.desired.source_of(one.wanted, field.change.field))
         if live.kind != HELM_RELEASE.kind or not pointer.startswith("/spec/"):
             return drift
         released = released_since(live, drift.actor.time)
@@ -117,7 +118,7 @@ class _Teller:
 
     def _drift(self, one: Compared, class_: DriftClass, actor: Actor, fate: Fate) -> Drift:
         """What is told of a drift of an object, whatever it is."""
-        owner, subject, places = one.desired.owner, one.wanted.reference, one.desired.places
+        owner, subject = one.desired.owner, one.wanted.reference
         said = self.actors.flux_said(subject, owner, since=actor.time)
         return Drift(
             cluster=self.cluster,
@@ -126,7 +127,7 @@ class _Teller:
             owner=str(owner),
             chain=one.desired.chain,
             commit=one.desired.commit,
-            source=places.of(one.wanted) if places else "",
+            source=one.desired.source_of(one.wanted),
             actor=actor,
             fate=fate,
             said=replace(said, text=self.redactor.redact(said.text)),
