@@ -11,7 +11,7 @@ import pytest
 from tests.integration.drift_objects import AS_ALICE, ROOT, config_map, patch
 from tests.integration.traces import recorder_of
 
-from fluxlab.drift.records import DriftClass, Voice
+from fluxlab.drift.records import DriftClass, Expected, Voice
 from fluxlab.lab import Lab
 
 DETECTED_SECONDS = 5.0
@@ -137,6 +137,30 @@ def test_an_object_that_was_made_anew_by_hand_is_no_longer_fluxs(settled: Lab) -
         ("deleted", "admin as bob", "kustomize-controller", True),
     ]
     assert "recreated by kustomize-controller after" in str(settled.edits(since=began)[-1])
+
+
+def test_what_is_made_beside_what_git_owns_is_told_until_it_is_removed(settled: Lab) -> None:
+    began, cluster, place = datetime.now(UTC), settled.cluster, ("beside", "-n", "default")
+    following = settled.follow_edits()
+    cluster.kubectl("create", "configmap", *place, "--from-literal=colour=blue", *AS_ALICE)
+    made = next(following)
+    assert (str(made.object), made.class_, made.ending) == ("ConfigMap default/beside", DriftClass.ORPHAN, None)
+    assert (made.owner, made.actor.user, made.actor.verb) == ("", "admin as alice", "create")
+    settled.drift().expect(Expected("ConfigMap default/beside", class_=DriftClass.ORPHAN, by="alice"))
+    cluster.kubectl("delete", "configmap", *place, "--as=bob", "--as-group=system:masters")
+    removed = next(following)
+    assert removed.ending
+    assert (removed.ending.actor.user, removed.ending.reverted) == ("admin as bob", True)
+    assert removed.times.changed == made.times.changed
+    assert removed.times.corrected
+    assert began < removed.times.corrected < datetime.now(UTC)
+    assert settled.edits(since=began) == [removed]
+    # Where git has nothing nobody asks.
+    cluster.kubectl("create", "configmap", "beside", "-n", "kube-public", "--from-literal=colour=blue", *AS_ALICE)
+    cluster.kubectl("create", "configmap", *place, "--from-literal=colour=green", *AS_ALICE)
+    assert next(following).object == made.object
+    cluster.kubectl("delete", "configmap", *place, *AS_ALICE)
+    cluster.kubectl("delete", "configmap", "beside", "-n", "kube-public", *AS_ALICE)
 
 
 def told_until(lines: IO[str], text: str) -> str:

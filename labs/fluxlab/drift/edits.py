@@ -5,14 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from fluxlab.clusters.api import FIELD_MANAGER
 from fluxlab.clusters.loans import BORROWER
 from fluxlab.clusters.managed_fields import Setter, setter_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import leaves, overlap, value_at
+from fluxlab.clusters.resources import NAMESPACE
 from fluxlab.documents import Json
 from fluxlab.timeline.attribution import APPLIERS
 from fluxlab.timeline.audit import is_person
-from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source
 
 from .actors import actor_of
 from .fields import FieldDrift, is_platform, is_state
@@ -34,7 +36,7 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """One field that a person changed, or one object that a person deleted or recreated. Values as those of Drift."""
+    """One field that a person changed, or one object that a person deleted or made. Values as those of Drift."""
 
     cluster: str
     object: ObjectRef
@@ -91,20 +93,39 @@ class Edit:
         what = "reverted" if self.ending.reverted else "changed again"
         if self.class_ is DriftClass.DELETED:
             what = "recreated"
+        elif self.class_ is DriftClass.ORPHAN:
+            what = "removed" if self.ending.reverted else "taken over"
         after = f" after {self.lasted.total_seconds():.1f} s" if self.lasted is not None else ""
         return f"{what} by {self.ending.actor.who or 'somebody'}{after}"
 
 
 def edits(entries: Iterable[Entry]) -> list[Edit]:
-    """All edits by hand that a timeline tells of, in order of time; of objects in one or in several clusters."""
+    """All edits by hand that a timeline tells of, in order of time; of objects in one or in several clusters.
+
+    Of what people made only what is in a namespace that git fills, or has.
+    """
     known = list(entries)
     stories: dict[tuple[str, ObjectRef], _Story] = {}
     for entry in known:
         if entry.object and entry.source is Source.OBJECT:
             stories.setdefault((entry.cluster, entry.object), _Story(entry.cluster, entry.object)).go_on(entry)
-    heard = Heard(known)
-    told = [_with_what_flux_said(edit, heard) for story in stories.values() for edit in story.edits]
+    heard, filled = Heard(known), set(_filled(known))
+    told = [
+        _with_what_flux_said(edit, heard)
+        for story in stories.values()
+        for edit in story.edits
+        if edit.class_ is not DriftClass.ORPHAN or (edit.cluster, edit.object.namespace) in filled
+    ]
     return sorted(told, key=lambda edit: edit.actor.time.timestamp() if edit.actor.time else 0)
+
+
+def _filled(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+    """The clusters and namespaces of what a Flux object owns, and those that it owns."""
+    for entry in entries:
+        owned = entry.source is Source.OBJECT and Detail.OWNER in entry.details
+        if entry.object and owned and not _by_hand(entry):  # anybody may write the labels of what is owned
+            itself = entry.object.name if entry.object.kind == NAMESPACE.kind else ""
+            yield entry.cluster, entry.object.namespace or itself
 
 
 def _with_what_flux_said(edit: Edit, heard: Heard) -> Edit:
@@ -130,27 +151,38 @@ class _Story:
         """One more change of the object."""
         match entry.details.get(Detail.VERB):
             case "created":
-                self._recreate(entry)
+                self._create(entry)
             case "deleted":
+                nobodys = self._is_nobodys
                 for field in list(self._open):
-                    self._end(field, entry, reverted=False)
+                    self._end(field, entry, reverted=nobodys)
                 self._first.clear()
-                if _by_hand(entry):
+                if _by_hand(entry) and not nobodys:
                     self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.DELETED)
             case _:
-                if WHOLE in self._open and entry.actor in APPLIERS:  # it was recreated by hand
-                    self._end(WHOLE, entry, reverted=True)
-                for change in entry.changes:
+                if WHOLE in self._open and entry.actor in APPLIERS:  # it was made by hand
+                    self._end(WHOLE, entry, reverted=not self._is_nobodys)
+                for change in () if self._is_nobodys else entry.changes:
                     if is_state(change.field):  # a status of a thousand entries need not be followed
                         self._change(entry, change)
 
-    def _recreate(self, entry: Entry) -> None:
+    @property
+    def _is_nobodys(self) -> bool:
+        """Whether a person made it, and Flux has not taken it over."""
+        return WHOLE in self._open and self.edits[self._open[WHOLE]].class_ is DriftClass.ORPHAN
+
+    def _create(self, entry: Entry) -> None:
         place = self._open.get(WHOLE)
         self._end(WHOLE, entry, reverted=not _by_hand(entry))
-        if place is not None and _by_hand(entry):
+        if not _by_hand(entry):
+            return
+        if place is not None:
             self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.RECREATED)
             # The new one need not say whose it should be.
             self.edits[-1] = replace(self.edits[-1], owner=self.edits[place].owner)
+        elif _is_its_own(entry):
+            self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.ORPHAN)
+            self.edits[-1] = replace(self.edits[-1], owner="")  # whatever its labels say
 
     def _change(self, entry: Entry, change: FieldChange) -> None:
         before, after = _leaves(change.field, change.before), _leaves(change.field, change.after)
@@ -193,6 +225,12 @@ class _Story:
 def _by_hand(entry: Entry) -> bool:
     # What report-only does is undone by itself.
     return is_person(entry.details.get(Detail.USER, "")) and entry.details.get(Detail.MANAGER) != BORROWER
+
+
+def _is_its_own(entry: Entry) -> bool:
+    """Whether what a person made hangs on nothing else: what a controller or Helm keeps is told as a consequence."""
+    made_by_lab = entry.details.get(Detail.MANAGER) == FIELD_MANAGER
+    return bool(entry.object and entry.object.namespace) and entry.level is not Level.DEBUG and not made_by_lab
 
 
 def _is_the_platforms(manager: str, actor: Actor) -> bool:

@@ -1,4 +1,4 @@
-"""Ask the timeline for edits by hand of what git should own, once or as they happen."""
+"""Ask the timeline for edits by hand of what git should own or knows nothing of, once or as they happen."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
 from .edits import Edit, edits
+from .records import DriftClass
 
 LOOK_SECONDS = 0.05
 ROTATION_SECONDS = 1.0
@@ -24,9 +25,10 @@ _OWNERS = ("Kustomization", "HelmRelease")
 
 
 def history(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Sequence[Edit]:
-    """The edits of what git should own, in order of time: also those that were reverted since.
+    """The edits of what git should own, in order of time: also those that were reverted since; and what people made
+    beside it, in the same namespaces.
 
-    What nobody owns is told by a report; what was done while nobody recorded has no user, and only a report has it.
+    What was done while nobody recorded has no user, and only a report has it.
     Raises UnknownError where an audit log, which alone tells people from programs, does not reach back so far, and
     where the recorder missed what happened.
     """
@@ -126,7 +128,8 @@ def _is_there(file: Path) -> bool:
 
 
 def _is_gits(edit: Edit) -> bool:
-    return bool(edit.owner) or edit.object.kind in _OWNERS  # the root Kustomization has no owner but git
+    # The root Kustomization has no owner but git.
+    return bool(edit.owner) or edit.object.kind in _OWNERS or edit.class_ is DriftClass.ORPHAN
 
 
 def _written(folder: TimelineFolder) -> list[tuple[Path, int]]:
