@@ -1,11 +1,14 @@
 """What a report says when it cannot compare, and of objects that are large or forged: never clean, never a crash."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from tests.integration.drift_objects import (
+    AS_ALICE,
     CHARTS,
     ROOT,
     SOURCE,
@@ -17,8 +20,8 @@ from tests.integration.drift_objects import (
     release,
 )
 
-from fluxlab.documents import JsonObject
-from fluxlab.drift.records import DriftClass, DriftReport
+from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.records import DriftClass, DriftReport, Expected
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.redaction import MASK
@@ -121,11 +124,11 @@ def colour(lab: Lab, name: str) -> str:
 
 
 @contextmanager
-def followed(lab: Lab, name: str, *objects: JsonObject) -> Iterator[None]:
+def followed(lab: Lab, name: str, *objects: JsonObject, **more: Json) -> Iterator[None]:
     """One more Kustomization as long as the block runs, Ready when it begins."""
     place = f"clusters/flux-playground/{name}.yaml"
     lab.repository.write(f"{name}/all.yaml", objects)
-    lab.repository.write(place, kustomization(name, timeout="30s"))
+    lab.repository.write(place, kustomization(name, timeout="30s", **more))
     lab.converge(lab.repository.commit(f"Add {name}"))
     try:
         yield
@@ -234,6 +237,63 @@ def test_what_is_built_from_a_source_that_is_not_there_is_unknown(shop: Lab) -> 
         assert tuple(map(str, report.unknown)) == (
             "Kustomization flux-system/sourceless is built from GitRepository flux-system/nowhere, which is not there",
         )
+
+
+def test_what_cannot_be_changed_back_is_unknown_and_the_command_says_so_by_its_exit_code(shop: Lab) -> None:
+    sealed: JsonObject = {**settings("sealed", data={"colour": "red"}), "immutable": True}
+    with followed(shop, "sealed", sealed):
+        shop.drift().assert_clean()
+        shop.cluster.kubectl("delete", "configmap", "sealed", "-n", "shop", *AS_ALICE)
+        other = json.dumps({**sealed, "data": {"colour": "blue"}})
+        shop.cluster.kubectl("create", "-f", "-", *AS_ALICE, stdin=other)
+        report = shop.drift()
+        report.expect(Expected("ConfigMap shop/sealed", class_=DriftClass.UNKNOWN))
+        [why] = map(str, report.unknown)
+        assert "immutable" in why
+        command = [sys.executable, "-m", "fluxlab", "drift", f"--lab={shop.name}"]
+        told_ = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (told_.returncode, told_.stdout) == (2, f"could not tell: {why}\n")
+        found = json.loads(subprocess.run([*command, "-o", "json"], capture_output=True, check=False).stdout)
+        [one] = found["unknown"]
+        assert (one["class"], one["object"]) == ("unknown", "ConfigMap shop/sealed")
+        assert one["owner"] == "Kustomization flux-system/sealed"
+        assert (found["clean"], found["drifts"]) == (False, [])
+        # Flux knows nothing of the new one, and prunes nothing.
+        shop.cluster.kubectl("delete", "configmap", "sealed", "-n", "shop")
+
+
+def test_what_is_built_with_a_variable_that_is_gone_is_unknown_as_flux_says(shop: Lab) -> None:
+    shop.cluster.kubectl("create", "configmap", "words", "-n", "flux-system", "--from-literal=COLOUR=red")
+    words: Json = {"substituteFrom": [{"kind": "ConfigMap", "name": "words"}]}
+    worded = settings("worded", data={"colour": "${COLOUR}"})
+    with followed(shop, "worded", worded, postBuild=words):
+        assert colour(shop, "worded") == "red"
+        shop.cluster.kubectl(*patch("words", {"data": {"COLOUR": None, "OTHER": "x"}}, namespace="flux-system"))
+        report = shop.drift()
+        report.expect(Expected("Kustomization flux-system/worded", class_=DriftClass.UNKNOWN))
+        [why] = map(str, report.unknown)
+        assert why.startswith("Kustomization flux-system/worded cannot be built: ")
+        assert "COLOUR" in why
+        shop.cluster.kubectl("annotate", KUSTOMIZATIONS, "worded", "-n", "flux-system", f"{REQUESTED}=now")
+        shop.wait_until(lambda: reason(shop, "worded") == "BuildFailed", what="its controller cannot build it, too")
+    shop.cluster.kubectl("delete", "configmap", "words", "-n", "flux-system")
+
+
+@pytest.mark.parametrize("release_", ["bm90IGEgcmVsZWFzZQ==", "SDRzSUFBQUFBQUFBLw==", ""])
+def test_a_release_whose_storage_is_garbage_is_unknown(shop: Lab, release_: str) -> None:
+    storage = ("secret", "-n", "shop", "sh.helm.release.v1.tiny.v1")
+    kept = json.loads(shop.cluster.kubectl("get", *storage, "-o", "json"))["data"]["release"]
+
+    def store(release: str) -> None:
+        change: JsonObject = {"data": {"release": release}}
+        shop.cluster.kubectl(*patch("sh.helm.release.v1.tiny.v1", change, kind="secret"))
+
+    store(release_)
+    report = shop.drift()
+    store(kept)
+    report.expect(Expected("HelmRelease shop/tiny", class_=DriftClass.UNKNOWN))
+    assert "sh.helm.release.v1.tiny.v1" in str(report.unknown[0])
+    shop.drift().assert_clean()
 
 
 def test_a_release_whose_storage_is_gone_is_unknown(shop: Lab) -> None:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.integration.drift_actors import merged
 from tests.integration.drift_objects import (
     AS_ALICE,
     CHARTS,
@@ -35,6 +36,9 @@ def lab(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     repository = module_lab.repository
     owners = [kustomization(name) for name in KUSTOMIZATIONS]
     releases = [release(name, [config_map(name)], mode="enabled") for name in RELEASES]
+    ruled = release("ruled", [config_map("ruled")], mode="enabled")
+    detection: JsonObject = {"mode": "enabled", "ignore": [{"paths": ["/data/size"], "target": {"name": "ruled"}}]}
+    releases.append(merged(ruled, {"spec": {"driftDetection": detection}}))
     repository.write(ROOT, [namespace("shop"), SOURCE, *owners, *releases])
     for name in KUSTOMIZATIONS:
         repository.write(f"{name}/all.yaml", config_map(name))
@@ -103,6 +107,21 @@ def test_what_flux_was_told_not_to_prune(lab: Lab) -> None:
     assert (one.class_, one.flux_said, one.fate.reverted) == (DriftClass.ORPHAN, "", False)
     lab.cluster.kubectl("delete", "configmap", "kept", "-n", "shop")
     assert told(lab, "kept") == []
+
+
+def test_what_a_rule_of_a_release_leaves_to_others(lab: Lab) -> None:
+    lab.cluster.kubectl(*patch("ruled", {"data": {"size": "9", "colour": "blue"}}))
+    report = lab.drift()
+    [ruled] = [one for one in report.ignored if one.object.name == "ruled"]
+    assert (ruled.class_, ruled.pointer, ruled.live) == (DriftClass.MODIFIED, "/data/size", '"9"')
+    assert (ruled.marks, ruled.actor.user) == ((Mark.IGNORED,), "admin as alice")
+    [edited] = [one for one in report.drifts if one.object.name == "ruled"]
+    assert (edited.pointer, edited.fate.reverted) == ("/data/colour", True)
+    lab.cluster.flux("reconcile", "helmrelease", "ruled", "-n", "shop")
+    lab.wait_until(lambda: colour(lab.cluster, "ruled") == "red", what="what no rule names is corrected")
+    rest = lab.drift()
+    assert [one.pointer for one in rest.drifts if one.object.name == "ruled"] == []
+    assert [(one.pointer, one.live) for one in rest.ignored if one.object.name == "ruled"] == [("/data/size", '"9"')]
 
 
 @pytest.mark.verify
