@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from tests.integration.drift_actors import merged
 from tests.integration.drift_objects import (
     AS_ALICE,
     CHARTS,
@@ -21,7 +22,7 @@ from tests.integration.drift_objects import (
 )
 
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.records import DriftClass, DriftReport, Expected
+from fluxlab.drift.records import DriftClass, DriftReport, Expected, Mark
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.redaction import MASK
@@ -258,8 +259,46 @@ def test_what_cannot_be_changed_back_is_unknown_and_the_command_says_so_by_its_e
         assert (one["class"], one["object"]) == ("unknown", "ConfigMap shop/sealed")
         assert one["owner"] == "Kustomization flux-system/sealed"
         assert (found["clean"], found["drifts"]) == (False, [])
+        assert (one["marks"], one["fate"]["reverted"]) == (["owner fails"], False)
+        shop.cluster.kubectl("annotate", KUSTOMIZATIONS, "sealed", "-n", "flux-system", f"{REQUESTED}=now")
+        shop.wait_until(lambda: reason(shop, "sealed") == "ReconciliationFailed", what="its controller is refused, too")
         # Flux knows nothing of the new one, and prunes nothing.
         shop.cluster.kubectl("delete", "configmap", "sealed", "-n", "shop")
+
+
+def test_what_flux_is_told_to_force_is_made_again_as_foretold(shop: Lab) -> None:
+    names = ("by-fetch", "by-kubectl")
+    force: JsonObject = {"annotations": {"kustomize.toolkit.fluxcd.io/force": "enabled"}}
+    sealed = [
+        merged({**settings(name, data={"colour": "red"}), "immutable": True}, {"metadata": force}) for name in names
+    ]
+    with followed(shop, "forced", *sealed, retryInterval="1s"):
+        for name, one, manager in zip(names, sealed, ("node-fetch", "kubectl-create"), strict=True):
+            shop.cluster.kubectl("delete", "configmap", name, "-n", "shop", *AS_ALICE)
+            blue = json.dumps({**one, "data": {"colour": "blue"}})
+            shop.cluster.kubectl("create", "-f", "-", f"--field-manager={manager}", *AS_ALICE, stdin=blue)
+        report = shop.drift()
+        report.expect(*(Expected(f"ConfigMap shop/{name}", class_=DriftClass.UNKNOWN) for name in names))
+        fates = {one.object.name: one.fate for one in report.unknown if one.object and one.fate}
+        assert {name: (fate.reverted, fate.marks) for name, fate in fates.items()} == dict.fromkeys(
+            names, (True, (Mark.FORCED,))
+        )
+        assert "fails, and makes it again at its next try" in fates["by-kubectl"].why
+        assert "fails" not in fates["by-fetch"].why
+        shop.cluster.kubectl("annotate", KUSTOMIZATIONS, "forced", "-n", "flux-system", f"{REQUESTED}=now")
+
+        def made_again() -> bool:
+            found = shop.cluster.kubectl("get", "configmap", *names, "-n", "shop", "--ignore-not-found", "-o", "json")
+            maps = json.loads(found or '{"items": []}')["items"]
+            return [one["data"]["colour"] for one in maps] == ["red", "red"]
+
+        shop.wait_until(made_again, what="both are made again", timeout_seconds=60)
+        shop.wait_until(lambda: reason(shop, "forced") == "ReconciliationSucceeded", what="it is Ready again")
+        words = ("get", "events", "-n", "flux-system", "--field-selector=involvedObject.name=forced", "-o", "json")
+        said = "\n".join(one["message"] for one in json.loads(shop.cluster.kubectl(*words))["items"])
+        assert "ConfigMap/shop/by-kubectl metadata.managedFields cleanup failed" in said
+        assert "ConfigMap/shop/by-fetch metadata.managedFields cleanup failed" not in said
+        shop.drift().assert_clean()
 
 
 def test_what_is_built_with_a_variable_that_is_gone_is_unknown_as_flux_says(shop: Lab) -> None:

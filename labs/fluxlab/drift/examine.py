@@ -16,6 +16,7 @@ from fluxlab.clusters.api import ApiError, ApiUnreachableError
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.errors import WaitTimeoutError
+from fluxlab.flux.convergence import stopped_controllers
 from fluxlab.redaction import Redactor
 from fluxlab.repository import Repository
 from fluxlab.timeline.entries import ObjectRef
@@ -26,6 +27,7 @@ from .applied import unpruned
 from .builds import Trees
 from .comparing import Compared, compare_object, disputed, placed
 from .desired import all_desired, all_owners, root_of
+from .fate import fate_of_refused, while_stopped
 from .live import read, served_by
 from .motion import motions
 from .orphans import orphans
@@ -164,8 +166,11 @@ def _look(
 
 def _report(cluster: Cluster, timeline: TimelineFolder, look: _Look) -> DriftReport:
     redactor = redactor_of([cluster], timeline)
-    drifts, ignored = tell(cluster, timeline, look.compared, look.stray, rootless=look.rootless, redactor=redactor)
-    unknown = (*look.unknown, *(_unknown(cluster.name, one) for one in look.compared if one.unknown))
+    stopped = stopped_controllers(cluster.api)
+    drifts, ignored = tell(
+        cluster, timeline, look.compared, look.stray, rootless=look.rootless, redactor=redactor, stopped=stopped
+    )
+    unknown = (*look.unknown, *(_unknown(cluster.name, one, stopped) for one in look.compared if one.unknown))
     return DriftReport(
         drifts=drifts,
         ignored=ignored,
@@ -175,9 +180,11 @@ def _report(cluster: Cluster, timeline: TimelineFolder, look: _Look) -> DriftRep
     )
 
 
-def _unknown(cluster: str, one: Compared) -> Unknown:
+def _unknown(cluster: str, one: Compared, stopped: Mapping[str, str]) -> Unknown:
     """What is told of an object that could not be compared."""
-    desired = one.desired
+    desired, fate = one.desired, None
+    if one.refused and one.live:
+        fate = fate_of_refused(owner=desired.owner, wanted=one.wanted, live=one.live)
     return Unknown(
         cluster=cluster,
         object=one.wanted.reference,
@@ -185,10 +192,12 @@ def _unknown(cluster: str, one: Compared) -> Unknown:
         chain=desired.chain,
         commit=desired.commit,
         why=one.unknown,
+        fate=fate and while_stopped(fate, controller=desired.applier, stopped=stopped),
     )
 
 
 def _masked(one: Unknown, redactor: Redactor) -> Unknown:
     """The API server, flux and git quote what they refuse; an object may be called as a secret is."""
     named = one.object and replace(one.object, name=redactor.redact(one.object.name))
-    return replace(one, object=named, why=redactor.redact(one.why))
+    fate = one.fate and replace(one.fate, why=redactor.redact(one.fate.why))
+    return replace(one, object=named, why=redactor.redact(one.why), fate=fate)

@@ -1,10 +1,13 @@
 """Whether a difference will be reverted: what Flux's controllers do, as it was seen of these versions. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
-from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
+from fluxlab.clusters.objects import Condition, KubeObject, dig, items_at, text_at
+from fluxlab.clusters.resources import KUSTOMIZATION
+from fluxlab.documents import Json
 from fluxlab.durations import interval_of
 from fluxlab.timeline.entries import parse_time
 
@@ -14,6 +17,7 @@ from .rules import ignoring
 
 SSA = "kustomize.toolkit.fluxcd.io/ssa"
 RECONCILE = "kustomize.toolkit.fluxcd.io/reconcile"
+FORCE = "kustomize.toolkit.fluxcd.io/force"
 DRIFT_DETECTION = "helm.toolkit.fluxcd.io/driftDetection"
 NOBODY = Fate(
     reverted=False,
@@ -54,11 +58,65 @@ def fate_of(
             made_by_hand=made_by_hand,
         )
 
+    return _unless_held(of, owner)
+
+
+def fate_of_refused(*, owner: KubeObject, wanted: KubeObject, live: KubeObject) -> Fate | None:
+    """What becomes of an object that cannot be changed to what git wants of it. None: nobody knows."""
+    if owner.kind != KUSTOMIZATION.kind:
+        return None
+
+    def of(owner: KubeObject) -> Fate:
+        if owner.suspended:
+            return Fate(reverted=False, why=f"{owner} is suspended", marks=(Mark.SUSPENDED,))
+        return _exempt(owner, wanted, live) or _of_refused(owner, wanted, live)
+
+    return _unless_held(of, owner)
+
+
+def _unless_held(of: Callable[[KubeObject], Fate], owner: KubeObject) -> Fate:
+    """A fate, or that report-only holds it back."""
     let_go = of(as_before(owner))
     if let_go.reverted and not of(owner).reverted:
         why = f"report-only holds {owner} back; fluxlab report-only off has it reverted"
         return Fate(reverted=False, why=why, marks=(Mark.HELD_BACK,))
     return let_go
+
+
+def _of_refused(kustomization: KubeObject, wanted: KubeObject, live: KubeObject) -> Fate:
+    fails = _failure(kustomization)
+    if fails and fails.reason not in FAILED_AFTERWARDS:
+        why = f"{kustomization} corrects nothing while it fails: {fails.message}"
+        return Fate(reverted=False, why=why, marks=(Mark.FAILING,))
+    forced = _told_to_force(kustomization, wanted, live)
+    if not forced:
+        why = f"kustomize-controller is refused, too: {kustomization} fails at its next reconcile, and corrects nothing"
+        return Fate(reverted=False, why=why, marks=(Mark.FAILING,))
+    why = f"kustomize-controller deletes it and makes it again ({forced}) at its next reconcile of {kustomization}"
+    fate = _reverted(kustomization, f"{why}{_every(kustomization, retry=fails is not None)}", retry=fails is not None)
+    again = interval_of(_interval(kustomization, retry=True))
+    if fate.within and again and any(map(_cleaned, items_at(live.raw, "metadata", "managedFields"))):
+        # It looks for what kubectl set in the object that it has just deleted (fluxcd/pkg ssa, cleanupMetadata).
+        why = f"{fate.why}; kubectl has set something of it: it deletes it, fails, and makes it again at its next try"
+        due = fate.due + again if fate.due else None
+        fate = replace(fate, why=why, within=fate.within + again, due=due)
+    return replace(fate, marks=(Mark.FORCED,))
+
+
+def _told_to_force(kustomization: KubeObject, wanted: KubeObject, live: KubeObject) -> str:
+    """By what kustomize-controller is told to make an object again that it cannot change; empty when it is not."""
+    if dig(kustomization.raw, "spec", "force") is True:
+        return f"force of {kustomization}"
+    for where, subject in (("in git", wanted), ("only on the live object", live)):
+        for place in ("annotations", "labels"):
+            if text_at(subject.raw, "metadata", place, FORCE).lower() == "enabled":
+                return f"{place[:-1]} {FORCE} {where}"
+    return ""
+
+
+def _cleaned(entry: Json) -> bool:
+    """Whether kustomize-controller takes away what an entry of the managed fields says that somebody set."""
+    return text_at(entry, "manager").startswith(REMOVED_MANAGERS) and not text_at(entry, "subresource")
 
 
 def while_stopped(fate: Fate, *, controller: str, stopped: Mapping[str, str]) -> Fate:

@@ -10,7 +10,7 @@ from fluxlab.junit import Case, junit
 from fluxlab.pages import render
 
 from .edits import Edit
-from .records import Actor, Drift, DriftReport, Times, Unknown
+from .records import Actor, Drift, DriftReport, Fate, Times, Unknown
 
 
 def report_as_json(report: DriftReport) -> str:
@@ -40,20 +40,12 @@ def dumped(value: object) -> str:
 def drift_document(one: Drift) -> dict[str, object]:
     """One difference, to be written as JSON."""
     raw = {key.rstrip("_"): value for key, value in asdict(one).items()}
-    within = one.fate.within
-    fate = {
-        "reverted": one.fate.reverted,
-        "why": one.fate.why,
-        "ignored": one.fate.ignored,
-        "within_seconds": within.total_seconds() if within else None,
-        "due": _moment(one.fate.due),
-    }
     return {
         **raw,
         "object": str(one.object),
         "marks": list(one.marks),
         "actor": _actor(one.actor),
-        "fate": fate,
+        "fate": _fate(one.fate),
         "said": {"voice": one.said.voice, "text": one.said.text},
         "times": _times(one.times),
     }
@@ -61,7 +53,19 @@ def drift_document(one: Drift) -> dict[str, object]:
 
 def unknown_document(one: Unknown) -> dict[str, object]:
     """Something that could not be told, to be written as JSON."""
-    return {**asdict(one), "class": one.class_, "object": str(one.object or "")}
+    marks = list(one.fate.marks) if one.fate else []
+    fate = _fate(one.fate) if one.fate else None
+    return {**asdict(one), "class": one.class_, "object": str(one.object or ""), "marks": marks, "fate": fate}
+
+
+def _fate(one: Fate) -> dict[str, object]:
+    return {
+        "reverted": one.reverted,
+        "why": one.why,
+        "ignored": one.ignored,
+        "within_seconds": one.within.total_seconds() if one.within else None,
+        "due": _moment(one.due),
+    }
 
 
 def _edit(one: Edit) -> dict[str, object]:
@@ -111,7 +115,9 @@ def _cases(report: DriftReport) -> Iterator[Case]:
             yield Case(classname=one.owner or "nobody", name=where, ending=ending, message=first, text=rest)
     for untold in report.unknown:
         where = f"{untold.cluster} {untold.object} {untold.class_}" if untold.object else untold.why
-        yield Case(classname=untold.owner or "could not tell", name=where, ending="error", message=untold.why)
+        yield Case(
+            classname=untold.owner or "could not tell", name=where, ending="error", message=untold.why, text=str(untold)
+        )
 
 
 def report_as_html(report: DriftReport, *, name: str, made: datetime) -> str:

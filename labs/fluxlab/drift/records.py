@@ -53,6 +53,8 @@ class Mark(StrEnum):
     """The controller that would correct it is scaled to 0."""
     HELD_BACK = "held back"
     """report-only keeps its owner from correcting it."""
+    FORCED = "forced"
+    """Its controller cannot change it back: told to by `force`, it deletes the object and makes it again."""
     LEFT_BEHIND = "left behind"
     """A field that a controller made its own when it corrected it, and that git has dropped since."""
     CO_OWNED = "co-owned"
@@ -248,6 +250,8 @@ class Unknown:
     """The commit that the owner has applied, where one is known."""
     why: str
     """What could not be told and why, as a whole sentence."""
+    fate: Fate | None = None
+    """Of an object that the API server refuses to change: what its Kustomization makes of that."""
 
     @property
     def class_(self) -> DriftClass:
@@ -255,7 +259,7 @@ class Unknown:
         return DriftClass.UNKNOWN
 
     def __str__(self) -> str:
-        return self.why
+        return f"{self.why}\n  {self.fate}" if self.fate else self.why
 
 
 @dataclass(frozen=True)

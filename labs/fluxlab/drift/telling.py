@@ -9,7 +9,6 @@ from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import pointer_to
 from fluxlab.clusters.resources import HELM_RELEASE
 from fluxlab.clusters.secret_values import all_values
-from fluxlab.flux.convergence import stopped_controllers
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import ObjectRef
 from fluxlab.timeline.folder import TimelineFolder
@@ -33,13 +32,14 @@ def tell(
     *,
     rootless: bool,
     redactor: Redactor,
+    stopped: Mapping[str, str],
 ) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
-    """The drift, and what rules in git leave to others. Raises ApiError or ApiUnreachableError."""
+    """The drift, and what rules in git leave to others; `stopped`: controllers that are scaled to 0."""
     differing = [one.live for one in compared if one.differs and one.live]
     roots = [root_of(cluster)] if rootless else []
     gone = [one.wanted.reference for one in compared if one.differs and not one.live]
     actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=[*gone, *roots])
-    teller = _Teller(cluster.name, actors, redactor, stopped_controllers(cluster.api))
+    teller = _Teller(cluster.name, actors, redactor, stopped)
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
     return (
         (

@@ -8,7 +8,7 @@ from fluxlab.clusters.loans import BORROWER, SUSPEND, Path, lend
 from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.fate import DRIFT_DETECTION, RECONCILE, SSA, fate_of, while_stopped
+from fluxlab.drift.fate import DRIFT_DETECTION, FORCE, RECONCILE, SSA, fate_of, fate_of_refused, while_stopped
 from fluxlab.drift.records import DriftClass, Fate, Mark
 
 KUBECTL, OTHERS, SCALED = (
@@ -223,3 +223,49 @@ def test_who_exempts_an_object_is_marked() -> None:
     live = subject(**{SSA: "Ignore"})
     fate = fate_of(M, owner=owner("Kustomization"), wanted=subject(), live=live, setter=KUBECTL)
     assert fate.marks == (Mark.SELF_EXEMPT, Mark.UNDETECTABLE)
+
+
+def made_by(manager: str, **annotations: str) -> KubeObject:
+    metadata: JsonObject = {"annotations": annotations, "managedFields": [{"manager": manager}]}
+    return KubeObject({"kind": "ConfigMap", "metadata": {"name": "x", **metadata}})
+
+
+PLAIN, FORCED = owner("Kustomization", interval="1h"), owner("Kustomization", interval="1h", force=True)
+
+
+@pytest.mark.parametrize(
+    ("kustomization", "git", "live", "reverted", "marks"),
+    [
+        (PLAIN, subject(), made_by("node-fetch"), False, (Mark.FAILING,)),
+        (FORCED, subject(), made_by("node-fetch"), True, (Mark.FORCED,)),
+        (PLAIN, subject(**{FORCE: "Enabled"}), made_by("node-fetch"), True, (Mark.FORCED,)),
+        (PLAIN, subject(), made_by("node-fetch", **{FORCE: "enabled"}), True, (Mark.FORCED,)),
+        (PLAIN, subject(**{FORCE: "true"}), made_by("node-fetch"), False, (Mark.FAILING,)),
+        (owner("Kustomization", force=True, suspend=True), subject(), subject(), False, (Mark.SUSPENDED,)),
+        (FORCED, subject(**{SSA: "Ignore"}), subject(), False, (Mark.EXEMPT, Mark.UNDETECTABLE)),
+        (owner("Kustomization", force=True, ready="False"), subject(), subject(), False, (Mark.FAILING,)),
+        (held(FORCED, SUSPEND, value=True), subject(), subject(), False, (Mark.HELD_BACK,)),
+        (held(PLAIN, SUSPEND, value=True), subject(), subject(), False, (Mark.FAILING,)),
+    ],
+)
+def test_what_becomes_of_an_object_that_cannot_be_changed_back(
+    kustomization: KubeObject, git: KubeObject, live: KubeObject, *, reverted: bool, marks: tuple[Mark, ...]
+) -> None:
+    fate = fate_of_refused(owner=kustomization, wanted=git, live=live)
+    assert fate
+    assert (fate.reverted, fate.marks) == (reverted, marks)
+
+
+def test_what_kubectl_made_is_deleted_at_one_try_and_made_again_at_the_next() -> None:
+    forced = reconciled(owner("Kustomization", interval="1h", retryInterval="2m", force=True))
+    once, twice = (fate_of_refused(owner=forced, wanted=subject(), live=made_by(by)) for by in ("tf", "kubectl-create"))
+    assert once
+    assert twice
+    hour, try_ = timedelta(hours=1), timedelta(minutes=2)
+    assert (once.within, once.due) == (hour, LAST + hour)
+    assert (twice.within, twice.due) == (hour + try_, LAST + hour + try_)
+    assert "kubectl has set something of it" in twice.why
+
+
+def test_what_helm_controller_makes_of_a_refusal_nobody_knows() -> None:
+    assert fate_of_refused(owner=release("enabled"), wanted=subject(), live=subject()) is None

@@ -59,6 +59,8 @@ def test_json_has_each_record_with_what_is_known_of_it() -> None:
             "chain": ["Kustomization root", "Kustomization x"],
             "commit": "",
             "why": "Kustomization x is not known",
+            "marks": [],
+            "fate": None,
         }
     ]
     assert [(one["class"], one["marks"], one["fate"]["ignored"]) for one in told["ignored"]] == [
@@ -112,3 +114,13 @@ def test_html_shows_values_and_interprets_none() -> None:
     assert "modified (ignored by rule)" in page
     assert "<table" in page
     assert "<table" not in report_as_html(NOTHING, name="lab", made=datetime(2026, 11, 22, 14, tzinfo=UTC))
+
+
+def test_what_becomes_of_what_cannot_be_changed_back_is_told_everywhere() -> None:
+    fate = Fate(reverted=True, why="it is made again", marks=(Mark.FORCED,), within=timedelta(hours=1))
+    report = replace(NOTHING, unknown=(replace(UNTOLD, fate=fate),))
+    [one] = json.loads(report_as_json(report))["unknown"]
+    assert (one["marks"], one["fate"]["reverted"], one["fate"]["within_seconds"]) == (["forced"], True, 3600)
+    [case] = parsed(report_as_junit(report, name="x"))
+    assert "will be reverted: it is made again" in str(case[0].text)
+    assert "it is made again" in report_as_html(report, name="lab", made=NOON)
