@@ -11,7 +11,7 @@ from fluxlab.clusters.managed_fields import Setter, setter_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import leaves, overlap, value_at
 from fluxlab.clusters.resources import NAMESPACE
-from fluxlab.documents import Json
+from fluxlab.documents import Json, same
 from fluxlab.timeline.attribution import APPLIERS
 from fluxlab.timeline.audit import is_person
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source
@@ -188,9 +188,9 @@ class _Story:
         before, after = _leaves(change.field, change.before), _leaves(change.field, change.after)
         for path in {**before, **after}:
             old, new = before.get(path), after.get(path)
-            if old == new or not is_state(path):
+            if same(old, new) or not is_state(path):
                 continue
-            reverted = path in self._open and new == self._first[path]
+            reverted = path in self._open and same(new, self._first[path])
             self._end(path, entry, reverted=reverted)
             if _by_hand(entry) and not reverted:
                 self._first.setdefault(path, old)

@@ -263,3 +263,8 @@ def test_what_is_changed_of_what_nobody_owns_is_no_edit_until_flux_owns_it() -> 
     mine = entry(2, "alice", (".data.colour", '"red"', '"blue"'))
     found = edits([NAMESPACE_OF_GIT, made(1), mine, made(3, FLUX, verb="changed"), replace(mine, time=BEGAN)])
     assert [one.class_ for one in found] == [DriftClass.MODIFIED, DriftClass.ORPHAN]
+
+
+def test_what_becomes_true_is_an_edit_where_it_was_one() -> None:
+    [edit] = edits([entry(0, "alice", (".data.count", "1", "true"))])
+    assert (edit.class_, edit.before, edit.after) == (DriftClass.MODIFIED, "1", "true")
