@@ -11,6 +11,15 @@ JsonObject: TypeAlias = Mapping[str, Json]
 DEEPEST_NESTING = 100
 
 
+def same(one: Json, other: Json) -> bool:
+    """Whether two values are the same in JSON, where `true` is not 1."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(inner, other[key]) for key, inner in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
 class ManifestLoader(yaml.CSafeLoader):
     """Reads YAML as the programs of Kubernetes write it: a plain `=` is a text for them, as it is in YAML 1.2."""
 

@@ -1,12 +1,15 @@
-"""How long, as people type it: `90`, `90s`, `2m`, `1h30m`."""
+"""How long, as people type it: `90`, `90s`, `2m`, `1h30m`; and as Kubernetes' objects write it."""
 
 import re
+from datetime import timedelta
 
 from .errors import UsageError
 
 _DURATION = re.compile(
     r"(?:(?P<days>\d+)d)?(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?:(?P<seconds>\d+(?:\.\d+)?)s?)?", re.ASCII
 )
+_PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
 _SECONDS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 
 
@@ -17,3 +20,10 @@ def parse_duration(text: str) -> float:
     if not seconds:
         raise UsageError(f"{text!r} is no duration", facts=["such as 90, 90s, 2m or 1h30m"])
     return seconds
+
+
+def interval_of(text: str) -> timedelta | None:
+    """An interval as Flux's objects have it, such as `1h30m0s` or `500ms`; None for anything else."""
+    if not text or _PARTS.sub("", text):
+        return None
+    return sum((timedelta(**{_UNITS[unit]: float(value)}) for value, unit in _PARTS.findall(text)), timedelta())

@@ -440,7 +440,8 @@ class Lab:
         )
 
     def edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Sequence["Edit"]:
-        """What people changed by hand of what git should own, and what became of it: also what Flux has reverted.
+        """What people changed by hand of what git should own, and what became of it: also what Flux has reverted; and
+        what they made beside it.
 
         Raises UnknownError where no audit log tells that, or none that reaches back so far.
         """

@@ -22,7 +22,7 @@ from tests.integration.drift_objects import (
 from fluxlab.cluster import Cluster
 from fluxlab.commands import CommandError
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.records import Confidence, DriftClass, DriftError, DriftReport, Expected
+from fluxlab.drift.records import Confidence, DriftClass, DriftError, DriftReport, Expected, Mark
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 
@@ -72,10 +72,11 @@ def test_a_report_tells_of_each_difference_where_it_is_who_it_was_and_what_becom
     report = shop.drift()
     report.expect(
         Expected("Kustomization flux-system/frozen", "/spec/suspend", DriftClass.ADDED, by="alice"),
-        Expected("ConfigMap shop/frozen", "/data/size", DriftClass.MODIFIED, by="alice"),
+        Expected("ConfigMap shop/frozen", "/data/size", DriftClass.MODIFIED, by="alice", marks=[Mark.SUSPENDED]),
         Expected("ConfigMap shop/patched", "/data/colour", DriftClass.MODIFIED, by="alice", cluster="flux-playground"),
         Expected("ConfigMap shop/patched", "/metadata/labels/team", DriftClass.ADDED, by="alice"),
-        Expected("ClusterRole off", class_=DriftClass.DELETED, by="alice"),
+        Expected("ClusterRole off", class_=DriftClass.DELETED, by="alice", marks=[Mark.UNDETECTABLE]),
+        Expected("ConfigMap shop/ruled", "/data/size", DriftClass.MODIFIED, by="alice", marks=[Mark.IGNORED]),
     )
     assert report.exit_code == 1
     with pytest.raises(DriftError, match=r"ConfigMap shop/patched: modified \.data\.colour"):
@@ -177,12 +178,18 @@ def test_what_cannot_be_compared_is_never_clean(lab: Lab) -> None:
     report = lab.drift()
     assert report.drifts == ()
     assert (report.clean, report.exit_code) == (False, 2)
-    assert report.unknown == (
+    assert tuple(map(str, report.unknown)) == (
         "Kustomization flux-system/away applies to another cluster, which is not looked at",
         "Kustomization flux-system/nowhere has applied nothing yet",
     )
     with pytest.raises(UnknownError, match="nowhere"):
         report.assert_clean()
+    away_, nowhere = (
+        Expected(f"Kustomization flux-system/{name}", class_=DriftClass.UNKNOWN) for name in ("away", "nowhere")
+    )
+    report.expect(away_, nowhere)
+    with pytest.raises(UnknownError, match="nowhere"):
+        report.expect(away_)
 
 
 def test_a_root_that_is_gone_is_told_although_all_that_is_left_is_as_git_wants_it(lab: Lab) -> None:
@@ -236,7 +243,7 @@ def test_a_kind_that_cannot_be_listed_is_unknown_and_hides_nothing_else(lab: Lab
         return report if report.unknown else None
 
     report = lab.wait_until(told, what="widgets cannot be listed")
-    assert [why.partition(":")[0] for why in report.unknown] == ["widgets cannot be looked at"]
+    assert [str(one).partition(":")[0] for one in report.unknown] == ["widgets cannot be looked at"]
     assert {(str(one.object), one.pointer) for one in report.drifts} >= {("ConfigMap default/settings", "/data/colour")}
 
 

@@ -1,16 +1,22 @@
 """Two people at one object within a second: the right one is named, or both are. What each did is the oracle."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from tests.integration.drift_objects import ROOT, SSA, config_map
+from tests.integration.drift_objects import AS_ALICE, ROOT, SSA, config_map, deployment
 from tests.integration.traces import recorder_of
 
 from fluxlab.cluster import Cluster
 from fluxlab.drift.records import Confidence, Drift
+from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
+from fluxlab.timeline.entries import parse_time
 
 pytestmark = pytest.mark.integration
 
@@ -23,7 +29,8 @@ def lab(module_lab: Lab) -> Lab:
     """A lab with ConfigMaps that Flux does not correct."""
     names = [f"pair-{number}" for number in range(ROUNDS)] + ["quiet", "late", "lagging"]
     kept = {SSA: "IfNotPresent"}
-    module_lab.repository.write(ROOT, [config_map(name, namespace="default", **kept) for name in names])
+    maps = [config_map(name, namespace="default", **kept) for name in names]
+    module_lab.repository.write(ROOT, [*maps, deployment("app", namespace="default", replicas=1)])
     module_lab.converge(module_lab.repository.commit("Add settings"))
     return module_lab
 
@@ -103,3 +110,73 @@ def test_who_wrote_one_after_the_other_is_told_for_sure(lab: Lab) -> None:
         person: f"admin as {person}" for person in PEOPLE
     }
     assert {drift.actor.confidence for drift in found.values()} == {Confidence.HIGH}
+
+
+def requests(lab: Lab, place: str) -> list[dict[str, Any]]:
+    """The requests that wrote to an object, from the API server's own files."""
+    files = sorted(lab.cluster.kubeconfig.parent.glob("audit*.log"), key=lambda file: file.stat().st_mtime)
+    told = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [one for one in told if place in one["requestURI"] and one["verb"] not in {"get", "list", "watch"}]
+
+
+@pytest.mark.parametrize(
+    ("words", "pointer", "subresource"),
+    [
+        (("scale", "deployment", "app", "--replicas=3"), "/spec/replicas", "scale"),
+        (("set", "image", "deployment/app", "app=app:2"), "/spec/template/spec/containers/0/image", ""),
+        (("annotate", "deployment", "app", "team=blue"), "/metadata/annotations/team", ""),
+    ],
+)
+def test_what_is_told_of_a_request_is_what_the_audit_log_has_of_it(
+    lab: Lab, words: Sequence[str], pointer: str, subresource: str
+) -> None:
+    lab.cluster.kubectl(*words, "-n", "default", *AS_ALICE)
+    [drift] = [one for one in lab.drift().drifts if (one.object.name, one.pointer) == ("app", pointer)]
+    newest = requests(lab, "/apis/apps/v1/namespaces/default/deployments/app")
+    request = next(one for one in reversed(newest) if one.get("impersonatedUser", {}).get("username") == "alice")
+    by = drift.actor
+    assert by.audit_id == request["auditID"]
+    assert (by.verb, by.user_agent) == (request["verb"], request["userAgent"])
+    assert by.user == f"{request['user']['username']} as {request['impersonatedUser']['username']}"
+    assert by.subresource == request["objectRef"].get("subresource", "") == subresource
+    assert by.confidence is Confidence.HIGH
+    assert by.time
+    assert parse_time(request["requestReceivedTimestamp"]) <= by.time <= parse_time(request["stageTimestamp"])
+    kustomization = ("kustomizations.kustomize.toolkit.fluxcd.io", "flux-system", "-n", "flux-system")
+    applied = lab.cluster.kubectl("get", *kustomization, "-o=jsonpath={.status.lastAppliedRevision}")
+    assert drift.commit == applied.rpartition(":")[2]
+
+
+def test_without_an_audit_log_who_it_was_is_less_certain_and_never_said_of_nobody(lab: Lab) -> None:
+    log = lab.cluster.kubeconfig.parent / "audit.log"
+    aside = log.with_name("kept-aside")
+    moment = datetime.now(UTC)
+    log.rename(aside)  # the API server writes on into the file that it has open
+    try:
+        write(lab.cluster, "quiet", "carol", "1")
+        drift = of(lab, "quiet")["carol"]
+        assert (drift.actor.user, drift.actor.audit_id) == ("", "")
+        assert (drift.actor.who, drift.actor.confidence) == ("kubectl-patch", Confidence.MEDIUM)
+        with pytest.raises(UnknownError, match="there is no audit log"):
+            lab.edits(since=moment)
+        command = [sys.executable, "-m", "fluxlab", "drift", f"--lab={lab.name}", "--since=1m"]
+        assert subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 2
+    finally:
+        aside.rename(log)
+    assert of(lab, "quiet")["carol"].actor.user == "admin as carol"
+    assert [edit.actor.user for edit in lab.edits(since=moment)] == ["admin as carol"]
+
+
+@pytest.mark.verify
+def test_what_an_audit_log_had_that_was_rotated_away_is_unknown_and_not_none(lab: Lab) -> None:
+    write(lab.cluster, "quiet", "dave", "1")
+    assert of(lab, "quiet")["dave"].actor.user == "admin as dave"
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    for file in lab.cluster.kubeconfig.parent.glob("audit*.log"):
+        file.write_text("")  # as after so many rotations that nothing of then is left
+    write(lab.cluster, "quiet", "erin", "1")
+    found = of(lab, "quiet")
+    assert (found["dave"].actor.confidence, found["dave"].actor.user) == (Confidence.MEDIUM, "")
+    assert (found["erin"].actor.confidence, found["erin"].actor.user) == (Confidence.HIGH, "admin as erin")
+    with pytest.raises(UnknownError, match="was rotated away"):
+        lab.edits(since=began)

@@ -1,11 +1,15 @@
 """What a report says when it cannot compare, and of objects that are large or forged: never clean, never a crash."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from tests.integration.drift_actors import merged
 from tests.integration.drift_objects import (
+    AS_ALICE,
     CHARTS,
     ROOT,
     SOURCE,
@@ -17,8 +21,8 @@ from tests.integration.drift_objects import (
     release,
 )
 
-from fluxlab.documents import JsonObject
-from fluxlab.drift.records import DriftClass, DriftReport
+from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.records import DriftClass, DriftReport, Expected, Mark
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.redaction import MASK
@@ -94,7 +98,7 @@ def test_what_a_webhook_refuses_to_compare_is_unknown_and_the_rest_is_told(shop:
     kubectl("apply", "-f", "-", stdin=json.dumps(HOOK))
     report = shop.wait_until(lambda: found if (found := shop.drift()).unknown else None, what="the webhook is asked")
     assert told(report) == {("ConfigMap shop/plain", "/data/colour")}
-    [why] = report.unknown
+    [why] = map(str, report.unknown)
     assert why.startswith("ConfigMap shop/guarded cannot be compared: ")
     assert "broken.example.com" in why
     kubectl("delete", "validatingwebhookconfiguration", "broken")
@@ -121,11 +125,11 @@ def colour(lab: Lab, name: str) -> str:
 
 
 @contextmanager
-def followed(lab: Lab, name: str, *objects: JsonObject) -> Iterator[None]:
+def followed(lab: Lab, name: str, *objects: JsonObject, **more: Json) -> Iterator[None]:
     """One more Kustomization as long as the block runs, Ready when it begins."""
     place = f"clusters/flux-playground/{name}.yaml"
     lab.repository.write(f"{name}/all.yaml", objects)
-    lab.repository.write(place, kustomization(name, timeout="30s"))
+    lab.repository.write(place, kustomization(name, timeout="30s", **more))
     lab.converge(lab.repository.commit(f"Add {name}"))
     try:
         yield
@@ -177,11 +181,12 @@ def test_of_a_commit_that_was_applied_in_part_only_what_it_leaves_alone_is_certa
         report = shop.drift()
         assert told(report) == {("ConfigMap shop/kept", "/data/colour")}
         assert "immutable" in report.drifts[0].fate.why
-        assert [why.partition(" cannot")[0] for why in report.unknown] == [
+        assert [str(one).partition(" cannot")[0] for one in report.unknown] == [
             "ConfigMap shop/frozen",
             "ConfigMap shop/part",
         ]
-        assert "Kustomization flux-system/part" in report.unknown[0]
+        assert {one.owner for one in report.unknown} == {"Kustomization flux-system/part"}
+        assert "Kustomization flux-system/part" in str(report.unknown[0])
 
 
 def test_what_flux_and_the_api_server_quote_of_a_secret_is_masked(shop: Lab) -> None:
@@ -196,7 +201,7 @@ def test_what_flux_and_the_api_server_quote_of_a_secret_is_masked(shop: Lab) -> 
         report = shop.drift()
         assert told(report) == {("ConfigMap shop/kept", "/data/colour")}
         assert "corrects nothing while it fails" in report.drifts[0].fate.why
-        assert [why.partition(" cannot")[0] for why in report.unknown] == [f"ConfigMap shop/{MASK}"]
+        assert [str(one).partition(" cannot")[0] for one in report.unknown] == [f"ConfigMap shop/{MASK}"]
         assert CANARY not in repr(report)
         shop.cluster.kubectl("delete", "secret", "canary", "-n", "default")
 
@@ -217,7 +222,7 @@ def test_what_no_definition_is_left_for_is_unknown_and_the_definition_is_told(sh
         shop.cluster.kubectl("delete", "crd", "gadgets.example.org")
         report = shop.wait_until(lambda: found if (found := shop.drift()).unknown else None, what="none are served")
         assert told(report) == {("CustomResourceDefinition gadgets.example.org", "")}
-        [why] = report.unknown
+        [why] = map(str, report.unknown)
         assert why.startswith("Gadget shop/one cannot be compared: ")
         assert "Gadget" in why.partition(": ")[2]
 
@@ -230,9 +235,104 @@ def test_what_is_built_from_a_source_that_is_not_there_is_unknown(shop: Lab) -> 
         shop.wait_until(lambda: reason(shop, "sourceless") == "ArtifactFailed", what="its source is not found")
         report = shop.drift()
         assert told(report) == {("Kustomization flux-system/sourceless", "/spec/sourceRef/name")}
-        assert report.unknown == (
+        assert tuple(map(str, report.unknown)) == (
             "Kustomization flux-system/sourceless is built from GitRepository flux-system/nowhere, which is not there",
         )
+
+
+def test_what_cannot_be_changed_back_is_unknown_and_the_command_says_so_by_its_exit_code(shop: Lab) -> None:
+    sealed: JsonObject = {**settings("sealed", data={"colour": "red"}), "immutable": True}
+    with followed(shop, "sealed", sealed):
+        shop.drift().assert_clean()
+        shop.cluster.kubectl("delete", "configmap", "sealed", "-n", "shop", *AS_ALICE)
+        other = json.dumps({**sealed, "data": {"colour": "blue"}})
+        shop.cluster.kubectl("create", "-f", "-", *AS_ALICE, stdin=other)
+        report = shop.drift()
+        report.expect(Expected("ConfigMap shop/sealed", class_=DriftClass.UNKNOWN))
+        [why] = map(str, report.unknown)
+        assert "immutable" in why
+        command = [sys.executable, "-m", "fluxlab", "drift", f"--lab={shop.name}"]
+        told_ = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (told_.returncode, told_.stdout) == (2, f"could not tell: {why}\n")
+        found = json.loads(subprocess.run([*command, "-o", "json"], capture_output=True, check=False).stdout)
+        [one] = found["unknown"]
+        assert (one["class"], one["object"]) == ("unknown", "ConfigMap shop/sealed")
+        assert one["owner"] == "Kustomization flux-system/sealed"
+        assert (found["clean"], found["drifts"]) == (False, [])
+        assert (one["marks"], one["fate"]["reverted"]) == (["owner fails"], False)
+        shop.cluster.kubectl("annotate", KUSTOMIZATIONS, "sealed", "-n", "flux-system", f"{REQUESTED}=now")
+        shop.wait_until(lambda: reason(shop, "sealed") == "ReconciliationFailed", what="its controller is refused, too")
+        # Flux knows nothing of the new one, and prunes nothing.
+        shop.cluster.kubectl("delete", "configmap", "sealed", "-n", "shop")
+
+
+def test_what_flux_is_told_to_force_is_made_again_as_foretold(shop: Lab) -> None:
+    names = ("by-fetch", "by-kubectl")
+    force: JsonObject = {"annotations": {"kustomize.toolkit.fluxcd.io/force": "enabled"}}
+    sealed = [
+        merged({**settings(name, data={"colour": "red"}), "immutable": True}, {"metadata": force}) for name in names
+    ]
+    with followed(shop, "forced", *sealed, retryInterval="1s"):
+        for name, one, manager in zip(names, sealed, ("node-fetch", "kubectl-create"), strict=True):
+            shop.cluster.kubectl("delete", "configmap", name, "-n", "shop", *AS_ALICE)
+            blue = json.dumps({**one, "data": {"colour": "blue"}})
+            shop.cluster.kubectl("create", "-f", "-", f"--field-manager={manager}", *AS_ALICE, stdin=blue)
+        report = shop.drift()
+        report.expect(*(Expected(f"ConfigMap shop/{name}", class_=DriftClass.UNKNOWN) for name in names))
+        fates = {one.object.name: one.fate for one in report.unknown if one.object and one.fate}
+        assert {name: (fate.reverted, fate.marks) for name, fate in fates.items()} == dict.fromkeys(
+            names, (True, (Mark.FORCED,))
+        )
+        assert "fails, and makes it again at its next try" in fates["by-kubectl"].why
+        assert "fails" not in fates["by-fetch"].why
+        shop.cluster.kubectl("annotate", KUSTOMIZATIONS, "forced", "-n", "flux-system", f"{REQUESTED}=now")
+
+        def made_again() -> bool:
+            found = shop.cluster.kubectl("get", "configmap", *names, "-n", "shop", "--ignore-not-found", "-o", "json")
+            maps = json.loads(found or '{"items": []}')["items"]
+            return [one["data"]["colour"] for one in maps] == ["red", "red"]
+
+        shop.wait_until(made_again, what="both are made again", timeout_seconds=60)
+        shop.wait_until(lambda: reason(shop, "forced") == "ReconciliationSucceeded", what="it is Ready again")
+        words = ("get", "events", "-n", "flux-system", "--field-selector=involvedObject.name=forced", "-o", "json")
+        said = "\n".join(one["message"] for one in json.loads(shop.cluster.kubectl(*words))["items"])
+        assert "ConfigMap/shop/by-kubectl metadata.managedFields cleanup failed" in said
+        assert "ConfigMap/shop/by-fetch metadata.managedFields cleanup failed" not in said
+        shop.drift().assert_clean()
+
+
+def test_what_is_built_with_a_variable_that_is_gone_is_unknown_as_flux_says(shop: Lab) -> None:
+    shop.cluster.kubectl("create", "configmap", "words", "-n", "flux-system", "--from-literal=COLOUR=red")
+    words: Json = {"substituteFrom": [{"kind": "ConfigMap", "name": "words"}]}
+    worded = settings("worded", data={"colour": "${COLOUR}"})
+    with followed(shop, "worded", worded, postBuild=words):
+        assert colour(shop, "worded") == "red"
+        shop.cluster.kubectl(*patch("words", {"data": {"COLOUR": None, "OTHER": "x"}}, namespace="flux-system"))
+        report = shop.drift()
+        report.expect(Expected("Kustomization flux-system/worded", class_=DriftClass.UNKNOWN))
+        [why] = map(str, report.unknown)
+        assert why.startswith("Kustomization flux-system/worded cannot be built: ")
+        assert "COLOUR" in why
+        shop.cluster.kubectl("annotate", KUSTOMIZATIONS, "worded", "-n", "flux-system", f"{REQUESTED}=now")
+        shop.wait_until(lambda: reason(shop, "worded") == "BuildFailed", what="its controller cannot build it, too")
+    shop.cluster.kubectl("delete", "configmap", "words", "-n", "flux-system")
+
+
+@pytest.mark.parametrize("release_", ["bm90IGEgcmVsZWFzZQ==", "SDRzSUFBQUFBQUFBLw==", ""])
+def test_a_release_whose_storage_is_garbage_is_unknown(shop: Lab, release_: str) -> None:
+    storage = ("secret", "-n", "shop", "sh.helm.release.v1.tiny.v1")
+    kept = json.loads(shop.cluster.kubectl("get", *storage, "-o", "json"))["data"]["release"]
+
+    def store(release: str) -> None:
+        change: JsonObject = {"data": {"release": release}}
+        shop.cluster.kubectl(*patch("sh.helm.release.v1.tiny.v1", change, kind="secret"))
+
+    store(release_)
+    report = shop.drift()
+    store(kept)
+    report.expect(Expected("HelmRelease shop/tiny", class_=DriftClass.UNKNOWN))
+    assert "sh.helm.release.v1.tiny.v1" in str(report.unknown[0])
+    shop.drift().assert_clean()
 
 
 def test_a_release_whose_storage_is_gone_is_unknown(shop: Lab) -> None:
@@ -241,8 +341,8 @@ def test_a_release_whose_storage_is_gone_is_unknown(shop: Lab) -> None:
     shop.cluster.kubectl("delete", *storage)
     report = shop.drift()
     shop.cluster.kubectl("create", "-f", "-", stdin=kept)
-    assert [why.partition(":")[0] for why in report.unknown] == ["HelmRelease shop/tiny"]
-    assert "sh.helm.release.v1.tiny.v1" in report.unknown[0]
+    assert [str(one).partition(":")[0] for one in report.unknown] == ["HelmRelease shop/tiny"]
+    assert "sh.helm.release.v1.tiny.v1" in str(report.unknown[0])
     with pytest.raises(UnknownError, match="tiny"):
         report.assert_clean()
 

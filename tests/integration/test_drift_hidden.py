@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.integration.drift_actors import merged
 from tests.integration.drift_objects import (
     AS_ALICE,
     CHARTS,
@@ -19,7 +20,7 @@ from tests.integration.drift_objects import (
 
 from fluxlab.cluster import Cluster
 from fluxlab.documents import JsonObject
-from fluxlab.drift.records import Drift, DriftClass
+from fluxlab.drift.records import Drift, DriftClass, Mark
 from fluxlab.lab import Lab
 
 pytestmark = pytest.mark.integration
@@ -35,6 +36,9 @@ def lab(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     repository = module_lab.repository
     owners = [kustomization(name) for name in KUSTOMIZATIONS]
     releases = [release(name, [config_map(name)], mode="enabled") for name in RELEASES]
+    ruled = release("ruled", [config_map("ruled")], mode="enabled")
+    detection: JsonObject = {"mode": "enabled", "ignore": [{"paths": ["/data/size"], "target": {"name": "ruled"}}]}
+    releases.append(merged(ruled, {"spec": {"driftDetection": detection}}))
     repository.write(ROOT, [namespace("shop"), SOURCE, *owners, *releases])
     for name in KUSTOMIZATIONS:
         repository.write(f"{name}/all.yaml", config_map(name))
@@ -66,6 +70,7 @@ def test_an_object_that_exempts_itself(lab: Lab) -> None:
     assert (edited.class_, edited.pointer, edited.flux_said) == (DriftClass.MODIFIED, "/data/colour", "")
     assert edited.fate.reverted is False
     assert f"{SSA}: Ignore only on the live object" in edited.fate.why
+    assert set(edited.marks) == {Mark.SELF_EXEMPT, Mark.UNDETECTABLE}
     assert (exempted.class_, exempted.pointer) == (
         DriftClass.ADDED,
         "/metadata/annotations/kustomize.toolkit.fluxcd.io~1ssa",
@@ -87,6 +92,7 @@ def test_what_a_correction_leaves_behind_when_git_drops_it(lab: Lab) -> None:
     assert "helm-controller" in one.actor.who
     assert one.flux_said.startswith("DriftCorrected: ")  # before git dropped it, and nothing since
     assert one.fate.reverted is False
+    assert set(one.marks) == {Mark.UNDETECTABLE, Mark.LEFT_BEHIND}
 
 
 def test_what_flux_was_told_not_to_prune(lab: Lab) -> None:
@@ -103,6 +109,21 @@ def test_what_flux_was_told_not_to_prune(lab: Lab) -> None:
     assert told(lab, "kept") == []
 
 
+def test_what_a_rule_of_a_release_leaves_to_others(lab: Lab) -> None:
+    lab.cluster.kubectl(*patch("ruled", {"data": {"size": "9", "colour": "blue"}}))
+    report = lab.drift()
+    [ruled] = [one for one in report.ignored if one.object.name == "ruled"]
+    assert (ruled.class_, ruled.pointer, ruled.live) == (DriftClass.MODIFIED, "/data/size", '"9"')
+    assert (ruled.marks, ruled.actor.user) == ((Mark.IGNORED,), "admin as alice")
+    [edited] = [one for one in report.drifts if one.object.name == "ruled"]
+    assert (edited.pointer, edited.fate.reverted) == ("/data/colour", True)
+    lab.cluster.flux("reconcile", "helmrelease", "ruled", "-n", "shop")
+    lab.wait_until(lambda: colour(lab.cluster, "ruled") == "red", what="what no rule names is corrected")
+    rest = lab.drift()
+    assert [one.pointer for one in rest.drifts if one.object.name == "ruled"] == []
+    assert [(one.pointer, one.live) for one in rest.ignored if one.object.name == "ruled"] == [("/data/size", '"9"')]
+
+
 @pytest.mark.verify
 def test_what_two_own_outlives_git(lab: Lab) -> None:
     same = json.dumps({**config_map("shared"), "data": {"colour": "red"}})
@@ -115,6 +136,7 @@ def test_what_two_own_outlives_git(lab: Lab) -> None:
     assert (one.class_, one.pointer, one.live, one.flux_said) == (DriftClass.ADDED, "/data/colour", '"red"', "")
     assert "node-fetch" in one.actor.who
     assert one.fate.reverted is False
+    assert set(one.marks) == {Mark.UNDETECTABLE, Mark.CO_OWNED}
 
 
 def test_a_suspended_kustomization_that_acknowledges_a_request(lab: Lab) -> None:
@@ -128,6 +150,7 @@ def test_a_suspended_kustomization_that_acknowledges_a_request(lab: Lab) -> None
     assert set(found) == {"/data/colour", "/spec/suspend"}
     assert found["/data/colour"].fate.reverted is False
     assert "suspended" in found["/data/colour"].fate.why
+    assert set(found["/data/colour"].marks) == {Mark.SUSPENDED, Mark.ACKNOWLEDGED}
 
 
 def test_one_bad_file_keeps_a_whole_kustomization_from_being_corrected(lab: Lab) -> None:
@@ -141,6 +164,7 @@ def test_one_bad_file_keeps_a_whole_kustomization_from_being_corrected(lab: Lab)
     assert one.fate.reverted is False
     assert "corrects nothing while it fails" in one.fate.why
     assert "No Name" in one.fate.why
+    assert set(one.marks) == {Mark.FAILING}
 
 
 def test_a_release_edited_by_hand_whose_workload_has_followed(lab: Lab) -> None:
@@ -152,6 +176,7 @@ def test_a_release_edited_by_hand_whose_workload_has_followed(lab: Lab) -> None:
     assert one.pointer == "/spec/values/objects/0/data/colour"
     assert "admin as alice" in one.actor.who
     assert one.fate.reverted is True
+    assert set(one.marks) == {Mark.FOLLOWED}
     words = ("get", "helmrelease", "followed", "-n", "shop", "-o", "jsonpath={.status.history[0].configDigest}")
     assert f"release followed v2 was made from it (config digest {lab.cluster.kubectl(*words)})" in str(one)
     lab.cluster.flux("reconcile", "kustomization", "flux-system")

@@ -4,15 +4,18 @@ import json
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import IO
 
 import pytest
 from tests.integration.drift_objects import AS_ALICE, ROOT, config_map, patch
 from tests.integration.traces import recorder_of
 
-from fluxlab.drift.records import DriftClass
+from fluxlab.drift.records import DriftClass, Expected, Voice
 from fluxlab.lab import Lab
+
+DETECTED_SECONDS = 5.0
+"""How long the recorder of a busy machine may take."""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,14 @@ def test_what_flux_has_reverted_is_still_told(settled: Lab) -> None:
     assert 0 < edit.lasted.total_seconds() < (datetime.now(UTC) - began).total_seconds()
     assert edit.owner == "Kustomization flux-system/flux-system"
     assert "ConfigMap/default/settings configured" in edit.flux_said
+    assert edit.said.voice is Voice.EVENT
+    times = edit.times
+    assert times.changed
+    assert times.detected
+    assert times.corrected
+    assert began <= times.changed <= times.detected < times.changed + timedelta(seconds=DETECTED_SECONDS)
+    assert times.changed < times.corrected <= datetime.now(UTC)
+    assert times.alerted is None  # this lab has no sink
 
 
 def test_what_happened_while_the_recorder_was_dead_is_told_when_it_is_back(settled: Lab) -> None:
@@ -126,6 +137,30 @@ def test_an_object_that_was_made_anew_by_hand_is_no_longer_fluxs(settled: Lab) -
         ("deleted", "admin as bob", "kustomize-controller", True),
     ]
     assert "recreated by kustomize-controller after" in str(settled.edits(since=began)[-1])
+
+
+def test_what_is_made_beside_what_git_owns_is_told_until_it_is_removed(settled: Lab) -> None:
+    began, cluster, place = datetime.now(UTC), settled.cluster, ("beside", "-n", "default")
+    following = settled.follow_edits()
+    cluster.kubectl("create", "configmap", *place, "--from-literal=colour=blue", *AS_ALICE)
+    made = next(following)
+    assert (str(made.object), made.class_, made.ending) == ("ConfigMap default/beside", DriftClass.ORPHAN, None)
+    assert (made.owner, made.actor.user, made.actor.verb) == ("", "admin as alice", "create")
+    settled.drift().expect(Expected("ConfigMap default/beside", class_=DriftClass.ORPHAN, by="alice"))
+    cluster.kubectl("delete", "configmap", *place, "--as=bob", "--as-group=system:masters")
+    removed = next(following)
+    assert removed.ending
+    assert (removed.ending.actor.user, removed.ending.reverted) == ("admin as bob", True)
+    assert removed.times.changed == made.times.changed
+    assert removed.times.corrected
+    assert began < removed.times.corrected < datetime.now(UTC)
+    assert settled.edits(since=began) == [removed]
+    # Where git has nothing nobody asks.
+    cluster.kubectl("create", "configmap", "beside", "-n", "kube-public", "--from-literal=colour=blue", *AS_ALICE)
+    cluster.kubectl("create", "configmap", *place, "--from-literal=colour=green", *AS_ALICE)
+    assert next(following).object == made.object
+    cluster.kubectl("delete", "configmap", *place, *AS_ALICE)
+    cluster.kubectl("delete", "configmap", "beside", "-n", "kube-public", *AS_ALICE)
 
 
 def told_until(lines: IO[str], text: str) -> str:

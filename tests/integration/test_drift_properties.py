@@ -1,14 +1,16 @@
 """Whatever is edited by hand, the report names exactly that; whatever is done by commit, it names nothing."""
 
 import json
-from itertools import cycle, islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, cycle, islice
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from tests.integration.drift_objects import AS_ALICE, config_map, deployment
 
-from fluxlab.documents import Json
+from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.records import DriftReport
 from fluxlab.lab import Lab
 
@@ -116,6 +118,155 @@ def test_exactly_what_was_edited_is_named_the_same_each_time_and_nothing_once_it
         shop.drift().assert_clean()
 
     check()
+
+
+GADGETS: JsonObject = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "gadgets.example.org"},
+    "spec": {
+        "group": "example.org",
+        "scope": "Namespaced",
+        "names": {"plural": "gadgets", "kind": "Gadget", "singular": "gadget"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+"""A kind whose objects may hold whatever JSON can say; lists are changed as a whole."""
+GADGETS_FILE = "clusters/flux-playground/gadgets.yaml"
+MOST_GADGETS = 3
+QUICK = 5
+ANY_KEY = st.text("abc-_./~ \"'\\[]{}%01ä", min_size=1, max_size=6)
+SCALAR = st.one_of(TEXT, st.booleans(), st.integers(-(2**31), 2**31), st.integers(0, 1))
+LEAF = st.one_of(SCALAR, st.lists(SCALAR, min_size=1, max_size=3))
+CONTENT = st.recursive(
+    st.dictionaries(ANY_KEY, LEAF, min_size=1, max_size=3),
+    lambda inner: st.dictionaries(ANY_KEY, st.one_of(LEAF, inner), min_size=1, max_size=3),
+    max_leaves=6,
+)
+Place = tuple[str, ...]
+"""The keys that lead to a value."""
+
+
+def maps_in(content: JsonObject, place: Place = ()) -> Iterator[tuple[Place, JsonObject]]:
+    yield place, content
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from maps_in(value, (*place, key))
+
+
+def pointer(place: Place) -> str:
+    return "/spec" + "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in place)
+
+
+def as_text(value: Json) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Touch:
+    """One value that somebody changes, takes away (`live` is None) or adds (`desired` is None)."""
+
+    place: Place
+    desired: Json
+    live: Json
+
+    @property
+    def operation(self) -> JsonObject:
+        if self.live is None:
+            return {"op": "remove", "path": pointer(self.place)}
+        return {"op": "add", "path": pointer(self.place), "value": self.live}
+
+    def told(self, name: str) -> tuple[str, str, str, str | None, str | None]:
+        class_ = "removed field" if self.live is None else "added field" if self.desired is None else "modified"
+        return f"gadget/{name}", pointer(self.place), class_, as_text(self.desired), as_text(self.live)
+
+
+@st.composite
+def touched(draw: st.DrawFn) -> tuple[JsonObject, Sequence[Touch]]:
+    """What git says of an object, and what somebody makes of it: in each map something stays or comes."""
+    content = draw(CONTENT)
+    touches: list[Touch] = []
+    for place, values in maps_in(content):
+        stays = False
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                stays = True
+                continue
+            new = draw(st.one_of(st.just(value), st.none(), LEAF))
+            stays = stays or new is not None
+            if as_text(new) != as_text(value):
+                touches.append(Touch((*place, key), value, new))
+        more = draw(st.dictionaries(ANY_KEY, LEAF, max_size=1))
+        added = [Touch((*place, key), None, value) for key, value in more.items() if key not in values]
+        assume(stays or added)  # the API server keeps no trace of what nothing is left of
+        touches += added
+    return content, touches
+
+
+@pytest.fixture(scope="module")
+def gadgets(shop: Lab) -> Lab:
+    shop.repository.write("clusters/flux-playground/definition.yaml", GADGETS)
+    shop.repository.write(GADGETS_FILE, gadget("first", {"colour": "red"}))
+    shop.converge(shop.repository.commit("Define gadgets"))
+    colours = (f"colour-{number}" for number in count())
+
+    def watched() -> bool:  # the recorder has to find out that there is such a kind
+        change = json.dumps({"spec": {"colour": next(colours)}})
+        shop.cluster.kubectl("patch", "gadget", "first", "--type=merge", f"--patch={change}", *AS_ALICE)
+        return {one.actor.user for one in shop.drift().drifts} == {"admin as alice"}
+
+    shop.wait_until(watched, what="the recorder sees what is done to gadgets", timeout_seconds=60)
+    return shop
+
+
+@pytest.mark.parametrize("examples", [QUICK, pytest.param(25, marks=pytest.mark.verify)])
+def test_of_any_objects_exactly_what_was_edited_is_named_and_nothing_once_it_is_reverted(
+    gadgets: Lab, examples: int
+) -> None:
+    runs = count(examples * 1000)
+    quick = examples == QUICK
+
+    @settings(max_examples=examples, deadline=None, database=None, derandomize=quick, phases=[Phase.generate])
+    @given(st.lists(touched(), min_size=1, max_size=MOST_GADGETS).filter(lambda told: any(edits for _, edits in told)))
+    def check(drawn: Sequence[tuple[JsonObject, Sequence[Touch]]]) -> None:
+        run = next(runs)  # a failure is tried again, with objects that nobody has touched
+        named = {f"any-{run}-{number}": one for number, one in enumerate(drawn)}
+        gadgets.repository.write(GADGETS_FILE, [gadget(name, content) for name, (content, _) in named.items()])
+        gadgets.converge(gadgets.repository.commit("Say something else of gadgets"))
+        for name, (_, edits) in named.items():
+            if edits:
+                words = ("patch", "gadget", name, "--type=json", "--patch-file=/dev/stdin", *AS_ALICE)
+                gadgets.cluster.kubectl(*words, stdin=json.dumps([edit.operation for edit in edits]))
+        report = gadgets.drift()
+        assert report.unknown == ()
+        made = [edit.told(name) for name, (_, edits) in named.items() for edit in edits]
+        assert sorted(told_of(report), key=str) == sorted(made, key=str)
+        assert {one.actor.user for one in report.drifts} == {"admin as alice"}
+        assert gadgets.drift() == report
+        gadgets.cluster.flux("reconcile", "kustomization", "flux-system")
+        gadgets.drift().assert_clean()
+
+    check()
+
+
+def gadget(name: str, content: JsonObject) -> JsonObject:
+    metadata: JsonObject = {"name": name, "namespace": "default"}
+    return {"apiVersion": "example.org/v1", "kind": "Gadget", "metadata": metadata, "spec": content}
+
+
+def told_of(report: DriftReport) -> list[tuple[str, str, str, str | None, str | None]]:
+    """As `told`, each as often as it is named."""
+    return [
+        (f"{one.object.kind}/{one.object.name}".lower(), one.pointer, str(one.class_), one.desired, one.live)
+        for one in report.drifts
+    ]
 
 
 RESTARTED = ("kustomize-controller", "source-controller", "helm-controller", "kube-controller-manager")

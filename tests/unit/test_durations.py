@@ -1,8 +1,10 @@
 """How long, as people type it."""
 
+from datetime import timedelta
+
 import pytest
 
-from fluxlab.durations import parse_duration
+from fluxlab.durations import interval_of, parse_duration
 from fluxlab.errors import UsageError
 
 
@@ -18,3 +20,11 @@ def test_a_duration_is_seconds(text: str, seconds: float) -> None:
 def test_anything_else_is_none(text: str) -> None:
     with pytest.raises(UsageError, match="is no duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1h0m0s", 3600), ("10m", 600), ("1.5h", 5400), ("500ms", 0.5), ("", None), ("soon", None), ("1h soon", None)],
+)
+def test_an_interval_of_kubernetes_is_a_time(text: str, seconds: float | None) -> None:
+    assert interval_of(text) == (None if seconds is None else timedelta(seconds=seconds))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fluxlab.drift.formats import drift_document, dumped
+from fluxlab.drift.formats import drift_document, dumped, unknown_document
 from fluxlab.drift.records import Actor, Drift, DriftError, DriftReport
 from fluxlab.errors import UnknownError
 from fluxlab.moments import Commit
@@ -37,7 +37,7 @@ def as_json(adoption: Adoption) -> str:
         {
             "branch": adoption.branch,
             "commit": adoption.commit.sha if adoption.commit else "",
-            "unknown": list(adoption.report.unknown),
+            "unknown": [unknown_document(one) for one in adoption.report.unknown],
             "adopted": [drift_document(one) for one in adoption.adopted],
             "left": [{**drift_document(one), "why": why} for one, why in adoption.left],
         }

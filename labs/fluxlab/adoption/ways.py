@@ -10,7 +10,7 @@ from fluxlab.clusters.objects import KubeObject, items_at
 from fluxlab.clusters.paths import put, value_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, NAMESPACE
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.places import Places
+from fluxlab.drift.places import OVERLAYS, Places
 from fluxlab.errors import FluxlabError
 from fluxlab.timeline.entries import ObjectRef
 
@@ -19,7 +19,6 @@ from .draft import Draft
 from .patches import patches_for
 from .trial import Attempt, Trial
 
-_OVERLAYS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 Way = Callable[[Sequence[Aim]], Attempt]
 """Changes the draft for aims of one owner. Raises NoWayError, or UsageError of a file that cannot be changed so."""
 
@@ -67,7 +66,8 @@ class Ways:
         for aim in aims:
             folder, built = self._trial.folder(aim.owner), self._trial.now[aim.owner][aim.subject]
             file = self._places(folder).of(built).rpartition(":")[0]
-            if not file:
+            # What is made from a base beside it may be more than what the lab's Kustomizations build.
+            if not file or not PurePosixPath(file).is_relative_to(folder):
                 raise NoWayError(f"no single file below {folder or '.'} has it")
             change = self._edit if aim.fields else self._take_out
             change(file, aim, built)
@@ -152,7 +152,7 @@ class Ways:
 
     def _overlay(self, folder: str) -> str:
         """The file that makes a folder an overlay; empty when there is none, and Flux generates one."""
-        files = [str(PurePosixPath(folder, name)) for name in _OVERLAYS]
+        files = [str(PurePosixPath(folder, name)) for name in OVERLAYS]
         return next(filter(self._draft.has, files), "")
 
     def _patches(self, aims: Sequence[Aim]) -> Sequence[JsonObject]:

@@ -51,7 +51,8 @@ def drift(
     Compares every object of every Kustomization and HelmRelease with what git wants of it, and finds what nobody owns
     in the same namespaces. Writes nothing to the cluster.
 
-    With --since or --watch: what people changed by hand, and what became of it. Exit code 1 when there is something.
+    With --since or --watch: what people changed by hand, or made beside it, and what became of it. Exit code 1 when
+    there is something.
 
     With --as-patch: adopted by a commit on a branch, to be merged or deleted. Exit code 1 when something was left.
     """

@@ -5,7 +5,7 @@ import hmac
 import json
 from collections.abc import Iterator, Mapping
 
-from fluxlab.documents import Json, JsonObject
+from fluxlab.documents import Json, JsonObject, same
 from fluxlab.timeline.entries import FieldChange
 
 from .objects import is_list, items_at, text_at
@@ -22,7 +22,7 @@ def differences(before: Json, after: Json) -> list[FieldChange]:
 
 
 def _differences(path: str, before: Json, after: Json) -> Iterator[FieldChange]:
-    if before == after or path in _BOOKKEEPING:
+    if path in _BOOKKEEPING or (before == after and same(before, after)):
         return
     pairs = _pairs(before, after)
     if pairs is None:

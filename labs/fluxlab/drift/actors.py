@@ -4,28 +4,33 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.paths import overlap
 from fluxlab.errors import WaitTimeoutError
-from fluxlab.timeline.attribution import version_of
+from fluxlab.timeline.attribution import APPLIERS, version_of
 from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source, parse_time
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
 from .fields import FieldDrift
-from .records import Actor, Confidence
-from .saying import said_in_conditions, said_in_events
+from .records import Actor, Confidence, Said, Voice
+from .saying import Heard, said_in_conditions
 
 _NOBODY = Actor(
     who="", time=None, confidence=Confidence.NONE, reason="neither the timeline nor the object says who it was"
 )
+_SUSPEND = ".spec.suspend"
+_HANDLED = ".status.lastHandledReconcileAt"
 _DELETION_ASKED = ".metadata.deletionTimestamp"
 TIMELINE_SECONDS = 5.0
 """How long the recorder may take to have seen what was just read; on an idle machine it takes 0.2 s."""
 LOOK_SECONDS = 0.1
+_LAG = timedelta(seconds=2)
+"""More than the second that managed fields cut off, and what one watch may be behind another."""
 
 
 def up_to_date(
@@ -52,11 +57,13 @@ class Actors:
 
     def __init__(self, folder: TimelineFolder, *, cluster: str) -> None:
         self._changes: dict[ObjectRef, list[Entry]] = defaultdict(list)
-        self._events: dict[ObjectRef, list[Entry]] = defaultdict(list)
-        for entry in ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT}), cluster=cluster)):
-            if entry.object:
-                of = self._changes if entry.source is Source.OBJECT else self._events
-                of[entry.object].append(entry)
+        entries = ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT, Source.ALERT})))
+        self._heard = Heard(entries)
+        self._cluster = cluster
+        self._latest = max((entry.time for entry in entries if entry.cluster == cluster), default=None)
+        for entry in entries:
+            if entry.object and entry.source is Source.OBJECT and entry.cluster == cluster:
+                self._changes[entry.object].append(entry)
 
     def know(self, there: Sequence[KubeObject], gone: Sequence[ObjectRef]) -> bool:
         """Whether the timeline has these objects as they are, and the end of those that are gone."""
@@ -128,10 +135,41 @@ class Actors:
             reason="the object's managed fields name the program; the timeline has no such change",
         )
 
-    def flux_said(self, subject: ObjectRef, owner: KubeObject, *, since: datetime | None) -> str:
+    def set_by_flux(self, subject: KubeObject, field: FieldDrift) -> bool:
+        """Whether one of Flux's controllers was the last one that changed a field, or made the object with it."""
+        uid = text_at(subject.raw, "metadata", "uid")
+
+        def changed(entry: Entry) -> bool:
+            made = entry.details.get(Detail.VERB) == "created" and entry.details.get(Detail.UID, uid) == uid
+            return made or any(overlap(change.field, field.change.field) for change in entry.changes)
+
+        newest = self._newest(subject.reference, changed)
+        return newest is not None and newest.actor in APPLIERS and (self._knows(subject) or self._knew(field.setter))
+
+    def _knew(self, setter: Setter) -> bool:
+        """Whether the timeline goes on after what somebody did, so that it has what could be seen of it.
+
+        Who sets what is there already changes only the managed fields, which are not told.
+        """
+        did = _parsed(setter.time)
+        return bool(did and self._latest and self._latest >= did + _LAG)
+
+    def acknowledged_in_sleep(self, owner: KubeObject) -> bool:
+        """Whether a suspended owner has acknowledged a request since it was suspended."""
+        suspended = acknowledged = 0
+        for entry in self.changes_of(owner.reference):
+            for change in entry.changes:
+                if change.field == _SUSPEND and change.after == "true":
+                    suspended = max(suspended, version_of(entry))
+                elif change.field == _HANDLED:
+                    acknowledged = max(acknowledged, version_of(entry))
+        return 0 < suspended < acknowledged
+
+    def flux_said(self, subject: ObjectRef, owner: KubeObject, *, since: datetime | None) -> Said:
         """What the owner of an object said of it: an event may be lost, or told once for many."""
-        heard = self._events.get(owner.reference, ())
-        return said_in_events(subject, heard, since=since) or said_in_conditions(subject, owner, since=since)
+        heard = self._heard.said(subject, owner.reference, cluster=self._cluster, since=since)
+        condition = said_in_conditions(subject, owner, since=since)
+        return Said(voice=Voice.CONDITION, text=condition) if condition and not heard.text else heard
 
     def changes_of(self, subject: ObjectRef) -> Sequence[Entry]:
         """What happened to an object, in order of time."""
@@ -159,6 +197,7 @@ def actor_of(entry: Entry) -> Actor:
     seen = Actor(
         who=entry.actor,
         time=entry.time,
+        seen=parse_time(details[Detail.SEEN]) if Detail.SEEN in details else entry.time,
         manager=details.get(Detail.MANAGER, ""),
         subresource=details.get(Detail.SUBRESOURCE, ""),
         confidence=Confidence.MEDIUM if entry.actor else Confidence.NONE,

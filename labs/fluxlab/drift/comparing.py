@@ -1,7 +1,8 @@
 """Compare each object that git wants with what is there. Writes nothing: the API server is asked with dry runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.differences import without_values
@@ -23,6 +24,8 @@ class Compared:
     live: KubeObject | None = None
     fields: Sequence[FieldDrift] = ()
     unknown: str = ""
+    refused: bool = False
+    """Whether it is unknown because the API server does not let it be changed to what git wants."""
 
     @property
     def differs(self) -> bool:
@@ -76,10 +79,18 @@ def compare_object(
         path = resource.path(namespace=wanted.namespace, name=wanted.name)
         try:
             merged = as_before(api.apply(path, wanted.raw, field_manager=desired.applier, dry_run=True))
-        except (ApiError, ApiUnreachableError) as error:
+        except ApiError as error:
+            return replace(unknown(error.what), live=live, refused=_is_of_the_change(error))
+        except ApiUnreachableError as error:
             return unknown(error.what)
     if resource == SECRET:  # only by digest from here on
         three = (without_values(found.raw, key=digest_key) for found in (live, wanted, merged))
         live, wanted, merged = map(KubeObject, three)
     fields = compare(live, wanted, merged, applier=desired.applier)
     return Compared(desired=desired, wanted=wanted, live=live, fields=fields)
+
+
+def _is_of_the_change(error: ApiError) -> bool:
+    """Whether a change was refused for what it changes: what kustomize-controller takes for an immutable field."""
+    invalid = error.status in {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
+    return invalid or any(words in error.what for words in ("is immutable", "immutable field"))

@@ -32,9 +32,9 @@ class Desired:
     disputed: Sequence[KubeObject] = ()
     """What it is not known how it should be: a later commit wants it otherwise, and may have been applied in part."""
     commit: str = ""
-    """The commit that a Kustomization has applied, as a whole."""
+    """The commit that a Kustomization has applied, as a whole; of a HelmRelease the Kustomization that applies it."""
     places: Places | None = None
-    """Where its manifests stand in git; a HelmRelease's stand in a chart."""
+    """Where what that Kustomization applies stands in git."""
     made_by_hand: str = ""
     """What somebody who ran Helm made of a HelmRelease's release since, if anybody did."""
 
@@ -43,12 +43,22 @@ class Desired:
         """The field manager under which it is applied."""
         return APPLIERS[self.owner.kind]
 
+    def source_of(self, subject: KubeObject, field: str = "") -> str:
+        """The file and line at which git says what it wants; of a chart's object that it wants the chart."""
+        if self.places is None:
+            return ""
+        if self.owner.kind == HELM_RELEASE.kind:
+            return self.places.of(self.owner)
+        return self.places.of(subject, field)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Untold:
     """A Kustomization or HelmRelease of which it cannot be said what it wants."""
 
     owner: KubeObject
+    chain: Sequence[str]
+    """As that of `Desired`."""
     why: str
 
 
@@ -76,31 +86,46 @@ def all_desired(
     """What owners want, and those of which it cannot be told."""
     known = {owner.reference: owner for owner in owners}
 
-    def of(owner: KubeObject) -> Desired:
-        chain = [str(one) for one in (*reversed(ancestors(owner, known)), owner)]
-        if reason := elsewhere(owner):
-            raise UnknownError(f"{owner} {reason}")
-        if owner.kind == HELM_RELEASE.kind:
-            by_hand = made_by_hand(owner, api=cluster.api)
-            return Desired(owner=owner, chain=chain, manifests=rendered(owner, api=cluster.api), made_by_hand=by_hand)
-        commits = trees.applied(owner, cluster=cluster)
-        manifests, disputed = agreed([built(owner, cluster=cluster, tree=trees.at(commit)) for commit in commits])
-        places = Places(trees.at(commits[-1]), path_of(owner))
-        return Desired(
-            owner=owner, chain=chain, manifests=manifests, disputed=disputed, commit=commits[-1], places=places
-        )
-
-    def told(owner: KubeObject) -> Desired | Untold:
+    def told(owner: KubeObject, above: Mapping[ObjectRef, Desired]) -> Desired | Untold:
+        over = ancestors(owner, known)
+        chain = [str(one) for one in (*reversed(over), owner)]
         try:
-            return of(owner)
+            if reason := elsewhere(owner):
+                raise UnknownError(f"{owner} {reason}")
+            if owner.kind == HELM_RELEASE.kind:
+                applied_by = next((above[one.reference] for one in over if one.reference in above), None)
+                return _of_release(owner, chain, cluster, applied_by)
+            return _of_kustomization(owner, chain, cluster, trees)
         except FluxlabError as error:
-            return Untold(owner=owner, why=error.what)
+            return Untold(owner=owner, chain=chain, why=error.what)
 
-    answers = list(threads.map(told, owners))
+    kustomizations = [owner for owner in owners if owner.kind == KUSTOMIZATION.kind]
+    answers = list(threads.map(lambda owner: told(owner, {}), kustomizations))
+    applied = {one.owner.reference: one for one in answers if isinstance(one, Desired)}
+    releases = [owner for owner in owners if owner.kind == HELM_RELEASE.kind]
+    answers += threads.map(lambda owner: told(owner, applied), releases)
     return (
         [one for one in answers if isinstance(one, Desired)],
         [one for one in answers if isinstance(one, Untold)],
     )
+
+
+def _of_release(owner: KubeObject, chain: Sequence[str], cluster: Cluster, applied_by: Desired | None) -> Desired:
+    return Desired(
+        owner=owner,
+        chain=chain,
+        manifests=rendered(owner, api=cluster.api),
+        made_by_hand=made_by_hand(owner, api=cluster.api),
+        commit=applied_by.commit if applied_by else "",
+        places=applied_by.places if applied_by else None,
+    )
+
+
+def _of_kustomization(owner: KubeObject, chain: Sequence[str], cluster: Cluster, trees: Trees) -> Desired:
+    commits = trees.applied(owner, cluster=cluster)
+    manifests, disputed = agreed([built(owner, cluster=cluster, tree=trees.at(commit)) for commit in commits])
+    places = Places(trees.at(commits[-1]), path_of(owner))
+    return Desired(owner=owner, chain=chain, manifests=manifests, disputed=disputed, commit=commits[-1], places=places)
 
 
 def elsewhere(owner: KubeObject) -> str:

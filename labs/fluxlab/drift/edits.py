@@ -1,24 +1,25 @@
 """Edits by hand as the timeline saw them, and what became of each; also of those that Flux has reverted since. Pure."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from fluxlab.clusters.api import FIELD_MANAGER
 from fluxlab.clusters.loans import BORROWER
 from fluxlab.clusters.managed_fields import Setter, setter_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import leaves, overlap, value_at
-from fluxlab.documents import Json
+from fluxlab.clusters.resources import NAMESPACE
+from fluxlab.documents import Json, same
 from fluxlab.timeline.attribution import APPLIERS
 from fluxlab.timeline.audit import is_person
-from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source
 
 from .actors import actor_of
 from .fields import FieldDrift, is_platform, is_state
-from .records import Actor, Confidence, DriftClass
-from .saying import said_in_events
+from .records import SILENT, Actor, Confidence, DriftClass, Said, Times
+from .saying import Heard
 
 WHOLE = ""
 """The field of an edit that concerns the whole object."""
@@ -35,7 +36,7 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """One field that a person changed, or one object that a person deleted or recreated. Values as those of Drift."""
+    """One field that a person changed, or one object that a person deleted or made. Values as those of Drift."""
 
     cluster: str
     object: ObjectRef
@@ -51,8 +52,20 @@ class Edit:
     subresource: str = ""
     ending: Ending | None = None
     """None: it is as it was made."""
-    flux_said: str = ""
-    """What Flux said of it since, in an event of the owner; empty when it was silent."""
+    said: Said = SILENT
+    """What Flux said of it since, in an event of the owner or an alert."""
+
+    @property
+    def flux_said(self) -> str:
+        """What Flux said of it since, in words; empty when it was silent."""
+        return self.said.text
+
+    @property
+    def times(self) -> Times:
+        """When what happened to it."""
+        corrected = self.ending.actor.time if self.ending and self.ending.reverted else None
+        changed, detected = self.actor.time, self.actor.seen
+        return Times(changed=changed, detected=detected, alerted=self.said.alerted, corrected=corrected)
 
     @property
     def lasted(self) -> timedelta | None:
@@ -68,7 +81,7 @@ class Edit:
                 f"{self.object}: {self.class_}{became}",
                 f"  {self.actor}{at}",
                 f"  {self.fortune}",
-                f"  Flux: {self.flux_said or 'silent'}",
+                f"  Flux: {self.said}",
             ]
         )
 
@@ -80,29 +93,46 @@ class Edit:
         what = "reverted" if self.ending.reverted else "changed again"
         if self.class_ is DriftClass.DELETED:
             what = "recreated"
+        elif self.class_ is DriftClass.ORPHAN:
+            what = "removed" if self.ending.reverted else "taken over"
         after = f" after {self.lasted.total_seconds():.1f} s" if self.lasted is not None else ""
         return f"{what} by {self.ending.actor.who or 'somebody'}{after}"
 
 
 def edits(entries: Iterable[Entry]) -> list[Edit]:
-    """All edits by hand that a timeline tells of, in order of time; of objects in one or in several clusters."""
+    """All edits by hand that a timeline tells of, in order of time; of objects in one or in several clusters.
+
+    Of what people made only what is in a namespace that git fills, or has.
+    """
+    known = list(entries)
     stories: dict[tuple[str, ObjectRef], _Story] = {}
-    events: dict[tuple[str, ObjectRef], list[Entry]] = defaultdict(list)
-    for entry in entries:
+    for entry in known:
         if entry.object and entry.source is Source.OBJECT:
             stories.setdefault((entry.cluster, entry.object), _Story(entry.cluster, entry.object)).go_on(entry)
-        elif entry.object and entry.source is Source.EVENT:
-            events[entry.cluster, entry.object].append(entry)
-    found = [edit for story in stories.values() for edit in story.edits]
-    told = [_with_what_flux_said(edit, events) for edit in found]
+    heard, filled = Heard(known), set(_filled(known))
+    told = [
+        _with_what_flux_said(edit, heard)
+        for story in stories.values()
+        for edit in story.edits
+        if edit.class_ is not DriftClass.ORPHAN or (edit.cluster, edit.object.namespace) in filled
+    ]
     return sorted(told, key=lambda edit: edit.actor.time.timestamp() if edit.actor.time else 0)
 
 
-def _with_what_flux_said(edit: Edit, events: Mapping[tuple[str, ObjectRef], list[Entry]]) -> Edit:
+def _filled(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+    """The clusters and namespaces of what a Flux object owns, and those that it owns."""
+    for entry in entries:
+        owned = entry.source is Source.OBJECT and Detail.OWNER in entry.details
+        if entry.object and owned and not _by_hand(entry):  # anybody may write the labels of what is owned
+            itself = entry.object.name if entry.object.kind == NAMESPACE.kind else ""
+            yield entry.cluster, entry.object.namespace or itself
+
+
+def _with_what_flux_said(edit: Edit, heard: Heard) -> Edit:
     if not edit.owner:
         return edit
-    heard = events.get((edit.cluster, ObjectRef.parse(edit.owner)), [])
-    return replace(edit, flux_said=said_in_events(edit.object, heard, since=edit.actor.time))
+    owner = ObjectRef.parse(edit.owner)
+    return replace(edit, said=heard.said(edit.object, owner, cluster=edit.cluster, since=edit.actor.time))
 
 
 class _Story:
@@ -121,35 +151,46 @@ class _Story:
         """One more change of the object."""
         match entry.details.get(Detail.VERB):
             case "created":
-                self._recreate(entry)
+                self._create(entry)
             case "deleted":
+                nobodys = self._is_nobodys
                 for field in list(self._open):
-                    self._end(field, entry, reverted=False)
+                    self._end(field, entry, reverted=nobodys)
                 self._first.clear()
-                if _by_hand(entry):
+                if _by_hand(entry) and not nobodys:
                     self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.DELETED)
             case _:
-                if WHOLE in self._open and entry.actor in APPLIERS:  # it was recreated by hand
-                    self._end(WHOLE, entry, reverted=True)
-                for change in entry.changes:
+                if WHOLE in self._open and entry.actor in APPLIERS:  # it was made by hand
+                    self._end(WHOLE, entry, reverted=not self._is_nobodys)
+                for change in () if self._is_nobodys else entry.changes:
                     if is_state(change.field):  # a status of a thousand entries need not be followed
                         self._change(entry, change)
 
-    def _recreate(self, entry: Entry) -> None:
+    @property
+    def _is_nobodys(self) -> bool:
+        """Whether a person made it, and Flux has not taken it over."""
+        return WHOLE in self._open and self.edits[self._open[WHOLE]].class_ is DriftClass.ORPHAN
+
+    def _create(self, entry: Entry) -> None:
         place = self._open.get(WHOLE)
         self._end(WHOLE, entry, reverted=not _by_hand(entry))
-        if place is not None and _by_hand(entry):
+        if not _by_hand(entry):
+            return
+        if place is not None:
             self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.RECREATED)
             # The new one need not say whose it should be.
             self.edits[-1] = replace(self.edits[-1], owner=self.edits[place].owner)
+        elif _is_its_own(entry):
+            self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.ORPHAN)
+            self.edits[-1] = replace(self.edits[-1], owner="")  # whatever its labels say
 
     def _change(self, entry: Entry, change: FieldChange) -> None:
         before, after = _leaves(change.field, change.before), _leaves(change.field, change.after)
         for path in {**before, **after}:
             old, new = before.get(path), after.get(path)
-            if old == new or not is_state(path):
+            if same(old, new) or not is_state(path):
                 continue
-            reverted = path in self._open and new == self._first[path]
+            reverted = path in self._open and same(new, self._first[path])
             self._end(path, entry, reverted=reverted)
             if _by_hand(entry) and not reverted:
                 self._first.setdefault(path, old)
@@ -184,6 +225,12 @@ class _Story:
 def _by_hand(entry: Entry) -> bool:
     # What report-only does is undone by itself.
     return is_person(entry.details.get(Detail.USER, "")) and entry.details.get(Detail.MANAGER) != BORROWER
+
+
+def _is_its_own(entry: Entry) -> bool:
+    """Whether what a person made hangs on nothing else: what a controller or Helm keeps is told as a consequence."""
+    made_by_lab = entry.details.get(Detail.MANAGER) == FIELD_MANAGER
+    return bool(entry.object and entry.object.namespace) and entry.level is not Level.DEBUG and not made_by_lab
 
 
 def _is_the_platforms(manager: str, actor: Actor) -> bool:

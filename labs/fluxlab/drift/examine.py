@@ -16,7 +16,10 @@ from fluxlab.clusters.api import ApiError, ApiUnreachableError
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.errors import WaitTimeoutError
+from fluxlab.flux.convergence import stopped_controllers
+from fluxlab.redaction import Redactor
 from fluxlab.repository import Repository
+from fluxlab.timeline.entries import ObjectRef
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.waiting import wait_until
 
@@ -24,10 +27,11 @@ from .applied import unpruned
 from .builds import Trees
 from .comparing import Compared, compare_object, disputed, placed
 from .desired import all_desired, all_owners, root_of
+from .fate import fate_of_refused, while_stopped
 from .live import read, served_by
 from .motion import motions
 from .orphans import orphans
-from .records import DriftReport
+from .records import DriftReport, Unknown
 from .report_only import is_on
 from .telling import redactor_of, tell
 
@@ -59,9 +63,10 @@ def examine(
             key = timeline.lab.digest_key()
             look = _at_rest(lambda: _look(cluster, trees, threads, say, digest_key=key), timeout_seconds)
             say("finding out who it was")
-            return _report(cluster, timeline, look.without_what_moves())
+            return _report(cluster, timeline, look.without_what_moves(cluster.name))
     except (ApiError, ApiUnreachableError) as error:
-        return DriftReport(drifts=(), unknown=(f"cluster {cluster.name} cannot be read: {error.what}",), examined=0)
+        why = f"cluster {cluster.name} cannot be read: {error.what}"
+        return DriftReport(drifts=(), unknown=(Unknown(cluster=cluster.name, why=why),), examined=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +77,25 @@ class _Look:
     stray: Sequence[KubeObject]
     rootless: bool
     """Whether the root Kustomization is gone: no other one wants it, so that nothing else shows that."""
-    unknown: Sequence[str]
-    moving: Mapping[str, str]
-    """What Kustomizations and HelmReleases did meanwhile, by their names."""
+    unknown: Sequence[Unknown]
+    moving: Mapping[ObjectRef, str]
+    """What Kustomizations and HelmReleases did meanwhile."""
     held_back: bool
     """Whether report-only keeps Flux from correcting."""
 
-    def without_what_moves(self) -> "_Look":
+    def without_what_moves(self, cluster: str) -> "_Look":
         """What was seen of an owner that did not rest says nothing; what nobody owns may be one's a moment later."""
         return replace(
             self,
-            compared=[one for one in self.compared if str(one.desired.owner) not in self.moving],
+            compared=[one for one in self.compared if one.desired.owner.reference not in self.moving],
             stray=() if self.moving else self.stray,
-            unknown=[*self.unknown, *(f"{owner} {why}" for owner, why in self.moving.items())],
+            unknown=[
+                *self.unknown,
+                *(
+                    Unknown(cluster=cluster, object=owner, owner=str(owner), why=f"{owner} {why}")
+                    for owner, why in self.moving.items()
+                ),
+            ],
         )
 
 
@@ -128,9 +139,25 @@ def _look(
         ),
         rootless=root_of(cluster) not in {owner.reference for owner in owners},
         unknown=[
-            *(one.why for one in untold),
-            *filter(None, map(unpruned, owners)),
-            *(f"{resource.plural} cannot be looked at: {why}" for resource, why in there.unread.items()),
+            *(
+                Unknown(
+                    cluster=cluster.name,
+                    object=one.owner.reference,
+                    owner=str(one.owner),
+                    chain=one.chain,
+                    why=one.why,
+                )
+                for one in untold
+            ),
+            *(
+                Unknown(cluster=cluster.name, object=owner.reference, owner=str(owner), why=why)
+                for owner in owners
+                if (why := unpruned(owner))
+            ),
+            *(
+                Unknown(cluster=cluster.name, why=f"{resource.plural} cannot be looked at: {why}")
+                for resource, why in there.unread.items()
+            ),
         ],
         moving=motions(owners, all_owners(cluster)),
         held_back=is_on(owners),
@@ -139,12 +166,38 @@ def _look(
 
 def _report(cluster: Cluster, timeline: TimelineFolder, look: _Look) -> DriftReport:
     redactor = redactor_of([cluster], timeline)
-    drifts, ignored = tell(cluster, timeline, look.compared, look.stray, rootless=look.rootless, redactor=redactor)
-    unknown = (*look.unknown, *(one.unknown for one in look.compared if one.unknown))
+    stopped = stopped_controllers(cluster.api)
+    drifts, ignored = tell(
+        cluster, timeline, look.compared, look.stray, rootless=look.rootless, redactor=redactor, stopped=stopped
+    )
+    unknown = (*look.unknown, *(_unknown(cluster.name, one, stopped) for one in look.compared if one.unknown))
     return DriftReport(
         drifts=drifts,
         ignored=ignored,
-        unknown=tuple(map(redactor.redact, unknown)),  # the API server, flux and git quote what they refuse
+        unknown=tuple(_masked(one, redactor) for one in unknown),
         examined=sum(not one.unknown for one in look.compared),
         held_back=(cluster.name,) if look.held_back else (),
     )
+
+
+def _unknown(cluster: str, one: Compared, stopped: Mapping[str, str]) -> Unknown:
+    """What is told of an object that could not be compared."""
+    desired, fate = one.desired, None
+    if one.refused and one.live:
+        fate = fate_of_refused(owner=desired.owner, wanted=one.wanted, live=one.live)
+    return Unknown(
+        cluster=cluster,
+        object=one.wanted.reference,
+        owner=str(desired.owner),
+        chain=desired.chain,
+        commit=desired.commit,
+        why=one.unknown,
+        fate=fate and while_stopped(fate, controller=desired.applier, stopped=stopped),
+    )
+
+
+def _masked(one: Unknown, redactor: Redactor) -> Unknown:
+    """The API server, flux and git quote what they refuse; an object may be called as a secret is."""
+    named = one.object and replace(one.object, name=redactor.redact(one.object.name))
+    fate = one.fate and replace(one.fate, why=redactor.redact(one.fate.why))
+    return replace(one, object=named, why=redactor.redact(one.why), fate=fate)

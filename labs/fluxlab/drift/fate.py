@@ -1,21 +1,35 @@
 """Whether a difference will be reverted: what Flux's controllers do, as it was seen of these versions. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
-from fluxlab.clusters.objects import Condition, KubeObject, text_at
+from fluxlab.clusters.objects import Condition, KubeObject, dig, items_at, text_at
+from fluxlab.clusters.resources import KUSTOMIZATION
+from fluxlab.documents import Json
+from fluxlab.durations import interval_of
+from fluxlab.timeline.entries import parse_time
 
 from .applied import FAILED_AFTERWARDS
-from .records import DriftClass, Fate
+from .records import DriftClass, Fate, Mark
 from .rules import ignoring
 
 SSA = "kustomize.toolkit.fluxcd.io/ssa"
 RECONCILE = "kustomize.toolkit.fluxcd.io/reconcile"
+FORCE = "kustomize.toolkit.fluxcd.io/force"
 DRIFT_DETECTION = "helm.toolkit.fluxcd.io/driftDetection"
-NOBODY = Fate(reverted=False, why="no Kustomization or HelmRelease knows of it, so none removes it")
+NOBODY = Fate(
+    reverted=False,
+    why="no Kustomization or HelmRelease knows of it, so none removes it",
+    marks=(Mark.UNDETECTABLE,),
+)
 """The fate of what nobody owns."""
-ROOT_GONE = Fate(reverted=False, why="no Kustomization stands above the root, so nothing makes it again")
+ROOT_GONE = Fate(
+    reverted=False,
+    why="no Kustomization stands above the root, so nothing makes it again",
+    marks=(Mark.UNDETECTABLE,),
+)
 """The fate of a root that was deleted."""
 REMOVED_MANAGERS = "kubectl"
 """How the managers begin whose fields kustomize-controller takes away."""
@@ -44,16 +58,73 @@ def fate_of(
             made_by_hand=made_by_hand,
         )
 
+    return _unless_held(of, owner)
+
+
+def fate_of_refused(*, owner: KubeObject, wanted: KubeObject, live: KubeObject) -> Fate | None:
+    """What becomes of an object that cannot be changed to what git wants of it. None: nobody knows."""
+    if owner.kind != KUSTOMIZATION.kind:
+        return None
+
+    def of(owner: KubeObject) -> Fate:
+        if owner.suspended:
+            return Fate(reverted=False, why=f"{owner} is suspended", marks=(Mark.SUSPENDED,))
+        return _exempt(owner, wanted, live) or _of_refused(owner, wanted, live)
+
+    return _unless_held(of, owner)
+
+
+def _unless_held(of: Callable[[KubeObject], Fate], owner: KubeObject) -> Fate:
+    """A fate, or that report-only holds it back."""
     let_go = of(as_before(owner))
     if let_go.reverted and not of(owner).reverted:
-        return Fate(reverted=False, why=f"report-only holds {owner} back; fluxlab report-only off has it reverted")
+        why = f"report-only holds {owner} back; fluxlab report-only off has it reverted"
+        return Fate(reverted=False, why=why, marks=(Mark.HELD_BACK,))
     return let_go
+
+
+def _of_refused(kustomization: KubeObject, wanted: KubeObject, live: KubeObject) -> Fate:
+    fails = _failure(kustomization)
+    if fails and fails.reason not in FAILED_AFTERWARDS:
+        why = f"{kustomization} corrects nothing while it fails: {fails.message}"
+        return Fate(reverted=False, why=why, marks=(Mark.FAILING,))
+    forced = _told_to_force(kustomization, wanted, live)
+    if not forced:
+        why = f"kustomize-controller is refused, too: {kustomization} fails at its next reconcile, and corrects nothing"
+        return Fate(reverted=False, why=why, marks=(Mark.FAILING,))
+    why = f"kustomize-controller deletes it and makes it again ({forced}) at its next reconcile of {kustomization}"
+    fate = _reverted(kustomization, f"{why}{_every(kustomization, retry=fails is not None)}", retry=fails is not None)
+    again = interval_of(_interval(kustomization, retry=True))
+    if fate.within and again and any(map(_cleaned, items_at(live.raw, "metadata", "managedFields"))):
+        # It looks for what kubectl set in the object that it has just deleted (fluxcd/pkg ssa, cleanupMetadata).
+        why = f"{fate.why}; kubectl has set something of it: it deletes it, fails, and makes it again at its next try"
+        due = fate.due + again if fate.due else None
+        fate = replace(fate, why=why, within=fate.within + again, due=due)
+    return replace(fate, marks=(Mark.FORCED,))
+
+
+def _told_to_force(kustomization: KubeObject, wanted: KubeObject, live: KubeObject) -> str:
+    """By what kustomize-controller is told to make an object again that it cannot change; empty when it is not."""
+    if dig(kustomization.raw, "spec", "force") is True:
+        return f"force of {kustomization}"
+    for where, subject in (("in git", wanted), ("only on the live object", live)):
+        for place in ("annotations", "labels"):
+            if text_at(subject.raw, "metadata", place, FORCE).lower() == "enabled":
+                return f"{place[:-1]} {FORCE} {where}"
+    return ""
+
+
+def _cleaned(entry: Json) -> bool:
+    """Whether kustomize-controller takes away what an entry of the managed fields says that somebody set."""
+    return text_at(entry, "manager").startswith(REMOVED_MANAGERS) and not text_at(entry, "subresource")
 
 
 def while_stopped(fate: Fate, *, controller: str, stopped: Mapping[str, str]) -> Fate:
     """What becomes of it while controllers are `stopped`, told by their names: nothing, if it is this one."""
     why = stopped.get(controller, "")
-    return Fate(reverted=False, why=f"{why}: it corrects nothing") if fate.reverted and why else fate
+    if not fate.reverted or not why:
+        return fate
+    return Fate(reverted=False, why=f"{why}: it corrects nothing", marks=(Mark.STOPPED,))
 
 
 def _fate(
@@ -67,62 +138,88 @@ def _fate(
     made_by_hand: str,
 ) -> Fate:
     if pointer and (rule := ignoring(owner, wanted, pointer)):
-        return Fate(reverted=False, why=rule, ignored=True)
-    if owner.suspended:
-        return Fate(reverted=False, why=f"{owner} is suspended")
+        return Fate(reverted=False, why=rule, marks=(Mark.IGNORED,))
+    let_go = _while_it_runs(class_, owner=owner, wanted=wanted, live=live, setter=setter, made_by_hand=made_by_hand)
+    if owner.suspended:  # what would stay anyway does so for two reasons
+        return Fate(reverted=False, why=f"{owner} is suspended", marks=(Mark.SUSPENDED, *let_go.marks))
+    return let_go
+
+
+def _while_it_runs(
+    class_: DriftClass,
+    *,
+    owner: KubeObject,
+    wanted: KubeObject,
+    live: KubeObject | None,
+    setter: Setter,
+    made_by_hand: str,
+) -> Fate:
+    """What becomes of it when its owner is not suspended."""
     if exempt := _exempt(owner, wanted, live):
-        return Fate(reverted=False, why=exempt)
+        return exempt
     if owner.kind == "HelmRelease":
         return _by_helm(class_, owner, made_by_hand)
     return _by_kustomize(class_, owner, wanted, setter)
 
 
-def _exempt(owner: KubeObject, wanted: KubeObject, live: KubeObject | None) -> str:
+def _exempt(owner: KubeObject, wanted: KubeObject, live: KubeObject | None) -> Fate | None:
     """By which annotation an object is exempt from correction: Flux reads them from git and from the live object."""
     exempting = (
         {DRIFT_DETECTION: {"disabled"}}
         if owner.kind == "HelmRelease"
         else {SSA: {"ignore", "ifnotpresent"}, RECONCILE: {"disabled"}}
     )
-    for where, subject in (("in git", wanted), ("only on the live object", live)):
+    for where, mark, subject in (
+        ("in git", Mark.EXEMPT, wanted),
+        ("only on the live object", Mark.SELF_EXEMPT, live),
+    ):
         for name, values in exempting.items():
             said = text_at(subject.raw, "metadata", "annotations", name) if subject else ""
             if said.lower() in values and not (subject is wanted and live is None and said.lower() == "ifnotpresent"):
-                return f"annotation {name}: {said} {where} exempts it"
-    return ""
+                why = f"annotation {name}: {said} {where} exempts it"
+                return Fate(reverted=False, why=why, marks=(mark, Mark.UNDETECTABLE))
+    return None
 
 
 def _by_helm(class_: DriftClass, release: KubeObject, made_by_hand: str) -> Fate:
     mode = text_at(release.raw, "spec", "driftDetection", "mode") or "disabled"
     if class_ is DriftClass.ADDED:
-        return Fate(
-            reverted=False, why="helm-controller leaves fields alone that a chart does not name, and says nothing"
-        )
+        why = "helm-controller leaves fields alone that a chart does not name, and says nothing"
+        return Fate(reverted=False, why=why, marks=(Mark.UNDETECTABLE,))
     if mode != "enabled" and not made_by_hand:
-        said = "it only warns" if mode == "warn" else "it says nothing"
-        return Fate(reverted=False, why=f"driftDetection of {release} is {mode}: {said}")
+        said, mark = ("it only warns", Mark.WARNED) if mode == "warn" else ("it says nothing", Mark.UNDETECTABLE)
+        return Fate(reverted=False, why=f"driftDetection of {release} is {mode}: {said}", marks=(mark,))
     if fails := _failure(release):
-        return Fate(reverted=False, why=f"{release} corrects nothing while it fails: {fails.message}")
+        why = f"{release} corrects nothing while it fails: {fails.message}"
+        return Fate(reverted=False, why=why, marks=(Mark.FAILING,))
     if made_by_hand:
         why = (
             f"helm-controller upgrades {release} at its next reconcile{_every(release)}: {made_by_hand} is not its own"
         )
-        return Fate(reverted=True, why=why)
-    return Fate(reverted=True, why=f"helm-controller corrects it at its next reconcile of {release}{_every(release)}")
+        return _reverted(release, why)
+    return _reverted(release, f"helm-controller corrects it at its next reconcile of {release}{_every(release)}")
 
 
 def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObject, setter: Setter) -> Fate:
     if class_ is DriftClass.ADDED and (kept := _kept(wanted, setter)):
-        return Fate(reverted=False, why=kept)
+        return Fate(reverted=False, why=kept, marks=(Mark.UNDETECTABLE,))
     fails = _failure(kustomization)
     if fails and fails.reason not in FAILED_AFTERWARDS:
-        return Fate(reverted=False, why=f"{kustomization} corrects nothing while it fails: {fails.message}")
+        why = f"{kustomization} corrects nothing while it fails: {fails.message}"
+        return Fate(reverted=False, why=why, marks=(Mark.FAILING,))
     does = "makes it its own" if class_ is DriftClass.RECREATED else "reverts it"
     when = _every(kustomization, retry=fails is not None)
     why = f"kustomize-controller {does} at its next reconcile of {kustomization}{when}"
     if fails:
         why += f"; it fails, but after it has applied all: {fails.message}"
-    return Fate(reverted=True, why=why)
+    return _reverted(kustomization, why, retry=fails is not None)
+
+
+def _reverted(owner: KubeObject, why: str, *, retry: bool = False) -> Fate:
+    """What happens at an owner's next reconcile. When its last one was only Kustomizations say."""
+    within = interval_of(_interval(owner, retry=retry))
+    last = text_at(next(iter(items_at(owner.raw, "status", "history")), None), "lastReconciled")
+    return Fate(reverted=True, why=why, within=within, due=parse_time(last) + within if last and within else None)
 
 
 def _failure(owner: KubeObject) -> Condition | None:
@@ -142,5 +239,9 @@ def _kept(wanted: KubeObject, setter: Setter) -> str:
 
 
 def _every(owner: KubeObject, *, retry: bool = False) -> str:
-    interval = (text_at(owner.raw, "spec", "retryInterval") if retry else "") or text_at(owner.raw, "spec", "interval")
+    interval = _interval(owner, retry=retry)
     return f", within {interval}" if interval else ""
+
+
+def _interval(owner: KubeObject, *, retry: bool) -> str:
+    return (text_at(owner.raw, "spec", "retryInterval") if retry else "") or text_at(owner.raw, "spec", "interval")

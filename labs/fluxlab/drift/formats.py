@@ -10,7 +10,7 @@ from fluxlab.junit import Case, junit
 from fluxlab.pages import render
 
 from .edits import Edit
-from .records import Actor, Drift, DriftReport
+from .records import Actor, Drift, DriftReport, Fate, Times, Unknown
 
 
 def report_as_json(report: DriftReport) -> str:
@@ -19,7 +19,7 @@ def report_as_json(report: DriftReport) -> str:
         {
             "clean": report.clean,
             "examined": report.examined,
-            "unknown": list(report.unknown),
+            "unknown": [unknown_document(one) for one in report.unknown],
             "drifts": [drift_document(one) for one in report.drifts],
             "ignored": [drift_document(one) for one in report.ignored],
             "held_back": list(report.held_back),
@@ -40,7 +40,32 @@ def dumped(value: object) -> str:
 def drift_document(one: Drift) -> dict[str, object]:
     """One difference, to be written as JSON."""
     raw = {key.rstrip("_"): value for key, value in asdict(one).items()}
-    return {**raw, "object": str(one.object), "actor": _actor(one.actor)}
+    return {
+        **raw,
+        "object": str(one.object),
+        "marks": list(one.marks),
+        "actor": _actor(one.actor),
+        "fate": _fate(one.fate),
+        "said": {"voice": one.said.voice, "text": one.said.text},
+        "times": _times(one.times),
+    }
+
+
+def unknown_document(one: Unknown) -> dict[str, object]:
+    """Something that could not be told, to be written as JSON."""
+    marks = list(one.fate.marks) if one.fate else []
+    fate = _fate(one.fate) if one.fate else None
+    return {**asdict(one), "class": one.class_, "object": str(one.object or ""), "marks": marks, "fate": fate}
+
+
+def _fate(one: Fate) -> dict[str, object]:
+    return {
+        "reverted": one.reverted,
+        "why": one.why,
+        "ignored": one.ignored,
+        "within_seconds": one.within.total_seconds() if one.within else None,
+        "due": _moment(one.due),
+    }
 
 
 def _edit(one: Edit) -> dict[str, object]:
@@ -48,11 +73,22 @@ def _edit(one: Edit) -> dict[str, object]:
     ending = one.ending and {"reverted": one.ending.reverted, "actor": _actor(one.ending.actor)}
     lasted = one.lasted.total_seconds() if one.lasted is not None else None
     told = {"actor": _actor(one.actor), "ending": ending, "fortune": one.fortune, "lasted_seconds": lasted}
-    return {**raw, "object": str(one.object), **told}
+    said = {"voice": one.said.voice, "text": one.said.text}
+    return {**raw, "object": str(one.object), **told, "said": said, "times": _times(one.times)}
 
 
 def _actor(one: Actor) -> dict[str, object]:
-    return {**asdict(one), "time": one.time.isoformat() if one.time else None}
+    told = {**asdict(one), "time": _moment(one.time)}
+    del told["seen"]  # among the times
+    return told
+
+
+def _times(times: Times) -> dict[str, str | None]:
+    return {name: _moment(time) for name, time in asdict(times).items()}
+
+
+def _moment(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
 
 
 def report_as_junit(report: DriftReport, *, name: str) -> str:
@@ -77,8 +113,11 @@ def _cases(report: DriftReport) -> Iterator[Case]:
             where = f"{one.cluster} {one.object} {one.pointer or one.class_}"
             first, _, rest = str(one).partition("\n")
             yield Case(classname=one.owner or "nobody", name=where, ending=ending, message=first, text=rest)
-    for line in report.unknown:
-        yield Case(classname="could not tell", name=line, ending="error", message=line)
+    for untold in report.unknown:
+        where = f"{untold.cluster} {untold.object} {untold.class_}" if untold.object else untold.why
+        yield Case(
+            classname=untold.owner or "could not tell", name=where, ending="error", message=untold.why, text=str(untold)
+        )
 
 
 def report_as_html(report: DriftReport, *, name: str, made: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Ask the timeline for edits by hand of what git should own, once or as they happen."""
+"""Ask the timeline for edits by hand of what git should own or knows nothing of, once or as they happen."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
 from .edits import Edit, edits
+from .records import DriftClass
 
 LOOK_SECONDS = 0.05
 ROTATION_SECONDS = 1.0
@@ -24,19 +25,20 @@ _OWNERS = ("Kustomization", "HelmRelease")
 
 
 def history(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Sequence[Edit]:
-    """The edits of what git should own, in order of time: also those that were reverted since.
+    """The edits of what git should own, in order of time: also those that were reverted since; and what people made
+    beside it, in the same namespaces.
 
-    What nobody owns is told by a report; what was done while nobody recorded has no user, and only a report has it.
+    What was done while nobody recorded has no user, and only a report has it.
     Raises UnknownError where an audit log, which alone tells people from programs, does not reach back so far, and
     where the recorder missed what happened.
     """
-    entries = _entries(folder, cluster)
+    entries = _entries(folder)
     seen = [one for one in entries if one.source is Source.OBJECT and Detail.GAP not in one.details]
     for name in _chosen(folder, cluster):
         began = next((entry.time for entry in seen if entry.cluster == name), None)
         _check_audit(folder, name, since=max(began, since or began) if began else None)
         _check_recorder(entries, name, since=since, kept_since=since)
-    return _since(entries, since)
+    return _since(entries, since, cluster)
 
 
 def follow(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Iterator[Edit]:
@@ -57,12 +59,12 @@ def _follow(folder: TimelineFolder, *, cluster: str, since: datetime) -> Iterato
         if state == (state := _written(folder)):
             time.sleep(LOOK_SECONDS)  # files have no event to wait for
             continue
-        entries = _entries(folder, cluster)
+        entries = _entries(folder)
         for name in _chosen(folder, cluster):  # what has been told already may go
             _check_audit(folder, name, since=looked)
             _check_recorder(entries, name, since=since, kept_since=looked)
         looked = datetime.now(UTC)
-        for edit in _since(entries, since):
+        for edit in _since(entries, since, cluster):
             key, ended = (edit.cluster, str(edit.object), edit.field, edit.version), edit.ending is not None
             if told.get(key) in {None, not ended}:
                 told[key] = ended
@@ -73,14 +75,19 @@ def _chosen(folder: TimelineFolder, cluster: str) -> Sequence[str]:
     return [cluster] if cluster else folder.clusters
 
 
-def _entries(folder: TimelineFolder, cluster: str) -> Sequence[Entry]:
-    entries = ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT, Source.RECORDER})))
-    return [entry for entry in entries if entry.cluster in {cluster or entry.cluster, ""}]
+def _entries(folder: TimelineFolder) -> Sequence[Entry]:
+    """Of all clusters: from which one an alert comes, only the events of all tell."""
+    return ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT, Source.ALERT, Source.RECORDER})))
 
 
-def _since(entries: Sequence[Entry], since: datetime | None) -> Sequence[Edit]:
-    told = edits(entries)
-    return [edit for edit in told if _is_gits(edit) and (since is None or (edit.actor.time or since) >= since)]
+def _since(entries: Sequence[Entry], since: datetime | None, cluster: str) -> Sequence[Edit]:
+    return [
+        edit
+        for edit in edits(entries)
+        if _is_gits(edit)
+        and edit.cluster == (cluster or edit.cluster)
+        and (since is None or (edit.actor.time or since) >= since)
+    ]
 
 
 def _check_audit(folder: TimelineFolder, cluster: str, *, since: datetime | None) -> None:
@@ -121,7 +128,8 @@ def _is_there(file: Path) -> bool:
 
 
 def _is_gits(edit: Edit) -> bool:
-    return bool(edit.owner) or edit.object.kind in _OWNERS  # the root Kustomization has no owner but git
+    # The root Kustomization has no owner but git.
+    return bool(edit.owner) or edit.object.kind in _OWNERS or edit.class_ is DriftClass.ORPHAN
 
 
 def _written(folder: TimelineFolder) -> list[tuple[Path, int]]:

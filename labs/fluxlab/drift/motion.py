@@ -5,16 +5,17 @@ from collections.abc import Iterable
 from fluxlab.clusters.objects import KubeObject, items_at, number_at, text_at
 from fluxlab.flux.ownership import tried_revision
 from fluxlab.flux.verdicts import current
+from fluxlab.timeline.entries import ObjectRef
 
 from .applied import applied_revisions
 
 _UNSEEN = "has a spec that its controller has not acted on yet"
 
 
-def motions(before: Iterable[KubeObject], after: Iterable[KubeObject]) -> dict[str, str]:
+def motions(before: Iterable[KubeObject], after: Iterable[KubeObject]) -> dict[ObjectRef, str]:
     """The Kustomizations and HelmReleases that were not still from one reading to the other, and what they did."""
-    known = {str(owner): _state(owner) for owner in before}
-    told = {str(owner): _motion(owner, known.get(str(owner))) for owner in after}
+    known = {owner.reference: _state(owner) for owner in before}
+    told = {owner.reference: _motion(owner, known.get(owner.reference)) for owner in after}
     return {owner: why for owner, why in told.items() if why}
 
 

@@ -1,9 +1,9 @@
 """One difference between what git wants and what is there, and all of them together."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -26,6 +26,82 @@ class DriftClass(StrEnum):
     """An object that git wants was deleted, and somebody made another one in its place."""
     ORPHAN = "orphan"
     """An object that nobody owns, in a namespace that git fills."""
+    UNKNOWN = "unknown"
+    """It could not be compared: whether it differs, and how, is not known."""
+
+
+class Mark(StrEnum):
+    """What is so of a difference besides how it differs; one may bear several, and what stays bears one."""
+
+    IGNORED = "ignored by rule"
+    """A rule in git leaves the field to others: it is no drift."""
+    SUSPENDED = "suspended"
+    """Its owner is suspended."""
+    ACKNOWLEDGED = "acknowledged"
+    """Its owner is suspended, and has acknowledged a request since, without having done anything."""
+    UNDETECTABLE = "undetectable"
+    """Flux does not look at it, however often it reconciles."""
+    WARNED = "only warned of"
+    """driftDetection of its HelmRelease warns, and corrects nothing."""
+    EXEMPT = "exempt"
+    """An annotation in git keeps Flux from correcting the object."""
+    SELF_EXEMPT = "exempts itself"
+    """An annotation that git does not have keeps Flux from correcting the object."""
+    FAILING = "owner fails"
+    """Its owner fails before it corrects anything."""
+    STOPPED = "controller stopped"
+    """The controller that would correct it is scaled to 0."""
+    HELD_BACK = "held back"
+    """report-only keeps its owner from correcting it."""
+    FORCED = "forced"
+    """Its controller cannot change it back: told to by `force`, it deletes the object and makes it again."""
+    LEFT_BEHIND = "left behind"
+    """A field that a controller made its own when it corrected it, and that git has dropped since."""
+    CO_OWNED = "co-owned"
+    """A field that Flux had set and somebody else, too, and that git has dropped since."""
+    FOLLOWED = "followed"
+    """Of a HelmRelease: a release was made from it already, so that the workload has followed."""
+
+
+class Voice(StrEnum):
+    """In what Flux said something."""
+
+    EVENT = "event"
+    ALERT = "alert"
+    """One that reached a sink of the lab; nobody saw its event."""
+    CONDITION = "condition"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What Flux said of a difference since it was made."""
+
+    voice: Voice = Voice.SILENT
+    text: str = ""
+    alerted: datetime | None = None
+    """When the first alert of it reached a sink of the lab."""
+
+    def __str__(self) -> str:
+        alerted = f" (alerted at {self.alerted.astimezone():%Y-%m-%d %H:%M:%S})" if self.alerted else ""
+        return f"{self.text or self.voice}{alerted}"
+
+
+SILENT = Said()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """When what happened to a difference. None: it has not, or nobody saw when."""
+
+    changed: datetime | None = None
+    """When somebody made it: as the API server tells, else as the lab's recorder does."""
+    detected: datetime | None = None
+    """When the lab's recorder saw it."""
+    alerted: datetime | None = None
+    """When the first alert of it reached a sink of the lab."""
+    corrected: datetime | None = None
+    """When what was there before came back."""
 
 
 class Confidence(StrEnum):
@@ -48,6 +124,8 @@ class Actor:
     who: str
     """`alice with kubectl-edit`; empty where nothing says who."""
     time: datetime | None
+    seen: datetime | None = None
+    """When the lab's recorder saw it."""
     user: str = ""
     """The user of the API, impersonated ones as `ada as system:admin`."""
     user_agent: str = ""
@@ -74,8 +152,16 @@ class Fate:
 
     reverted: bool
     why: str
-    ignored: bool = False
-    """Whether git itself says that the field is not its to say."""
+    marks: Sequence[Mark] = ()
+    within: timedelta | None = None
+    """Of what will be reverted: the time from one reconcile of its owner to the next; a commit comes sooner."""
+    due: datetime | None = None
+    """When that is, give or take some percent by which Flux varies it; None where nobody says when the last one was."""
+
+    @property
+    def ignored(self) -> bool:
+        """Whether git itself says that the field is not its to say."""
+        return Mark.IGNORED in self.marks
 
     def __str__(self) -> str:
         return f"{'will be reverted' if self.reverted else 'stays'}: {self.why}"
@@ -99,15 +185,34 @@ class Drift:
     chain: Sequence[str] = ()
     """The owner, and the Kustomizations by which it came into the cluster, the root first."""
     commit: str = ""
-    """The commit that the owner has applied."""
+    """The commit that the owner has applied; of a HelmRelease the Kustomization that applies it."""
     source: str = ""
-    """Where git says so: `clusters/staging/cart.yaml:12`; empty where a build or a chart made it."""
+    """Where git says so: `clusters/staging/cart.yaml:12`; empty where no single file does.
+
+    The line of the field where the file says what is wanted of it, else that of the manifest; of a chart's object that
+    of the HelmRelease.
+    """
     actor: Actor
     fate: Fate
-    flux_said: str = ""
-    """What Flux said of it since, in an event or a condition of the owner; empty when it was silent."""
+    said: Said = SILENT
+    """What Flux said of it since."""
     released: str = ""
     """Of a HelmRelease: the release that was made from it already, and what that means for the release's objects."""
+
+    @property
+    def flux_said(self) -> str:
+        """What Flux said of it since, in words; empty when it was silent."""
+        return self.said.text
+
+    @property
+    def times(self) -> Times:
+        """When what happened to it: it is still there, so that nothing has corrected it."""
+        return Times(changed=self.actor.time, detected=self.actor.seen, alerted=self.said.alerted)
+
+    @property
+    def marks(self) -> Sequence[Mark]:
+        """What is so of it besides how it differs."""
+        return self.fate.marks
 
     @property
     def headline(self) -> str:
@@ -121,7 +226,9 @@ class Drift:
 
     def __str__(self) -> str:
         at = f" at {self.actor.time.astimezone():%Y-%m-%d %H:%M:%S}" if self.actor.time else ""
-        lines = [self.headline, f"  {self.actor}{at}", f"  {self.fate}", f"  Flux: {self.flux_said or 'silent'}"]
+        lines = [self.headline, f"  {self.actor}{at}", f"  {self.fate}", f"  Flux: {self.said}"]
+        if self.marks:
+            lines.append(f"  marks: {', '.join(self.marks)}")
         if self.released:
             lines.append(f"  {self.released}")
         if self.source:
@@ -129,12 +236,40 @@ class Drift:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """Something that could not be compared."""
+
+    cluster: str
+    object: ObjectRef | None = None
+    """None: all objects of a kind, or of the cluster."""
+    owner: str = ""
+    """As that of a Drift; the Kustomization or HelmRelease itself where it cannot be told what it wants."""
+    chain: Sequence[str] = ()
+    commit: str = ""
+    """The commit that the owner has applied, where one is known."""
+    why: str
+    """What could not be told and why, as a whole sentence."""
+    fate: Fate | None = None
+    """Of an object that the API server refuses to change: what its Kustomization makes of that."""
+
+    @property
+    def class_(self) -> DriftClass:
+        """As every record has one."""
+        return DriftClass.UNKNOWN
+
+    def __str__(self) -> str:
+        return f"{self.why}\n  {self.fate}" if self.fate else self.why
+
+
 @dataclass(frozen=True)
 class Expected:
-    """A difference that a test expects. What is left out may be anything."""
+    """A record that a test expects. What is left out may be anything, but what is ignored or unknown has to be asked
+    for: by `marks=[Mark.IGNORED]` or `class_=DriftClass.UNKNOWN`.
+    """
 
     object: str
-    """`ConfigMap shop/settings`."""
+    """`ConfigMap shop/settings`; empty for what is unknown of no single object."""
     pointer: str = ""
     """`/data/colour`; empty for a whole object."""
     class_: DriftClass | None = None
@@ -145,11 +280,15 @@ class Expected:
     desired: str | None = None
     """What git wants, likewise."""
     cluster: str = ""
+    marks: Collection[Mark] = ()
+    """Those that it bears, perhaps among others."""
 
     def matches(self, drift: Drift) -> bool:
         """Whether a difference is this one."""
         return (
             (str(drift.object), drift.pointer) == (self.object, self.pointer)
+            and set(self.marks) <= set(drift.marks)
+            and drift.fate.ignored == (Mark.IGNORED in self.marks)
             and self.class_ in {None, drift.class_}
             and self.by in drift.actor.who
             and self.live in {None, drift.live}
@@ -157,10 +296,19 @@ class Expected:
             and self.cluster in {"", drift.cluster}
         )
 
+    def is_unknown(self, unknown: Unknown) -> bool:
+        """Whether this is what could not be told."""
+        return (
+            self == Expected(self.object, class_=DriftClass.UNKNOWN, cluster=self.cluster)
+            and str(unknown.object or "") == self.object
+            and self.cluster in {"", unknown.cluster}
+        )
+
     def __str__(self) -> str:
         values = (("there is", self.live), ("git wants", self.desired))
         told = [f"{what} {value}" for what, value in values if value is not None]
         by, where = f" by {self.by}" if self.by else "", f" in {self.cluster}" if self.cluster else ""
+        told += map(str, self.marks)
         return ", ".join([f"{self.object}{self.pointer}{where}: {self.class_ or 'any difference'}{by}", *told])
 
 
@@ -195,8 +343,8 @@ class DriftReport:
     """All differences that were found, and what could not be told."""
 
     drifts: Sequence[Drift]
-    unknown: Sequence[str]
-    """What could not be compared, and why: a report with such lines is never clean."""
+    unknown: Sequence[Unknown]
+    """What could not be compared: a report with any is never clean."""
     examined: int
     """How many objects were compared."""
     ignored: Sequence[Drift] = ()
@@ -235,19 +383,28 @@ class DriftReport:
             quoted = [str(drift) for drift in left if drift.object.namespace in over]
             raise DriftError(f"differences from git: {len(quoted)}", facts=[*limits, *quoted])
         if self.unknown or not self.examined:
-            raise UnknownError("whether there is drift could not be told", facts=self.unknown or ["nothing to compare"])
+            facts = [*map(str, self.unknown)] or ["nothing to compare"]
+            raise UnknownError("whether there is drift could not be told", facts=facts)
 
     def expect(self, *expected: Expected) -> None:
-        """Raise DriftError unless exactly these differences were found, and UnknownError when it could not be told."""
+        """Raise DriftError unless exactly these differences were found, and UnknownError when it could not be told.
+
+        What a rule in git ignores has to be there when it is expected, and may be there when it is not; what is unknown
+        has to be expected.
+        """
         if not expected:
             raise UsageError("no difference is expected", hint="assert_clean() is for none")
-        missing = [one for one in expected if not any(one.matches(drift) for drift in self.drifts)]
+        missing = [one for one in expected if not self._has(one)]
         others = [drift for drift in self.drifts if not any(one.matches(drift) for one in expected)]
         if missing or others:
             facts = [*(f"missing: {one}" for one in missing), *(f"not expected: {drift}" for drift in others)]
+            facts += [f"could not tell: {one}" for one in self.unknown]
             raise DriftError("the drift is not the one that was expected", facts=facts)
-        if self.unknown:
-            raise UnknownError("whether there is more drift could not be told", facts=self.unknown)
+        if untold := [str(one) for one in self.unknown if not any(each.is_unknown(one) for each in expected)]:
+            raise UnknownError("whether there is more drift could not be told", facts=untold)
+
+    def _has(self, expected: Expected) -> bool:
+        return any(map(expected.matches, (*self.drifts, *self.ignored))) or any(map(expected.is_unknown, self.unknown))
 
 
 def together(reports: Iterable[DriftReport]) -> DriftReport:
@@ -255,7 +412,7 @@ def together(reports: Iterable[DriftReport]) -> DriftReport:
     told = list(reports)
     return DriftReport(
         drifts=tuple(drift for report in told for drift in report.drifts),
-        unknown=tuple(line for report in told for line in report.unknown),
+        unknown=tuple(one for report in told for one in report.unknown),
         examined=sum(report.examined for report in told),
         ignored=tuple(drift for report in told for drift in report.ignored),
         held_back=tuple(name for report in told for name in report.held_back),

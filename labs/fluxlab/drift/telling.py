@@ -9,7 +9,6 @@ from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import pointer_to
 from fluxlab.clusters.resources import HELM_RELEASE
 from fluxlab.clusters.secret_values import all_values
-from fluxlab.flux.convergence import stopped_controllers
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import ObjectRef
 from fluxlab.timeline.folder import TimelineFolder
@@ -20,8 +19,8 @@ from .comparing import Compared
 from .desired import root_of
 from .edits import added_by_hand
 from .fate import NOBODY, ROOT_GONE, fate_of, while_stopped
-from .fields import FieldDrift
-from .records import Actor, Drift, DriftClass, Fate
+from .fields import FieldDrift, is_platform
+from .records import Actor, Drift, DriftClass, Fate, Mark
 from .releases import released_since
 
 
@@ -33,13 +32,14 @@ def tell(
     *,
     rootless: bool,
     redactor: Redactor,
+    stopped: Mapping[str, str],
 ) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
-    """The drift, and what rules in git leave to others. Raises ApiError or ApiUnreachableError."""
+    """The drift, and what rules in git leave to others; `stopped`: controllers that are scaled to 0."""
     differing = [one.live for one in compared if one.differs and one.live]
     roots = [root_of(cluster)] if rootless else []
     gone = [one.wanted.reference for one in compared if one.differs and not one.live]
     actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=[*gone, *roots])
-    teller = _Teller(cluster.name, actors, redactor, stopped_controllers(cluster.api))
+    teller = _Teller(cluster.name, actors, redactor, stopped)
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
     return (
         (
@@ -90,10 +90,15 @@ class _Teller:
         change = masked_change(field.change, self.redactor)
         pointer = pointer_to(field.change.field, live.raw)
         fate = self._fate(one, field.class_, pointer=pointer, setter=field.setter)
+        if field.class_ is DriftClass.ADDED and self.actors.set_by_flux(live, field):
+            fate = _marked(fate, Mark.LEFT_BEHIND if is_platform(field.setter.manager) else Mark.CO_OWNED)
         drift = self._drift(one, field.class_, self.actors.of_field(live, field), fate)
         drift = replace(drift, field=change.field, pointer=pointer, live=change.before, desired=change.after)
-        followed = live.kind == HELM_RELEASE.kind and pointer.startswith("/spec/")
-        return replace(drift, released=released_since(live, drift.actor.time)) if followed else drift
+        drift = replace(drift, source=one.desired.source_of(one.wanted, field.change.field))
+        if live.kind != HELM_RELEASE.kind or not pointer.startswith("/spec/"):
+            return drift
+        released = released_since(live, drift.actor.time)
+        return replace(drift, released=released, fate=_marked(drift.fate, Mark.FOLLOWED if released else None))
 
     def _fate(self, one: Compared, class_: DriftClass, *, pointer: str = "", setter: Setter = NO_SETTER) -> Fate:
         fate = fate_of(
@@ -106,11 +111,15 @@ class _Teller:
             made_by_hand=one.desired.made_by_hand,
         )
         fate = while_stopped(fate, controller=one.desired.applier, stopped=self.stopped)
+        if Mark.SUSPENDED in fate.marks:
+            acknowledged = self.actors.acknowledged_in_sleep(one.desired.owner)
+            fate = _marked(fate, Mark.ACKNOWLEDGED if acknowledged else None)
         return replace(fate, why=self.redactor.redact(fate.why))  # Flux may quote what it could not apply
 
     def _drift(self, one: Compared, class_: DriftClass, actor: Actor, fate: Fate) -> Drift:
         """What is told of a drift of an object, whatever it is."""
-        owner, subject, places = one.desired.owner, one.wanted.reference, one.desired.places
+        owner, subject = one.desired.owner, one.wanted.reference
+        said = self.actors.flux_said(subject, owner, since=actor.time)
         return Drift(
             cluster=self.cluster,
             object=subject,
@@ -118,10 +127,10 @@ class _Teller:
             owner=str(owner),
             chain=one.desired.chain,
             commit=one.desired.commit,
-            source=places.of(one.wanted) if places else "",
+            source=one.desired.source_of(one.wanted),
             actor=actor,
             fate=fate,
-            flux_said=self.redactor.redact(self.actors.flux_said(subject, owner, since=actor.time)),
+            said=replace(said, text=self.redactor.redact(said.text)),
         )
 
     def of_orphan(self, subject: KubeObject) -> Drift:
@@ -146,3 +155,7 @@ class _Teller:
             actor=self.actors.who_deleted(root),
             fate=ROOT_GONE,
         )
+
+
+def _marked(fate: Fate, mark: Mark | None) -> Fate:
+    return replace(fate, marks=(*fate.marks, mark)) if mark else fate

@@ -84,7 +84,7 @@ def _no_drift(lab: Lab) -> Answer:
     if report.drifts:
         return Answer(holds=False, words=str(report.drifts[0]))
     if report.unknown:
-        return Answer(holds=None, words=report.unknown[0])
+        return Answer(holds=None, words=str(report.unknown[0]))
     return Answer(holds=report.clean, words=f"{report.examined} objects are as git wants them")
 
 

@@ -1,9 +1,9 @@
 """Signals in a rehearsal's file: what can be seen once something is broken, what must come, and what must not."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from fluxlab.clusters.resources import (
     GIT_REPOSITORY,
@@ -68,6 +68,7 @@ _THE_CLUSTER = "the cluster"
 """Pending where no GitRepository follows the branch."""
 _UNREASONED = frozenset({"slack", "github"})
 _ABOUT = frozenset(KINDS.values())
+DIFFERENCES = [class_ for class_ in DriftClass if class_ is not DriftClass.UNKNOWN]
 
 
 def _place(text: str) -> str:
@@ -95,6 +96,12 @@ def _provider(name: str) -> str:
     if name and name not in known and "." not in name:
         raise ValueError(f"there is no provider {name!r}; there are {', '.join(known)}, and hosts")
     return name
+
+
+def _difference(class_: DriftClass) -> DriftClass:
+    if class_ not in DIFFERENCES:
+        raise ValueError("what could not be compared is no signal: nobody knows whether it differs")
+    return class_
 
 
 def _drifting(text: str) -> str:
@@ -129,13 +136,18 @@ class AlertSpec(Model):
         return self
 
 
+Difference: TypeAlias = Annotated[
+    DriftClass, AfterValidator(_difference), WithJsonSchema({"type": "string", "enum": DIFFERENCES})
+]
+
+
 class DriftSpec(Model):
     """A difference between git and the cluster."""
 
     object: Annotated[str, AfterValidator(_drifting)] = Field(
         description="such as Deployment shop/frontend, or a pattern (*)"
     )
-    class_: DriftClass | None = Field(default=None, alias="class")
+    class_: Difference | None = Field(default=None, alias="class")
 
 
 class MetricSpec(Model):

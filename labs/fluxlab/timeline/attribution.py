@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from .audit import WRITES, short_user
-from .entries import Detail, Entry, Source, parse_time
+from .entries import Detail, Entry, Source, format_time, parse_time
 
 APPLIERS = frozenset({"kustomize-controller", "helm-controller"})
 """The field managers whose changes come from git."""
@@ -275,7 +275,12 @@ def _named(entry: Entry, request: Entry, candidates: Sequence[Entry]) -> Entry:
         actor=entry.actor if own and managers else f"{user}{with_}",
         # The API server's time is that of the change; the recorder's is when it heard of it.
         time=min(entry.time, request.time),
-        details={**entry.details, **details, Detail.REQUEST: request.details[Detail.VERB]},
+        details={
+            **entry.details,
+            **details,
+            Detail.REQUEST: request.details[Detail.VERB],
+            Detail.SEEN: format_time(entry.time),
+        },
     )
 
 

@@ -163,6 +163,8 @@ class Detail:
     URI = "uri"
     RECEIVED = "received"
     """When the API server had a request whole; `Entry.time` is when it had answered."""
+    SEEN = "seen"
+    """Of a change whose time the audit log tells: when the recorder saw it."""
     DRY_RUN = "dry run"
     FAULT = "fault"
     """Which fault of the catalogue."""

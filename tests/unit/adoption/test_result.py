@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.unit.drift.test_formats import ALICE, DRIFT
+from tests.unit.drift.test_formats import ALICE, DRIFT, UNTOLD
 
 from fluxlab.adoption.result import Adoption, as_json, message_of
 from fluxlab.drift.records import DriftReport
@@ -12,7 +12,7 @@ from fluxlab.moments import Commit, Moment
 
 REPORT = DriftReport(drifts=(DRIFT,), unknown=(), examined=3)
 COMMIT = Commit(sha="0" * 40, message="Adopt", before=Moment())
-UNKNOWN = replace(REPORT, unknown=("Kustomization x is not known",))
+UNKNOWN = replace(REPORT, unknown=(UNTOLD,))
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,5 @@ def test_the_message_says_what_and_by_whom_and_when() -> None:
 def test_json_has_what_was_left_and_why() -> None:
     told = json.loads(as_json(Adoption(report=UNKNOWN, left=((DRIFT, "it is a Secret's"),))))
     assert (told["branch"], told["commit"], told["adopted"]) == ("", "", [])
-    assert told["unknown"] == ["Kustomization x is not known"]
+    assert [one["why"] for one in told["unknown"]] == ["Kustomization x is not known"]
     assert [(one["object"], one["why"]) for one in told["left"]] == [("ConfigMap shop/cart", "it is a Secret's")]

@@ -16,11 +16,12 @@ from fluxlab.drift.fields import FieldDrift
 from fluxlab.drift.records import Confidence, DriftClass
 from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
-from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, format_time
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.journal import Journal
 
 BEGAN = datetime(2026, 11, 22, 14, tzinfo=UTC)
+FLUX = "kustomize-controller"
 CART = ObjectRef(kind="ConfigMap", namespace="shop", name="cart")
 
 
@@ -121,3 +122,55 @@ def test_who_made_an_object_before_did_not_make_the_one_that_is_there(actors_aft
     actors = actors_after(seen(5, "alice", "created"), seen(6, "alice", "deleted"))
     assert actors.who_made(live(5)).user == "alice"
     assert actors.who_made(live(7, uid="second")).confidence is Confidence.NONE
+
+
+def added(colour: str) -> FieldDrift:
+    change = FieldChange(field=".data.colour", before=json.dumps(colour), after=None)
+    return FieldDrift(
+        class_=DriftClass.ADDED,
+        change=change,
+        setter=Setter(manager="node-fetch", time=format_time(BEGAN + timedelta(seconds=5))),
+    )
+
+
+def elsewhere(version: int) -> Entry:
+    return replace(seen(version, "bob"), object=replace(CART, name="another"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "by_flux"),
+    [
+        ([seen(5, FLUX, "created")], True),
+        ([seen(4, FLUX, "created"), seen(5, "alice", after="red")], False),
+        ([seen(4, "alice", "created"), seen(5, FLUX, after="red")], True),
+        ([seen(5, "alice", "created")], False),
+        ([seen(4, FLUX, "created")], False),  # what came since is not known
+        ([seen(4, FLUX, "created"), elsewhere(8)], True),  # nothing that could be seen
+        ([seen(4, FLUX, "created"), elsewhere(6)], False),
+        ([seen(5, FLUX, "created", uid="earlier")], False),
+    ],
+)
+def test_what_flux_set_last_git_has_named_once(
+    actors_after: Timeline, entries: Sequence[Entry], *, by_flux: bool
+) -> None:
+    assert actors_after(*entries).set_by_flux(live(5), added("red")) is by_flux
+
+
+SUSPENDED = FieldChange(field=".spec.suspend", before=None, after="true")
+HANDLED = FieldChange(field=".status.lastHandledReconcileAt", before=None, after='"please"')
+
+
+@pytest.mark.parametrize(
+    ("changes", "acknowledged"),
+    [
+        ([SUSPENDED, HANDLED], True),
+        ([HANDLED, SUSPENDED], False),
+        ([SUSPENDED], False),
+        ([HANDLED], False),  # the timeline does not know when it was suspended
+    ],
+)
+def test_who_acknowledges_a_request_while_suspended_is_told(
+    actors_after: Timeline, changes: Sequence[FieldChange], *, acknowledged: bool
+) -> None:
+    entries = [replace(seen(5 + number, "alice"), changes=(one,)) for number, one in enumerate(changes)]
+    assert actors_after(*entries).acknowledged_in_sleep(live(9)) is acknowledged

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from fluxlab.clusters.api import FIELD_MANAGER
 from fluxlab.clusters.loans import BORROWER
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.edits import Edit, added_by_hand, edits
-from fluxlab.drift.records import DriftClass
-from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
+from fluxlab.drift.records import DriftClass, Times, Voice
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source, format_time
 
 CART = ObjectRef(kind="ConfigMap", namespace="shop", name="cart")
 APPS = ObjectRef(kind="Kustomization", namespace="flux-system", name="apps")
@@ -159,6 +162,25 @@ def test_what_flux_said_of_an_edit_is_what_its_owner_said_of_the_object_since() 
     assert [one.flux_said for one in edits([before, edit, other, after])] == [after.text]
 
 
+def test_when_an_edit_was_made_seen_alerted_and_corrected() -> None:
+    def at(second: float) -> datetime:
+        return BEGAN + timedelta(seconds=second)
+
+    made = entry(1, "alice", (".data.colour", '"red"', '"blue"'))
+    made = replace(made, details={**made.details, Detail.SEEN: format_time(at(1.1))})
+    back = entry(3, FLUX, (".data.colour", '"blue"', '"red"'))
+    text = "ConfigMap/shop/cart configured"
+    event = Entry(time=at(3.2), source=Source.EVENT, text=f"Progressing: {text}", object=APPS)
+    alert = Entry(time=at(3.3), source=Source.ALERT, text=text, object=APPS)
+    [open_] = edits([made])
+    assert open_.times == Times(changed=at(1), detected=at(1.1))
+    [ended] = edits([made, back, event, alert])
+    assert ended.times == Times(changed=at(1), detected=at(1.1), alerted=at(3.3), corrected=at(3))
+    assert ended.said.voice is Voice.EVENT
+    [changed_again] = edits([made, entry(3, FLUX, (".data.colour", '"blue"', '"green"'))])
+    assert changed_again.times.corrected is None
+
+
 def test_what_was_added_by_hand_is_drift_unless_git_names_it_or_it_has_changed() -> None:
     def fields(live: JsonObject, wanted: JsonObject) -> list[str]:
         changes = [entry(0, "alice", (".spec.replicas", "1", "4"))]
@@ -190,3 +212,59 @@ def test_what_the_platform_set_is_not_taken_for_what_a_person_did_at_that_moment
         assert list(added_by_hand(unsure, KubeObject({}), live("kubelet"), reported=())) == []
     [found] = added_by_hand(changes, KubeObject({}), live("kubectl-edit"), reported=())
     assert found.change.field == revision
+
+
+NAMESPACE_OF_GIT = Entry(
+    time=BEGAN,
+    source=Source.OBJECT,
+    text="created",
+    object=ObjectRef(kind="Namespace", name="shop"),
+    actor="kustomize-controller",
+    details={Detail.VERB: "created", Detail.OWNER: str(APPS)},
+)
+
+
+def made(
+    second: float, user: str = "alice", *, verb: str = "created", level: Level = Level.INFO, manager: str = "kubectl"
+) -> Entry:
+    """Something about an object that bears, rightly or not, the labels of what Flux owns."""
+    told = entry(second, user, verb=verb)
+    return replace(told, level=level, details={**told.details, Detail.MANAGER: manager})
+
+
+@pytest.mark.parametrize(
+    ("entries", "endings"),
+    [
+        ([made(1)], ["it is still so"]),
+        ([made(1), made(3, "bob", verb="deleted")], ["removed by bob after 2.0 s"]),
+        ([made(1), made(2, FLUX, verb="changed")], ["taken over by kustomize-controller after 1.0 s"]),
+        ([made(1), made(2, "bob", verb="deleted"), made(3)], ["removed by bob after 1.0 s", "it is still so"]),
+        ([made(1, FLUX)], []),
+        ([made(1, level=Level.DEBUG)], []),  # a Job that was made from a CronJob, or a release of Helm
+        ([made(1, manager=FIELD_MANAGER)], []),  # a Secret that the lab was asked to set
+    ],
+)
+def test_what_a_person_made_is_nobodys_until_flux_takes_it_over(entries: Sequence[Entry], endings: list[str]) -> None:
+    found = edits([NAMESPACE_OF_GIT, *entries])
+    assert [(one.class_, one.field, one.owner) for one in found] == [(DriftClass.ORPHAN, "", "")] * len(endings)
+    assert [one.fortune for one in found] == endings
+    assert [one.times.corrected is not None for one in found] == [text.startswith("removed") for text in endings]
+
+
+def test_what_a_person_made_where_git_has_nothing_is_told_by_none() -> None:
+    elsewhere = replace(NAMESPACE_OF_GIT, object=ObjectRef(kind="Namespace", name="other"))
+    other_cluster = replace(NAMESPACE_OF_GIT, cluster="other")
+    mine = replace(made(1), details={Detail.VERB: "created", Detail.USER: "alice"})
+    assert edits([elsewhere, other_cluster, mine]) == []
+    assert [one.class_ for one in edits([NAMESPACE_OF_GIT, mine])] == [DriftClass.ORPHAN]
+
+
+def test_what_is_changed_of_what_nobody_owns_is_no_edit_until_flux_owns_it() -> None:
+    mine = entry(2, "alice", (".data.colour", '"red"', '"blue"'))
+    found = edits([NAMESPACE_OF_GIT, made(1), mine, made(3, FLUX, verb="changed"), replace(mine, time=BEGAN)])
+    assert [one.class_ for one in found] == [DriftClass.MODIFIED, DriftClass.ORPHAN]
+
+
+def test_what_becomes_true_is_an_edit_where_it_was_one() -> None:
+    [edit] = edits([entry(0, "alice", (".data.count", "1", "true"))])
+    assert (edit.class_, edit.before, edit.after) == (DriftClass.MODIFIED, "1", "true")

@@ -1,13 +1,15 @@
 """Whether a difference will be reverted: the cells that were tried on these controllers."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from fluxlab.clusters.loans import BORROWER, SUSPEND, Path, lend
 from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.fate import DRIFT_DETECTION, RECONCILE, SSA, fate_of, while_stopped
-from fluxlab.drift.records import DriftClass, Fate
+from fluxlab.drift.fate import DRIFT_DETECTION, FORCE, RECONCILE, SSA, fate_of, fate_of_refused, while_stopped
+from fluxlab.drift.records import DriftClass, Fate, Mark
 
 KUBECTL, OTHERS, SCALED = (
     Setter(manager="kubectl-patch"),
@@ -28,6 +30,17 @@ def owner(kind: str, *, ready: str = "True", reason: str = "R", **spec: Json) ->
 
 def failing(reason: str) -> KubeObject:
     return owner("Kustomization", ready="False", reason=reason, interval="1h", retryInterval="2m")
+
+
+LAST = datetime(2026, 11, 22, 14, 2, 11, tzinfo=UTC)
+
+
+def reconciled(kustomization: KubeObject) -> KubeObject:
+    """With the time of its last reconcile, as kustomize-controller notes it."""
+    status = kustomization.raw["status"]
+    assert isinstance(status, dict)
+    history: Json = [{"lastReconciled": "2026-11-22T14:02:11Z"}, {"lastReconciled": "2026-11-20T00:00:00Z"}]
+    return KubeObject({**kustomization.raw, "status": {**status, "history": history}})
 
 
 def release(mode: str, *, suspend: bool = False) -> KubeObject:
@@ -157,3 +170,102 @@ def test_nothing_is_reverted_while_the_controller_that_would_is_stopped() -> Non
     assert stopped["kustomize-controller"] in held.why
     assert while_stopped(would, controller="helm-controller", stopped=stopped) == would
     assert while_stopped(not_at_all, controller="kustomize-controller", stopped=stopped) == not_at_all
+    assert held.marks == (Mark.STOPPED,)
+
+
+@pytest.mark.parametrize(
+    ("class_", "kustomization", "git", "marks"),
+    [
+        (M, owner("Kustomization"), subject(), ()),
+        (A, owner("Kustomization"), subject(), (Mark.UNDETECTABLE,)),
+        (M, owner("Kustomization", suspend=True), subject(), (Mark.SUSPENDED,)),
+        (A, owner("Kustomization", suspend=True), subject(), (Mark.SUSPENDED, Mark.UNDETECTABLE)),
+        (M, owner("Kustomization"), subject(**{SSA: "Ignore"}), (Mark.EXEMPT, Mark.UNDETECTABLE)),
+        (M, owner("Kustomization", ready="False"), subject(), (Mark.FAILING,)),
+        (M, failing("HealthCheckFailed"), subject(), ()),
+        (M, owner("Kustomization", ignore=[{"paths": ["/data"]}], suspend=True), subject(), (Mark.IGNORED,)),
+        (M, release("disabled"), subject(), (Mark.UNDETECTABLE,)),
+        (M, release("warn"), subject(), (Mark.WARNED,)),
+        (M, release("enabled"), subject(), ()),
+        (A, release("enabled"), subject(), (Mark.UNDETECTABLE,)),
+        (M, held(owner("Kustomization"), SUSPEND, value=True), subject(), (Mark.HELD_BACK,)),
+    ],
+)
+def test_why_it_stays_is_said_for_programs_too(
+    class_: DriftClass, kustomization: KubeObject, git: KubeObject, marks: tuple[Mark, ...]
+) -> None:
+    pointer = "/data/colour" if class_ is M else "/data/more"
+    fate = fate_of(class_, owner=kustomization, wanted=git, live=subject(), pointer=pointer, setter=OTHERS)
+    assert fate.marks == marks
+    assert fate.reverted is (marks == ())
+
+
+@pytest.mark.parametrize(
+    ("subject_", "within", "due"),
+    [
+        (owner("Kustomization", interval="1h0m0s"), timedelta(hours=1), None),
+        (reconciled(owner("Kustomization", interval="10m")), timedelta(minutes=10), LAST + timedelta(minutes=10)),
+        (reconciled(failing("HealthCheckFailed")), timedelta(minutes=2), LAST + timedelta(minutes=2)),
+        (owner("HelmRelease", driftDetection={"mode": "enabled"}, interval="30s"), timedelta(seconds=30), None),
+        (reconciled(owner("Kustomization")), None, None),
+    ],
+)
+def test_when_it_will_be_reverted_is_a_time(
+    subject_: KubeObject, within: timedelta | None, due: datetime | None
+) -> None:
+    fate = fate_of(M, owner=subject_, wanted=subject(), live=subject(), setter=KUBECTL)
+    assert (fate.reverted, fate.within, fate.due) == (True, within, due)
+    stays = fate_of(A, owner=subject_, wanted=subject(), live=subject(), setter=OTHERS)
+    assert (stays.within, stays.due) == (None, None)
+
+
+def test_who_exempts_an_object_is_marked() -> None:
+    live = subject(**{SSA: "Ignore"})
+    fate = fate_of(M, owner=owner("Kustomization"), wanted=subject(), live=live, setter=KUBECTL)
+    assert fate.marks == (Mark.SELF_EXEMPT, Mark.UNDETECTABLE)
+
+
+def made_by(manager: str, **annotations: str) -> KubeObject:
+    metadata: JsonObject = {"annotations": annotations, "managedFields": [{"manager": manager}]}
+    return KubeObject({"kind": "ConfigMap", "metadata": {"name": "x", **metadata}})
+
+
+PLAIN, FORCED = owner("Kustomization", interval="1h"), owner("Kustomization", interval="1h", force=True)
+
+
+@pytest.mark.parametrize(
+    ("kustomization", "git", "live", "reverted", "marks"),
+    [
+        (PLAIN, subject(), made_by("node-fetch"), False, (Mark.FAILING,)),
+        (FORCED, subject(), made_by("node-fetch"), True, (Mark.FORCED,)),
+        (PLAIN, subject(**{FORCE: "Enabled"}), made_by("node-fetch"), True, (Mark.FORCED,)),
+        (PLAIN, subject(), made_by("node-fetch", **{FORCE: "enabled"}), True, (Mark.FORCED,)),
+        (PLAIN, subject(**{FORCE: "true"}), made_by("node-fetch"), False, (Mark.FAILING,)),
+        (owner("Kustomization", force=True, suspend=True), subject(), subject(), False, (Mark.SUSPENDED,)),
+        (FORCED, subject(**{SSA: "Ignore"}), subject(), False, (Mark.EXEMPT, Mark.UNDETECTABLE)),
+        (owner("Kustomization", force=True, ready="False"), subject(), subject(), False, (Mark.FAILING,)),
+        (held(FORCED, SUSPEND, value=True), subject(), subject(), False, (Mark.HELD_BACK,)),
+        (held(PLAIN, SUSPEND, value=True), subject(), subject(), False, (Mark.FAILING,)),
+    ],
+)
+def test_what_becomes_of_an_object_that_cannot_be_changed_back(
+    kustomization: KubeObject, git: KubeObject, live: KubeObject, *, reverted: bool, marks: tuple[Mark, ...]
+) -> None:
+    fate = fate_of_refused(owner=kustomization, wanted=git, live=live)
+    assert fate
+    assert (fate.reverted, fate.marks) == (reverted, marks)
+
+
+def test_what_kubectl_made_is_deleted_at_one_try_and_made_again_at_the_next() -> None:
+    forced = reconciled(owner("Kustomization", interval="1h", retryInterval="2m", force=True))
+    once, twice = (fate_of_refused(owner=forced, wanted=subject(), live=made_by(by)) for by in ("tf", "kubectl-create"))
+    assert once
+    assert twice
+    hour, try_ = timedelta(hours=1), timedelta(minutes=2)
+    assert (once.within, once.due) == (hour, LAST + hour)
+    assert (twice.within, twice.due) == (hour + try_, LAST + hour + try_)
+    assert "kubectl has set something of it" in twice.why
+
+
+def test_what_helm_controller_makes_of_a_refusal_nobody_knows() -> None:
+    assert fate_of_refused(owner=release("enabled"), wanted=subject(), live=subject()) is None

@@ -1,16 +1,19 @@
 """A report as other programs read it."""
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from xml.etree.ElementTree import Element, fromstring
 
 from fluxlab.drift.formats import report_as_html, report_as_json, report_as_junit
-from fluxlab.drift.records import Actor, Confidence, Drift, DriftClass, DriftReport, Fate
+from fluxlab.drift.records import Actor, Confidence, Drift, DriftClass, DriftReport, Fate, Mark, Said, Unknown, Voice
 from fluxlab.timeline.entries import ObjectRef
 
+NOON, MINUTE = datetime(2026, 11, 22, 14, tzinfo=UTC), timedelta(minutes=1)
 ALICE = Actor(
     who="alice with kubectl",
-    time=datetime(2026, 11, 22, 14, tzinfo=UTC),
+    time=NOON,
+    seen=NOON + MINUTE / 60,
     confidence=Confidence.HIGH,
     reason="the audit log",
 )
@@ -24,12 +27,19 @@ DRIFT = Drift(
     live='"\x07&"',
     owner="Kustomization flux-system/apps",
     actor=ALICE,
-    fate=Fate(reverted=True, why="kustomize-controller does"),
+    fate=Fate(reverted=True, why="kustomize-controller does", within=timedelta(minutes=10), due=NOON + 10 * MINUTE),
+    said=Said(voice=Voice.EVENT, text="DriftDetected: it differs", alerted=NOON + MINUTE / 30),
 )
 NOTHING = DriftReport(drifts=(), unknown=(), examined=7)
-REPORT = DriftReport(
-    drifts=(DRIFT,), unknown=("Kustomization x is not known",), examined=7, ignored=(DRIFT,), held_back=("staging",)
+RULED = replace(DRIFT, fate=Fate(reverted=False, why="a rule", marks=(Mark.IGNORED,)))
+UNTOLD = Unknown(
+    cluster="staging",
+    object=ObjectRef(kind="Kustomization", name="x"),
+    owner="Kustomization x",
+    chain=("Kustomization root", "Kustomization x"),
+    why="Kustomization x is not known",
 )
+REPORT = DriftReport(drifts=(DRIFT,), unknown=(UNTOLD,), examined=7, ignored=(RULED,), held_back=("staging",))
 
 
 def parsed(text: str) -> Element:
@@ -39,18 +49,48 @@ def parsed(text: str) -> Element:
 
 def test_json_has_each_record_with_what_is_known_of_it() -> None:
     told = json.loads(report_as_json(REPORT))
-    assert (told["clean"], told["examined"], told["unknown"]) == (False, 7, ["Kustomization x is not known"])
+    assert (told["clean"], told["examined"]) == (False, 7)
+    assert told["unknown"] == [
+        {
+            "class": "unknown",
+            "cluster": "staging",
+            "object": "Kustomization x",
+            "owner": "Kustomization x",
+            "chain": ["Kustomization root", "Kustomization x"],
+            "commit": "",
+            "why": "Kustomization x is not known",
+            "marks": [],
+            "fate": None,
+        }
+    ]
+    assert [(one["class"], one["marks"], one["fate"]["ignored"]) for one in told["ignored"]] == [
+        ("modified", ["ignored by rule"], True)
+    ]
     assert told["held_back"] == ["staging"]
     [one] = told["drifts"]
     assert (one["object"], one["class"], one["live"]) == ("ConfigMap shop/cart", "modified", '"\x07&"')
     assert one["actor"]["time"] == "2026-11-22T14:00:00+00:00"
-    assert one["fate"]["reverted"] is True
+    assert (one["fate"]["reverted"], one["marks"]) == (True, [])
+    assert (one["fate"]["within_seconds"], one["fate"]["due"]) == (600, "2026-11-22T14:10:00+00:00")
+    assert one["said"] == {"voice": "event", "text": "DriftDetected: it differs"}
+    assert one["times"] == {
+        "changed": "2026-11-22T14:00:00+00:00",
+        "detected": "2026-11-22T14:00:01+00:00",
+        "alerted": "2026-11-22T14:00:02+00:00",
+        "corrected": None,
+    }
 
 
 def test_junit_has_a_failure_an_error_and_a_skipped_case() -> None:
     suite = parsed(report_as_junit(REPORT, name="drift of lab"))
     assert suite.attrib == {"name": "drift of lab", "tests": "3", "failures": "1", "errors": "1", "skipped": "1"}
     assert [case[0].tag for case in suite] == ["failure", "skipped", "error"]
+    assert [case.attrib["name"] for case in suite] == [
+        "staging ConfigMap shop/cart /data/text",
+        "staging ConfigMap shop/cart /data/text",
+        "staging Kustomization x unknown",
+    ]
+    assert "marks: ignored by rule" in str(suite[1][0].text)
     failure = suite[0][0]
     wanted = 'ConfigMap shop/cart: modified .data.text: git wants "<b>", there is "&"'  # a bell is in no XML
     assert failure.attrib["message"] == wanted
@@ -67,8 +107,20 @@ def test_html_shows_values_and_interprets_none() -> None:
     assert "&#34;&lt;b&gt;&#34;" in page
     assert "by alice with kubectl" in page
     assert "kustomize-controller does" in page
+    assert "DriftDetected: it differs (alerted at " in page
     assert "<b>" not in page
     assert "could not tell: Kustomization x is not known" in page
     assert "Report-only is on in cluster staging" in page
+    assert "modified (ignored by rule)" in page
     assert "<table" in page
     assert "<table" not in report_as_html(NOTHING, name="lab", made=datetime(2026, 11, 22, 14, tzinfo=UTC))
+
+
+def test_what_becomes_of_what_cannot_be_changed_back_is_told_everywhere() -> None:
+    fate = Fate(reverted=True, why="it is made again", marks=(Mark.FORCED,), within=timedelta(hours=1))
+    report = replace(NOTHING, unknown=(replace(UNTOLD, fate=fate),))
+    [one] = json.loads(report_as_json(report))["unknown"]
+    assert (one["marks"], one["fate"]["reverted"], one["fate"]["within_seconds"]) == (["forced"], True, 3600)
+    [case] = parsed(report_as_junit(report, name="x"))
+    assert "will be reverted: it is made again" in str(case[0].text)
+    assert "it is made again" in report_as_html(report, name="lab", made=NOON)

@@ -102,4 +102,4 @@ FIRST = kustomization(applied="", tried="", ready="Unknown")
     ],
 )
 def test_what_moves_is_told(before: KubeObject | None, after: KubeObject, *, moved: bool) -> None:
-    assert set(motions([before] if before else [], [after])) == ({str(after)} if moved else set())
+    assert set(motions([before] if before else [], [after])) == ({after.reference} if moved else set())

@@ -14,6 +14,8 @@ from fluxlab.drift.records import (
     DriftReport,
     Expected,
     Fate,
+    Mark,
+    Unknown,
     together,
 )
 from fluxlab.errors import FluxlabError, UnknownError, UsageError
@@ -35,8 +37,11 @@ OTHER = replace(ONE, object=ObjectRef(kind="ConfigMap", namespace="shop", name="
 CLEAN = DriftReport(drifts=(), unknown=(), examined=3)
 
 
+UNTOLD = Unknown(cluster="c", object=OTHER.object, owner=ONE.owner, why="ConfigMap shop/other cannot be compared: x")
+
+
 def report(*drifts: Drift, unknown: tuple[str, ...] = (), examined: int = 3) -> DriftReport:
-    return DriftReport(drifts=drifts, unknown=unknown, examined=examined)
+    return DriftReport(drifts=drifts, unknown=[Unknown(cluster="c", why=why) for why in unknown], examined=examined)
 
 
 @pytest.mark.parametrize(
@@ -167,3 +172,43 @@ def test_a_report_names_the_clusters_in_which_nothing_is_corrected() -> None:
     held = together([CLEAN, replace(CLEAN, held_back=("staging",))])
     assert held.clean
     assert held.held_back == ("staging",)
+
+
+def test_what_could_not_be_told_can_be_expected_and_nothing_else_is_then_forgiven() -> None:
+    told = replace(report(ONE), unknown=(UNTOLD,))
+    colour, untold = (
+        Expected("ConfigMap shop/settings", "/data/colour"),
+        Expected("ConfigMap shop/other", class_=DriftClass.UNKNOWN, cluster="c"),
+    )
+    told.expect(colour, untold)
+    with pytest.raises(UnknownError, match="ConfigMap shop/other cannot be compared"):
+        told.expect(colour)
+    with pytest.raises(DriftError, match="missing: ConfigMap shop/other in c: unknown"):
+        report(ONE).expect(colour, untold)
+    with pytest.raises(DriftError, match="missing: ConfigMap shop/other/data: unknown"):
+        told.expect(colour, untold, Expected("ConfigMap shop/other", "/data", DriftClass.UNKNOWN))
+    assert told.unknown[0].class_ is DriftClass.UNKNOWN
+    with pytest.raises(UnknownError):
+        replace(report(), unknown=(UNTOLD,)).assert_clean()
+
+
+def test_what_a_rule_ignores_may_be_there_and_has_to_be_when_it_is_expected() -> None:
+    ignored = replace(OTHER, fate=Fate(reverted=False, why="a rule", marks=(Mark.IGNORED,)))
+    told = replace(report(ONE), ignored=(ignored,))
+    colour = Expected("ConfigMap shop/settings", "/data/colour")
+    told.expect(colour)
+    told.expect(colour, Expected("ConfigMap shop/other", "/data/colour", marks=[Mark.IGNORED]))
+    with pytest.raises(DriftError, match="missing: ConfigMap shop/other/data/colour"):
+        told.expect(colour, Expected("ConfigMap shop/other", "/data/colour"))
+    with pytest.raises(DriftError, match="any difference, ignored by rule"):
+        report(ONE).expect(colour, Expected("ConfigMap shop/other", "/data/colour", marks=[Mark.IGNORED]))
+
+
+def test_a_difference_may_bear_marks_beside_how_it_differs() -> None:
+    marks = (Mark.SUSPENDED, Mark.ACKNOWLEDGED)
+    marked = replace(ONE, fate=Fate(reverted=False, why="it is suspended", marks=marks))
+    expected = Expected("ConfigMap shop/settings", "/data/colour", DriftClass.MODIFIED, marks=[Mark.SUSPENDED])
+    report(marked).expect(expected)
+    assert "  marks: suspended, acknowledged" in str(marked).splitlines()
+    with pytest.raises(DriftError, match=r"missing: .*, suspended"):
+        report(ONE).expect(expected)

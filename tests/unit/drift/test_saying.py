@@ -1,12 +1,15 @@
 """What Flux said of an object: in an event or in a condition, since it was changed, and of that object alone."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.drift.saying import said_in_conditions, said_in_events
-from fluxlab.timeline.entries import Entry, ObjectRef, Source
+from fluxlab.drift.records import Voice
+from fluxlab.drift.saying import Heard, said_in_conditions, said_in_events
+from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source
 
 CHANGED = datetime(2026, 11, 22, 14, 0, 0, 500_000, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -55,3 +58,55 @@ def test_of_several_events_the_newest_that_names_the_object_counts() -> None:
     ]
     assert said_in_events(CART, heard, since=CHANGED) == "ConfigMap/shop/cart configured"
     assert said_in_events(CART, heard, since=CHANGED + SECOND) == ""
+
+
+APPS = ObjectRef(kind="Kustomization", namespace="flux-system", name="apps")
+CONFIGURED = "ConfigMap/shop/cart configured"
+
+
+def heard(source: Source, *, after: timedelta = SECOND, cluster: str = "", text: str = CONFIGURED) -> Entry:
+    return Entry(time=CHANGED + after, source=source, text=text, cluster=cluster, object=APPS)
+
+
+def alert(*, after: timedelta = 2 * SECOND, text: str = CONFIGURED) -> Entry:
+    return heard(Source.ALERT, after=after, text=text)
+
+
+HERE, THERE = (heard(Source.EVENT, cluster=cluster, text=f"Progressing: {CONFIGURED}") for cluster in ("here", "there"))
+QUIET = heard(Source.EVENT, cluster="there", text="Progressing: something else")
+REFUSED = replace(alert(), details={Detail.REFUSED: "no such hook"})
+GITHUB = replace(alert(), object=replace(APPS, namespace=""))
+
+
+@pytest.mark.parametrize(
+    ("entries", "voice", "alerted"),
+    [
+        ([], Voice.SILENT, False),
+        ([HERE], Voice.EVENT, False),
+        ([HERE, alert()], Voice.EVENT, True),
+        ([HERE, GITHUB], Voice.EVENT, True),
+        ([HERE, REFUSED], Voice.EVENT, False),
+        ([HERE, alert(text="ConfigMap/shop/other configured")], Voice.EVENT, False),
+        ([HERE, alert(after=-SECOND)], Voice.EVENT, False),
+        ([HERE, alert(after=SECOND / 2)], Voice.EVENT, True),  # the recorder hears of the event a moment later
+        ([alert()], Voice.ALERT, True),  # its event was lost
+        ([QUIET, alert()], Voice.SILENT, False),  # of which of two clusters nobody knows
+        ([THERE, alert()], Voice.SILENT, False),
+        ([HERE, THERE, alert()], Voice.EVENT, False),
+    ],
+)
+def test_an_alert_counts_that_is_from_this_cluster_for_sure(
+    entries: Sequence[Entry], voice: Voice, *, alerted: bool
+) -> None:
+    said = Heard(entries).said(CART, APPS, cluster="here", since=CHANGED)
+    assert said.voice is voice
+    assert bool(said.text) is (voice is not Voice.SILENT)
+    assert (said.alerted is not None) is alerted
+    assert ("alerted at" in str(said)) is alerted
+    if alerted:
+        assert said.alerted == next(entry.time for entry in entries if entry.source is Source.ALERT)
+
+
+def test_of_several_alerts_the_first_tells_when() -> None:
+    said = Heard([HERE, alert(after=5 * SECOND), alert()]).said(CART, APPS, cluster="here", since=CHANGED)
+    assert said.alerted == CHANGED + 2 * SECOND

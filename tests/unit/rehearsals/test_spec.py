@@ -121,6 +121,11 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ),
         (
             "expect:",
+            "expect:\n- {what: it differs, drift: {object: Deployment shop/frontend, class: unknown}}",
+            "what could not be compared is no signal: nobody knows whether it differs",
+        ),
+        (
+            "expect:",
             "expect:\n- {what: it is told, alert: {provider: slack, reason: BuildFailed}}",
             "slack is told no reason; generic webhooks are",
         ),
@@ -139,7 +144,7 @@ def test_objects_of_drift_may_be_patterns_and_providers_hosts(tmp_path: Path) ->
         "drift: {object: 'Deployment shop/*'}",
         "drift: {object: '*'}",
         "pending: {object: the cluster}",
-        "drift: {object: Namespace shop}",
+        "drift: {object: Namespace shop, class: deleted}",
         "alert: {provider: hooks.slack.com}",
         "alert: {provider: generic-hmac, object: HelmRelease flux-system/cart}",
     ):

@@ -127,6 +127,7 @@ def test_the_user_of_the_api_is_named_with_the_program() -> None:
     )
     assert found.actor == "ada with kubectl-scale"
     assert found.details[Detail.AUDIT_ID] == "7"
+    assert (found.time, found.details[Detail.SEEN]) == (at(0.99 + 0.01), format_time(at(1.0)))
     assert used == {"7"}
 
 

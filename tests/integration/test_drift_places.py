@@ -1,0 +1,75 @@
+"""Which commit a difference is measured against, and which line of git says what is wanted: git and kubectl know."""
+
+from pathlib import Path
+
+import pytest
+from tests.integration.drift_objects import (
+    AS_ALICE,
+    CHARTS,
+    ROOT,
+    SOURCE,
+    chart,
+    config_map,
+    deployment,
+    kustomization,
+    namespace,
+    patch,
+    release,
+)
+
+from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.records import Drift
+from fluxlab.lab import Lab
+
+pytestmark = pytest.mark.integration
+
+OVERLAY: JsonObject = {"resources": ["../base", "release.yaml"], "patches": [{"path": "replicas.yaml"}]}
+BIGGER: JsonObject = {**deployment("app", replicas=2), "spec": {"replicas": 2}}
+SUBSTITUTE: Json = {"substitute": {"SIZE": "large"}}
+
+
+@pytest.fixture(scope="module")
+def lab(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab with a base beside an overlay, and a release in the overlay; a later commit touches neither."""
+    module_lab.add_chart(chart(tmp_path_factory.mktemp("charts") / "everything"), url=CHARTS)
+    repository = module_lab.repository
+    settings: JsonObject = {**config_map("settings"), "data": {"colour": "red", "size": "${SIZE}"}}
+    repository.write("base/kustomization.yaml", {"resources": ["all.yaml"]})
+    repository.write("base/all.yaml", [settings, deployment("app", replicas=1)])
+    repository.write("overlay/kustomization.yaml", OVERLAY)
+    repository.write("overlay/replicas.yaml", BIGGER)
+    repository.write("overlay/release.yaml", release("charted", [config_map("charted")], mode="enabled"))
+    repository.write(ROOT, [namespace("shop"), SOURCE, kustomization("overlay", postBuild=SUBSTITUTE)])
+    module_lab.converge(repository.commit("Open the shop"))
+    repository.write("docs/readme.yaml", {"title": "nothing that Flux applies"})
+    module_lab.converge(repository.commit("Write about it"))
+    module_lab.drift().assert_clean()
+    return module_lab
+
+
+def test_each_difference_names_the_commit_and_the_line_that_says_what_is_wanted(lab: Lab, tmp_path: Path) -> None:
+    cluster = lab.cluster
+    cluster.kubectl(*patch("settings", {"data": {"colour": "blue", "size": "small", "more": "x"}}))
+    cluster.kubectl("scale", "deployment", "app", "-n", "shop", "--replicas=5", *AS_ALICE)
+    cluster.kubectl(*patch("charted", {"data": {"colour": "blue"}}))
+    told = {(one.object.name, one.pointer): one for one in lab.drift().drifts}
+    clone = lab.repository.clone(tmp_path / "clone")
+
+    def line(one: Drift) -> tuple[str, str]:
+        file, _, number = one.source.rpartition(":")
+        return file, (clone / file).read_text().splitlines()[int(number) - 1].strip()
+
+    assert {place: line(one) for place, one in told.items()} == {
+        ("settings", "/data/colour"): ("base/all.yaml", "colour: red"),
+        ("settings", "/data/size"): ("base/all.yaml", "size: ${SIZE}"),
+        ("settings", "/data/more"): ("base/all.yaml", "data:"),
+        ("app", "/spec/replicas"): ("overlay/replicas.yaml", "replicas: 2"),
+        ("charted", "/data/colour"): ("overlay/release.yaml", "apiVersion: helm.toolkit.fluxcd.io/v2"),
+    }
+    words = ("get", "kustomizations.kustomize.toolkit.fluxcd.io", "overlay", "-n", "flux-system")
+    revision = cluster.kubectl(*words, "-o=jsonpath={.status.lastAppliedRevision}")
+    assert {one.commit for one in told.values()} == {revision.rpartition(":")[2]}
+    assert told["charted", "/data/colour"].chain[-2:] == [
+        "Kustomization flux-system/overlay",
+        "HelmRelease shop/charted",
+    ]
