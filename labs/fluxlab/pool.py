@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from .clusters.root import lasting
 from .lab import Lab
 from .limits import usable_cores, usable_memory
 from .spec import LabSpec
@@ -101,7 +102,10 @@ class Pool:
         return self._start(request, self._next_name())
 
     def give_back(self, lab: Lab) -> None:
-        """End a lab in the background."""
+        """End a lab in the background; at once where it is in somebody's cluster, in which the next one may be, too."""
+        if lasting(lab.folder.root):
+            self._noting_troubles(lab.name, lab.down)
+            return
         self._ending.acquire()
 
         def finish() -> None:
@@ -180,14 +184,14 @@ class Pool:
         self._end_in_background(spare.name, finish)
 
     def _end_in_background(self, name: str, finish: Callable[[], None]) -> None:
-        def noting_troubles() -> None:
-            try:
-                finish()
-            except Exception as error:  # noqa: BLE001 # told by `close`: nobody waits here
-                self.troubles.append(f"lab {name} was not ended: {error}")
-
         self._endings = [ending for ending in self._endings if ending.running]
-        self._endings.append(_Background(noting_troubles, name=f"end {name}"))
+        self._endings.append(_Background(lambda: self._noting_troubles(name, finish), name=f"end {name}"))
+
+    def _noting_troubles(self, name: str, finish: Callable[[], None]) -> None:
+        try:
+            finish()
+        except Exception as error:  # noqa: BLE001 # told by `close`: nobody waits here
+            self.troubles.append(f"lab {name} was not ended: {error}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,22 @@
 """Which labs are prepared, kept and handed out; the labs themselves are stand-ins here."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from fluxlab import pool as module
+from fluxlab.clusters.capabilities import Footing
+from fluxlab.clusters.root import Root
+from fluxlab.lab import Lab
 from fluxlab.pool import LabRequest, Pool, default_spares
 from fluxlab.spec import LabSpec
+from fluxlab.state import LabFolder
 
 GB = 1_000_000_000
 PLAIN = LabRequest(spec=LabSpec())
@@ -55,12 +61,19 @@ class StandIn:
     well: bool = True
     taken: bool = False
     ended: bool = False
+    ended_by: str = ""
+    """The thread."""
+
+    @property
+    def folder(self) -> LabFolder:
+        return LabFolder.named(self.name)
 
     def status(self) -> SimpleNamespace:
         return SimpleNamespace(well=self.well)
 
     def down(self) -> None:
         self.ended = True
+        self.ended_by = threading.current_thread().name
 
 
 @dataclass
@@ -159,3 +172,18 @@ def test_what_cannot_be_ended_is_told(started: Started, monkeypatch: pytest.Monk
     pool.close()
     assert pool.troubles == ["lab unit-1 was not ended: the disk is gone"]
     assert len(started.labs) == 1
+
+
+def test_a_lab_in_somebodys_cluster_has_gone_when_it_is_given_back(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUXLAB_STATE_DIR", str(tmp_path))
+    first, second = take(pool, PLAIN), take(pool, PLAIN)
+    cluster = first.folder.root / "clusters" / "theirs"
+    cluster.mkdir(parents=True)
+    Root(footing=Footing.INSTALLED).save(cluster)
+    for lab in (first, second):
+        pool.give_back(cast("Lab", lab))
+    pool.close()
+    assert first.ended_by == threading.current_thread().name
+    assert second.ended_by not in {"", threading.current_thread().name}

@@ -138,11 +138,13 @@ def _manager(entry: Json) -> str:
 
 
 def owners_of(document: JsonObject, field: Sequence[str]) -> list[JsonObject]:
-    """Whose a field is, by its keys in a field set (`f:spec`, `f:replicas`): the entries without their field sets."""
+    """Whose a field is, or what is in it, by its keys in a field set (`f:spec`, `f:replicas`): the entries, with no
+    other field than it.
+    """
     return [
-        {key: value for key, value in entry.items() if key != "fieldsV1"}
+        {**entry, "fieldsV1": having({}, field, owned)}
         for entry in items_at(document, "metadata", "managedFields")
-        if isinstance(entry, Mapping) and dig(entry, "fieldsV1", *field) is not None
+        if isinstance(entry, Mapping) and (owned := dig(entry, "fieldsV1", *field)) is not None
     ]
 
 
@@ -154,8 +156,8 @@ def handed_over(document: JsonObject, field: Sequence[str], owners: Sequence[Jso
         if isinstance(entry, Mapping) and text_at(entry, "manager") != giver
     }
     for owner in owners:
-        entry = entries.get(_identity(owner), owner)
-        entries[_identity(owner)] = having(entry, ("fieldsV1", *field), {})
+        entry, path = entries.get(_identity(owner), owner), ("fieldsV1", *field)
+        entries[_identity(owner)] = having(entry, path, dig(owner, *path) or {})
     return having(document, ("metadata", "managedFields"), list(entries.values()))
 
 

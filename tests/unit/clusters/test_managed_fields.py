@@ -16,7 +16,7 @@ def test_owners_are_told_without_what_else_they_own() -> None:
     document = _object(
         {**GIT, "fieldsV1": {"f:spec": {"f:replicas": {}, "f:paused": {}}}}, {**STATUS, "fieldsV1": {"f:status": {}}}
     )
-    assert owners_of(document, REPLICAS) == [GIT]
+    assert owners_of(document, REPLICAS) == [{**GIT, "fieldsV1": {"f:spec": {"f:replicas": {}}}}]
     assert owners_of(document, ("f:spec", "f:selector")) == []
 
 
@@ -37,3 +37,19 @@ def test_an_owner_that_had_nothing_else_is_there_again() -> None:
 def test_without_owners_the_field_is_nobodys() -> None:
     borrowed: JsonObject = {"manager": "me", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
     assert handed_over(_object(borrowed), REPLICAS, [], giver="me") == _object()
+
+
+def test_of_a_field_with_others_in_it_each_owner_has_its_own_again() -> None:
+    resources = ("f:spec", "f:resources")
+    somebody: JsonObject = {"manager": "somebody", "operation": "Update"}
+    limits: JsonObject = {"f:limits": {"f:cpu": {}}}
+    requests: JsonObject = {"f:requests": {"f:memory": {}}}
+    before = _object(
+        {**GIT, "fieldsV1": {"f:spec": {"f:paused": {}, "f:resources": limits}}},
+        {**somebody, "fieldsV1": {"f:spec": {"f:resources": requests}}},
+    )
+    borrowed = _object(
+        {**GIT, "fieldsV1": {"f:spec": {"f:paused": {}}}},
+        {"manager": "me", "operation": "Apply", "fieldsV1": {"f:spec": {"f:resources": {**limits, **requests}}}},
+    )
+    assert handed_over(borrowed, resources, owners_of(before, resources), giver="me") == before

@@ -8,7 +8,7 @@ from pydantic import Field as Bounded
 
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.flux_controllers import NAMESPACE as FLUX_SYSTEM
-from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
+from fluxlab.clusters.objects import KubeObject, dig, having, items_at, number_at, text_at
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Ground, Injection, NoParameters, Parameters, Plan
 from fluxlab.faults.means.borrowing import Field, replicas_of
@@ -87,16 +87,20 @@ class ControllerOom(BorrowedField[Limit]):
 
     def field(self, controller: str) -> Field:
         container = ("f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{CONTAINER}"}}')
-        steps = (*container, "f:resources", "f:limits", "f:memory")
-        return Field(namespace=FLUX_SYSTEM, name=controller, steps=steps, manifest=_limited)
+        return Field(
+            namespace=FLUX_SYSTEM, name=controller, steps=(*container, "f:resources"), manifest=_having_resources
+        )
 
     def value(self, deployment: KubeObject) -> Json:
         containers = items_at(deployment.raw, "spec", "template", "spec", "containers")
         ours = next((one for one in containers if text_at(one, "name") == CONTAINER), None)
-        return dig(ours, "resources", "limits", "memory")
+        return dig(ours, "resources")
 
     def inject(self, ground: Ground, injection: Injection[Limit]) -> None:
-        self.field(injection.target).set(ground.api, f"{injection.parameters.memory_mebibytes}Mi")
+        given, memory = injection.undo["value"], f"{injection.parameters.memory_mebibytes}Mi"
+        for part in ("limits", "requests"):  # nobody may request more than the limit is
+            given = having(given, (part, "memory"), memory)
+        self.field(injection.target).set(ground.api, given)
 
     def plan(self, ground: Ground, target: str, parameters: Limit, random: Random) -> Plan:
         plan = super().plan(ground, target, parameters, random)
@@ -111,9 +115,9 @@ class ControllerOom(BorrowedField[Limit]):
         return f"{injection.target} is Ready in a pod that was never killed since" if well else ""
 
 
-def _limited(value: Json) -> JsonObject:
-    limits: JsonObject = {"resources": {"limits": {"memory": value}}} if value else {}
-    return {"spec": {"template": {"spec": {"containers": [{"name": CONTAINER, **limits}]}}}}
+def _having_resources(value: Json) -> JsonObject:
+    resources: JsonObject = {"resources": value} if value else {}
+    return {"spec": {"template": {"spec": {"containers": [{"name": CONTAINER, **resources}]}}}}
 
 
 def _was_killed(ground: Ground, injection: Injection[Limit]) -> bool:
