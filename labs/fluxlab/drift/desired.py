@@ -9,7 +9,7 @@ from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject, dig
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
 from fluxlab.errors import FluxlabError, UnknownError
-from fluxlab.flux.ownership import ancestors
+from fluxlab.flux.ownership import ancestors, belongs
 from fluxlab.timeline.entries import ObjectRef
 
 from .applied import agreed
@@ -62,11 +62,6 @@ class Untold:
     why: str
 
 
-def root_of(cluster: Cluster) -> ObjectRef:
-    """The Kustomization that all others stand below."""
-    return ObjectRef(kind=KUSTOMIZATION.kind, namespace=cluster.root.namespace, name=cluster.root.name)
-
-
 def all_owners(cluster: Cluster) -> Sequence[KubeObject]:
     """A cluster's Kustomizations and HelmReleases: in somebody's cluster those below the lab's root.
 
@@ -76,8 +71,7 @@ def all_owners(cluster: Cluster) -> Sequence[KubeObject]:
     if not cluster.lacks(Capability.BOOTSTRAP):
         return found
     known = {owner.reference: owner for owner in found}
-    root = root_of(cluster)
-    return [one for one in found if root in {above.reference for above in (one, *ancestors(one, known))}]
+    return [one for one in found if belongs(one, cluster.root.reference, known)]
 
 
 def all_desired(

@@ -26,7 +26,7 @@ from fluxlab.waiting import wait_until
 from .applied import unpruned
 from .builds import Trees
 from .comparing import Compared, compare_object, disputed, placed
-from .desired import all_desired, all_owners, root_of
+from .desired import all_desired, all_owners
 from .fate import fate_of_refused, while_stopped
 from .live import read, served_by
 from .motion import motions
@@ -137,7 +137,7 @@ def _look(
             untold=[one.owner for one in untold],
             shared=shared,
         ),
-        rootless=root_of(cluster) not in {owner.reference for owner in owners},
+        rootless=cluster.root.reference not in {owner.reference for owner in owners},
         unknown=[
             *(
                 Unknown(

@@ -16,7 +16,6 @@ from fluxlab.timeline.journal import masked_change
 
 from .actors import Actors, up_to_date
 from .comparing import Compared
-from .desired import root_of
 from .edits import added_by_hand
 from .fate import NOBODY, ROOT_GONE, fate_of, while_stopped
 from .fields import FieldDrift, is_platform
@@ -36,7 +35,7 @@ def tell(
 ) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
     """The drift, and what rules in git leave to others; `stopped`: controllers that are scaled to 0."""
     differing = [one.live for one in compared if one.differs and one.live]
-    roots = [root_of(cluster)] if rootless else []
+    roots = [cluster.root.reference] if rootless else []
     gone = [one.wanted.reference for one in compared if one.differs and not one.live]
     actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=[*gone, *roots])
     teller = _Teller(cluster.name, actors, redactor, stopped)
