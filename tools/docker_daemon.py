@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ RUNTIME = Path(__file__).with_name("oci_runtime.py")
 CAP_SYS_RESOURCE = 1 << 24
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_INSTANCES = 1024
+CHAIN = "DOCKER-USER"
 START_SECONDS = 60
 STOP_SECONDS = 90
 """dockerd gives each container 10 s, several at a time."""
@@ -171,13 +173,12 @@ class Daemon:
 
     def _keep_traffic(self) -> None:
         """Containers reach each other and this machine; nothing of theirs leaves it."""
+        with suppress(CommandError):  # dockerd makes the chain, but with a network in its folder only after a new one
+            run(["iptables", "-w", "-N", CHAIN])
+        _have_rule("FORWARD", "-j", CHAIN)
         for line in run(["ip", "-4", "route", "show", "default"]).stdout.splitlines():
             words = line.split()
-            rule = ["DOCKER-USER", "-o", words[words.index("dev") + 1], "-j", "REJECT"]
-            try:
-                run(["iptables", "-w", "-C", *rule])
-            except CommandError:
-                run(["iptables", "-w", "-I", *rule])
+            _have_rule(CHAIN, "-o", words[words.index("dev") + 1], "-j", "REJECT")
 
     def _processes(self) -> list[psutil.Process]:
         """The daemon, its containerd and their shims: all that were started with a path in the folder."""
@@ -217,6 +218,14 @@ def _raise_inotify_limit() -> None:
     """
     if int(INOTIFY.read_text()) < INOTIFY_INSTANCES:
         INOTIFY.write_text(str(INOTIFY_INSTANCES))
+
+
+def _have_rule(*rule: str) -> None:
+    """Have a rule of iptables stand before all others of its chain."""
+    try:
+        run(["iptables", "-w", "-C", *rule])
+    except CommandError:
+        run(["iptables", "-w", "-I", *rule])
 
 
 def _lacks_sys_resource() -> bool:
