@@ -2,12 +2,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from tools.docker_daemon import Daemon, DaemonError, main
+
+from fluxlab.commands import CommandError
 
 
 @pytest.fixture
@@ -57,3 +60,45 @@ def test_a_path_that_is_too_long_for_sockets_is_refused(
     monkeypatch.setattr(sys, "argv", ["docker_daemon", "status", f"/{'a' * 80}"])
     assert main() == 64
     assert "too long a path" in capsys.readouterr().err
+
+
+class Machine:
+    """Answers `ip` and `iptables` for a machine whose chains are these."""
+
+    def __init__(self, **chains: list[str]) -> None:
+        self.chains: dict[str, list[str]] = {
+            "FORWARD": [],
+            **{name.replace("_", "-"): has for name, has in chains.items()},
+        }
+
+    def run(self, argv: Sequence[str]) -> SimpleNamespace:
+        if argv[0] == "ip":
+            return SimpleNamespace(stdout="default via 192.0.2.1 dev eth0 proto dhcp\n")
+        _, _, action, chain, *words = argv
+        rule, rules = " ".join(words), self.chains.get(chain)
+        if (action == "-N") is (rules is not None) or (action == "-C" and rule not in (rules or [])):
+            raise CommandError(argv, "exit code 1")
+        if action == "-N":
+            self.chains[chain] = []
+        elif action == "-I":
+            self.chains[chain].insert(0, rule)
+        return SimpleNamespace(stdout="")
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        pytest.param(Machine(FORWARD=["-j DOCKER-USER", "-j DOCKER"], DOCKER_USER=["-j RETURN"]), id="dockerd made it"),
+        pytest.param(Machine(FORWARD=["-j DOCKER"]), id="dockerd has a network already"),
+        pytest.param(Machine(FORWARD=["-j DOCKER"], DOCKER_USER=["-j RETURN"]), id="a chain that nobody asks"),
+    ],
+)
+def test_what_containers_send_elsewhere_is_rejected_before_anything_accepts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine
+) -> None:
+    monkeypatch.setattr("tools.docker_daemon.run", machine.run)
+    for _ in range(2):
+        Daemon(folder=tmp_path)._keep_traffic()
+        assert machine.chains["FORWARD"] == ["-j DOCKER-USER", "-j DOCKER"]
+        assert machine.chains["DOCKER-USER"][0] == "-o eth0 -j REJECT"
+        assert machine.chains["DOCKER-USER"].count("-o eth0 -j REJECT") == 1
