@@ -126,10 +126,8 @@ class Lab:
             return
         progress("having Flux try again what failed")
         for cluster in self.clusters.values():
-            patience = self.patience(TRIED_AGAIN_SECONDS)
-            root = (
-                cluster.root.reference if cluster.root.lasts else None
-            )  # in somebody's cluster only what is the lab's
+            # In somebody's cluster not all of it is the lab's.
+            root, patience = cluster.root.reference if cluster.root.lasts else None, self.patience(TRIED_AGAIN_SECONDS)
             try_again(cluster.api, who="fluxlab-up", timeout_seconds=patience, root=root)
 
     @classmethod

@@ -139,21 +139,8 @@ def _look(
         ),
         rootless=cluster.root.reference not in {owner.reference for owner in owners},
         unknown=[
-            *(
-                Unknown(
-                    cluster=cluster.name,
-                    object=one.owner.reference,
-                    owner=str(one.owner),
-                    chain=one.chain,
-                    why=one.why,
-                )
-                for one in untold
-            ),
-            *(
-                Unknown(cluster=cluster.name, object=owner.reference, owner=str(owner), why=why)
-                for owner in owners
-                if (why := unpruned(owner))
-            ),
+            *(_untold(cluster.name, one.owner, one.why, chain=one.chain) for one in untold),
+            *(_untold(cluster.name, owner, why) for owner in owners if (why := unpruned(owner))),
             *(
                 Unknown(cluster=cluster.name, why=f"{resource.plural} cannot be looked at: {why}")
                 for resource, why in there.unread.items()
@@ -162,6 +149,11 @@ def _look(
         moving=motions(owners, all_owners(cluster)),
         held_back=is_on(owners),
     )
+
+
+def _untold(cluster: str, owner: KubeObject, why: str, *, chain: Sequence[str] = ()) -> Unknown:
+    """What is told of a Kustomization or HelmRelease of which something cannot be said."""
+    return Unknown(cluster=cluster, object=owner.reference, owner=str(owner), chain=chain, why=why)
 
 
 def _report(cluster: Cluster, timeline: TimelineFolder, look: _Look) -> DriftReport:
