@@ -14,6 +14,7 @@ from functools import cache, partial
 from .cluster import Cluster
 from .clusters.api import ApiError, KubeApi
 from .clusters.secret_values import all_values
+from .command_lines import with_options
 from .errors import FluxlabError, UsageError
 from .flux.look import Convergence, Target, look
 from .flux.pending import Blocker
@@ -98,8 +99,8 @@ class Looks:
     def _addressed(self, seen: Convergence) -> Convergence:
         """With commands that say which lab and which cluster they are for, where that is not plain."""
         lab = lab_option(self._lab)
-        cluster = f" --cluster {seen.cluster}" if len(self._clusters) > 1 else ""
-        pending = (replace(each, next=f"{each.next}{lab}{cluster}") if each.next else each for each in seen.pending)
+        options = lab + (f" --cluster {seen.cluster}" if len(self._clusters) > 1 else "")
+        pending = (replace(each, next=with_options(each.next, options)) if each.next else each for each in seen.pending)
         return replace(seen, pending=tuple(pending))
 
 

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .command_lines import TOOLS
 from .files import make_private, write_private
 from .state import LabFolder
 from .toolchain import find
@@ -12,7 +13,6 @@ from .toolchain import find
 if TYPE_CHECKING:
     from .lab import Lab
 
-TOOLS = ("kubectl", "flux", "helm")
 GATEWAY_TOOLS = ("flux", "helm")
 
 

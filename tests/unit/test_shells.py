@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from fluxlab import shells
+from fluxlab.command_lines import TOOLS
 from fluxlab.errors import UsageError
 from fluxlab.lab import Lab
-from fluxlab.shells import TOOLS, shell_environment
+from fluxlab.shells import shell_environment
 from fluxlab.state import LabFolder
 
 SHOWS = """\

@@ -8,11 +8,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from fluxlab.command_lines import TOOLS
+
 from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
 from .output import say
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-TOOLS = ("kubectl", "flux", "helm")
 HELP = ("-h", "--help")
 Words = Annotated[list[str] | None, typer.Argument(help="Everything else goes to the program.", metavar="ARGS...")]
 

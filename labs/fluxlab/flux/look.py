@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fluxlab.clusters.api import KubeApi
-from fluxlab.clusters.objects import KubeObject, dig, number_at, text_at
+from fluxlab.clusters.objects import KubeObject, number_at, text_at
 from fluxlab.clusters.resources import (
     GIT_REPOSITORY,
     HELM_CHART,
@@ -23,12 +23,12 @@ from fluxlab.clusters.resources import (
 )
 
 from .charts import chart_not_in_use, chart_reference, charts_of, follows_a_chart, short_revision, wanted_chart
-from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, owner, parent, tried_revision
+from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, git_source, owner, parent, tried_revision
 from .pending import Blocker, Outlook, Pending, failed, waiting
 from .rollout import rollout
 from .substitution import Text, substitution_problem, with_literal_variables
 from .suspension import never_arrives, same_below, same_but_suspended
-from .verdicts import kustomization_failure, not_ready, not_since
+from .verdicts import kustomization_failure, not_ready, not_since, under_way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ class _Look:
 
     def _kustomizations(self, sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
         """Parents before children: what a commit removes may fail until its parent has applied that commit."""
-        following = {found.reference: found for found in self._api.list(KUSTOMIZATION) if _source(found) in sources}
+        following = {found.reference: found for found in self._api.list(KUSTOMIZATION) if git_source(found) in sources}
         self._paths = {_id(found): text_at(found.raw, "spec", "path") for found in following.values()}
         arrived: set[tuple[str, str]] = set()
         for kustomization in sorted(following.values(), key=lambda found: depth(found, following)):
@@ -168,7 +168,7 @@ class _Look:
 
     def _kustomization_verdict(self, kustomization: KubeObject) -> Pending | None:
         applied = text_at(kustomization.raw, "status", "lastAppliedRevision")
-        if kustomization.suspended and not (_begun(kustomization) and self._accepts(tried_revision(kustomization))):
+        if kustomization.suspended and not (under_way(kustomization) and self._accepts(tried_revision(kustomization))):
             return self._suspended_kustomization(kustomization, applied)
         if self._accepts(tried_revision(kustomization)):
             problem = substitution_problem(kustomization, api=self._api, text=self._target.text)
@@ -178,7 +178,13 @@ class _Look:
         verdict = self._not_ready(kustomization)
         if verdict or self._accepts(applied):
             return verdict
-        return waiting(kustomization, f"has applied {short_revision(applied) or 'no revision'}")
+        # Mostly it is about to begin. But of a source that goes back to what it attempted last it may not have heard.
+        again = text_at(kustomization.raw, "spec", "interval")
+        return waiting(
+            kustomization,
+            f"has applied {short_revision(applied) or 'no revision'}, and looks by itself within {again}",
+            next_=f"fluxlab flux reconcile kustomization {kustomization.name} -n {kustomization.namespace}",
+        )
 
     def _suspended_kustomization(self, kustomization: KubeObject, applied: str) -> Pending | None:
         target, path = self._target, text_at(kustomization.raw, "spec", "path")
@@ -222,7 +228,7 @@ class _Look:
             for source in self._api.list(resource):
                 # A HelmRepository of type oci is only an address: no controller reconciles it.
                 if owner(source, KUSTOMIZE_LABEL) in applied and text_at(source.raw, "spec", "type") != "oci":
-                    stale = self._stale_chart(source) if _source(source) in sources else ""
+                    stale = self._stale_chart(source) if git_source(source) in sources else ""
                     self._judge(resource, source, waiting(source, stale) if stale else self._not_ready(source))
 
     def _releases(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
@@ -230,9 +236,9 @@ class _Look:
         charts = charts_of(releases, api=self._api)
         for release in releases:
             chart = charts.get(chart_reference(release))
-            from_git = chart is not None and _source(chart) in sources
+            from_git = chart is not None and git_source(chart) in sources
             followed = chart if from_git or follows_a_chart(release) else None
-            if release.suspended and not _begun(release):
+            if release.suspended and not under_way(release):
                 if self._judge(HELM_RELEASE, release, self._suspended_release(release, followed)):
                     yield release
                 continue
@@ -272,20 +278,6 @@ class _Look:
 
     def _accepts(self, revision: str) -> bool:
         return revision.rpartition(":")[2] in self._target.accepted
-
-
-def _begun(subject: KubeObject) -> bool:
-    """Whether it was at work when it was suspended: that is not interrupted."""
-    reconciling = subject.condition("Reconciling")
-    return bool(reconciling and reconciling.status == "True" and reconciling.reason == "Progressing")
-
-
-def _source(consumer: KubeObject) -> tuple[str, str] | None:
-    """The GitRepository that a Kustomization or HelmChart reads, if it reads one."""
-    reference = dig(consumer.raw, "spec", "sourceRef")
-    if text_at(reference, "kind") != GIT_REPOSITORY.kind:
-        return None
-    return text_at(reference, "namespace") or consumer.namespace, text_at(reference, "name")
 
 
 def _id(subject: KubeObject) -> tuple[str, str]:

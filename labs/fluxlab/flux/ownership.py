@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from fluxlab.clusters.objects import KubeObject, text_at
+from fluxlab.clusters.objects import KubeObject, dig, text_at
 from fluxlab.clusters.resources import GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION
 from fluxlab.timeline.entries import ObjectRef
 
@@ -49,6 +49,14 @@ def belongs(subject: KubeObject, root: ObjectRef, known: Mapping[ObjectRef, Kube
         return True
     of_root = (root.namespace, root.name)
     return subject.kind == GIT_REPOSITORY.kind and (subject.namespace, subject.name) == of_root
+
+
+def git_source(consumer: KubeObject) -> tuple[str, str] | None:
+    """Namespace and name of the GitRepository that a Kustomization or HelmChart reads, if it reads one."""
+    reference = dig(consumer.raw, "spec", "sourceRef")
+    if text_at(reference, "kind") != GIT_REPOSITORY.kind:
+        return None
+    return text_at(reference, "namespace") or consumer.namespace, text_at(reference, "name")
 
 
 def tried_revision(kustomization: KubeObject) -> str:

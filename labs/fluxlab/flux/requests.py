@@ -81,10 +81,10 @@ def try_again(api: KubeApi, *, who: str, timeout_seconds: float, root: ObjectRef
     for stage in STAGES:
         found = _requests(api, stage, who)
         asked = [one for one in found if root is None or belongs(one.subject, root, known)]
-        _have_answered(asked, timeout_seconds)
+        have_answered(asked, timeout_seconds)
 
 
-def _have_answered(requests: Sequence[Request], timeout_seconds: float) -> None:
+def have_answered(requests: Sequence[Request], timeout_seconds: float) -> None:
     """Make requests, wait for the answers, and take the requests back, whatever ends the wait."""
     try:
         for request in requests:

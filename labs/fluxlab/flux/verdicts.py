@@ -62,6 +62,12 @@ def kustomization_failure(subject: KubeObject) -> Pending | None:
     return failed(subject, f"{ready.reason}: {ready.message}") if terminal.get(ready.reason) else None
 
 
+def under_way(subject: KubeObject) -> bool:
+    """Whether its controller is at work on it: not even a suspension interrupts that."""
+    reconciling = subject.condition("Reconciling")
+    return bool(reconciling and reconciling.status == "True" and reconciling.reason == "Progressing")
+
+
 def not_since(subject: KubeObject, verdict: Pending | None, mended: datetime | None) -> Pending | None:
     """The verdict, where a failure from before something was `mended` is none any more: Flux tries again."""
     if verdict is None or verdict.outlook is not Outlook.FAILED or mended is None:

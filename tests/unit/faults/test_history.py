@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from fluxlab.cluster import Cluster
+from fluxlab.clusters.capabilities import Footing
+from fluxlab.clusters.root import Root
 from fluxlab.commands import CommandError, run
 from fluxlab.faults.base import Ground, Injection
 from fluxlab.faults.catalogue import CATALOGUE
@@ -66,8 +67,11 @@ def ground(host: Host, tmp_path: Path) -> Ground:
     repository = SimpleNamespace(branch="main", clone_url=address, url=address, name="fleet", head=head)
     folder: Any = SimpleNamespace(scratch=tmp_path / "scratch", repositories=tmp_path / "git", root=tmp_path)
     unused: Any = None
+    nothing = SimpleNamespace(find=lambda *_, **__: None, list=lambda *_: [])
+    root = Root(footing=Footing.LOCAL, namespace="flux-system", name="flux-system")
+    cluster: Any = SimpleNamespace(api=nothing, root=root, lacks=root.lacks)
     return Ground(
-        cluster=cast("Cluster", unused),
+        cluster=cluster,
         folder=folder,
         control=unused,
         open_repository=lambda: cast("Repository", repository),

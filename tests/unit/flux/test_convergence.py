@@ -52,7 +52,8 @@ class Flux:
         return self._build("GitRepository", name, spec=spec, status=status, **given)
 
     def kustomization(self, revision: str = NEW, *, name: str = "flux-system", **changes: Any) -> KubeObject:
-        spec = {"sourceRef": {"kind": "GitRepository", "name": "flux-system"}, **changes.pop("spec", {})}
+        source = {"kind": "GitRepository", "name": "flux-system"}
+        spec = {"sourceRef": source, "interval": "10m0s", **changes.pop("spec", {})}
         told = f"main@sha1:{revision}"
         status = {"lastAppliedRevision": told, "lastAttemptedRevision": told, **changes.pop("status", {})}
         given = {"conditions": {"Ready": READY}, "labels": SYSTEM, **changes}
@@ -190,9 +191,11 @@ def test_everything_ready_at_the_old_revision_has_not_arrived(flux: Flux) -> Non
     assert not seen(flux.source(OLD), flux.kustomization(OLD), flux.release(), flux.deployment()).converged
     found = seen(flux.source(NEW), flux.kustomization(OLD), flux.release(), flux.chart(), flux.deployment())
     assert found.arrived == ("GitRepository flux-system/flux-system",)
-    assert [str(entry) for entry in found.pending] == [
-        "Kustomization flux-system/flux-system: has applied main@sha1:aaaaaaaaaa"
-    ]
+    [late] = map(str, found.pending)
+    assert late == (
+        "Kustomization flux-system/flux-system: has applied main@sha1:aaaaaaaaaa, and looks by itself within 10m0s"
+        " (fluxlab flux reconcile kustomization flux-system -n flux-system)"
+    )
 
 
 STAGES = ("source", "kustomization", "release", "deployment")
@@ -288,9 +291,8 @@ def test_a_source_is_meant_in_the_kustomizations_namespace_unless_it_names_one(f
     assert seen(flux.source(), flux.kustomization(), own).converged  # of another source: none of ours
     named = {**reference, "namespace": "flux-system"}
     crossing = flux.kustomization(OLD, name="tenant", namespace="tenant", spec={"sourceRef": named})
-    assert [text for _, text in pending(flux.source(), flux.kustomization(), crossing)] == [
-        "Kustomization tenant/tenant: has applied main@sha1:aaaaaaaaaa"
-    ]
+    [(_, text)] = pending(flux.source(), flux.kustomization(), crossing)
+    assert text.startswith("Kustomization tenant/tenant: has applied main@sha1:aaaaaaaaaa")
 
 
 def test_a_kustomization_of_another_kind_of_source_is_none_of_ours(flux: Flux) -> None:
@@ -304,8 +306,8 @@ def test_a_kustomization_is_not_judged_before_the_one_that_applies_it(flux: Flux
     )
     found = seen(flux.source(), flux.kustomization(OLD), failing)
     assert found.failures == ()
-    assert [str(entry) for entry in found.pending] == [
-        "Kustomization flux-system/flux-system: has applied main@sha1:aaaaaaaaaa",
+    assert [f"{entry.object}: {entry.why}" for entry in found.pending] == [
+        "Kustomization flux-system/flux-system: has applied main@sha1:aaaaaaaaaa, and looks by itself within 10m0s",
         "Kustomization flux-system/apps: Kustomization flux-system/flux-system has not applied this commit yet",
     ]
 

@@ -10,10 +10,12 @@ from pydantic import Field
 
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
+from fluxlab.faults.means.taking_up import have_taken_up
 
 from .history import History
 
 REWRITTEN = "Rewrite history"
+TAKEN_UP_SECONDS = 15.0
 
 
 class HistoryFault(Fault[P]):
@@ -77,6 +79,7 @@ class GitForcePush(HistoryFault[ForcePushParameters]):
             raise FluxlabError(f"the server does not give commit {commit[:10]}", facts=[f"it is in {bundle}"])
         for file in bundle.parent.glob(f"{bundle.name}*"):  # also what git made of it when it was cut off
             file.unlink()
+        have_taken_up(ground, history.head(), timeout_seconds=TAKEN_UP_SECONDS)
 
     def healed(self, ground: Ground, injection: Injection[ForcePushParameters]) -> str:
         return _has_again(ground, injection.text("commit"))
