@@ -1,11 +1,9 @@
 """Charts over HTTP, packaged and read back by other programs than fluxlab's own code."""
 
-import asyncio
 import hashlib
 import os
 import socket
 import subprocess
-import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,21 +21,6 @@ pytestmark = pytest.mark.integration
 
 T = TypeVar("T")
 Call = Callable[[Awaitable[Any]], Any]
-
-
-@pytest.fixture(scope="module")
-def call() -> Iterator[Call]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="charts")
-    thread.start()
-    yield lambda awaitable: asyncio.run_coroutine_threadsafe(_await(awaitable), loop).result(60)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-
-
-async def _await(awaitable: Awaitable[T]) -> T:
-    return await awaitable
 
 
 @pytest.fixture

@@ -39,24 +39,8 @@ PASSWORD = "correct-horse-battery"
 COMPONENT = "source-controller"
 
 
-@pytest.fixture(scope="module")
-def call() -> Iterator[Call]:
-    """Runs a coroutine in a loop of a background thread, which is where a lab's gateway lives."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="gateway")
-    thread.start()
-    yield lambda awaitable: asyncio.run_coroutine_threadsafe(_await(awaitable), loop).result(60)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-
-
 async def on_loop(act: Callable[[], T]) -> T:
     return act()
-
-
-async def _await(awaitable: Awaitable[T]) -> T:
-    return await awaitable
 
 
 @dataclass(frozen=True)

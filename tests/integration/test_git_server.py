@@ -33,22 +33,6 @@ Call = Callable[[Awaitable[Any]], Any]
 READ, WRITE = "git-upload-pack", "git-receive-pack"
 
 
-@pytest.fixture(scope="module")
-def call() -> Iterator[Call]:
-    """Runs a coroutine in a loop of a background thread, which is where a lab's servers live."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="servers")
-    thread.start()
-    yield lambda awaitable: asyncio.run_coroutine_threadsafe(_await(awaitable), loop).result(60)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-
-
-async def _await(awaitable: Awaitable[T]) -> T:
-    return await awaitable
-
-
 @dataclass
 class Served:
     """A running git server, its repositories, and the pushes that it told of."""

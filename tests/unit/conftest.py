@@ -1,12 +1,10 @@
 """What the unit tests share: a state folder of their own, and waiting for what a test observes itself."""
 
-import asyncio
 import gc
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
@@ -49,19 +47,3 @@ def refused() -> Iterator[None]:
     """
     yield
     gc.collect()
-
-
-async def _await(awaitable: Awaitable[T]) -> T:
-    return await awaitable
-
-
-@pytest.fixture(scope="module")
-def call() -> Iterator[Callable[[Awaitable[Any]], Any]]:
-    """Runs a coroutine in a loop of a background thread, which is where a lab's servers live."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="servers")
-    thread.start()
-    yield lambda awaitable: asyncio.run_coroutine_threadsafe(_await(awaitable), loop).result(60)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
