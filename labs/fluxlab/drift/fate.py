@@ -12,6 +12,7 @@ from fluxlab.durations import interval_of
 from fluxlab.timeline.entries import parse_time
 
 from .applied import FAILED_AFTERWARDS
+from .live import Live
 from .records import DriftClass, Fate, Mark
 from .rules import ignoring
 
@@ -24,7 +25,7 @@ NOBODY = Fate(
     why="no Kustomization or HelmRelease knows of it, so none removes it",
     marks=(Mark.UNDETECTABLE,),
 )
-"""The fate of what nobody owns."""
+"""The fate of what nobody owns, and Kubernetes keeps."""
 ROOT_GONE = Fate(
     reverted=False,
     why="no Kustomization stands above the root, so nothing makes it again",
@@ -59,6 +60,17 @@ def fate_of(
         )
 
     return _unless_held(of, owner)
+
+
+def fate_of_orphan(subject: KubeObject, there: Live) -> Fate:
+    """What becomes of an object that nobody owns: Kubernetes deletes what has owners of which none is there."""
+    owners = items_at(subject.raw, "metadata", "ownerReferences")
+    present = [there.has_owner(one, subject.namespace) for one in owners]
+    if owners and not any(one is None or one for one in present):
+        names = " nor ".join(f"{text_at(one, 'kind')} {text_at(one, 'name')}" for one in owners)
+        lacks = f"no {names} with the UID of its ownerReference is there"
+        return Fate(reverted=True, why=f"{lacks}, so Kubernetes' garbage collector deletes it")
+    return NOBODY
 
 
 def fate_of_refused(*, owner: KubeObject, wanted: KubeObject, live: KubeObject) -> Fate | None:

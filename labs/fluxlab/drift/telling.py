@@ -9,6 +9,7 @@ from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import pointer_to
 from fluxlab.clusters.resources import HELM_RELEASE
 from fluxlab.clusters.secret_values import all_values
+from fluxlab.flux.claims import is_platform
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import ObjectRef
 from fluxlab.timeline.folder import TimelineFolder
@@ -17,8 +18,9 @@ from fluxlab.timeline.journal import masked_change
 from .actors import Actors, up_to_date
 from .comparing import Compared
 from .edits import added_by_hand
-from .fate import NOBODY, ROOT_GONE, fate_of, while_stopped
-from .fields import FieldDrift, is_platform
+from .fate import ROOT_GONE, fate_of, while_stopped
+from .fields import FieldDrift
+from .orphans import Stray, is_orphan, maker_of_orphan
 from .records import Actor, Drift, DriftClass, Fate, Mark
 from .releases import released_since
 
@@ -27,7 +29,7 @@ def tell(
     cluster: Cluster,
     timeline: TimelineFolder,
     compared: Sequence[Compared],
-    stray: Sequence[KubeObject],
+    stray: Sequence[Stray],
     *,
     rootless: bool,
     redactor: Redactor,
@@ -37,14 +39,16 @@ def tell(
     differing = [one.live for one in compared if one.differs and one.live]
     roots = [cluster.root.reference] if rootless else []
     gone = [one.wanted.reference for one in compared if one.differs and not one.live]
-    actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=[*gone, *roots])
+    there = [*differing, *(one.subject for one in stray if not one.claim)]
+    made = [one.subject for one in stray if one.claim]
+    actors = up_to_date(timeline, cluster=cluster.name, there=there, made=made, gone=[*gone, *roots])
     teller = _Teller(cluster.name, actors, redactor, stopped)
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
     return (
         (
             *map(teller.of_root, roots),
             *(drift for drift in found if not drift.fate.ignored),
-            *map(teller.of_orphan, stray),
+            *(drift for one in stray for drift in teller.of_stray(one)),
         ),
         tuple(drift for drift in found if drift.fate.ignored),
     )
@@ -132,17 +136,18 @@ class _Teller:
             said=replace(said, text=self.redactor.redact(said.text)),
         )
 
-    def of_orphan(self, subject: KubeObject) -> Drift:
-        """An object that nobody owns."""
-        reference = subject.reference
-        return Drift(
-            cluster=self.cluster,
-            object=reference,
-            class_=DriftClass.ORPHAN,
-            owner="",
-            actor=self.actors.who_made(subject),
-            fate=NOBODY,
-        )
+    def of_stray(self, one: Stray) -> Iterator[Drift]:
+        """An object that no owner in git wants, if it is nobody's."""
+        maker = self.actors.who_made(one.subject)
+        if is_orphan(one.claim, maker):
+            yield Drift(
+                cluster=self.cluster,
+                object=one.subject.reference,
+                class_=DriftClass.ORPHAN,
+                owner="",
+                actor=maker_of_orphan(one.claim, maker),
+                fate=one.fate,
+            )
 
     def of_root(self, root: ObjectRef) -> Drift:
         """A root Kustomization that is gone: it would apply itself, and no other one does."""

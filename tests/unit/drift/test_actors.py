@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import JsonObject
-from fluxlab.drift.actors import Actors
+from fluxlab.drift import actors
+from fluxlab.drift.actors import Actors, up_to_date
 from fluxlab.drift.fields import FieldDrift
 from fluxlab.drift.records import Confidence, DriftClass
 from fluxlab.redaction import Redactor
@@ -174,3 +176,22 @@ def test_who_acknowledges_a_request_while_suspended_is_told(
 ) -> None:
     entries = [replace(seen(5 + number, "alice"), changes=(one,)) for number, one in enumerate(changes)]
     assert actors_after(*entries).acknowledged_in_sleep(live(9)) is acknowledged
+
+
+def test_who_made_an_object_is_waited_for_only_while_the_recorder_may_not_have_seen_it(
+    actors_after: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors, "TIMELINE_SECONDS", 2.0)  # times of creation are whole seconds
+
+    def waits_for(uid: str, *, age: timedelta = timedelta()) -> bool:
+        metadata: JsonObject = {"name": "cart", "namespace": "shop", "uid": uid, "resourceVersion": "5"}
+        made = {**metadata, "creationTimestamp": format_time(datetime.now(UTC) - age)}
+        began = monotonic()
+        subject = KubeObject({"kind": "ConfigMap", "metadata": made})
+        up_to_date(TimelineFolder(LabFolder(tmp_path)), cluster="one", there=(), made=[subject], gone=())
+        return monotonic() - began > 1
+
+    actors_after(seen(5, "alice", "created", uid="seen"))
+    assert not waits_for("seen")
+    assert not waits_for("older", age=timedelta(hours=1))  # than the lab, perhaps
+    assert waits_for("new")
