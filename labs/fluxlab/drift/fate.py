@@ -228,7 +228,7 @@ def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObj
 
 
 def _reverted(owner: KubeObject, why: str, *, retry: bool = False) -> Fate:
-    """What happens at an owner's next reconcile. When its last one was only Kustomizations say."""
+    """What happens at an owner's next reconcile. When its last one was, only Kustomizations say in their status."""
     within = interval_of(_interval(owner, retry=retry))
     last = text_at(next(iter(items_at(owner.raw, "status", "history")), None), "lastReconciled")
     return Fate(reverted=True, why=why, within=within, due=parse_time(last) + within if last and within else None)

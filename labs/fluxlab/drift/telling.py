@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
 
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
@@ -23,6 +25,7 @@ from .fields import FieldDrift
 from .orphans import Stray, is_orphan, maker_of_orphan
 from .records import Actor, Drift, DriftClass, Fate, Mark
 from .releases import released_since
+from .visits import last_visits
 
 
 def tell(
@@ -42,7 +45,7 @@ def tell(
     there = [*differing, *(one.subject for one in stray if not one.claim)]
     made = [one.subject for one in stray if one.claim]
     actors = up_to_date(timeline, cluster=cluster.name, there=there, made=made, gone=[*gone, *roots])
-    teller = _Teller(cluster.name, actors, redactor, stopped)
+    teller = _Teller(cluster.name, actors, redactor, stopped, timeline)
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
     return (
         (
@@ -72,6 +75,12 @@ class _Teller:
     redactor: Redactor
     stopped: Mapping[str, str]
     """Controllers that are scaled to 0, and how that is told."""
+    timeline: TimelineFolder
+
+    @cached_property
+    def visits(self) -> Mapping[ObjectRef, datetime]:
+        """When helm-controller looked at its objects last; a log is read only if something is asked of it."""
+        return last_visits(self.timeline, cluster=self.cluster)
 
     def of(self, one: Compared) -> Iterator[Drift]:
         """The drift of one object."""
@@ -114,6 +123,9 @@ class _Teller:
             made_by_hand=one.desired.made_by_hand,
         )
         fate = while_stopped(fate, controller=one.desired.applier, stopped=self.stopped)
+        if one.desired.owner.kind == HELM_RELEASE.kind and fate.within:
+            visited = self.visits.get(one.desired.owner.reference)
+            fate = replace(fate, due=visited + fate.within if visited else None)
         if Mark.SUSPENDED in fate.marks:
             acknowledged = self.actors.acknowledged_in_sleep(one.desired.owner)
             fate = _marked(fate, Mark.ACKNOWLEDGED if acknowledged else None)
