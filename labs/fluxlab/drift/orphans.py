@@ -30,7 +30,7 @@ class Stray:
 
 
 def is_orphan(claim: str, maker: Actor) -> bool:
-    """Whether a stray object is nobody's: the one rule of reports and of the history.
+    """Whether a stray object is nobody's: the one rule of reports and of the trail of edits.
 
     Where it says that somebody keeps it, only the audit log can tell that this is not so: a person made it. Programs
     with a service account keep what they make, as operators do, and so does the lab itself.

@@ -14,8 +14,7 @@ from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.metrics import Sample
 from fluxlab.moments import Moment
-from fluxlab.recorder.watching import Listed
-from fluxlab.recorder.watching import Seen as Heard
+from fluxlab.recorder.watching import Listed, WatchEvent
 from fluxlab.rehearsals import sensing
 from fluxlab.rehearsals.history import History
 from fluxlab.rehearsals.outset import Outset
@@ -78,7 +77,7 @@ class Cluster1:
     ) -> None:
         raw.setdefault("metadata", {})["resourceVersion"] = str(version)
         self.history._news.put(
-            Heard(
+            WatchEvent(
                 cluster="one",
                 resource=resource,
                 kind=kind,
