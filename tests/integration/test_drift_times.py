@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.integration.drift_objects import patch
 
-from fluxlab.drift.records import Drift, Voice
+from fluxlab.drift.aspects import Voice
+from fluxlab.drift.records import Drift
 from fluxlab.lab import Lab
 from fluxlab.timeline.entries import parse_time
 from fluxlab.timeline.folder import SUPERVISOR

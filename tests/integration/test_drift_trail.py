@@ -14,7 +14,8 @@ from tests.integration.drift_objects import AS_ALICE, ROOT, config_map, deployme
 from tests.integration.traces import recorder_of
 
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.records import Confidence, DriftClass, Expected, Voice
+from fluxlab.drift.aspects import Confidence, DriftClass, Voice
+from fluxlab.drift.records import Expected
 from fluxlab.lab import Lab
 
 DETECTED_SECONDS = 5.0

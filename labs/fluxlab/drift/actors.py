@@ -16,8 +16,8 @@ from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
+from .aspects import Actor, Confidence, Said, Voice
 from .fields import FieldDrift
-from .records import Actor, Confidence, Said, Voice
 from .saying import Heard, said_in_conditions
 
 _NOBODY = Actor(

@@ -17,9 +17,9 @@ from fluxlab.timeline.audit import is_person
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
 
 from .actors import actor_of
+from .aspects import SILENT, Actor, Confidence, DriftClass, Said, Times
 from .fields import FieldDrift, is_state
 from .orphans import is_orphan, maker_of_orphan
-from .records import SILENT, Actor, Confidence, DriftClass, Said, Times
 from .saying import Heard
 
 WHOLE = ""

@@ -12,8 +12,8 @@ from fluxlab.durations import interval_of
 from fluxlab.timeline.entries import parse_time
 
 from .applied import FAILED_AFTERWARDS
+from .aspects import DriftClass, Fate, Mark
 from .live import Live
-from .records import DriftClass, Fate, Mark
 from .rules import ignoring
 
 SSA = "kustomize.toolkit.fluxcd.io/ssa"

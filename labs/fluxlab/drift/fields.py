@@ -17,7 +17,7 @@ from fluxlab.documents import Json
 from fluxlab.flux.claims import is_platform
 from fluxlab.timeline.entries import FieldChange
 
-from .records import DriftClass
+from .aspects import DriftClass
 
 REQUESTS = (
     '.metadata.annotations["reconcile.fluxcd.io/',

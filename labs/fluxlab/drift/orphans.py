@@ -11,9 +11,9 @@ from fluxlab.timeline.attribution import APPLIERS
 from fluxlab.timeline.audit import OWN_AGENT, is_human
 from fluxlab.timeline.entries import ObjectRef
 
+from .aspects import Actor, Confidence, Fate
 from .fate import NOBODY, fate_of_orphan
 from .live import Live
-from .records import Actor, Confidence, Fate
 
 HELM_HOOK = "helm.sh/hook"
 

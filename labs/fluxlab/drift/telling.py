@@ -18,12 +18,13 @@ from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.journal import masked_change
 
 from .actors import Actors, up_to_date
+from .aspects import Actor, DriftClass, Fate, Mark
 from .comparing import Compared
 from .edits import added_by_hand
 from .fate import ROOT_GONE, fate_of, while_stopped
 from .fields import FieldDrift
 from .orphans import Stray, is_orphan, maker_of_orphan
-from .records import Actor, Drift, DriftClass, Fate, Mark
+from .records import Drift
 from .releases import released_since
 from .visits import last_visits
 

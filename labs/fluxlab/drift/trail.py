@@ -15,8 +15,8 @@ from fluxlab.timeline.journal import segments_of
 from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
+from .aspects import DriftClass
 from .edits import Edit, edits
-from .records import DriftClass
 
 LOOK_SECONDS = 0.05
 ROTATION_SECONDS = 1.0

@@ -14,8 +14,8 @@ from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import JsonObject
 from fluxlab.drift import actors
 from fluxlab.drift.actors import Actors, up_to_date
+from fluxlab.drift.aspects import Confidence, DriftClass
 from fluxlab.drift.fields import FieldDrift
-from fluxlab.drift.records import Confidence, DriftClass
 from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, format_time

@@ -9,8 +9,8 @@ import pytest
 from fluxlab.clusters.loans import BORROWER
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.aspects import DriftClass, Times, Voice
 from fluxlab.drift.edits import Edit, added_by_hand, edits
-from fluxlab.drift.records import DriftClass, Times, Voice
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, format_time
 
 CART = ObjectRef(kind="ConfigMap", namespace="shop", name="cart")

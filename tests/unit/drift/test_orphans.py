@@ -8,9 +8,9 @@ from fluxlab.clusters.api import FIELD_MANAGER
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import CONFIG_MAP, DEPLOYMENT, NAMESPACE, SECRET
 from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.aspects import Actor, Confidence
 from fluxlab.drift.live import Live
 from fluxlab.drift.orphans import Stray, is_orphan, maker_of_orphan, strays
-from fluxlab.drift.records import Actor, Confidence
 
 NOBODY = Actor(who="", time=None, confidence=Confidence.NONE, reason="")
 APPS = KubeObject({"kind": "Kustomization", "metadata": {"namespace": "flux-system", "name": "apps"}})

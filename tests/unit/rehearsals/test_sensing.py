@@ -9,7 +9,7 @@ import pytest
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import EVENT, KUSTOMIZATION, POD
-from fluxlab.drift.records import DriftClass
+from fluxlab.drift.aspects import DriftClass
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.metrics import Sample
