@@ -102,7 +102,8 @@ def run(lab: Lab, cells: Sequence[Cell], folder: Path) -> Run:
         reconcile(lab, observer)
     left = _objects(observer)
     events: dict[str, set[str]] = defaultdict(set)
-    for event in observer.get("events", "-A")["items"]:
+    told = observer.get("events", "-A")["items"]
+    for event in told:
         if event["metadata"]["uid"] not in known:
             for line in event["message"].splitlines():
                 for word in line.split():
@@ -115,7 +116,7 @@ def run(lab: Lab, cells: Sequence[Cell], folder: Path) -> Run:
         kubectl_diff=kubectl_diff,
         events={word: frozenset(said) for word, said in events.items()},
         conditions=frozenset(conditions),
-        made={cell: _scaled(edited[cell.subject]) if cell.actor == "hpa" else when for cell, when in made.items()},
+        made={cell: _scaled(cell, told) if cell.actor == "hpa" else when for cell, when in made.items()},
         edited=edited,
         left=left,
     )
@@ -127,11 +128,12 @@ def _act(actors: Actors, cell: Cell) -> tuple[datetime, datetime]:
     return began, datetime.now(UTC)
 
 
-def _scaled(one: Any) -> tuple[datetime, datetime]:
-    """When an autoscaler has acted, which nobody was there to see: as the managed fields say, in whole seconds."""
-    entries = one["metadata"]["managedFields"]
-    [at] = [datetime.fromisoformat(entry["time"]) for entry in entries if entry.get("subresource") == "scale"]
-    return at, at + timedelta(seconds=2)  # the request may end in the next one
+def _scaled(cell: Cell, events: Sequence[Any]) -> tuple[datetime, datetime]:
+    """When an autoscaler has acted, which nobody was there to see: as it says itself, in whole seconds."""
+    place = {"kind": "HorizontalPodAutoscaler", "namespace": cell.owner, "name": cell.name}
+    of_cell = [one for one in events if place.items() <= one["involvedObject"].items()]
+    [at] = [datetime.fromisoformat(one["lastTimestamp"]) for one in of_cell if one["reason"] == "SuccessfulRescale"]
+    return at - timedelta(seconds=1), at + timedelta(seconds=1)
 
 
 def _owners(cells: Sequence[Cell]) -> list[str]:
