@@ -21,6 +21,7 @@ TOOLS: Mapping[str, tuple[str, Sees]] = {
     "flux diff": ("d", lambda seen, cell: cell.word in seen.flux_diff),
     "kubectl diff": ("k", lambda seen, cell: cell.subject in seen.kubectl_diff),
     "Flux's own events": ("e", lambda seen, cell: cell.word in seen.events),
+    "helm-controller's condition": ("c", lambda seen, cell: cell.word in seen.conditions),
 }
 HEAD = f"""\
 # Who sees an edit by hand
@@ -29,8 +30,9 @@ Who names the object of each edit of [the table](../tests/integration/{TABLE.nam
 on one lab. A cell begins with the table's own sign for what becomes of the edit, which is copied here and which `make
 verify` compares with what Flux does: R put back, K stays, W stays with a warning, U undone by an upgrade, = and ~
 nothing differs. The letters after it are measured: `l` fluxlab drift, `d` `flux diff kustomization`, `k` `kubectl
-diff` of what git says, and `e` an event of Flux when it looks again. A number is that of the table's reason why there
-is no such edit.
+diff` of what git says, `e` an event of Flux when it looks again, and `c` the condition `Drifted` of its HelmRelease,
+which is false again as soon as helm-controller has corrected it; Kustomizations have none. A number is that of the
+table's reason why there is no such edit.
 """
 
 

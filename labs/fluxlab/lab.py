@@ -443,16 +443,16 @@ class Lab:
 
         Raises UnknownError where no audit log tells that, or none that reaches back so far.
         """
-        from .drift.history import history
+        from .drift.trail import trail
 
-        return history(TimelineFolder(self.folder), cluster=self._name_of(cluster), since=since)
+        return trail(TimelineFolder(self.folder), cluster=self._name_of(cluster), since=since)
 
     def follow_edits(self, cluster: str | None = None, *, since: datetime | None = None) -> Iterator["Edit"]:
         """Each edit by hand from a moment on (default: now), and once more when it has come to an end; for ever.
 
         Raises UnknownError as `edits` does.
         """
-        from .drift.history import follow
+        from .drift.trail import follow
 
         return follow(TimelineFolder(self.folder), cluster=self._name_of(cluster), since=since)
 

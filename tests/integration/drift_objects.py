@@ -47,6 +47,20 @@ def deployment(name: str, *, namespace: str = "shop", annotations: JsonObject | 
     }
 
 
+def autoscaler(name: str, *, namespace: str, least: int, most: int) -> JsonObject:
+    """It has no metrics, and so scales only what is out of its bounds."""
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": least,
+            "maxReplicas": most,
+        },
+    }
+
+
 def kustomization(name: str, **more: Json) -> JsonObject:
     spec: JsonObject = {
         "interval": "1h",

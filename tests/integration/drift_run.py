@@ -5,7 +5,10 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from tests.integration.drift_objects import (
     ROOT,
     SOURCE,
     SSA,
+    autoscaler,
     chart,
     config_map,
     deployment,
@@ -42,6 +46,7 @@ KUSTOMIZATIONS: Mapping[str, JsonObject] = {
 }
 ANNOTATED = {"merge": "Merge", "if-not-present": "IfNotPresent", "ignore": "Ignore"}
 RELEASES = ("disabled", "warn", "enabled")
+RELEASES_OF_FLUX = "helmreleases.helm.toolkit.fluxcd.io"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,10 @@ class Run:
     """The objects, as `Kind namespace/name`, that `kubectl diff` showed after the edits."""
     events: Mapping[str, frozenset[str]]
     """By object, as `Kind/namespace/name`, what the events of Flux's objects that name it say since the edits."""
+    conditions: frozenset[str]
+    """The objects, as `Kind/namespace/name`, that the condition Drifted of a HelmRelease has named since the edits."""
+    made: Mapping[Cell, tuple[datetime, datetime]]
+    """Between which two moments each edit was made."""
     edited: Mapping[str, Any]
     """All objects by `Kind namespace/name`, after the edits, as kubectl tells them."""
     left: Mapping[str, Any]
@@ -81,7 +90,7 @@ def run(lab: Lab, cells: Sequence[Cell], folder: Path) -> Run:
 
     actors = Actors(lab.cluster.kubeconfig, manifests, everything)
     with ThreadPoolExecutor(AT_ONCE) as hands:
-        list(hands.map(actors.act, cells))
+        made = dict(zip(cells, hands.map(partial(_act, actors), cells), strict=True))
     report = lab.drift()
     edited = _objects(observer)
     clone = lab.repository.clone(folder / "clone")
@@ -89,10 +98,12 @@ def run(lab: Lab, cells: Sequence[Cell], folder: Path) -> Run:
     flux_diff = frozenset(name for owner in kustomizations for name in _flux_diff(lab, owner, clone))
     kubectl_diff = _kubectl_diff(lab, [manifests[cell] for cell in cells if cell.edit.name != "new"])
 
-    reconcile(lab, observer)
+    with watched(lab, folder / "releases.json") as conditions:
+        reconcile(lab, observer)
     left = _objects(observer)
     events: dict[str, set[str]] = defaultdict(set)
-    for event in observer.get("events", "-A")["items"]:
+    told = observer.get("events", "-A")["items"]
+    for event in told:
         if event["metadata"]["uid"] not in known:
             for line in event["message"].splitlines():
                 for word in line.split():
@@ -104,9 +115,25 @@ def run(lab: Lab, cells: Sequence[Cell], folder: Path) -> Run:
         flux_diff=flux_diff,
         kubectl_diff=kubectl_diff,
         events={word: frozenset(said) for word, said in events.items()},
+        conditions=frozenset(conditions),
+        made={cell: _scaled(cell, told) if cell.actor == "hpa" else when for cell, when in made.items()},
         edited=edited,
         left=left,
     )
+
+
+def _act(actors: Actors, cell: Cell) -> tuple[datetime, datetime]:
+    began = datetime.now(UTC)
+    actors.act(cell)
+    return began, datetime.now(UTC)
+
+
+def _scaled(cell: Cell, events: Sequence[Any]) -> tuple[datetime, datetime]:
+    """When an autoscaler has acted, which nobody was there to see: as it says itself, in whole seconds."""
+    place = {"kind": "HorizontalPodAutoscaler", "namespace": cell.owner, "name": cell.name}
+    of_cell = [one for one in events if place.items() <= one["involvedObject"].items()]
+    [at] = [datetime.fromisoformat(one["lastTimestamp"]) for one in of_cell if one["reason"] == "SuccessfulRescale"]
+    return at - timedelta(seconds=1), at + timedelta(seconds=1)
 
 
 def _owners(cells: Sequence[Cell]) -> list[str]:
@@ -163,13 +190,7 @@ def _in_git(cell: Cell, manifests: Mapping[Cell, JsonObject]) -> Iterator[JsonOb
     """What git has for a cell."""
     yield manifests[cell]
     if cell.actor == "hpa":
-        subject = {"apiVersion": "apps/v1", "kind": cell.edit.kind, "name": cell.name}
-        yield {
-            "apiVersion": "autoscaling/v2",
-            "kind": "HorizontalPodAutoscaler",
-            "metadata": {"name": cell.name, "namespace": cell.owner},
-            "spec": {"scaleTargetRef": subject, "minReplicas": 2, "maxReplicas": 3},
-        }
+        yield autoscaler(cell.name, namespace=cell.owner, least=2, most=3)
 
 
 def _make_ignored(observer: Observer, manifests: Mapping[Cell, JsonObject]) -> None:
@@ -182,7 +203,7 @@ def _make_ignored(observer: Observer, manifests: Mapping[Cell, JsonObject]) -> N
 
 
 def _objects(observer: Observer) -> dict[str, Any]:
-    items = observer.get("configmaps,deployments", "-A")["items"]
+    items = observer.get("configmaps,deployments", "-A", "--show-managed-fields")["items"]
     return {f"{one['kind']} {one['metadata']['namespace']}/{one['metadata']['name']}": one for one in items}
 
 
@@ -213,9 +234,45 @@ def _kubectl_diff(lab: Lab, manifests: Sequence[JsonObject]) -> frozenset[str]:
     return frozenset(f"{kind} {namespace}/{name}" for *_, kind, namespace, name in parts)
 
 
+@contextmanager
+def watched(lab: Lab, file: Path) -> Iterator[set[str]]:
+    """What the condition Drifted of all HelmReleases says while the block runs, word by word, once it has ended.
+
+    Where helm-controller corrects it is true for a second only: kubectl watches.
+    """
+    words = (str(find().binary("kubectl")), f"--kubeconfig={lab.cluster.kubeconfig}", "get", RELEASES_OF_FLUX, "-A")
+    drifted: set[str] = set()
+
+    def told() -> Iterator[Any]:
+        text, place, decoder = file.read_text(), 0, json.JSONDecoder()
+        while (place := text.find("{", place)) >= 0:
+            try:
+                found, place = decoder.raw_decode(text, place)
+            except ValueError:  # the last one is being written
+                return
+            yield found
+
+    def up_to_date() -> bool:
+        now = json.loads(subprocess.run([*words, "-o", "json"], capture_output=True, check=True).stdout)["items"]
+        versions = {(one["metadata"]["uid"], one["metadata"]["resourceVersion"]) for one in now}
+        return versions <= {(one["metadata"]["uid"], one["metadata"]["resourceVersion"]) for one in told()}
+
+    with file.open("w") as output, subprocess.Popen([*words, "--watch", "-o", "json"], stdout=output) as watching:
+        try:
+            lab.wait_until(up_to_date, what="kubectl watches")
+            yield drifted
+            lab.wait_until(up_to_date, what="kubectl has seen everything")
+        finally:
+            watching.terminate()
+    for release_ in told():
+        for condition in release_.get("status", {}).get("conditions", ()):
+            if (condition["type"], condition["status"]) == ("Drifted", "True"):
+                drifted.update(condition["message"].split())
+
+
 def reconcile(lab: Lab, observer: Observer) -> None:
     """Have Flux look at everything once more, and wait until it has."""
-    kinds = ("kustomizations.kustomize.toolkit.fluxcd.io", "helmreleases.helm.toolkit.fluxcd.io")
+    kinds = ("kustomizations.kustomize.toolkit.fluxcd.io", RELEASES_OF_FLUX)
     token = "look-once-more"
     # Not the root: it owns the others, and would take the request away, which kubectl adds to what git says of them.
     below_root = ("--all-namespaces", "--field-selector=metadata.name!=flux-system")

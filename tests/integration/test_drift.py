@@ -22,7 +22,8 @@ from tests.integration.drift_objects import (
 from fluxlab.cluster import Cluster
 from fluxlab.commands import CommandError
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.records import Confidence, DriftClass, DriftError, DriftReport, Expected, Mark
+from fluxlab.drift.aspects import Confidence, DriftClass, Mark
+from fluxlab.drift.records import DriftError, DriftReport, Expected
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 

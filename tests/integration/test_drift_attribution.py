@@ -13,7 +13,8 @@ from tests.integration.drift_objects import AS_ALICE, ROOT, SSA, config_map, dep
 from tests.integration.traces import recorder_of
 
 from fluxlab.cluster import Cluster
-from fluxlab.drift.records import Confidence, Drift
+from fluxlab.drift.aspects import Confidence
+from fluxlab.drift.records import Drift
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.timeline.entries import parse_time

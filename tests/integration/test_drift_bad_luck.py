@@ -22,7 +22,8 @@ from tests.integration.drift_objects import (
 )
 
 from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.records import DriftClass, DriftReport, Expected, Mark
+from fluxlab.drift.aspects import DriftClass, Mark
+from fluxlab.drift.records import DriftReport, Expected
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.redaction import MASK

@@ -20,7 +20,8 @@ from tests.integration.drift_objects import (
 
 from fluxlab.cluster import Cluster
 from fluxlab.documents import JsonObject
-from fluxlab.drift.records import Drift, DriftClass, Mark
+from fluxlab.drift.aspects import DriftClass, Mark
+from fluxlab.drift.records import Drift
 from fluxlab.lab import Lab
 
 pytestmark = pytest.mark.integration

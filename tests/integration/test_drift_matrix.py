@@ -1,6 +1,7 @@
 """Each edit by hand of `drift_matrix.md` on a real lab: Flux does and says, and fluxlab reports, what stands there."""
 
 import json
+from typing import Any
 
 import pytest
 from tests.integration.drift_cells import Cell, Outcome, cells
@@ -44,6 +45,11 @@ def state(one: object, pointer: str) -> object:
     return one
 
 
+def managers(one: Any) -> set[str]:
+    """The field managers of an object."""
+    return {entry["manager"] for entry in one["metadata"]["managedFields"]}
+
+
 @pytest.mark.parametrize(
     "cell",
     [pytest.param(cell, id=cell.id, marks=[] if cell.quick else pytest.mark.verify) for cell in cells()],
@@ -58,12 +64,22 @@ def test_an_edit_becomes_what_the_table_says(seen: Run, cell: Cell) -> None:
     reverted = cell.outcome in {Outcome.REVERTED, Outcome.UPGRADED}
     for one in drifts:
         assert one.actor.user == ("system:kube-controller-manager" if cell.actor == "hpa" else "admin as alice")
-        assert cell.known_as in f"{one.actor.who} {one.actor.user_agent}".lower()
+        # The name of a person is no program's: alice calls her field manager as herself.
+        assert cell.known_as in f"{one.actor.manager} {one.actor.user_agent}".lower()
+        began, ended = seen.made[cell]
+        times = one.times
+        assert times.changed
+        assert times.detected
+        assert began <= times.changed <= ended
+        assert times.changed <= times.detected
         assert one.fate.reverted is reverted, one.fate
 
     edited, left = (state(objects.get(cell.subject), edit.pointer) for objects in (seen.edited, seen.left))
     assert edited == (edit.live if edit.pointer else edited)
     assert (left != edited) is reverted
+    if edit.name == "same":
+        second = [cell.known_as in managers(objects[cell.subject]) for objects in (seen.edited, seen.left)]
+        assert second == [True, cell.outcome is Outcome.NOTHING]
 
     said = " ".join(seen.events.get(cell.word, ()))
     match cell.outcome:
@@ -76,6 +92,10 @@ def test_an_edit_becomes_what_the_table_says(seen: Run, cell: Cell) -> None:
             assert "DriftCorrected: " in said
         case Outcome.REVERTED:
             assert said.endswith("created" if edit.class_ == "deleted" else "configured")
+        case Outcome.DISOWNED:
+            assert said.endswith("configured")
+    detected = cell.outcome is Outcome.WARNED or (cell.outcome is Outcome.REVERTED and cell.owner == "enabled")
+    assert (cell.word in seen.conditions) is detected
 
     rest = [one for one in seen.rest.drifts if str(one.object) == cell.subject]
     assert told(rest) == (told(drifts) if cell.outcome in {Outcome.KEPT, Outcome.WARNED} else [])

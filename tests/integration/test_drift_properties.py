@@ -8,7 +8,7 @@ from itertools import count, cycle, islice
 import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
-from tests.integration.drift_objects import AS_ALICE, config_map, deployment
+from tests.integration.drift_objects import AS_ALICE, autoscaler, config_map, deployment
 
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.records import DriftReport
@@ -270,16 +270,43 @@ def told_of(report: DriftReport) -> list[tuple[str, str, str, str | None, str | 
 
 
 RESTARTED = ("kustomize-controller", "source-controller", "helm-controller", "kube-controller-manager")
+NOISE_FILE = "clusters/flux-playground/noise.yaml"
+
+
+def autoscaled(replicas: int) -> Sequence[JsonObject]:
+    """A Deployment of whose replicas git says nothing, and an autoscaler that may only choose so many."""
+    return [
+        deployment("autoscaled", namespace="default"),
+        autoscaler("autoscaled", namespace="default", least=replicas, most=replicas),
+    ]
 
 
 @pytest.mark.verify
 @pytest.mark.parametrize("rounds", [4, 100])
-def test_nothing_is_named_of_commits_restarts_and_scaling_in_git(shop: Lab, rounds: int) -> None:
+def test_nothing_is_named_of_commits_restarts_and_autoscaling(shop: Lab, rounds: int) -> None:
+    def rescaled() -> int:
+        words = ("get", "events", "-n", "default", "--field-selector=reason=SuccessfulRescale", "-o", "json")
+        return sum(event.get("count", 1) for event in json.loads(shop.cluster.kubectl(*words))["items"])
+
+    def replicas() -> str:
+        return shop.cluster.kubectl("get", "deployment", "autoscaled", "-n", "default", "-o=jsonpath={.spec.replicas}")
+
+    before = rescaled()
     for number, component in enumerate(islice(cycle(RESTARTED), rounds)):
+        cycles = number // len(RESTARTED)
         shop.repository.patch(FILE, {"data": {"number": f"{rounds}-{number}"}}, kind="ConfigMap")
         shop.repository.patch(FILE, {"spec": {"replicas": 2 + number % 2}}, kind="Deployment")
+        shop.repository.write(NOISE_FILE, autoscaled(3 - cycles % 2))
         commit = shop.repository.commit(f"Round {number}")
         shop.control.restart(f"flux-playground/{component}")
         shop.drift().assert_clean()
         shop.converge(commit)
         shop.drift().assert_clean()
+        if component == RESTARTED[-2]:  # the autoscaler looks every 15 s, and its clock begins anew with its program
+
+            def scaled(wanted: tuple[str, int] = (f"{3 - cycles % 2}", before + cycles + 1)) -> bool:
+                shop.drift().assert_clean()
+                return (replicas(), rescaled()) == wanted
+
+            shop.wait_until(scaled, what="the autoscaler has scaled", state=replicas, timeout_seconds=60)
+            shop.drift().assert_clean()

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.integration.drift_objects import patch
 
-from fluxlab.drift.records import Drift, Voice
+from fluxlab.drift.aspects import Voice
+from fluxlab.drift.records import Drift
 from fluxlab.lab import Lab
 from fluxlab.timeline.entries import parse_time
 from fluxlab.timeline.folder import SUPERVISOR
@@ -46,6 +47,13 @@ def alerted(lab: Lab, text: str) -> list[datetime]:
 def last_reconciled(lab: Lab) -> datetime:
     words = ("get", "kustomizations.kustomize.toolkit.fluxcd.io", "shop", "-n", "flux-system")
     return parse_time(lab.cluster.kubectl(*words, "-o=jsonpath={.status.history[0].lastReconciled}"))
+
+
+def last_in_sync(lab: Lab) -> datetime:
+    """As helm-controller's log has it."""
+    log = lab.cluster.kubeconfig.parent / "logs" / "helm-controller.log"
+    lines = [json.loads(line) for line in log.read_text().splitlines() if "release in-sync with desired state" in line]
+    return max(parse_time(one["ts"]) for one in lines if (one["namespace"], one["name"]) == ("flux-system", "cart"))
 
 
 def test_a_warning_is_told_with_the_alert_that_repeats_it(lab: Lab) -> None:
@@ -94,3 +102,22 @@ def test_a_correction_comes_when_it_was_foretold_and_is_alerted(lab: Lab) -> Non
     assert told.fate.due - JITTER - timedelta(seconds=1) <= times.corrected <= told.fate.due + JITTER + BUSY
     assert times.corrected <= seen
     assert times.alerted == next(at for at in alerted(lab, "ConfigMap/shop/settings configured") if at >= began)
+
+
+@pytest.mark.verify
+def test_a_correction_of_a_release_comes_when_it_was_foretold(lab: Lab) -> None:
+    place = "clusters/flux-playground/shop.yaml"
+    lab.repository.patch(place, {"spec": {"driftDetection": {"mode": "enabled"}}}, kind="HelmRelease", name="cart")
+    lab.converge(lab.repository.commit("Correct drift"))
+    lab.drift().assert_clean()
+    lab.cluster.kubectl("scale", "deployment", "cart", "-n", "shop", "--replicas=4")
+    told = one_of(lab, "cart")
+    assert (told.fate.reverted, told.fate.within) == (True, INTERVAL)
+    assert told.fate.due == last_in_sync(lab) + INTERVAL
+
+    def corrected() -> bool:
+        return lab.cluster.kubectl("get", "deployment", "cart", "-n", "shop", "-o", "jsonpath={.spec.replicas}") != "4"
+
+    lab.wait_until(corrected, what="helm-controller corrects it at its interval", timeout_seconds=60)
+    seen = datetime.now(UTC)
+    assert told.fate.due - JITTER - timedelta(seconds=1) <= seen <= told.fate.due + JITTER + BUSY

@@ -11,10 +11,11 @@ from pathlib import Path
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.paths import overlap
 from fluxlab.clusters.resources import HELM_RELEASE, SECRET
+from fluxlab.drift.aspects import DriftClass
 from fluxlab.drift.builds import Trees
 from fluxlab.drift.examine import REQUESTS_AT_ONCE
 from fluxlab.drift.places import Places
-from fluxlab.drift.records import Drift, DriftClass, DriftReport
+from fluxlab.drift.records import Drift, DriftReport
 from fluxlab.drift.telling import redactor_of
 from fluxlab.errors import UsageError
 from fluxlab.moments import Commit

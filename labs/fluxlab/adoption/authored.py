@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 
-from fluxlab.clusters.managed_fields import Setter, set_beyond
+from fluxlab.clusters.managed_fields import Setter, creators, set_beyond
 from fluxlab.clusters.objects import KubeObject, dig, items_at
 from fluxlab.clusters.paths import leaves, overlap, put, value_at
 from fluxlab.documents import JsonObject
-from fluxlab.drift.fields import is_platform, is_state
+from fluxlab.drift.fields import is_state
+from fluxlab.flux.claims import is_platform
 
 _METADATA = ("name", "namespace", "labels", "annotations", "finalizers")
 _ASSIGNED: Mapping[str, Sequence[str]] = {
@@ -41,11 +42,15 @@ def authored(live: KubeObject) -> KubeObject:
 def _not_authored(live: KubeObject) -> Iterator[str]:
     if value_at(".spec.clusterIP", live.raw) not in _HEADLESS or live.kind != "Service":
         yield from _ASSIGNED.get(live.kind, ())
+    # What a person made as a controller, or Flux and left behind, is whole only with what its maker wrote.
+    made_by = creators(live.raw)
+    makers = made_by if all(map(is_platform, made_by)) else ()
     theirs: list[str] = []
     ours: list[str] = []
     for entry in items_at(live.raw, "metadata", "managedFields"):
         setter = Setter.of(entry)
-        platform = is_platform(setter.manager) or setter.subresource
-        (theirs if platform else ours).extend(path for path, _ in set_beyond(dig(entry, "fieldsV1"), live.raw, {}))
+        added = is_platform(setter.manager) and setter.manager not in makers
+        set_by = theirs if added or setter.subresource else ours
+        set_by.extend(path for path, _ in set_beyond(dig(entry, "fieldsV1"), live.raw, {}))
     yield from (path for path in theirs if not any(overlap(path, one) for one in ours))
     yield from (path for path, _ in leaves("", live.raw) if path.startswith(".metadata.") and not is_state(path))

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fluxlab.drift.aspects import Actor
 from fluxlab.drift.formats import drift_document, dumped, unknown_document
-from fluxlab.drift.records import Actor, Drift, DriftError, DriftReport
+from fluxlab.drift.records import Drift, DriftError, DriftReport
 from fluxlab.errors import UnknownError
 from fluxlab.moments import Commit
 

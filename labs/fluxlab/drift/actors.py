@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject, text_at
@@ -16,8 +16,8 @@ from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
+from .aspects import Actor, Confidence, Said, Voice
 from .fields import FieldDrift
-from .records import Actor, Confidence, Said, Voice
 from .saying import Heard, said_in_conditions
 
 _NOBODY = Actor(
@@ -34,14 +34,23 @@ _LAG = timedelta(seconds=2)
 
 
 def up_to_date(
-    folder: TimelineFolder, *, cluster: str, there: Sequence[KubeObject], gone: Sequence[ObjectRef]
+    folder: TimelineFolder,
+    *,
+    cluster: str,
+    there: Sequence[KubeObject],
+    made: Sequence[KubeObject] = (),
+    gone: Sequence[ObjectRef] = (),
 ) -> "Actors":
-    """As the timeline is once the recorder has seen what was just read; as it is when that takes too long."""
+    """As the timeline is once the recorder has seen what was just read; as it is when that takes too long.
+
+    Of what is in `made` only who made it is asked, and it may have changed since.
+    """
+    fresh = [one for one in made if _is_fresh(one)]
     last = Actors(folder, cluster=cluster)
 
     def caught_up() -> bool:
         nonlocal last
-        if last.know(there, gone):
+        if last.know(there, gone) and last.know_makers(fresh):
             return True
         last = Actors(folder, cluster=cluster)
         return False
@@ -69,6 +78,10 @@ class Actors:
         """Whether the timeline has these objects as they are, and the end of those that are gone."""
         return all(map(self._knows, there)) and all(self._deletion(one) for one in gone)
 
+    def know_makers(self, made: Sequence[KubeObject]) -> bool:
+        """Whether the timeline tells how each of these objects was made."""
+        return all(self._making(one) for one in made)
+
     def _knows(self, subject: KubeObject) -> bool:
         last = self._last(subject.reference)
         return version_of(last) >= int(subject.resource_version or 0) if last else False
@@ -95,13 +108,16 @@ class Actors:
 
     def who_made(self, subject: KubeObject) -> Actor:
         """Who made an object that is there, and not an earlier one of its name."""
+        found = self._making(subject)
+        return actor_of(found) if found else _NOBODY
+
+    def _making(self, subject: KubeObject) -> Entry | None:
         uid = text_at(subject.raw, "metadata", "uid")
 
         def made(entry: Entry) -> bool:
             return entry.details.get(Detail.VERB) == "created" and entry.details.get(Detail.UID, uid) == uid
 
-        found = self._newest(subject.reference, made)
-        return actor_of(found) if found else _NOBODY
+        return self._newest(subject.reference, made)
 
     def took_the_place(self, subject: KubeObject) -> bool:
         """Whether an object was deleted of whose name this is another one."""
@@ -177,6 +193,12 @@ class Actors:
 
     def _newest(self, subject: ObjectRef, made: Callable[[Entry], bool]) -> Entry | None:
         return next((entry for entry in reversed(self.changes_of(subject)) if made(entry)), None)
+
+
+def _is_fresh(subject: KubeObject) -> bool:
+    """Whether an object was made so recently that the recorder may not have seen it yet: of others it never will."""
+    made = _parsed(text_at(subject.raw, "metadata", "creationTimestamp"))
+    return made is not None and made > datetime.now(UTC) - timedelta(seconds=TIMELINE_SECONDS)
 
 
 def _left_as_it_is(entry: Entry, field: FieldDrift) -> bool:

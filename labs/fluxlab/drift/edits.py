@@ -1,24 +1,25 @@
 """Edits by hand as the timeline saw them, and what became of each; also of those that Flux has reverted since. Pure."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from fluxlab.clusters.api import FIELD_MANAGER
 from fluxlab.clusters.loans import BORROWER
 from fluxlab.clusters.managed_fields import Setter, setter_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import leaves, overlap, value_at
-from fluxlab.clusters.resources import NAMESPACE
+from fluxlab.clusters.resources import NAMESPACE, is_flux
 from fluxlab.documents import Json, same
+from fluxlab.flux.claims import is_bookkeeping, is_platform
 from fluxlab.timeline.attribution import APPLIERS
 from fluxlab.timeline.audit import is_person
-from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
 
 from .actors import actor_of
-from .fields import FieldDrift, is_platform, is_state
-from .records import SILENT, Actor, Confidence, DriftClass, Said, Times
+from .aspects import SILENT, Actor, Confidence, DriftClass, Said, Times
+from .fields import FieldDrift, is_state
+from .orphans import is_orphan, maker_of_orphan
 from .saying import Heard
 
 WHOLE = ""
@@ -102,19 +103,20 @@ class Edit:
 def edits(entries: Iterable[Entry]) -> list[Edit]:
     """All edits by hand that a timeline tells of, in order of time; of objects in one or in several clusters.
 
-    Of what people made only what is in a namespace that git fills, or has.
+    Of what people made only what is in a namespace that git fills, or has, and no Flux object reads.
     """
     known = list(entries)
     stories: dict[tuple[str, ObjectRef], _Story] = {}
     for entry in known:
         if entry.object and entry.source is Source.OBJECT:
             stories.setdefault((entry.cluster, entry.object), _Story(entry.cluster, entry.object)).go_on(entry)
-    heard, filled = Heard(known), set(_filled(known))
+    heard, filled, read = Heard(known), set(_filled(known)), _read(known)
     told = [
         _with_what_flux_said(edit, heard)
         for story in stories.values()
         for edit in story.edits
-        if edit.class_ is not DriftClass.ORPHAN or (edit.cluster, edit.object.namespace) in filled
+        if edit.class_ is not DriftClass.ORPHAN
+        or ((edit.cluster, edit.object.namespace) in filled and (edit.cluster, str(edit.object)) not in read)
     ]
     return sorted(told, key=lambda edit: edit.actor.time.timestamp() if edit.actor.time else 0)
 
@@ -126,6 +128,20 @@ def _filled(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
         if entry.object and owned and not _by_hand(entry):  # anybody may write the labels of what is owned
             itself = entry.object.name if entry.object.kind == NAMESPACE.kind else ""
             yield entry.cluster, entry.object.namespace or itself
+
+
+def _read(entries: Iterable[Entry]) -> Collection[tuple[str, str]]:
+    """The clusters and objects that Flux objects read, by what each of these said last."""
+    found: dict[tuple[str, ObjectRef], Sequence[str]] = {}
+    for entry in entries:
+        if entry.object and entry.source is Source.OBJECT and is_flux(_group(entry)):
+            gone = entry.details.get(Detail.VERB) == "deleted"
+            found[entry.cluster, entry.object] = [] if gone else entry.details.get(Detail.READS, "").split(", ")
+    return {(cluster, name) for (cluster, _), names in found.items() for name in names}
+
+
+def _group(entry: Entry) -> str:
+    return entry.details.get(Detail.RESOURCE, "").removeprefix("/apis/")
 
 
 def _with_what_flux_said(edit: Edit, heard: Heard) -> Edit:
@@ -180,9 +196,11 @@ class _Story:
             self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.RECREATED)
             # The new one need not say whose it should be.
             self.edits[-1] = replace(self.edits[-1], owner=self.edits[place].owner)
-        elif _is_its_own(entry):
+        elif _is_orphan(entry):
             self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.ORPHAN)
-            self.edits[-1] = replace(self.edits[-1], owner="")  # whatever its labels say
+            made = self.edits[-1]  # whatever its labels say
+            actor = maker_of_orphan(entry.details.get(Detail.CLAIM, ""), made.actor)
+            self.edits[-1] = replace(made, owner="", actor=actor)
 
     def _change(self, entry: Entry, change: FieldChange) -> None:
         before, after = _leaves(change.field, change.before), _leaves(change.field, change.after)
@@ -227,10 +245,10 @@ def _by_hand(entry: Entry) -> bool:
     return is_person(entry.details.get(Detail.USER, "")) and entry.details.get(Detail.MANAGER) != BORROWER
 
 
-def _is_its_own(entry: Entry) -> bool:
-    """Whether what a person made hangs on nothing else: what a controller or Helm keeps is told as a consequence."""
-    made_by_lab = entry.details.get(Detail.MANAGER) == FIELD_MANAGER
-    return bool(entry.object and entry.object.namespace) and entry.level is not Level.DEBUG and not made_by_lab
+def _is_orphan(entry: Entry) -> bool:
+    """Whether what a person made is nobody's."""
+    stray = bool(entry.object and entry.object.namespace and not is_bookkeeping(entry.object))
+    return stray and is_orphan(entry.details.get(Detail.CLAIM, ""), actor_of(entry))
 
 
 def _is_the_platforms(manager: str, actor: Actor) -> bool:

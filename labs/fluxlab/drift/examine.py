@@ -30,7 +30,7 @@ from .desired import all_desired, all_owners
 from .fate import fate_of_refused, while_stopped
 from .live import read, served_by
 from .motion import motions
-from .orphans import orphans
+from .orphans import Stray, strays
 from .records import DriftReport, Unknown
 from .report_only import is_on
 from .telling import redactor_of, tell
@@ -74,7 +74,7 @@ class _Look:
     """What one look at a cluster saw."""
 
     compared: Sequence[Compared]
-    stray: Sequence[KubeObject]
+    stray: Sequence[Stray]
     rootless: bool
     """Whether the root Kustomization is gone: no other one wants it, so that nothing else shows that."""
     unknown: Sequence[Unknown]
@@ -130,7 +130,7 @@ def _look(
     shared = bool(cluster.lacks(Capability.BOOTSTRAP))
     return _Look(
         compared=[*compared, *doubtful],
-        stray=orphans(
+        stray=strays(
             there,
             wanted,
             told=[one.owner for one in wants],

@@ -12,7 +12,8 @@ from fluxlab.durations import interval_of
 from fluxlab.timeline.entries import parse_time
 
 from .applied import FAILED_AFTERWARDS
-from .records import DriftClass, Fate, Mark
+from .aspects import DriftClass, Fate, Mark
+from .live import Live
 from .rules import ignoring
 
 SSA = "kustomize.toolkit.fluxcd.io/ssa"
@@ -24,7 +25,7 @@ NOBODY = Fate(
     why="no Kustomization or HelmRelease knows of it, so none removes it",
     marks=(Mark.UNDETECTABLE,),
 )
-"""The fate of what nobody owns."""
+"""The fate of what nobody owns, and Kubernetes keeps."""
 ROOT_GONE = Fate(
     reverted=False,
     why="no Kustomization stands above the root, so nothing makes it again",
@@ -59,6 +60,17 @@ def fate_of(
         )
 
     return _unless_held(of, owner)
+
+
+def fate_of_orphan(subject: KubeObject, there: Live) -> Fate:
+    """What becomes of an object that nobody owns: Kubernetes deletes what has owners of which none is there."""
+    owners = items_at(subject.raw, "metadata", "ownerReferences")
+    present = [there.has_owner(one, subject.namespace) for one in owners]
+    if owners and not any(one is None or one for one in present):
+        names = " nor ".join(f"{text_at(one, 'kind')} {text_at(one, 'name')}" for one in owners)
+        lacks = f"no {names} with the UID of its ownerReference is there"
+        return Fate(reverted=True, why=f"{lacks}, so Kubernetes' garbage collector deletes it")
+    return NOBODY
 
 
 def fate_of_refused(*, owner: KubeObject, wanted: KubeObject, live: KubeObject) -> Fate | None:
@@ -216,7 +228,7 @@ def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObj
 
 
 def _reverted(owner: KubeObject, why: str, *, retry: bool = False) -> Fate:
-    """What happens at an owner's next reconcile. When its last one was only Kustomizations say."""
+    """What happens at an owner's next reconcile. When its last one was, only Kustomizations say in their status."""
     within = interval_of(_interval(owner, retry=retry))
     last = text_at(next(iter(items_at(owner.raw, "status", "history")), None), "lastReconciled")
     return Fate(reverted=True, why=why, within=within, due=parse_time(last) + within if last and within else None)

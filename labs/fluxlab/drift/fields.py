@@ -14,25 +14,11 @@ from fluxlab.clusters.objects import KubeObject, dig, is_list, items_at, text_at
 from fluxlab.clusters.paths import overlap
 from fluxlab.clusters.resources import is_flux
 from fluxlab.documents import Json
+from fluxlab.flux.claims import is_platform
 from fluxlab.timeline.entries import FieldChange
 
-from .records import DriftClass
+from .aspects import DriftClass
 
-_PLATFORM = frozenset(
-    {
-        "kustomize-controller",
-        "helm-controller",
-        "source-controller",
-        "notification-controller",
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kube-apiserver",
-        "kubelet",
-        "kwok",
-    }
-)
-_FLUX_PREFIX = "gotk-"
-"""How Flux's controllers call themselves when they write to their own objects."""
 REQUESTS = (
     '.metadata.annotations["reconcile.fluxcd.io/',
     '.metadata.annotations["kubectl.kubernetes.io/last-applied-configuration"]',
@@ -41,11 +27,6 @@ REQUESTS = (
 _SERVERS = (".metadata.uid", ".metadata.creationTimestamp")
 """What tells one object from another that was made in its place since it was read."""
 _STATUS = "status"
-
-
-def is_platform(manager: str) -> bool:
-    """Whether a program keeps what git wants running (finalizers, revisions, scheduling): what it adds is no drift."""
-    return manager in _PLATFORM or manager.startswith(_FLUX_PREFIX)
 
 
 @dataclass(frozen=True, kw_only=True)

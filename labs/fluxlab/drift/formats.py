@@ -9,8 +9,9 @@ from typing import Literal
 from fluxlab.junit import Case, junit
 from fluxlab.pages import render
 
+from .aspects import Actor, Fate, Times
 from .edits import Edit
-from .records import Actor, Drift, DriftReport, Fate, Times, Unknown
+from .records import Drift, DriftReport, Unknown
 
 
 def report_as_json(report: DriftReport) -> str:

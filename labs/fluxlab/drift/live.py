@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fluxlab.clusters.api import ApiError, KubeApi
-from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.resources import DERIVED, EVENT, Resource
+from fluxlab.documents import Json
 
 Served = Mapping[tuple[str, str], Resource]
 """What a cluster serves, by apiVersion and kind."""
@@ -28,6 +29,14 @@ class Live:
     def find(self, resource: Resource, namespace: str, name: str) -> KubeObject | None:
         """One object, or None when it is not there."""
         return self._objects.get(resource, {}).get((namespace, name))
+
+    def has_owner(self, reference: Json, namespace: str) -> bool | None:
+        """Whether the owner that an object in a namespace refers to is there; None if such objects were not read."""
+        group, kind = text_at(reference, "apiVersion").rpartition("/")[0], text_at(reference, "kind")
+        resources = [one for one in self._objects if (one.group, one.kind) == (group, kind)]
+        found = (self.find(one, namespace if one.namespaced else "", text_at(reference, "name")) for one in resources)
+        uids = {text_at(owner.raw, "metadata", "uid") for owner in found if owner}
+        return text_at(reference, "uid") in uids if resources else None
 
     def namespaced(self) -> Iterator[KubeObject]:
         """All objects that are in a namespace; one that is served in several versions may come several times."""

@@ -21,6 +21,7 @@ from fluxlab.clusters.objects import KubeObject, dig, text_at
 from fluxlab.clusters.paths import step_to_key
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
 from fluxlab.documents import Json
+from fluxlab.flux.claims import is_platform
 from fluxlab.flux.convergence import stopped_controllers
 from fluxlab.flux.ownership import depth
 from fluxlab.flux.requests import REQUESTED_AT
@@ -29,7 +30,6 @@ from fluxlab.timeline.entries import ObjectRef, format_time
 from fluxlab.waiting import wait_until
 
 from .desired import all_owners
-from .fields import is_platform
 from .releases import has_released, made_by_hand
 
 HOLD_SECONDS = 30.0

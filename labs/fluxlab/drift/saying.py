@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from fluxlab.clusters.objects import KubeObject, items_at, text_at
 from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source, parse_time
 
-from .records import SILENT, Said, Voice
+from .aspects import SILENT, Said, Voice
 
 _BEFORE_ITS_EVENT = timedelta(seconds=1)
 """How much sooner an alert may be here than the recorder has heard of its event."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
 
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
@@ -9,25 +11,29 @@ from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import pointer_to
 from fluxlab.clusters.resources import HELM_RELEASE
 from fluxlab.clusters.secret_values import all_values
+from fluxlab.flux.claims import is_platform
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import ObjectRef
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.journal import masked_change
 
 from .actors import Actors, up_to_date
+from .aspects import Actor, DriftClass, Fate, Mark
 from .comparing import Compared
 from .edits import added_by_hand
-from .fate import NOBODY, ROOT_GONE, fate_of, while_stopped
-from .fields import FieldDrift, is_platform
-from .records import Actor, Drift, DriftClass, Fate, Mark
+from .fate import ROOT_GONE, fate_of, while_stopped
+from .fields import FieldDrift
+from .orphans import Stray, is_orphan, maker_of_orphan
+from .records import Drift
 from .releases import released_since
+from .visits import last_visits
 
 
 def tell(
     cluster: Cluster,
     timeline: TimelineFolder,
     compared: Sequence[Compared],
-    stray: Sequence[KubeObject],
+    stray: Sequence[Stray],
     *,
     rootless: bool,
     redactor: Redactor,
@@ -37,14 +43,16 @@ def tell(
     differing = [one.live for one in compared if one.differs and one.live]
     roots = [cluster.root.reference] if rootless else []
     gone = [one.wanted.reference for one in compared if one.differs and not one.live]
-    actors = up_to_date(timeline, cluster=cluster.name, there=[*differing, *stray], gone=[*gone, *roots])
-    teller = _Teller(cluster.name, actors, redactor, stopped)
+    there = [*differing, *(one.subject for one in stray if not one.claim)]
+    made = [one.subject for one in stray if one.claim]
+    actors = up_to_date(timeline, cluster=cluster.name, there=there, made=made, gone=[*gone, *roots])
+    teller = _Teller(cluster.name, actors, redactor, stopped, timeline)
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
     return (
         (
             *map(teller.of_root, roots),
             *(drift for drift in found if not drift.fate.ignored),
-            *map(teller.of_orphan, stray),
+            *(drift for one in stray for drift in teller.of_stray(one)),
         ),
         tuple(drift for drift in found if drift.fate.ignored),
     )
@@ -68,6 +76,12 @@ class _Teller:
     redactor: Redactor
     stopped: Mapping[str, str]
     """Controllers that are scaled to 0, and how that is told."""
+    timeline: TimelineFolder
+
+    @cached_property
+    def visits(self) -> Mapping[ObjectRef, datetime]:
+        """When helm-controller looked at its objects last; a log is read only if something is asked of it."""
+        return last_visits(self.timeline, cluster=self.cluster)
 
     def of(self, one: Compared) -> Iterator[Drift]:
         """The drift of one object."""
@@ -110,6 +124,9 @@ class _Teller:
             made_by_hand=one.desired.made_by_hand,
         )
         fate = while_stopped(fate, controller=one.desired.applier, stopped=self.stopped)
+        if one.desired.owner.kind == HELM_RELEASE.kind and fate.within:
+            visited = self.visits.get(one.desired.owner.reference)
+            fate = replace(fate, due=visited + fate.within if visited else None)
         if Mark.SUSPENDED in fate.marks:
             acknowledged = self.actors.acknowledged_in_sleep(one.desired.owner)
             fate = _marked(fate, Mark.ACKNOWLEDGED if acknowledged else None)
@@ -132,17 +149,18 @@ class _Teller:
             said=replace(said, text=self.redactor.redact(said.text)),
         )
 
-    def of_orphan(self, subject: KubeObject) -> Drift:
-        """An object that nobody owns."""
-        reference = subject.reference
-        return Drift(
-            cluster=self.cluster,
-            object=reference,
-            class_=DriftClass.ORPHAN,
-            owner="",
-            actor=self.actors.who_made(subject),
-            fate=NOBODY,
-        )
+    def of_stray(self, one: Stray) -> Iterator[Drift]:
+        """An object that no owner in git wants, if it is nobody's."""
+        maker = self.actors.who_made(one.subject)
+        if is_orphan(one.claim, maker):
+            yield Drift(
+                cluster=self.cluster,
+                object=one.subject.reference,
+                class_=DriftClass.ORPHAN,
+                owner="",
+                actor=maker_of_orphan(one.claim, maker),
+                fate=one.fate,
+            )
 
     def of_root(self, root: ObjectRef) -> Drift:
         """A root Kustomization that is gone: it would apply itself, and no other one does."""

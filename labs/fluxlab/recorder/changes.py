@@ -10,6 +10,7 @@ from fluxlab.clusters.managed_fields import creators, setters
 from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
 from fluxlab.clusters.resources import HELM_STORAGE, is_flux
 from fluxlab.documents import Json, JsonObject
+from fluxlab.flux.claims import claim_of, read_by
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner, tried_revision
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source
@@ -60,6 +61,8 @@ def entry_of(change: Change, *, cluster: str, redactor: Redactor, digest_key: by
         Detail.RESOURCE: change.resource,
         Detail.UID: text_at(subject.raw, "metadata", "uid"),
         Detail.OWNER: change.owner,
+        Detail.CLAIM: claim_of(subject) if change.verb == "created" else "",
+        Detail.READS: ", ".join(sorted(map(str, read_by(subject)))),
         Detail.REVISION: revision_of(subject),
         Detail.GAP: "yes" if change.gap else "",
         Detail.LATE: "yes" if change.late else "",

@@ -11,7 +11,7 @@ from fluxlab.timeline.entries import Detail, Entry, Level, Source, format_time, 
 from fluxlab.timeline.folder import RECORDER
 
 from .changes import Change, entry_of, event_entry, owner_of
-from .watching import Listed, Seen
+from .watching import Listed, WatchEvent
 
 # What says nothing of a lab, or is too large to be read by a person (definitions). Events come once, in their older
 # version.
@@ -74,7 +74,7 @@ class ClusterRecord:
                 seen.add(key)  # the first version is the preferred one
                 yield resource
 
-    def entries(self, news: Listed | Seen) -> Iterator[Entry]:
+    def entries(self, news: Listed | WatchEvent) -> Iterator[Entry]:
         """What the timeline has to say of some news."""
         if isinstance(news, Listed):
             yield from self._listed(news)
@@ -82,7 +82,7 @@ class ClusterRecord:
             yield from self._seen(news)
         self._heard[news.resource.path()] = news.time
 
-    def _seen(self, news: Seen) -> Iterator[Entry]:
+    def _seen(self, news: WatchEvent) -> Iterator[Entry]:
         path, subject = news.resource.path(), news.subject
         if news.resource == EVENT:
             if news.kind != "DELETED":  # they expire
@@ -106,7 +106,7 @@ class ClusterRecord:
         verb: str,
         before: KubeObject | None,
         after: KubeObject,
-        news: Listed | Seen,
+        news: Listed | WatchEvent,
         *,
         time: datetime | None = None,
     ) -> Iterator[Entry]:
@@ -120,7 +120,7 @@ class ClusterRecord:
             resource=news.resource.path(),
             owner=owner,
             gap=isinstance(news, Listed),
-            late=isinstance(news, Seen) and news.late,
+            late=isinstance(news, WatchEvent) and news.late,
         )
         if entry := entry_of(change, cluster=self.name, redactor=self._redactor, digest_key=self._digest_key):
             yield entry

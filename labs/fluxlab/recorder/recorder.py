@@ -16,7 +16,7 @@ from fluxlab.timeline.journal import Journal
 
 from .clusters import ClusterRecord
 from .resume import Resume
-from .watching import WAITING_CHANGES, Listed, News, Seen, Watching
+from .watching import WAITING_CHANGES, Listed, News, WatchEvent, Watching
 
 BATCH_SECONDS = 0.1
 LARGEST_BATCH = 2_000
@@ -51,7 +51,7 @@ class Recorder:
         self._news = {name: News(WAITING_CHANGES) for name in apis}
         self._watches: dict[tuple[str, str, str], Watching] = {}
         self._discover_at = dict.fromkeys(apis, 0.0)
-        self._held: dict[str, list[Listed | Seen]] = {name: [] for name in apis}
+        self._held: dict[str, list[Listed | WatchEvent]] = {name: [] for name in apis}
         self.stopping = threading.Event()
 
     def run(self) -> None:
@@ -107,12 +107,12 @@ class Recorder:
         for value in values_of(subject):
             self._redactor.add(value)
 
-    def _take(self, cluster: str) -> list[Listed | Seen]:
+    def _take(self, cluster: str) -> list[Listed | WatchEvent]:
         """What has come within a moment, in the order in which it happened; nothing while too much of it is held."""
         if len(self._held[cluster]) >= WAITING_CHANGES:
             self.stopping.wait(BATCH_SECONDS)  # not a wait for a fact: a pause between attempts
             return []
-        batch: list[Listed | Seen] = []
+        batch: list[Listed | WatchEvent] = []
         deadline = time.monotonic() + BATCH_SECONDS
         while len(batch) < LARGEST_BATCH:
             try:
@@ -121,7 +121,7 @@ class Recorder:
                 break
         return sorted(batch, key=_version)
 
-    def _write(self, batch: list[Listed | Seen]) -> None:
+    def _write(self, batch: list[Listed | WatchEvent]) -> None:
         """Write what has come, cluster by cluster.
 
         Before anything is written that may quote a secret, all Secrets of its cluster are known, and the hosts at
@@ -152,10 +152,10 @@ class Recorder:
         return True
 
 
-def _version(news: Listed | Seen) -> int:
+def _version(news: Listed | WatchEvent) -> int:
     text = _text_version(news)
     return int(text) if text.isdigit() else 0
 
 
-def _text_version(news: Listed | Seen) -> str:
+def _text_version(news: Listed | WatchEvent) -> str:
     return news.version if isinstance(news, Listed) else news.subject.resource_version

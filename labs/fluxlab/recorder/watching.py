@@ -35,7 +35,7 @@ class Listed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class WatchEvent:
     """One change: ADDED, MODIFIED, DELETED; or BOOKMARK, which only says how far the watch has come."""
 
     cluster: str
@@ -47,7 +47,7 @@ class Seen:
     """Whether it happened while nobody recorded: then its time is not known."""
 
 
-News = Queue["Listed | Seen"]
+News = Queue["Listed | WatchEvent"]
 
 
 class Watching(threading.Thread):
@@ -136,7 +136,7 @@ class Watching(threading.Thread):
             self._secret_seen(subject)
             self._version = subject.resource_version
             self._news.put(
-                Seen(
+                WatchEvent(
                     cluster=self._cluster,
                     resource=self.resource,
                     kind=kind,

@@ -11,8 +11,7 @@ from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import EVENT, FLUX_RESOURCES, POD, SECRET, WORKLOADS, Resource
 from fluxlab.clusters.secret_values import values_of
 from fluxlab.moments import Moment
-from fluxlab.recorder.watching import Listed, News, Watching
-from fluxlab.recorder.watching import Seen as Heard
+from fluxlab.recorder.watching import Listed, News, WatchEvent, Watching
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import ObjectRef
 from fluxlab.waiting import wait_until
@@ -109,7 +108,7 @@ class History:
         """Watch no longer; each thread ends with the next thing that it hears, or with the lab."""
         self._stopping.set()
 
-    def _take(self, news: Listed | Heard) -> None:
+    def _take(self, news: Listed | WatchEvent) -> None:
         if isinstance(news, Listed):
             if news.resource in self._listed:
                 self._miss(news)

@@ -13,7 +13,7 @@ from fluxlab.clusters.resources import (
     OCI_REPOSITORY,
     WORKLOADS,
 )
-from fluxlab.drift.records import DriftClass
+from fluxlab.drift.aspects import DriftClass
 from fluxlab.logs import matches_anything
 from fluxlab.servers.sinks import SINKS
 from fluxlab.servers.sinks.sink import KINDS

@@ -9,8 +9,8 @@ from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import DERIVED, EVENT, HELM_STORAGE, POD, Resource
 from fluxlab.documents import Json
-from fluxlab.drift.fields import is_platform
 from fluxlab.faults.means.fates import FAULT, NODE_FAULT, NOWHERE
+from fluxlab.flux.claims import is_platform
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
 
 # What controllers make and remove by themselves, under names that nobody chose.

@@ -69,7 +69,7 @@ class Tick:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class Milestone:
     """What the whole run was waiting for."""
 
     x: float

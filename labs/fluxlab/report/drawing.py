@@ -8,7 +8,7 @@ from math import floor, log10
 
 from fluxlab.rehearsals.results import CheckResult, HistoryEntry, Outcome, RunResult, SignalResult
 
-from .canvas import TOP, Bar, Canvas, Lane, Mark, Moment, Tick, first_line
+from .canvas import TOP, Bar, Canvas, Lane, Mark, Milestone, Tick, first_line
 
 LANES = ("git", "sources", "kustomizations", "releases", "workloads", "processes", "alerts")
 """Of the history, from cause to effect."""
@@ -30,7 +30,7 @@ class Drawing:
     ticks: Sequence[Tick]
     shades: Sequence[Bar]
     """While a fault was in, over all lanes."""
-    moments: Sequence[Moment]
+    milestones: Sequence[Milestone]
     """Lines over all lanes: healed, and well again."""
     height: float
     earlier: int
@@ -53,7 +53,7 @@ def draw(result: RunResult) -> Drawing:
         lanes=canvas.lanes,
         ticks=tuple(_ticks(canvas)),
         shades=tuple(_shades(canvas, result)),
-        moments=tuple(_moments(canvas, result)),
+        milestones=tuple(_milestones(canvas, result)),
         height=canvas.bottom,
         earlier=len(result.history) - len(drawn),
         words=_words(canvas, result),
@@ -141,10 +141,10 @@ def _shades(canvas: Canvas, result: RunResult) -> Iterator[Bar]:
         yield canvas.bar(one.began, one.healed or result.ended, y=TOP, look="shade", label="", title=one.name)
 
 
-def _moments(canvas: Canvas, result: RunResult) -> Iterator[Moment]:
+def _milestones(canvas: Canvas, result: RunResult) -> Iterator[Milestone]:
     for label, time in (("healed", result.healed), ("well again", result.recovered)):
         if time:
-            yield Moment(x=canvas.x(time), label=label, since=canvas.since(time))
+            yield Milestone(x=canvas.x(time), label=label, since=canvas.since(time))
 
 
 def _ticks(canvas: Canvas) -> Iterator[Tick]:

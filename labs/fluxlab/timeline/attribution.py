@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from .audit import WRITES, short_user
 from .entries import Detail, Entry, Source, format_time, parse_time
@@ -243,7 +244,8 @@ def _fits(entry: Entry, request: Entry) -> bool:
     if verb == "deleted":
         return asked == "delete" or (asked in {"update", "patch"} and not entry.actor)  # the last finalizer went
     if verb == "created":
-        return asked in {"create", "patch", "update"}  # a server-side apply creates, too
+        # A server-side apply creates, too; one that finds the object there already is answered otherwise.
+        return request.details.get(Detail.STATUS) == f"{HTTPStatus.CREATED:d}"
     of_status = request.details.get(Detail.SUBRESOURCE) == "status"
     if entry.actor:
         return of_status == all(manager.endswith("(status)") for manager in entry.actor.split(", "))

@@ -125,6 +125,11 @@ def is_person(user: str) -> bool:
     return bool(user) and not user.startswith("system:") and user not in OWN_USERS
 
 
+def is_human(user: str) -> bool:
+    """Whether a user of the API is a person and not a program that acts for one."""
+    return is_person(user) and not user.startswith(_SERVICE_ACCOUNT)
+
+
 def short_user(user: str) -> str:
     """`kustomize-controller` for its service account, `kube-scheduler` for `system:kube-scheduler`."""
     return user.rpartition(":")[2] if user.startswith(_SERVICE_ACCOUNT) else user.removeprefix("system:")

@@ -1,8 +1,10 @@
 """What a person would have written of a live object."""
 
+import pytest
+
 from fluxlab.adoption.authored import authored
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.documents import Json
+from fluxlab.documents import Json, JsonObject
 
 METADATA: dict[str, Json] = {
     "name": "hot",
@@ -62,3 +64,21 @@ def test_the_labels_by_which_a_job_finds_its_pods_are_not_written() -> None:
     spec: Json = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}}}
     live = KubeObject({"apiVersion": "batch/v1", "kind": "Job", "metadata": METADATA, "spec": spec})
     assert authored(live).raw["spec"] == {"template": {"metadata": {"labels": {"app": "job"}}}}
+
+
+@pytest.mark.parametrize("maker", ["kubectl-create", "kube-controller-manager", "kustomize-controller"])
+def test_what_was_made_under_a_platforms_name_is_written_whole_and_without_what_came_later(maker: str) -> None:
+    fields: Json = {"f:data": {"f:colour": {}}}
+    later: Json = {"f:metadata": {"f:annotations": {"f:seen": {}}}}
+    managed: Json = [
+        {"manager": maker, "operation": "Update", "time": "2026-11-22T12:00:00Z", "fieldsV1": fields},
+        {"manager": "kubelet", "operation": "Update", "time": "2026-11-22T12:00:05Z", "fieldsV1": later},
+    ]
+    metadata: JsonObject = {**METADATA, "annotations": {"seen": "yes"}, "managedFields": managed}
+    live: JsonObject = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"colour": "red"}}
+    assert authored(KubeObject(live)).raw == {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "hot", "namespace": "shop"},
+        "data": {"colour": "red"},
+    }

@@ -1,7 +1,7 @@
 """Who made a difference: never for sure by what was seen before somebody else did it, as long as the recorder lags."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +11,10 @@ import pytest
 from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import JsonObject
-from fluxlab.drift.actors import Actors
+from fluxlab.drift import actors
+from fluxlab.drift.actors import Actors, up_to_date
+from fluxlab.drift.aspects import Confidence, DriftClass
 from fluxlab.drift.fields import FieldDrift
-from fluxlab.drift.records import Confidence, DriftClass
 from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, format_time
@@ -174,3 +175,26 @@ def test_who_acknowledges_a_request_while_suspended_is_told(
 ) -> None:
     entries = [replace(seen(5 + number, "alice"), changes=(one,)) for number, one in enumerate(changes)]
     assert actors_after(*entries).acknowledged_in_sleep(live(9)) is acknowledged
+
+
+def test_who_made_an_object_is_waited_for_only_while_the_recorder_may_not_have_seen_it(
+    actors_after: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content: list[bool] = []
+
+    def look_once(check: Callable[[], bool], **_: object) -> None:
+        content.append(check())
+
+    monkeypatch.setattr(actors, "wait_until", look_once)
+
+    def waits_for(uid: str, *, age: timedelta = timedelta()) -> bool:
+        metadata: JsonObject = {"name": "cart", "namespace": "shop", "uid": uid, "resourceVersion": "5"}
+        made = {**metadata, "creationTimestamp": format_time(datetime.now(UTC) - age)}
+        subject = KubeObject({"kind": "ConfigMap", "metadata": made})
+        up_to_date(TimelineFolder(LabFolder(tmp_path)), cluster="one", there=(), made=[subject], gone=())
+        return not content[-1]
+
+    actors_after(seen(5, "alice", "created", uid="seen"))
+    assert not waits_for("seen")
+    assert not waits_for("older", age=timedelta(hours=1))  # than the lab, perhaps
+    assert waits_for("new")

@@ -6,13 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fluxlab.clusters.api import FIELD_MANAGER
 from fluxlab.clusters.loans import BORROWER
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.aspects import DriftClass, Times, Voice
 from fluxlab.drift.edits import Edit, added_by_hand, edits
-from fluxlab.drift.records import DriftClass, Times, Voice
-from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source, format_time
+from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source, format_time
 
 CART = ObjectRef(kind="ConfigMap", namespace="shop", name="cart")
 APPS = ObjectRef(kind="Kustomization", namespace="flux-system", name="apps")
@@ -225,11 +224,11 @@ NAMESPACE_OF_GIT = Entry(
 
 
 def made(
-    second: float, user: str = "alice", *, verb: str = "created", level: Level = Level.INFO, manager: str = "kubectl"
+    second: float, user: str = "alice", *, verb: str = "created", claim: str = "", agent: str = "kubectl/v1"
 ) -> Entry:
     """Something about an object that bears, rightly or not, the labels of what Flux owns."""
     told = entry(second, user, verb=verb)
-    return replace(told, level=level, details={**told.details, Detail.MANAGER: manager})
+    return replace(told, details={**told.details, Detail.CLAIM: claim, Detail.USER_AGENT: agent})
 
 
 @pytest.mark.parametrize(
@@ -240,8 +239,9 @@ def made(
         ([made(1), made(2, FLUX, verb="changed")], ["taken over by kustomize-controller after 1.0 s"]),
         ([made(1), made(2, "bob", verb="deleted"), made(3)], ["removed by bob after 1.0 s", "it is still so"]),
         ([made(1, FLUX)], []),
-        ([made(1, level=Level.DEBUG)], []),  # a Job that was made from a CronJob, or a release of Helm
-        ([made(1, manager=FIELD_MANAGER)], []),  # a Secret that the lab was asked to set
+        ([made(1, claim="CronJob backup owns it")], ["it is still so"]),  # which did not make it
+        ([made(1, "system:serviceaccount:ops:postgres", claim="Postgres cart owns it")], []),
+        ([made(1, claim="fluxlab made it", agent="fluxlab")], []),  # a Secret that the lab was asked to set
     ],
 )
 def test_what_a_person_made_is_nobodys_until_flux_takes_it_over(entries: Sequence[Entry], endings: list[str]) -> None:
@@ -249,6 +249,31 @@ def test_what_a_person_made_is_nobodys_until_flux_takes_it_over(entries: Sequenc
     assert [(one.class_, one.field, one.owner) for one in found] == [(DriftClass.ORPHAN, "", "")] * len(endings)
     assert [one.fortune for one in found] == endings
     assert [one.times.corrected is not None for one in found] == [text.startswith("removed") for text in endings]
+
+
+def test_who_made_what_says_otherwise_is_told_with_what_it_says() -> None:
+    [edit] = edits([NAMESPACE_OF_GIT, made(1, claim="CronJob backup owns it")])
+    assert edit.actor.reason == "the audit log, which contradicts what the object says: CronJob backup owns it"
+
+
+def test_the_books_of_helm_are_no_edit_whoever_ran_it() -> None:
+    release = ObjectRef(kind="Secret", namespace="shop", name="sh.helm.release.v1.cart.v2")
+    assert edits([NAMESPACE_OF_GIT, replace(made(1), object=release)]) == []
+
+
+def test_what_a_flux_object_reads_is_no_orphan_as_long_as_it_does() -> None:
+    def flux(second: float, reads: str, *, verb: str = "changed") -> Entry:
+        told = replace(entry(second, FLUX, verb=verb), object=APPS)
+        resource = "/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations"
+        return replace(told, details={**told.details, Detail.RESOURCE: resource, Detail.READS: reads})
+
+    reading, mine = flux(0, "ConfigMap shop/cart, Secret shop/key"), made(1)
+    assert edits([NAMESPACE_OF_GIT, reading, mine]) == []
+    assert edits([NAMESPACE_OF_GIT, mine, replace(reading, time=mine.time)]) == []
+    for no_more in (flux(2, ""), flux(2, "Secret shop/key"), flux(2, "ConfigMap shop/cart", verb="deleted")):
+        assert [one.class_ for one in edits([NAMESPACE_OF_GIT, reading, mine, no_more])] == [DriftClass.ORPHAN]
+    elsewhere = replace(reading, cluster="other")
+    assert [one.class_ for one in edits([NAMESPACE_OF_GIT, elsewhere, mine])] == [DriftClass.ORPHAN]
 
 
 def test_what_a_person_made_where_git_has_nothing_is_told_by_none() -> None:

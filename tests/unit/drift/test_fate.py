@@ -8,8 +8,8 @@ from fluxlab.clusters.loans import BORROWER, SUSPEND, Path, lend
 from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.aspects import DriftClass, Fate, Mark
 from fluxlab.drift.fate import DRIFT_DETECTION, FORCE, RECONCILE, SSA, fate_of, fate_of_refused, while_stopped
-from fluxlab.drift.records import DriftClass, Fate, Mark
 
 KUBECTL, OTHERS, SCALED = (
     Setter(manager="kubectl-patch"),

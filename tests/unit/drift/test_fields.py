@@ -7,8 +7,8 @@ import pytest
 from fluxlab.clusters.managed_fields import NO_SETTER, setter_of
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.aspects import DriftClass
 from fluxlab.drift.fields import agrees, compare
-from fluxlab.drift.records import DriftClass
 
 WANTED: JsonObject = {
     "apiVersion": "apps/v1",

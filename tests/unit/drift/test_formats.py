@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from xml.etree.ElementTree import Element, fromstring
 
+from fluxlab.drift.aspects import Actor, Confidence, DriftClass, Fate, Mark, Said, Voice
 from fluxlab.drift.formats import report_as_html, report_as_json, report_as_junit
-from fluxlab.drift.records import Actor, Confidence, Drift, DriftClass, DriftReport, Fate, Mark, Said, Unknown, Voice
+from fluxlab.drift.records import Drift, DriftReport, Unknown
 from fluxlab.timeline.entries import ObjectRef
 
 NOON, MINUTE = datetime(2026, 11, 22, 14, tzinfo=UTC), timedelta(minutes=1)

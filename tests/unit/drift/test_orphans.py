@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
-from fluxlab.clusters.objects import KubeObject
-from fluxlab.clusters.resources import CONFIG_MAP, NAMESPACE
-from fluxlab.documents import Json, JsonObject
-from fluxlab.drift.live import Live
-from fluxlab.drift.orphans import orphans
+import pytest
 
+from fluxlab.clusters.api import FIELD_MANAGER
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import CONFIG_MAP, DEPLOYMENT, NAMESPACE, SECRET
+from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.aspects import Actor, Confidence
+from fluxlab.drift.live import Live
+from fluxlab.drift.orphans import Stray, is_orphan, maker_of_orphan, strays
+
+NOBODY = Actor(who="", time=None, confidence=Confidence.NONE, reason="")
 APPS = KubeObject({"kind": "Kustomization", "metadata": {"namespace": "flux-system", "name": "apps"}})
 OF_APPS = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
 
@@ -30,11 +35,86 @@ def found(
     shared: bool = False,
 ) -> list[str]:
     live = Live({CONFIG_MAP: {(one.namespace, one.name): one for one in there}}, {})
-    return [one.name for one in orphans(live, wanted, told=told, untold=untold, shared=shared)]
+    stray = strays(live, wanted, told=told, untold=untold, shared=shared)
+    return [one.subject.name for one in stray if is_orphan(one.claim, NOBODY)]
 
 
 def test_what_a_person_made_is_nobodys_and_what_git_wants_is_not() -> None:
     assert found(WANTED, config_map("made", "kubectl-create")) == ["made"]
+
+
+def keeping(subject: KubeObject) -> list[Stray]:
+    """What is said of one object, and of a Deployment that is there."""
+    deployment = KubeObject({"kind": "Deployment", "metadata": {"namespace": "shop", "name": "cart", "uid": "1"}})
+    live = Live({CONFIG_MAP: {("shop", subject.name): subject}, DEPLOYMENT: {("shop", "cart"): deployment}}, {})
+    return strays(live, [WANTED, deployment])
+
+
+def owned_by(*owners: tuple[str, str]) -> KubeObject:
+    """By Deployments of these groups and UIDs."""
+    references: Json = [
+        {"apiVersion": f"{group}/v1", "kind": "Deployment", "name": "cart", "uid": uid} for group, uid in owners
+    ]
+    return config_map("made", "kubectl-create", ownerReferences=references)
+
+
+def by(user: str, *, agent: str = "kubectl/v1", confidence: Confidence = Confidence.HIGH) -> Actor:
+    return Actor(who=user, time=None, user=user, user_agent=agent, confidence=confidence, reason="the audit log")
+
+
+@pytest.mark.parametrize(
+    ("subject", "claim"),
+    [
+        (owned_by(("apps", "1")), "Deployment cart owns it"),
+        (config_map("made", "kube-controller-manager"), "kube-controller-manager made it"),
+        (config_map("made", FIELD_MANAGER), "fluxlab made it"),
+    ],
+)
+def test_what_says_that_somebody_keeps_it_is_an_orphan_only_if_the_audit_log_says_that_a_person_made_it(
+    subject: KubeObject, claim: str
+) -> None:
+    [stray] = keeping(subject)
+    assert stray.claim == claim
+    alice = by("admin as alice")
+    assert is_orphan(stray.claim, alice)
+    assert maker_of_orphan(stray.claim, alice).reason == (
+        f"the audit log, which contradicts what the object says: {claim}"
+    )
+    for maker in (
+        NOBODY,
+        by("admin as alice", confidence=Confidence.MEDIUM),  # or another one
+        by("system:kube-controller-manager"),
+        by("system:serviceaccount:kube-system:deployment-controller"),
+        by("system:serviceaccount:operators:postgres"),  # it acts for somebody, and keeps what it makes
+        by("admin", agent="fluxlab"),  # the lab itself
+    ):
+        assert not is_orphan(stray.claim, maker)
+
+
+def test_what_says_nothing_is_nobodys_whoever_made_it() -> None:
+    [stray] = keeping(config_map("made", "postgres-operator"))
+    maker = by("system:serviceaccount:operators:postgres")
+    assert (stray.claim, is_orphan(stray.claim, maker)) == ("", True)
+    assert maker_of_orphan(stray.claim, maker) == maker
+
+
+def test_kubernetes_deletes_what_has_owners_of_which_none_is_there() -> None:
+    [kept], [stays], [goes] = map(
+        keeping, (owned_by(("apps", "1")), owned_by(("apps", "2"), ("example.org", "3")), owned_by(("apps", "2")))
+    )
+    assert not kept.fate.reverted
+    assert not stays.fate.reverted  # nobody has looked whether the other one is there
+    assert goes.fate.reverted
+    assert "no Deployment cart with the UID" in goes.fate.why
+
+
+def test_the_books_of_helm_and_kubernetes_are_no_orphans() -> None:
+    def of(kind: str, name: str) -> KubeObject:
+        return KubeObject({"kind": kind, "metadata": {"namespace": "shop", "name": name}})
+
+    books = [of("Secret", "sh.helm.release.v1.cart.v1"), of("ServiceAccount", "default")]
+    live = Live({SECRET: {("shop", one.name): one for one in books}}, {})
+    assert strays(live, [WANTED]) == []
 
 
 def test_what_flux_was_told_not_to_prune_is_nobodys_as_soon_as_its_owner_wants_it_no_more() -> None:

@@ -4,20 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from fluxlab.drift.records import (
-    Actor,
-    Allowed,
-    Confidence,
-    Drift,
-    DriftClass,
-    DriftError,
-    DriftReport,
-    Expected,
-    Fate,
-    Mark,
-    Unknown,
-    together,
-)
+from fluxlab.drift.aspects import Actor, Confidence, DriftClass, Fate, Mark
+from fluxlab.drift.records import Allowed, Drift, DriftError, DriftReport, Expected, Unknown, together
 from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.timeline.entries import ObjectRef
 

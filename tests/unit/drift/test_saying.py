@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.drift.records import Voice
+from fluxlab.drift.aspects import Voice
 from fluxlab.drift.saying import Heard, said_in_conditions, said_in_events
 from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source
 

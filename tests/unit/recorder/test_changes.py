@@ -251,3 +251,18 @@ def test_a_secret_that_is_longer_than_what_is_shown_is_masked_before_it_is_cut()
     assert found
     assert "t0kent0ken" not in str(found)
     assert MASK in found.text
+
+
+def test_of_what_was_made_it_is_told_who_keeps_it_by_its_own_account_and_of_flux_objects_what_they_read() -> None:
+    owners = [{"kind": "ReplicaSet", "name": "cart-1", "uid": "1"}]
+    pod = deployment(metadata={"namespace": "shop", "name": "cart-1-a", "ownerReferences": owners})
+    made, gone = told("created", None, pod), told("deleted", pod, pod)
+    assert made
+    assert gone
+    assert made.details[Detail.CLAIM] == "ReplicaSet cart-1 owns it"
+    assert Detail.CLAIM not in gone.details
+    values = {"valuesFrom": [{"kind": "Secret", "name": "key"}, {"kind": "ConfigMap", "name": "words"}]}
+    release = deployment(apiVersion="helm.toolkit.fluxcd.io/v2", kind="HelmRelease", spec=values)
+    found = told("created", None, release)
+    assert found
+    assert found.details[Detail.READS] == "ConfigMap shop/words, Secret shop/key"

@@ -13,7 +13,7 @@ from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import CONFIG_MAP, EVENT, SECRET, Resource
 from fluxlab.recorder.clusters import ClusterRecord
 from fluxlab.recorder.recorder import Recorder
-from fluxlab.recorder.watching import Listed, Seen
+from fluxlab.recorder.watching import Listed, WatchEvent
 from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
 from fluxlab.timeline.entries import Detail, Entry
@@ -39,8 +39,8 @@ def listed(*objects: KubeObject, version: int = 100, resource: Resource = CONFIG
     return Listed(cluster="c", resource=resource, objects=objects, version=str(version), time=at(60), **how)
 
 
-def seen(kind: str, found: KubeObject, *, resource: Resource = CONFIG_MAP, cluster: str = "c") -> Seen:
-    return Seen(cluster=cluster, resource=resource, kind=kind, subject=found, time=at(5))
+def seen(kind: str, found: KubeObject, *, resource: Resource = CONFIG_MAP, cluster: str = "c") -> WatchEvent:
+    return WatchEvent(cluster=cluster, resource=resource, kind=kind, subject=found, time=at(5))
 
 
 def at(seconds: float) -> datetime:
@@ -54,10 +54,10 @@ class Told:
         api: Any = None
         self.record = ClusterRecord("c", api, began=BEGAN, last=last, redactor=Redactor(), digest_key=b"key")
 
-    def __call__(self, *news: Listed | Seen) -> list[tuple[str, str]]:
+    def __call__(self, *news: Listed | WatchEvent) -> list[tuple[str, str]]:
         return [(str(entry.object), entry.text.split(" ")[0]) for entry in self.entries(*news) if entry.object]
 
-    def entries(self, *news: Listed | Seen) -> Sequence[Entry]:
+    def entries(self, *news: Listed | WatchEvent) -> Sequence[Entry]:
         return [entry for one in news for entry in self.record.entries(one)]
 
 

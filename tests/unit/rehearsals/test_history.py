@@ -12,7 +12,7 @@ from fluxlab.clusters.api import ApiUnreachableError
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import KUSTOMIZATION, SECRET, Resource
 from fluxlab.errors import WaitTimeoutError
-from fluxlab.recorder.watching import Listed, Seen
+from fluxlab.recorder.watching import Listed, WatchEvent
 from fluxlab.rehearsals import history
 from fluxlab.rehearsals.history import History
 
@@ -43,7 +43,9 @@ class Watched:
         return self.objects[KUSTOMIZATION]
 
     def hear(self, subject: KubeObject) -> None:
-        self.history._news.put(Seen(cluster="one", resource=KUSTOMIZATION, kind="MODIFIED", subject=subject, time=NOW))
+        self.history._news.put(
+            WatchEvent(cluster="one", resource=KUSTOMIZATION, kind="MODIFIED", subject=subject, time=NOW)
+        )
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ import pytest
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import EVENT, KUSTOMIZATION, POD
-from fluxlab.drift.records import DriftClass
+from fluxlab.drift.aspects import DriftClass
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.metrics import Sample
 from fluxlab.moments import Moment
-from fluxlab.recorder.watching import Listed
-from fluxlab.recorder.watching import Seen as Heard
+from fluxlab.recorder.watching import Listed, WatchEvent
 from fluxlab.rehearsals import sensing
 from fluxlab.rehearsals.history import History
 from fluxlab.rehearsals.outset import Outset
@@ -78,7 +77,7 @@ class Cluster1:
     ) -> None:
         raw.setdefault("metadata", {})["resourceVersion"] = str(version)
         self.history._news.put(
-            Heard(
+            WatchEvent(
                 cluster="one",
                 resource=resource,
                 kind=kind,

@@ -143,6 +143,17 @@ def test_a_write_that_changed_nothing_explains_nothing() -> None:
     assert used == {"1", "3"}
 
 
+def test_an_object_is_made_by_the_request_that_was_answered_so_and_not_by_one_that_found_it() -> None:
+    made = seen("cart", 0.3, "kube-controller-manager", verb="created")
+    manager = "system:kube-controller-manager"
+    creating = request("cart", 1, 0.0, user=manager, agent="kcm/1", verb="create", status="201")
+    labelling = request("cart", 2, 0.1, user="ada", agent="kubectl/1", manager="kube-controller-manager")
+    [found], _ = with_actors([made], [creating, labelling])
+    assert found.details[Detail.USER] == manager
+    [unexplained], used = with_actors([made], [labelling])  # the other one was rotated away
+    assert (Detail.USER in unexplained.details, used) == (False, set())
+
+
 def test_a_change_is_never_explained_by_a_later_write() -> None:
     [found], used = with_actors(
         [seen("cart", 1.0, "kubectl-edit")], [request("cart", 1, 1.2, user="ada", agent="kubectl/1")]

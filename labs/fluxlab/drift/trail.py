@@ -1,4 +1,4 @@
-"""Ask the timeline for edits by hand of what git should own or knows nothing of, once or as they happen."""
+"""The audit trail: edits by hand of what git should own or knows nothing of, asked for once or as they happen."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ from fluxlab.timeline.journal import segments_of
 from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
+from .aspects import DriftClass
 from .edits import Edit, edits
-from .records import DriftClass
 
 LOOK_SECONDS = 0.05
 ROTATION_SECONDS = 1.0
@@ -24,7 +24,7 @@ _REPORT = "fluxlab drift tells what differs now"
 _OWNERS = ("Kustomization", "HelmRelease")
 
 
-def history(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Sequence[Edit]:
+def trail(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Sequence[Edit]:
     """The edits of what git should own, in order of time: also those that were reverted since; and what people made
     beside it, in the same namespaces.
 
@@ -44,10 +44,10 @@ def history(folder: TimelineFolder, *, cluster: str = "", since: datetime | None
 def follow(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Iterator[Edit]:
     """Each edit from a moment on (default: now) when it is seen, and once more when it has come to an end; for ever.
 
-    Raises UnknownError as `history` does, also in the end when an audit log goes meanwhile.
+    Raises UnknownError as `trail` does, also in the end when an audit log goes meanwhile.
     """
     begin = since or datetime.now(UTC)  # now, not when the first is asked for
-    history(folder, cluster=cluster, since=begin)
+    trail(folder, cluster=cluster, since=begin)
     return _follow(folder, cluster=cluster, since=begin)
 
 

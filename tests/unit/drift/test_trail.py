@@ -9,7 +9,7 @@ import pytest
 
 from fluxlab.clusters.capabilities import Footing
 from fluxlab.clusters.root import Root
-from fluxlab.drift.history import follow, history
+from fluxlab.drift.trail import follow, trail
 from fluxlab.errors import UnknownError
 from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
@@ -80,9 +80,9 @@ def write(file: Path, *times: datetime) -> None:
 
 def test_edits_are_told_where_the_audit_log_reaches_back_to_them(folder: TimelineFolder) -> None:
     write(audit_log(folder), BEGAN, BEGAN + HOUR)
-    assert [edit.after for edit in history(folder)] == ['"14:00"', '"15:00"']
-    assert [edit.after for edit in history(folder, since=BEGAN - HOUR)] == ['"14:00"', '"15:00"']
-    assert history(folder, since=BEGAN + 2 * HOUR) == []
+    assert [edit.after for edit in trail(folder)] == ['"14:00"', '"15:00"']
+    assert [edit.after for edit in trail(folder, since=BEGAN - HOUR)] == ['"14:00"', '"15:00"']
+    assert trail(folder, since=BEGAN + 2 * HOUR) == []
 
 
 def test_what_was_there_before_the_lab_asks_for_no_audit_log(folder: TimelineFolder) -> None:
@@ -90,26 +90,26 @@ def test_what_was_there_before_the_lab_asks_for_no_audit_log(folder: TimelineFol
     made = recorded(BEGAN - HOUR)  # by the lab that its seed was taken from
     found = replace(made, changes=(), details={**made.details, Detail.VERB: "created", Detail.GAP: "yes"})
     Journal(folder.journal(RECORDER), redactor=Redactor()).append([found])
-    assert len(history(folder)) == 2
-    assert len(history(folder, since=BEGAN - 2 * HOUR)) == 2
+    assert len(trail(folder)) == 2
+    assert len(trail(folder, since=BEGAN - 2 * HOUR)) == 2
 
 
 def test_where_nothing_was_changed_yet_nothing_was_changed_by_hand(tmp_path: Path) -> None:
     folder = TimelineFolder(LabFolder(tmp_path / "lab"))
     audit_log(folder).parent.mkdir(parents=True)
     write(audit_log(folder), BEGAN)
-    assert history(folder, since=BEGAN - HOUR) == []
+    assert trail(folder, since=BEGAN - HOUR) == []
 
 
 def test_before_what_was_rotated_away_it_is_unknown(folder: TimelineFolder) -> None:
     write(audit_log(folder), BEGAN + HOUR)
     with pytest.raises(UnknownError, match="cluster one") as error:
-        history(folder)
+        trail(folder)
     assert "fluxlab drift --since" in error.value.hint
-    assert [edit.after for edit in history(folder, since=BEGAN + HOUR + ANSWERED)] == ['"15:00"']
+    assert [edit.after for edit in trail(folder, since=BEGAN + HOUR + ANSWERED)] == ['"15:00"']
     rotated = audit_log(folder).with_name("audit-2026-11-22T14-30-00.000.log")
     write(rotated, BEGAN)
-    assert len(history(folder)) == 2
+    assert len(trail(folder)) == 2
 
 
 def test_what_the_recorder_missed_is_unknown_and_what_came_later_is_not(folder: TimelineFolder) -> None:
@@ -124,13 +124,13 @@ def test_what_the_recorder_missed_is_unknown_and_what_came_later_is_not(folder: 
         details={Detail.GAP: "yes"},
     )
     Journal(folder.journal(RECORDER), redactor=Redactor()).append([replace(note, cluster="other")])
-    assert len(history(folder)) == 2
+    assert len(trail(folder)) == 2
     Journal(folder.journal(RECORDER), redactor=Redactor()).append([note])
-    for ask in (history, follow):
+    for ask in (trail, follow):
         with pytest.raises(UnknownError, match=f"cluster one can be told since {format_time(end)} only") as error:
             ask(folder, since=BEGAN)
         assert gap in error.value.facts
-    assert [edit.after for edit in history(folder, since=end)] == ['"15:00"']
+    assert [edit.after for edit in trail(folder, since=end)] == ['"15:00"']
 
 
 def test_of_edits_whose_files_are_gone_it_is_not_said_that_there_were_none(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_of_edits_whose_files_are_gone_it_is_not_said_that_there_were_none(tmp_p
     for at in (BEGAN, BEGAN + HOUR / 2, BEGAN + HOUR):
         journal.append([recorded(at)])
     with pytest.raises(UnknownError, match="can be told since"):
-        history(folder, since=BEGAN)
-    assert [edit.after for edit in history(folder, since=BEGAN + HOUR)] == ['"15:00"']
+        trail(folder, since=BEGAN)
+    assert [edit.after for edit in trail(folder, since=BEGAN + HOUR)] == ['"15:00"']
 
 
 def test_who_follows_goes_on_when_what_was_told_is_rotated_away(tmp_path: Path) -> None:
@@ -160,18 +160,18 @@ def test_who_follows_goes_on_when_what_was_told_is_rotated_away(tmp_path: Path) 
 
 
 def test_without_its_audit_log_it_is_unknown(folder: TimelineFolder) -> None:
-    for ask in (history, follow):
+    for ask in (trail, follow):
         with pytest.raises(UnknownError, match="cluster one"):
             ask(folder, since=BEGAN)
     audit_log(folder).touch()
     with pytest.raises(UnknownError, match="cluster one"):
-        history(folder, since=BEGAN + HOUR)
+        trail(folder, since=BEGAN + HOUR)
 
 
 @pytest.mark.parametrize("footing", [Footing.KIND, Footing.INSTALLED, Footing.GUEST])
 def test_in_a_cluster_that_keeps_no_audit_log_it_is_unknown(folder: TimelineFolder, footing: Footing) -> None:
     Root(footing=footing).save(folder.lab.cluster("one"))
-    for ask in (history, follow):
+    for ask in (trail, follow):
         with pytest.raises(UnknownError, match="cluster one") as error:
             ask(folder, cluster="one")
         assert "audit" in str(error.value) or "control plane" in str(error.value)

@@ -4,14 +4,18 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import IO
+from uuid import uuid4
 
 import pytest
-from tests.integration.drift_objects import AS_ALICE, ROOT, config_map, patch
+from tests.integration.drift_objects import AS_ALICE, ROOT, config_map, deployment, kustomization, patch
 from tests.integration.traces import recorder_of
 
-from fluxlab.drift.records import DriftClass, Expected, Voice
+from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.aspects import Confidence, DriftClass, Voice
+from fluxlab.drift.records import Expected
 from fluxlab.lab import Lab
 
 DETECTED_SECONDS = 5.0
@@ -20,8 +24,9 @@ DETECTED_SECONDS = 5.0
 
 @pytest.fixture(scope="module")
 def settled(module_lab: Lab) -> Lab:
-    """A lab with a ConfigMap from git."""
-    module_lab.repository.write(ROOT, config_map("settings", namespace="default"))
+    """A lab with a ConfigMap and a Deployment from git."""
+    objects = [config_map("settings", namespace="default"), deployment("app", namespace="default", replicas=1)]
+    module_lab.repository.write(ROOT, objects)
     module_lab.converge(module_lab.repository.commit("Add settings"))
     return module_lab
 
@@ -161,6 +166,73 @@ def test_what_is_made_beside_what_git_owns_is_told_until_it_is_removed(settled: 
     assert next(following).object == made.object
     cluster.kubectl("delete", "configmap", *place, *AS_ALICE)
     cluster.kubectl("delete", "configmap", "beside", "-n", "kube-public", *AS_ALICE)
+
+
+APP: JsonObject = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"}
+CLAIMS: Mapping[str, tuple[str, Sequence[str]]] = {
+    "kube-controller-manager made it": ("as-controller", ["--field-manager=kube-controller-manager"]),
+    "fluxlab made it": ("as-lab", ["--field-manager=fluxlab"]),
+    "Deployment app owns it": ("as-owned", []),
+}
+"""What a ConfigMap says of who keeps it, its name, and how it is made so."""
+
+
+def owned(name: str, *, uid: str) -> str:
+    """A ConfigMap that belongs to a Deployment."""
+    made = config_map(name, namespace="default")
+    metadata: JsonObject = {"name": name, "namespace": "default", "ownerReferences": [{**APP, "uid": uid}]}
+    return json.dumps({**made, "metadata": metadata})
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_what_a_person_made_is_nobodys_also_where_it_claims_otherwise(settled: Lab, claim: str) -> None:
+    cluster, (name, words) = settled.cluster, CLAIMS[claim]
+    uid = cluster.kubectl("get", "deployment", "app", "-n", "default", "-o", "jsonpath={.metadata.uid}")
+    made = owned(name, uid=uid) if name == "as-owned" else json.dumps(config_map(name, namespace="default"))
+    settled.drift().assert_clean()  # the Deployment's ReplicaSet and Pods are kept by who says so
+    following = settled.follow_edits()
+    cluster.kubectl("create", "-f", "-", *words, *AS_ALICE, stdin=made)
+    report = settled.drift()
+    report.expect(Expected(f"ConfigMap default/{name}", class_=DriftClass.ORPHAN, by="alice"))
+    [orphan] = report.drifts
+    reason = f"the audit log, which contradicts what the object says: {claim}"
+    assert (orphan.actor.confidence, orphan.actor.reason) == (Confidence.HIGH, reason)
+    assert not orphan.fate.reverted
+    edit = next(following)
+    assert (edit.object, edit.class_, edit.actor.reason) == (orphan.object, DriftClass.ORPHAN, reason)
+    cluster.kubectl("delete", "configmap", name, "-n", "default", *AS_ALICE)
+    settled.drift().assert_clean()
+
+
+def test_what_is_made_with_an_owner_that_is_not_there_goes_by_itself_and_is_told(settled: Lab) -> None:
+    began, cluster = datetime.now(UTC), settled.cluster
+    cluster.kubectl("create", "-f", "-", *AS_ALICE, stdin=owned("forsaken", uid=str(uuid4())))
+    cluster.kubectl("wait", "configmap/forsaken", "-n", "default", "--for=delete", "--timeout=60s")
+
+    def ended() -> list[tuple[DriftClass, str, bool]]:
+        edits = settled.edits(since=began)
+        return [(one.class_, one.ending.actor.who, one.ending.reverted) for one in edits if one.ending]
+
+    settled.wait_until(ended, what="the timeline has its end")
+    assert ended() == [(DriftClass.ORPHAN, "kube-controller-manager", True)]
+    settled.drift().assert_clean()
+
+
+def test_what_a_flux_object_reads_is_told_by_neither_report_nor_history(settled: Lab) -> None:
+    began, cluster = datetime.now(UTC), settled.cluster
+    read = [("Secret", "words"), ("ConfigMap", "more-words")]
+    words: Json = {"substituteFrom": [{"kind": kind, "name": name} for kind, name in read]}
+    settled.repository.write("worded/all.yaml", config_map("worded", namespace="default"))
+    settled.repository.write("clusters/flux-playground/worded.yaml", kustomization("worded", postBuild=words))
+    commit = settled.repository.commit("Read words")
+    settled.wait_until(lambda: cluster.find("Kustomization", "flux-system/worded"), what="the root applies it")
+    for kind, name in read:
+        made: JsonObject = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "flux-system"}}
+        cluster.kubectl("create", "-f", "-", *AS_ALICE, stdin=json.dumps(made))
+    cluster.flux("reconcile", "kustomization", "worded")
+    settled.converge(commit)
+    settled.drift().assert_clean()
+    assert settled.edits(since=began) == []
 
 
 def told_until(lines: IO[str], text: str) -> str:
