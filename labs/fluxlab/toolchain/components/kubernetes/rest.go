@@ -13,14 +13,18 @@ const (
 	atRest = 0.1
 	// A collection of the API server's memory takes 0.1 s to 0.2 s of processor time.
 	pause = time.Minute
+	// Of what is in use, in percent: how much a program takes before it collects garbage. Go's own choice is 100.
+	whileStarting, afterwards = 200, 100
 )
 
-// giveBackAtRest returns to the system what the program does not use while it has little to do. Go by itself keeps twice
-// what is in use, which after the start of a lab is never used again. Whoever sets GOGC has chosen otherwise.
+// giveBackAtRest has the program start with few collections, and return to the system what it does not use while it has
+// little to do. Go by itself keeps twice what is in use, which after the start of a lab is never used again. Whoever sets
+// GOGC has chosen otherwise.
 func giveBackAtRest() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
+	debug.SetGCPercent(whileStarting)
 	go func() {
 		var given time.Time
 		worked := true
@@ -29,6 +33,7 @@ func giveBackAtRest() {
 			now := used()
 			rests := now-before < time.Duration(atRest*float64(look))
 			if rests && (worked || time.Since(given) > pause) {
+				debug.SetGCPercent(afterwards)
 				debug.FreeOSMemory()
 				given = time.Now()
 			}
