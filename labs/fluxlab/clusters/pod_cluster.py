@@ -1,7 +1,6 @@
 """What clusters with nodes of their own have in common: Flux's controllers are pods there."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from fluxlab.documents import JsonObject
@@ -10,7 +9,7 @@ from fluxlab.toolchain import Toolchain
 from fluxlab.waiting import wait_until
 
 from . import flux_pods
-from .api import ApiError, ApiUnreachableError, KubeApi
+from .api import ApiError, ApiUnreachableError, KubeApi, ignore_missing
 from .base import ComponentStatus, Door
 from .capabilities import Capability
 from .flux_components import install
@@ -148,8 +147,7 @@ class PodCluster:
         wait_until(replaced, what=f"{self.name}/{component} runs again", timeout_seconds=RESTART_SECONDS)
 
     def _delete_pod(self, name: str) -> None:
-        with suppress(ApiError):  # it is gone: that is what was wanted
-            self.api.delete(POD, name, namespace=NAMESPACE)
+        ignore_missing(lambda: self.api.delete(POD, name, namespace=NAMESPACE))
 
     def components(self) -> Sequence[ComponentStatus]:
         """The API server, and each of Flux's controllers."""
