@@ -1,7 +1,7 @@
 """A hotfix by hand: it is found, with who made it, and Flux puts back what git says."""
 
 from fluxlab.documents import JsonObject
-from fluxlab.drift.records import Expected
+from fluxlab.drift import Expected
 from fluxlab.lab import Lab
 
 SETTINGS: JsonObject = {
