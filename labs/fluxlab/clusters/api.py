@@ -2,7 +2,6 @@
 
 import json
 import math
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from .credentials import headers_of
 from .kubeconfig import Access, read_kubeconfig
 from .objects import KubeObject, items_at, text_at
 from .resources import NAMESPACE, Resource
+from .tls import client_context
 
 FIELD_MANAGER = "fluxlab"
 BUSY_TIMEOUT_SECONDS = 10.0
@@ -74,7 +74,7 @@ class KubeApi:
         self._pool = urllib3.HTTPSConnectionPool(
             address.host or "",
             address.port,
-            ssl_context=_tls(access),
+            ssl_context=client_context(access),
             server_hostname=access.server_name or None,
             assert_hostname=None if access.verified else False,
             maxsize=64,
@@ -277,13 +277,3 @@ class KubeApi:
                 answer.close()  # in the middle of its answer a connection is of no further use
         except (HTTPError, ValueError) as error:
             raise ApiUnreachableError(f"{self.server}: watch of {resource.plural} broke", facts=[str(error)]) from error
-
-
-def _tls(access: Access) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(access.authority) if access.authority else None)
-    if not access.verified:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if access.client:
-        context.load_cert_chain(access.client.certificate, access.client.key)
-    return context
