@@ -287,7 +287,9 @@ def added_by_hand(
     sum, and may take one for another's. Unless the person's own request gave the platform's name for itself.
     """
     known = [field.change.field for field in reported]
-    for edit in edits(changes):
+    # Git wants it, so it is not nobody's, also if a person made it.
+    since_made = (entry for entry in changes if entry.details.get(Detail.VERB) != "created")
+    for edit in edits(since_made):
         if edit.ending or edit.after is None:
             continue
         value = value_at(edit.field, live.raw)

@@ -192,6 +192,21 @@ def test_what_was_added_by_hand_is_drift_unless_git_names_it_or_it_has_changed()
     assert fields({"replicas": 4}, {"replicas": 1}) == []
 
 
+@pytest.mark.parametrize("maker", [FLUX, "alice"])
+def test_what_was_added_to_an_object_that_git_wants_is_drift_whoever_made_it(maker: str) -> None:
+    scaled = entry(1, "bob", (".spec.replicas", "1", "4"))
+    changes = [entry(0, maker, verb="created"), scaled]
+    [found] = added_by_hand(changes, KubeObject({}), KubeObject({"spec": {"replicas": 4}}), reported=())
+    assert (found.class_, found.change.field, found.change.before) == (DriftClass.ADDED, ".spec.replicas", "4")
+
+
+def test_what_was_added_to_an_object_that_was_deleted_since_is_no_drift_of_the_one_that_is_there() -> None:
+    scaled, gone = entry(0, "bob", (".spec.replicas", "1", "4")), entry(1, FLUX, verb="deleted")
+    changes = [scaled, gone, entry(2, FLUX, verb="created")]
+    live = KubeObject({"spec": {"replicas": 4}})
+    assert not list(added_by_hand(changes, KubeObject({}), live, reported=()))
+
+
 def test_what_the_platform_set_is_not_taken_for_what_a_person_did_at_that_moment() -> None:
     revision = '.metadata.annotations["deployment.kubernetes.io/revision"]'
     fields: JsonObject = {"f:metadata": {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}}}
