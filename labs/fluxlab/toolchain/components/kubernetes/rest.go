@@ -14,7 +14,7 @@ const (
 	// A collection of the API server's memory takes 0.1 s to 0.2 s of processor time.
 	pause = time.Minute
 	// Of what is in use, in percent: how much a program takes before it collects garbage. Go's own choice is 100.
-	whileStarting, afterwards = 200, 100
+	whileStarting, afterwards = 150, 100
 )
 
 // giveBackAtRest has the program start with few collections, and return to the system what it does not use while it has
