@@ -1,6 +1,7 @@
 """How a client speaks TLS with an API server, from several threads at once."""
 
 import ssl
+import sys
 from collections.abc import Iterable, Sequence
 
 from .kubeconfig import Access
@@ -27,6 +28,8 @@ class SharedContext(ssl.SSLContext):
 def client_context(access: Access) -> SharedContext:
     """Whom to trust, and who the client is. It speaks HTTP/1.1, as urllib3 does."""
     context = SharedContext(ssl.PROTOCOL_TLS_CLIENT)  # which checks certificates and names
+    if sys.version_info >= (3, 13):  # as strict as ssl.create_default_context, which makes no context of another class
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     if access.authority:
         context.load_verify_locations(cafile=str(access.authority))
     else:

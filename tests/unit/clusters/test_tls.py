@@ -80,3 +80,9 @@ def test_whom_to_trust_is_the_owners_to_say(*, verified: bool) -> None:
     context = client_context(Access(server="https://127.0.0.1:1", authority=None, verified=verified))
     assert context.check_hostname is verified
     assert context.verify_mode is (ssl.CERT_REQUIRED if verified else ssl.CERT_NONE)
+
+
+def test_certificates_are_checked_as_strictly_as_python_does_by_default() -> None:
+    context, usual = client_context(Access(server="https://127.0.0.1:1", authority=None)), ssl.create_default_context()
+    assert context.verify_flags == usual.verify_flags
+    assert (context.options, context.minimum_version) == (usual.options, usual.minimum_version)
