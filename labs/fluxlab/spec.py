@@ -53,11 +53,10 @@ def _path(value: str) -> str:
 
 def _address(value: str) -> str:
     try:
-        if value and not ipaddress.IPv4Address(value).is_unspecified:
-            return value
+        unusable = bool(value) and ipaddress.IPv4Address(value).is_unspecified
     except ValueError:
-        pass
-    if value:
+        unusable = True
+    if unusable:
         raise ValueError("must be one IPv4 address of this machine, such as 172.18.0.1")
     return value
 
