@@ -68,8 +68,8 @@ class Gateway:
             self._listeners.append(bind_address(address, port))
         self._accepting = {asyncio.create_task(self._accept(listener)) for listener in self._listeners}
 
-    async def stop(self) -> None:
-        """Close the door, end every connection and let go of everything."""
+    async def stop(self, *, grace_seconds: float = 1.0) -> None:
+        """Close the door, end every connection and let go of everything; requests under way get the grace."""
         for task in self._accepting:
             task.cancel()
         if self._accepting:
@@ -77,7 +77,7 @@ class Gateway:
         self._accepting.clear()
         while self._listeners:
             self._listeners.pop().close()
-        await self._http.stop()
+        await self._http.stop(grace_seconds=grace_seconds)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -51,7 +51,7 @@ def sound(shop: Lab) -> bytes:
 def test_latency(shop: Lab, sound: bytes) -> None:
     with shop.fault("link-latency", target=EVENTS, for_=60, latency_milliseconds=700):
         assert timed(lambda: ask(shop)) >= 0.7
-    assert min(timed(lambda: ask(shop)) for _ in range(3)) < 0.7
+    shop.wait_until(lambda: timed(lambda: ask(shop)) < 0.7, what="an answer without the latency")
     assert len(b"".join(ask(shop))) == len(sound)
 
 
@@ -59,7 +59,7 @@ def test_bandwidth(shop: Lab, sound: bytes) -> None:
     padded = REQUEST.replace(b"Host: x\r\n", b"Host: x\r\nPadding: %s\r\n" % (b"x" * 20_000))
     with shop.fault("link-bandwidth", target=EVENTS, for_=60, kilobytes_per_second=20):
         assert timed(lambda: ask(shop, padded)) >= 0.8
-    assert min(timed(lambda: ask(shop, padded)) for _ in range(3)) < 0.8
+    shop.wait_until(lambda: timed(lambda: ask(shop, padded)) < 0.8, what="an answer at the link's own speed")
     assert len(b"".join(ask(shop))) == len(sound)
 
 

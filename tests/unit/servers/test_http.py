@@ -30,8 +30,8 @@ def test_idle_connections_do_not_hold_up_a_stop(call: Call) -> None:
         assert client.get(f"http://127.0.0.1:{server.port}/x").text == "|/x\n"
         wait_until(lambda: server.connections == 2, what="both connections open", timeout_seconds=5)
         began = time.monotonic()
-        call(server.stop())
-        assert time.monotonic() - began < 0.5
+        call(server.stop(grace_seconds=60))
+        assert time.monotonic() - began < 30
         assert raw.recv(1) == b""
     bind_loopback(server.port).close()
 
@@ -70,7 +70,7 @@ def test_a_request_under_way_may_end_within_the_grace(call: Call) -> None:
         assert stopping.is_alive()
         raw.sendall(b"b")
         assert b"done" in b"".join(iter(lambda: raw.recv(1000), b""))
-        stopping.join(1)
+        stopping.join(3)
         assert not stopping.is_alive()
 
 
@@ -92,12 +92,13 @@ def test_small_answers_do_not_wait_for_acknowledgements(call: Call) -> None:
     with httpx.Client(trust_env=False, base_url=f"http://127.0.0.1:{server.port}") as client:
         client.get("/")
         took = []
-        for _ in range(9):
+        for _ in range(30):
             began = time.monotonic()
             client.get("/")
             took.append(time.monotonic() - began)
     call(server.stop())
-    assert sorted(took)[4] < 0.03, "40 ms are what Nagle's algorithm costs here"
+    # With Nagle's algorithm each of the later ones takes 40 ms: Linux acknowledges only a connection's first at once.
+    assert min(took[-9:]) < 0.03
 
 
 def test_nobody_can_claim_to_have_come_through_the_gateway(call: Call) -> None:
