@@ -96,11 +96,19 @@ def test_who_wrote_before_is_not_taken_for_who_did_while_the_recorder_lagged(lab
     try:
         words = ("patch", "configmap", "lagging", "-n", "default", "--type=merge", "-p", '{"data":{"alice":"2"}}')
         lab.cluster.kubectl(*words, "--as=bob", "--as-group=system:masters")
-        found = of(lab, "lagging")["alice"]
+        made = json.dumps(config_map("unheard-of", namespace="default"))
+        lab.cluster.kubectl("create", "-f", "-", "--field-manager=kube-controller-manager", *AS_ALICE, stdin=made)
+        report = lab.drift()
     finally:
         recorder.resume()
+    [found] = [one for one in report.drifts if one.object.name == "lagging"]
     assert (found.live, found.actor.user, found.actor.confidence) == ('"2"', "", Confidence.LOW)
-    assert of(lab, "lagging")["alice"].actor.user == "admin as bob"
+    why = "the timeline does not tell who made ConfigMap default/unheard-of, which says that somebody keeps it"
+    assert [one.why for one in report.unknown] == [why]
+    again = lab.drift()
+    by = {one.object.name: one.actor.user for one in again.drifts if one.object.name in {"lagging", "unheard-of"}}
+    assert (by, again.unknown) == ({"lagging": "admin as bob", "unheard-of": "admin as alice"}, ())
+    lab.cluster.kubectl("delete", "configmap", "unheard-of", "-n", "default")
 
 
 def test_who_wrote_one_after_the_other_is_told_for_sure(lab: Lab) -> None:

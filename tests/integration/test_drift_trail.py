@@ -10,13 +10,16 @@ from typing import IO
 from uuid import uuid4
 
 import pytest
-from tests.integration.drift_objects import AS_ALICE, ROOT, config_map, deployment, kustomization, patch
+import yaml
+from tests.integration.drift_objects import AS_ALICE, ROOT, SSA, config_map, deployment, kustomization, patch
 from tests.integration.traces import recorder_of
 
+from fluxlab.commands import run
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.aspects import Confidence, DriftClass, Voice
 from fluxlab.drift.records import Expected
 from fluxlab.lab import Lab
+from fluxlab.toolchain import find
 
 DETECTED_SECONDS = 5.0
 """How long the recorder of a busy machine may take."""
@@ -202,6 +205,67 @@ def test_what_a_person_made_is_nobodys_also_where_it_claims_otherwise(settled: L
     assert (edit.object, edit.class_, edit.actor.reason) == (orphan.object, DriftClass.ORPHAN, reason)
     cluster.kubectl("delete", "configmap", name, "-n", "default", *AS_ALICE)
     settled.drift().assert_clean()
+
+
+def by_program(lab: Lab, name: str, *words: str, stdin: str = "") -> None:
+    """Have a program that has a service account of its own, and all rights, run kubectl."""
+    config = yaml.safe_load(lab.cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+    token = lab.cluster.kubectl("create", "token", name, "-n", "default").strip()
+    access = [
+        f"--server={config['server']}",
+        f"--certificate-authority={config['certificate-authority']}",
+        f"--token={token}",
+    ]
+    run([find().binary("kubectl"), "--kubeconfig=/dev/null", *access, *words], stdin=stdin)
+
+
+def test_what_a_program_made_is_kept_by_whom_it_names_and_otherwise_nobodys(settled: Lab) -> None:
+    began, cluster = datetime.now(UTC), settled.cluster
+    cluster.kubectl("create", "serviceaccount", "operator", "-n", "default", *AS_ALICE)
+    rights = ("--clusterrole=cluster-admin", "--serviceaccount=default:operator")
+    cluster.kubectl("create", "clusterrolebinding", "operator", *rights)
+    uid = cluster.kubectl("get", "deployment", "app", "-n", "default", "-o", "jsonpath={.metadata.uid}")
+    by_program(settled, "operator", "create", "-f", "-", stdin=owned("cared-for", uid=uid))
+    by_program(settled, "operator", "create", "-f", "-", stdin=json.dumps(config_map("dropped", namespace="default")))
+    report = settled.drift()
+    orphans = {one.object.name: one.actor.user for one in report.drifts}
+    assert orphans == {"operator": "admin as alice", "dropped": "system:serviceaccount:default:operator"}
+    assert {one.class_ for one in report.drifts} == {DriftClass.ORPHAN}
+    assert {one.object.name: one.actor.user for one in settled.edits(since=began)} == orphans
+    cluster.kubectl("delete", "configmap", "cared-for", "dropped", "-n", "default")
+    cluster.kubectl("delete", "clusterrolebinding", "operator")
+    cluster.kubectl("delete", "serviceaccount", "operator", "-n", "default")
+    settled.drift().assert_clean()
+
+
+@pytest.mark.parametrize("mode", ["IfNotPresent", "Ignore"])
+def test_what_a_person_made_and_git_wants_and_flux_leaves_alone_is_told_when_it_is_changed(
+    settled: Lab, mode: str
+) -> None:
+    began, cluster, name = datetime.now(UTC), settled.cluster, f"left-{mode.lower()}"
+
+    def edits() -> list[tuple[DriftClass, str, str | None, str, str]]:
+        return [
+            (one.class_, one.field, one.after, one.owner, one.ending.actor.who if one.ending else "")
+            for one in settled.edits(since=began)
+            if one.object.name == name
+        ]
+
+    cluster.kubectl("create", "configmap", name, "-n", "default", "--from-literal=colour=red", *AS_ALICE)
+    settled.wait_until(edits, what="the timeline has it")
+    assert edits() == [(DriftClass.ORPHAN, "", None, "", "")]
+    wanted = config_map(name, namespace="default", **{SSA: mode})
+    settled.repository.write(f"clusters/flux-playground/{name}.yaml", wanted)
+    settled.converge(settled.repository.commit("Want what is there already"))
+    taken = (DriftClass.ORPHAN, "", None, "", "kustomize-controller")
+    settled.wait_until(lambda: edits() == [taken], what="it is no longer nobody's", state=lambda: str(edits()))
+    cluster.kubectl(*patch(name, {"data": {"colour": "blue"}}, namespace="default"))
+    changed = (DriftClass.MODIFIED, ".data.colour", '"blue"', "Kustomization flux-system/flux-system", "")
+    settled.wait_until(lambda: len(edits()) > 1, what="the timeline has the edit")
+    assert edits() == [taken, changed]
+    settled.repository.delete(f"clusters/flux-playground/{name}.yaml")
+    cluster.kubectl("delete", "configmap", name, "-n", "default", *AS_ALICE)
+    settled.converge(settled.repository.commit("Want it no more"))
 
 
 def test_what_is_made_with_an_owner_that_is_not_there_goes_by_itself_and_is_told(settled: Lab) -> None:

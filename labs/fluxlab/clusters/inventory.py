@@ -1,7 +1,9 @@
-"""What a Kustomization has applied, as its status tells."""
+"""What a Kustomization has applied, or left as it found it, as its status tells."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from fluxlab.documents import Json
 
 from .objects import KubeObject, items_at, text_at
 
@@ -17,12 +19,19 @@ class Applied:
 
 
 def inventory(kustomization: KubeObject) -> Iterator[Applied]:
-    """The entries. Source: fluxcd/cli-utils, `object.ParseObjMetadata`: `namespace_name_group_kind`, where a colon in
-    a name is written as two underscores.
-    """
+    """The entries of a Kustomization."""
     for entry in items_at(kustomization.raw, "status", "inventory", "entries"):
-        namespace, _, rest = text_at(entry, "id").partition("_")
-        rest, _, kind = rest.rpartition("_")
-        name, _, group = rest.rpartition("_")
-        if name and kind:
-            yield Applied(group=group, kind=kind, namespace=namespace, name=name.replace("__", ":"))
+        if found := applied(entry):
+            yield found
+
+
+def applied(entry: Json) -> Applied | None:
+    """One entry. Source: fluxcd/cli-utils, `object.ParseObjMetadata`: `namespace_name_group_kind`, where a colon in a
+    name is written as two underscores.
+    """
+    namespace, _, rest = text_at(entry, "id").partition("_")
+    rest, _, kind = rest.rpartition("_")
+    name, _, group = rest.rpartition("_")
+    if not (name and kind):
+        return None
+    return Applied(group=group, kind=kind, namespace=namespace, name=name.replace("__", ":"))

@@ -110,10 +110,10 @@ def setters(before: JsonObject, after: JsonObject, changes: Sequence[FieldChange
     scales past a default, leaves no trace here.
     """
     entries = items_at(after, "metadata", "managedFields")
-    known = {_manager(entry): text_at(entry, "time") for entry in items_at(before, "metadata", "managedFields")}
-    changed = [_manager(entry) for entry in entries if known.get(_manager(entry)) != text_at(entry, "time")]
+    known = {_identity(entry): text_at(entry, "time") for entry in items_at(before, "metadata", "managedFields")}
+    changed = [_manager(entry) for entry in entries if known.get(_identity(entry)) != text_at(entry, "time")]
     if changed or not entries:
-        return changed
+        return list(dict.fromkeys(changed))
     last = max(text_at(entry, "time") for entry in entries)
     newest = [entry for entry in entries if text_at(entry, "time") == last]
     return [_manager(newest[0])] if len(newest) == 1 and _owns_one(newest[0], after, changes) else []
@@ -161,6 +161,6 @@ def handed_over(document: JsonObject, field: Sequence[str], owners: Sequence[Jso
     return having(document, ("metadata", "managedFields"), list(entries.values()))
 
 
-def _identity(entry: Json) -> tuple[str, str, str]:
-    """What tells the entries of an object from one another."""
-    return text_at(entry, "manager"), text_at(entry, "operation"), text_at(entry, "subresource")
+def _identity(entry: Json) -> Sequence[str]:
+    """What tells the entries of an object from one another: one manager may have several."""
+    return tuple(text_at(entry, key) for key in ("manager", "operation", "apiVersion", "subresource"))

@@ -26,7 +26,7 @@ _NOBODY = Actor(
 _SUSPEND = ".spec.suspend"
 _HANDLED = ".status.lastHandledReconcileAt"
 _DELETION_ASKED = ".metadata.deletionTimestamp"
-TIMELINE_SECONDS = 5.0
+TIMELINE_SECONDS = 10.0
 """How long the recorder may take to have seen what was just read; on an idle machine it takes 0.2 s."""
 LOOK_SECONDS = 0.1
 _LAG = timedelta(seconds=2)
@@ -55,7 +55,8 @@ def up_to_date(
         last = Actors(folder, cluster=cluster)
         return False
 
-    # A recorder that is dead, or began after the change, never will: the confidence in each actor says so.
+    # A recorder that is dead, or began after the change, never will: the confidence in each actor says so, and
+    # `unseen` names what was made meanwhile.
     with suppress(WaitTimeoutError):
         wait_until(caught_up, what="the recorder", timeout_seconds=TIMELINE_SECONDS, interval_seconds=LOOK_SECONDS)
     return last
@@ -73,6 +74,7 @@ class Actors:
         for entry in entries:
             if entry.object and entry.source is Source.OBJECT and entry.cluster == cluster:
                 self._changes[entry.object].append(entry)
+        self._began = min((told[0].time for told in self._changes.values()), default=None)
 
     def know(self, there: Sequence[KubeObject], gone: Sequence[ObjectRef]) -> bool:
         """Whether the timeline has these objects as they are, and the end of those that are gone."""
@@ -81,6 +83,12 @@ class Actors:
     def know_makers(self, made: Sequence[KubeObject]) -> bool:
         """Whether the timeline tells how each of these objects was made."""
         return all(self._making(one) for one in made)
+
+    def unseen(self, made: Sequence[KubeObject]) -> Sequence[KubeObject]:
+        """Those of these objects that were made since the timeline began, and that it does not tell of."""
+        return [
+            one for one in made if self._began and (_made(one) or self._began) > self._began and not self._making(one)
+        ]
 
     def _knows(self, subject: KubeObject) -> bool:
         last = self._last(subject.reference)
@@ -197,8 +205,13 @@ class Actors:
 
 def _is_fresh(subject: KubeObject) -> bool:
     """Whether an object was made so recently that the recorder may not have seen it yet: of others it never will."""
-    made = _parsed(text_at(subject.raw, "metadata", "creationTimestamp"))
+    made = _made(subject)
     return made is not None and made > datetime.now(UTC) - timedelta(seconds=TIMELINE_SECONDS)
+
+
+def _made(subject: KubeObject) -> datetime | None:
+    """When an object was made, cut off to the second."""
+    return _parsed(text_at(subject.raw, "metadata", "creationTimestamp"))
 
 
 def _left_as_it_is(entry: Entry, field: FieldDrift) -> bool:

@@ -19,6 +19,7 @@ from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Sour
 from .actors import actor_of
 from .aspects import SILENT, Actor, Confidence, DriftClass, Said, Times
 from .fields import FieldDrift, is_state
+from .keepers import Keepers
 from .orphans import is_orphan, maker_of_orphan
 from .saying import Heard
 
@@ -107,9 +108,14 @@ def edits(entries: Iterable[Entry]) -> list[Edit]:
     """
     known = list(entries)
     stories: dict[tuple[str, ObjectRef], _Story] = {}
+    keepers = Keepers()
     for entry in known:
+        for kept in keepers.go_on(entry):
+            if story := stories.get((entry.cluster, kept)):
+                story.be_kept(entry)
         if entry.object and entry.source is Source.OBJECT:
-            stories.setdefault((entry.cluster, entry.object), _Story(entry.cluster, entry.object)).go_on(entry)
+            story = stories.setdefault((entry.cluster, entry.object), _Story(entry.cluster, entry.object))
+            story.go_on(entry, keeper=keepers.of(entry.cluster, entry.object))
     heard, filled, read = Heard(known), set(_filled(known)), _read(known)
     told = [
         _with_what_flux_said(edit, heard)
@@ -162,9 +168,17 @@ class _Story:
         """The places in `edits` of those that are as they were made, by field."""
         self._first: dict[str, Json] = {}
         """What was there before the first of several edits of a field."""
+        self._keeper = ""
 
-    def go_on(self, entry: Entry) -> None:
-        """One more change of the object."""
+    def be_kept(self, entry: Entry) -> None:
+        """A Kustomization has said that git wants the object, which Flux may leave as it is."""
+        if self._is_nobodys:
+            # It was heard in a status, which controllers write under another name than what they apply.
+            self._end(WHOLE, replace(entry, actor="kustomize-controller"), reverted=False)
+
+    def go_on(self, entry: Entry, *, keeper: str) -> None:
+        """One more change of the object, and which Kustomization keeps it."""
+        self._keeper = keeper
         match entry.details.get(Detail.VERB):
             case "created":
                 self._create(entry)
@@ -196,7 +210,7 @@ class _Story:
             self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.RECREATED)
             # The new one need not say whose it should be.
             self.edits[-1] = replace(self.edits[-1], owner=self.edits[place].owner)
-        elif _is_orphan(entry):
+        elif not self._keeper and _is_orphan(entry):
             self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.ORPHAN)
             made = self.edits[-1]  # whatever its labels say
             actor = maker_of_orphan(entry.details.get(Detail.CLAIM, ""), made.actor)
@@ -226,7 +240,7 @@ class _Story:
                 field=change.field,
                 before=change.before,
                 after=change.after,
-                owner=entry.details.get(Detail.OWNER, ""),
+                owner=entry.details.get(Detail.OWNER, "") or self._keeper,
                 actor=actor_of(entry),
                 version=entry.details.get(Detail.VERSION, ""),
                 subresource=entry.details.get(Detail.SUBRESOURCE, ""),

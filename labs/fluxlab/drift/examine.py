@@ -159,13 +159,14 @@ def _untold(cluster: str, owner: KubeObject, why: str, *, chain: Sequence[str] =
 def _report(cluster: Cluster, timeline: TimelineFolder, look: _Look) -> DriftReport:
     redactor = redactor_of([cluster], timeline)
     stopped = stopped_controllers(cluster.api)
-    drifts, ignored = tell(
+    told = tell(
         cluster, timeline, look.compared, look.stray, rootless=look.rootless, redactor=redactor, stopped=stopped
     )
-    unknown = (*look.unknown, *(_unknown(cluster.name, one, stopped) for one in look.compared if one.unknown))
+    compared = (_unknown(cluster.name, one, stopped) for one in look.compared if one.unknown)
+    unknown = (*look.unknown, *compared, *told.unknown)
     return DriftReport(
-        drifts=drifts,
-        ignored=ignored,
+        drifts=told.drifts,
+        ignored=told.ignored,
         unknown=tuple(_masked(one, redactor) for one in unknown),
         examined=sum(not one.unknown for one in look.compared),
         held_back=(cluster.name,) if look.held_back else (),

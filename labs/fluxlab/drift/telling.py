@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 
 from fluxlab.cluster import Cluster
+from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import pointer_to
@@ -24,9 +25,20 @@ from .edits import added_by_hand
 from .fate import ROOT_GONE, fate_of, while_stopped
 from .fields import FieldDrift
 from .orphans import Stray, is_orphan, maker_of_orphan
-from .records import Drift
+from .records import Drift, Unknown
 from .releases import released_since
 from .visits import last_visits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What is told of one cluster."""
+
+    drifts: tuple[Drift, ...]
+    ignored: tuple[Drift, ...]
+    """What rules in git leave to others."""
+    unknown: tuple[Unknown, ...]
+    """What the timeline should tell, and does not."""
 
 
 def tell(
@@ -38,8 +50,8 @@ def tell(
     rootless: bool,
     redactor: Redactor,
     stopped: Mapping[str, str],
-) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
-    """The drift, and what rules in git leave to others; `stopped`: controllers that are scaled to 0."""
+) -> Told:
+    """What is told of one cluster; `stopped`: controllers that are scaled to 0."""
     differing = [one.live for one in compared if one.differs and one.live]
     roots = [cluster.root.reference] if rootless else []
     gone = [one.wanted.reference for one in compared if one.differs and not one.live]
@@ -48,14 +60,25 @@ def tell(
     actors = up_to_date(timeline, cluster=cluster.name, there=there, made=made, gone=[*gone, *roots])
     teller = _Teller(cluster.name, actors, redactor, stopped, timeline)
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
-    return (
-        (
+    # Without an audit log nobody can contradict what an object says of itself.
+    unseen = () if cluster.lacks(Capability.AUDIT) else actors.unseen(made)
+    return Told(
+        drifts=(
             *map(teller.of_root, roots),
             *(drift for drift in found if not drift.fate.ignored),
             *(drift for one in stray for drift in teller.of_stray(one)),
         ),
-        tuple(drift for drift in found if drift.fate.ignored),
+        ignored=tuple(drift for drift in found if drift.fate.ignored),
+        unknown=(Unknown(cluster=cluster.name, why=_unseen(unseen)),) if unseen else (),
     )
+
+
+def _unseen(made: Sequence[KubeObject]) -> str:
+    several = len(made) > 1
+    what = (
+        f"{len(made)} objects such as {made[0].reference}, which say" if several else f"{made[0].reference}, which says"
+    )
+    return f"the timeline does not tell who made {what} that somebody keeps {'them' if several else 'it'}"
 
 
 def redactor_of(clusters: Iterable[Cluster], timeline: TimelineFolder) -> Redactor:

@@ -177,6 +177,24 @@ def test_who_acknowledges_a_request_while_suspended_is_told(
     assert actors_after(*entries).acknowledged_in_sleep(live(9)) is acknowledged
 
 
+def test_what_was_made_since_the_timeline_began_and_is_not_told_of_is_unseen(actors_after: Timeline) -> None:
+    def made(second: int, *, uid: str, name: str = "cart") -> KubeObject:
+        time = format_time(BEGAN + timedelta(seconds=second))
+        metadata: JsonObject = {"name": name, "namespace": "shop", "uid": uid, "creationTimestamp": time}
+        return KubeObject({"kind": "ConfigMap", "metadata": metadata})
+
+    actors = actors_after(seen(5, "alice", "created", uid="told"), seen(9, "alice", uid="told"))
+    told, older, missed, other = (
+        made(5, uid="told"),
+        made(4, uid="old"),
+        made(7, uid="another"),
+        made(6, uid="x", name="y"),
+    )
+    assert actors.unseen([told, older, missed, other]) == [missed, other]
+    assert actors_after().unseen([told]) == []
+    assert Actors(TimelineFolder(LabFolder(Path("nowhere"))), cluster="one").unseen([told]) == []
+
+
 def test_who_made_an_object_is_waited_for_only_while_the_recorder_may_not_have_seen_it(
     actors_after: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

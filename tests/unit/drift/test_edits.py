@@ -1,5 +1,6 @@
 """What a timeline tells of edits by hand: each field, by whom, and what became of it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -303,6 +304,56 @@ def test_what_is_changed_of_what_nobody_owns_is_no_edit_until_flux_owns_it() -> 
     mine = entry(2, "alice", (".data.colour", '"red"', '"blue"'))
     found = edits([NAMESPACE_OF_GIT, made(1), mine, made(3, FLUX, verb="changed"), replace(mine, time=BEGAN)])
     assert [one.class_ for one in found] == [DriftClass.MODIFIED, DriftClass.ORPHAN]
+
+
+def keeping(second: float, field: str, before: Json, after: Json) -> Entry:
+    """What the Kustomization says of what it keeps."""
+    told = [None if value is None else json.dumps(value) for value in (before, after)]
+    return replace(entry(second, FLUX, (field, told[0], told[1])), object=APPS)
+
+
+KEPT: Json = {"id": "shop_cart__ConfigMap", "v": "v1"}
+ANOTHER: Json = {"id": "shop_settings__ConfigMap", "v": "v1"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        keeping(1.5, ".status", {"conditions": []}, {"conditions": [], "inventory": {"entries": [ANOTHER, KEPT]}}),
+        keeping(1.5, ".status.inventory", None, {"entries": [KEPT]}),
+        keeping(1.5, ".status.inventory.entries", [], [KEPT, ANOTHER]),
+        keeping(1.5, '.status.inventory.entries[id="shop_cart__ConfigMap"]', None, KEPT),
+    ],
+    ids=lambda said: said.changes[0].field,
+)
+def test_what_git_wants_and_flux_leaves_as_a_person_made_it_is_no_longer_nobodys(said: Entry) -> None:
+    mine = replace(entry(2, "bob", (".data.colour", '"red"', '"blue"')), details=made(0, "bob").details)
+    mine = replace(mine, details={**mine.details, Detail.VERB: "changed", Detail.OWNER: ""})
+    found = edits([NAMESPACE_OF_GIT, made(1), said, mine])
+    assert [(one.class_, one.owner, one.fortune) for one in found] == [
+        (DriftClass.ORPHAN, "", "taken over by kustomize-controller after 0.5 s"),
+        (DriftClass.MODIFIED, str(APPS), "it is still so"),
+    ]
+    wanted_before = replace(said, time=BEGAN)
+    assert [one.class_ for one in edits([NAMESPACE_OF_GIT, wanted_before, made(1), mine])] == [DriftClass.MODIFIED]
+    elsewhere = replace(said, cluster="other")
+    assert [one.class_ for one in edits([NAMESPACE_OF_GIT, elsewhere, made(1), mine])] == [DriftClass.ORPHAN]
+
+
+def test_what_git_no_longer_wants_is_nobodys_when_a_person_makes_it() -> None:
+    kept = keeping(0, ".status.inventory", None, {"entries": [KEPT, ANOTHER]})
+    path = '.status.inventory.entries[id="shop_cart__ConfigMap"]'
+    for no_more in (
+        keeping(0.5, ".status.inventory.entries", [KEPT, ANOTHER], [ANOTHER]),
+        keeping(0.5, path, KEPT, None),
+        replace(entry(0.5, FLUX, verb="deleted"), object=APPS),
+    ):
+        assert [one.class_ for one in edits([NAMESPACE_OF_GIT, kept, no_more, made(1)])] == [DriftClass.ORPHAN]
+    other = ObjectRef(kind="Kustomization", namespace="flux-system", name="other")
+    anothers = replace(keeping(0.5, path, KEPT, None), object=other)
+    assert edits([NAMESPACE_OF_GIT, kept, anothers, made(1)]) == []
+    masked = replace(kept, changes=[FieldChange(field=".status.inventory", before=None, after="***")])
+    assert [one.class_ for one in edits([NAMESPACE_OF_GIT, masked, made(1)])] == [DriftClass.ORPHAN]
 
 
 def test_what_becomes_true_is_an_edit_where_it_was_one() -> None:

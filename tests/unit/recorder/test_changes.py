@@ -92,6 +92,21 @@ def test_the_setter_is_whose_entry_is_new_or_has_another_time() -> None:
     assert setters(before, managed(("helm", "12:00", ""), ("kcm", "12:09", "status"))) == ["kcm (status)"]
 
 
+def test_a_manager_with_several_entries_sets_nothing_when_another_does() -> None:
+    def seen(*, updated: str, status: str) -> JsonObject:
+        entries: list[JsonObject] = [
+            {"manager": "flux", "operation": "Apply", "time": "12:00"},
+            {"manager": "flux", "operation": "Update", "time": updated},
+            {"manager": "kcm", "operation": "Update", "time": status, "subresource": "status"},
+        ]
+        return {"metadata": {"managedFields": entries}}
+
+    before = seen(updated="12:03", status="12:03")
+    assert setters(before, seen(updated="12:03", status="12:04")) == ["kcm (status)"]
+    assert setters(before, seen(updated="12:04", status="12:03")) == ["flux"]
+    assert setters(managed(), seen(updated="12:03", status="12:03")) == ["flux", "kcm (status)"]
+
+
 def written(value: int | None, *entries: tuple[str, str, str, str]) -> JsonObject:
     """An object with one field, and who owns which: manager, time, subresource and the field set as JSON."""
     told = [

@@ -1,0 +1,64 @@
+"""Which Kustomization keeps an object, by what its status said of its inventory, as the timeline tells. Pure."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from fluxlab.clusters.inventory import applied
+from fluxlab.clusters.objects import items_at
+from fluxlab.clusters.resources import KUSTOMIZATION
+from fluxlab.documents import Json
+from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source
+
+_INVENTORY = ".status.inventory"
+_ENTRIES = ("status", "inventory", "entries")
+
+
+class Keepers:
+    """The inventories of all Kustomizations, as far as a timeline has come.
+
+    Only they name what git wants and Flux leaves as somebody else made it: such an object bears no label of its owner.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, ObjectRef], ObjectRef] = {}
+
+    def of(self, cluster: str, subject: ObjectRef) -> str:
+        """The Kustomization that keeps an object; empty when none does."""
+        keeper = self._kept.get((cluster, subject))
+        return str(keeper) if keeper else ""
+
+    def go_on(self, entry: Entry) -> Sequence[ObjectRef]:
+        """One more entry of the timeline: the objects that are kept from now on."""
+        if entry.source is not Source.OBJECT or not entry.object or entry.object.kind != KUSTOMIZATION.kind:
+            return ()
+        if entry.details.get(Detail.VERB) == "deleted":
+            self._kept = {
+                (cluster, subject): keeper
+                for (cluster, subject), keeper in self._kept.items()
+                if (cluster, keeper) != (entry.cluster, entry.object)
+            }
+            return ()
+        begun: list[ObjectRef] = []
+        for change in entry.changes:
+            if change.field == ".status" or change.field.startswith(_INVENTORY):
+                before, after = (list(_named(change.field, told)) for told in (change.before, change.after))
+                for subject in before:
+                    if self._kept.get((entry.cluster, subject)) == entry.object:
+                        del self._kept[entry.cluster, subject]
+                for subject in after:
+                    self._kept[entry.cluster, subject] = entry.object
+                begun += [subject for subject in after if subject not in before]
+        return begun
+
+
+def _named(path: str, told: str | None) -> Iterator[ObjectRef]:
+    """The objects that are named by an inventory, or by a part of it, at a path."""
+    try:
+        value: Json = json.loads(told or "null")
+    except ValueError:
+        return  # masked
+    steps = [step for step in path.partition("[")[0].split(".") if step]
+    entries = [value] if "[" in path else items_at(value, *_ENTRIES[len(steps) :])
+    for entry in entries:
+        if found := applied(entry):
+            yield ObjectRef(kind=found.kind, namespace=found.namespace, name=found.name)
