@@ -14,11 +14,10 @@ from fluxlab.faults.base import Ground, Injection, Plan
 from fluxlab.faults.means.borrowing import replicas_of
 from fluxlab.faults.means.workloads import find_deployment
 from fluxlab.places import parse_place
+from fluxlab.timeline.attribution import APPLIERS
 
 from .edits import EditFault, apply, named
 from .people import Person, Who
-
-APPLIERS = frozenset({"kustomize-controller", "helm-controller"})
 
 
 class Scaling(Who):
