@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Else each of the thousand programs of a run compiles fluxlab again, which is a third of what a short command takes.
+unexport PYTHONDONTWRITEBYTECODE
 # On two cores: tests wait a third of their time. Each takes a gigabyte of memory or two.
 WORKERS ?= 3
 

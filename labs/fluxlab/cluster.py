@@ -32,6 +32,8 @@ from .timeline.folder import TimelineFolder
 from .toolchain import find
 
 EXPECT_SECONDS = 30.0
+BRIEFLY = {"GOGC": "400"}
+"""Who ends in a moment need not collect garbage: a third of what `flux build` takes, a fifth of kubectl's."""
 COMMAND_SECONDS = 60.0
 
 
@@ -155,7 +157,8 @@ class Cluster:
 
     def _run(self, program: str, *arguments: str, stdin: str | None = None, cwd: Path | None = None) -> str:
         patience = self._patience(COMMAND_SECONDS)
-        return run([find().binary(program), *arguments], stdin=stdin, cwd=cwd, timeout_seconds=patience).stdout
+        words = [str(find().binary(program)), *arguments]
+        return run(words, environment=BRIEFLY, stdin=stdin, cwd=cwd, timeout_seconds=patience).stdout
 
     # -- change --------------------------------------------------------------------------------------------------
 

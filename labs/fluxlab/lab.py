@@ -45,6 +45,7 @@ from .waiting import never, wait_until
 
 if TYPE_CHECKING:
     from .adoption.result import Adoption
+    from .drift.builds import Builds
     from .drift.edits import Edit
     from .drift.records import DriftReport
     from .faults.base import Ground
@@ -418,11 +419,18 @@ class Lab:
                 one,
                 repository=self.repository,
                 timeline=TimelineFolder(self.folder),
+                builds=self._builds,
                 progress=progress,
                 timeout_seconds=self.patience(MOTION_SECONDS),
             )
             for one in self.chosen(cluster)
         )
+
+    @cached_property
+    def _builds(self) -> "Builds":
+        from .drift.builds import Builds
+
+        return Builds()
 
     def adopt(self, report: "DriftReport", *, branch: str = "", progress: Progress = lambda _: None) -> "Adoption":
         """Push a branch that has git say what the clusters say, to be merged or deleted, as `adopting.adopt` does."""

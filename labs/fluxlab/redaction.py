@@ -14,6 +14,10 @@ from urllib.parse import quote, quote_plus
 MASK = "[redacted]"
 # Shorter values are masked nowhere: they would hit ordinary words and make every line unreadable.
 MINIMUM_LENGTH = 6
+# Whatever spelling stands in a text, one of these pieces of its first MINIMUM_LENGTH characters begins at a multiple of
+# STRIDE: texts without any, which are nearly all, need not be looked at in each place.
+PIECE = 3
+STRIDE = MINIMUM_LENGTH - PIECE + 1
 # Around a host: who logs in there; a port; and all from the path on that may belong to an address, also within JSON or
 # another address. A character too many that is masked does no harm.
 _LOGIN = r"(?:/|%2F)([^\s\"<>\\/]{1,500}?)(?:@|%40)"
@@ -58,6 +62,7 @@ class Redactor:
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self._by_head: dict[str, tuple[str, ...]] = {}
+        self._pieces: set[str] = set()
         self._below: dict[str, re.Pattern[str]] = {}
         for value in values:
             self.add(value)
@@ -72,6 +77,7 @@ class Redactor:
                 head = spelling[:MINIMUM_LENGTH]
                 others = {*self._by_head.get(head, ()), spelling}
                 self._by_head[head] = tuple(sorted(others, key=len, reverse=True))
+                self._pieces |= {head[place : place + PIECE] for place in range(STRIDE)}
             self._known.add(value)  # last: whoever finds it here may rely on its being masked
 
     def hide_below(self, host: str) -> None:
@@ -99,7 +105,9 @@ class Redactor:
 
     def _values(self, text: str) -> Iterator[Span]:
         heads, done = self._by_head, 0
-        for place in range(len(text) - MINIMUM_LENGTH + 1 if heads else 0):
+        if self._pieces.isdisjoint([text[place : place + PIECE] for place in range(0, len(text), STRIDE)]):
+            return
+        for place in range(len(text) - MINIMUM_LENGTH + 1):
             if place < done:
                 continue
             for spelling in heads.get(text[place : place + MINIMUM_LENGTH], ()):

@@ -24,7 +24,10 @@ class Observer:
 
     def kubectl(self, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
         words = [str(find().binary("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, input=stdin)
+        environment = {**os.environ, "GOGC": "400"}  # it ends before garbage matters
+        done = subprocess.run(
+            words, env=environment, capture_output=True, text=True, timeout=60, check=False, input=stdin
+        )
         assert done.returncode == 0 or not check, done.stderr
         return done.stdout if check else done.stdout + done.stderr
 

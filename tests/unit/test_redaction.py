@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from fluxlab.redaction import MASK, MINIMUM_LENGTH, Redactor
+from fluxlab.redaction import MASK, MINIMUM_LENGTH, Redactor, spellings
 
 SECRET = "k7?/~ü>gT0ken&x=1"
 RUN = re.compile(r"[A-Za-z0-9+/_-]{4,}")
@@ -110,6 +110,19 @@ def test_text_without_secrets_is_left_alone(text: str) -> None:
     assume("hunter2!" not in text)
     assert Redactor().redact(text) == text
     assert Redactor(["hunter2!"]).redact(text) == text
+
+
+AB = st.text("ab", max_size=30)
+
+
+@given(st.lists(st.text("ab", min_size=MINIMUM_LENGTH, max_size=9), min_size=1, max_size=3), AB)
+def test_wherever_a_value_stands_it_is_masked_and_nothing_else_is(values: list[str], text: str) -> None:
+    found = {form for value in values for form in spellings(value)}
+    rest, masked = text, ""
+    while rest:
+        here = max((form for form in found if rest.startswith(form)), key=len, default="")
+        masked, rest = masked + (MASK if here else rest[0]), rest[len(here) or 1 :]
+    assert Redactor(values).redact(text) == masked
 
 
 @given(st.text(alphabet=string.printable, max_size=MINIMUM_LENGTH - 1))

@@ -1,5 +1,6 @@
 """What a Kustomization wants: built by the flux command line from the commit that was applied."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -7,7 +8,7 @@ from threading import Lock
 import yaml
 
 from fluxlab.cluster import Cluster
-from fluxlab.clusters.objects import KubeObject, text_at
+from fluxlab.clusters.objects import KubeObject, items_at, text_at
 from fluxlab.clusters.resources import GIT_REPOSITORY
 from fluxlab.commands import CommandError
 from fluxlab.errors import UnknownError
@@ -52,6 +53,37 @@ class Trees:
             if not tree.exists():
                 self._repository.check_out(commit, tree)
         return tree
+
+
+class Builds:
+    """What Kustomizations build of commits, each built once where git alone decides. Thread-safe."""
+
+    KEPT = 64
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[_Key, Sequence[KubeObject]] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, kustomization: KubeObject, commit: str, *, cluster: Cluster, trees: Trees) -> Sequence[KubeObject]:
+        """As `built` of a commit's files. Raises UnknownError."""
+        # By its generation, not by its spec: flux asks for it again, and may see a later one than was seen here.
+        uid, generation = text_at(kustomization.raw, "metadata", "uid"), kustomization.generation
+        key = cluster.name, uid, generation, commit
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        made = built(kustomization, cluster=cluster, tree=trees.at(commit))
+        if not items_at(kustomization.raw, "spec", "postBuild", "substituteFrom"):  # these may change at any time
+            with self._lock:
+                self._known[key] = made
+                while len(self._known) > self.KEPT:
+                    self._known.popitem(last=False)
+        return made
+
+
+_Key = tuple[str, str, int, str]
+"""Cluster, UID, generation and commit."""
 
 
 def path_of(kustomization: KubeObject) -> str:

@@ -13,7 +13,7 @@ from fluxlab.flux.ownership import ancestors, belongs
 from fluxlab.timeline.entries import ObjectRef
 
 from .applied import agreed
-from .builds import Trees, built, path_of
+from .builds import Builds, Trees, path_of
 from .places import Places
 from .releases import made_by_hand, rendered
 
@@ -75,7 +75,7 @@ def all_owners(cluster: Cluster) -> Sequence[KubeObject]:
 
 
 def all_desired(
-    cluster: Cluster, owners: Sequence[KubeObject], trees: Trees, threads: ThreadPoolExecutor
+    cluster: Cluster, owners: Sequence[KubeObject], trees: Trees, threads: ThreadPoolExecutor, *, builds: Builds
 ) -> tuple[Sequence[Desired], Sequence[Untold]]:
     """What owners want, and those of which it cannot be told."""
     known = {owner.reference: owner for owner in owners}
@@ -89,7 +89,7 @@ def all_desired(
             if owner.kind == HELM_RELEASE.kind:
                 applied_by = next((above[one.reference] for one in over if one.reference in above), None)
                 return _of_release(owner, chain, cluster, applied_by)
-            return _of_kustomization(owner, chain, cluster, trees)
+            return _of_kustomization(owner, chain, cluster, trees, builds)
         except FluxlabError as error:
             return Untold(owner=owner, chain=chain, why=error.what)
 
@@ -115,9 +115,11 @@ def _of_release(owner: KubeObject, chain: Sequence[str], cluster: Cluster, appli
     )
 
 
-def _of_kustomization(owner: KubeObject, chain: Sequence[str], cluster: Cluster, trees: Trees) -> Desired:
+def _of_kustomization(
+    owner: KubeObject, chain: Sequence[str], cluster: Cluster, trees: Trees, builds: Builds
+) -> Desired:
     commits = trees.applied(owner, cluster=cluster)
-    manifests, disputed = agreed([built(owner, cluster=cluster, tree=trees.at(commit)) for commit in commits])
+    manifests, disputed = agreed([builds.of(owner, commit, cluster=cluster, trees=trees) for commit in commits])
     places = Places(trees.at(commits[-1]), path_of(owner))
     return Desired(owner=owner, chain=chain, manifests=manifests, disputed=disputed, commit=commits[-1], places=places)
 

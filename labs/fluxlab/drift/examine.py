@@ -24,7 +24,7 @@ from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.waiting import wait_until
 
 from .applied import unpruned
-from .builds import Trees
+from .builds import Builds, Trees
 from .comparing import Compared, compare_object, disputed, placed
 from .desired import all_desired, all_owners
 from .fate import fate_of_refused, while_stopped
@@ -46,10 +46,14 @@ def examine(
     *,
     repository: Repository,
     timeline: TimelineFolder,
+    builds: Builds,
     progress: Callable[[str], None] = lambda _: None,
     timeout_seconds: float = MOTION_SECONDS,
 ) -> DriftReport:
-    """All drift of one cluster, once Flux rests; what does not until the timeout, or cannot be read, is unknown."""
+    """All drift of one cluster, once Flux rests; what does not until the timeout, or cannot be read, is unknown.
+
+    `builds` keeps what it will not have to build again for the next report.
+    """
 
     def say(step: str) -> None:
         progress(f"{cluster.name}: {step}")
@@ -61,7 +65,7 @@ def examine(
         ):
             trees = Trees(repository, Path(folder))
             key = timeline.lab.digest_key()
-            look = _at_rest(lambda: _look(cluster, trees, threads, say, digest_key=key), timeout_seconds)
+            look = _at_rest(lambda: _look(cluster, trees, threads, say, builds=builds, digest_key=key), timeout_seconds)
             say("finding out who it was")
             return _report(cluster, timeline, look.without_what_moves(cluster.name))
     except (ApiError, ApiUnreachableError) as error:
@@ -114,12 +118,18 @@ def _at_rest(take: Callable[[], _Look], timeout_seconds: float) -> _Look:
 
 
 def _look(
-    cluster: Cluster, trees: Trees, threads: ThreadPoolExecutor, say: Callable[[str], None], *, digest_key: bytes
+    cluster: Cluster,
+    trees: Trees,
+    threads: ThreadPoolExecutor,
+    say: Callable[[str], None],
+    *,
+    builds: Builds,
+    digest_key: bytes,
 ) -> _Look:
     say("building what git wants")
     owners = all_owners(cluster)
     served = served_by(cluster.api)
-    wants, untold = all_desired(cluster, owners, trees, threads)
+    wants, untold = all_desired(cluster, owners, trees, threads, builds=builds)
     pairs = [(desired, placed(wanted, served)) for desired in wants for wanted in desired.manifests]
     doubtful = [disputed(desired, placed(wanted, served)) for desired in wants for wanted in desired.disputed]
     wanted = [*(manifest for _, manifest in pairs), *(one.wanted for one in doubtful)]
