@@ -8,11 +8,15 @@ from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.differences import without_values
 from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
-from fluxlab.clusters.resources import SECRET
+from fluxlab.clusters.resources import SECRET, Resource
+from fluxlab.errors import UnknownError
 
 from .desired import APPLIERS, Desired
 from .fields import FieldDrift, agrees, compare
 from .live import Live, Served
+
+MOST_LOOKS = 5
+"""How often an object is looked at that changes while it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,22 +76,43 @@ def compare_object(
     if resource in there.unread:
         return unknown(there.unread[resource])
     live = there.find(resource, wanted.namespace, wanted.name)
-    if live is None:
+    try:
+        both = _with_gits(live, wanted, resource=resource, api=api, applier=desired.applier) if live else None
+    except ApiError as error:
+        return replace(unknown(error.what), live=live and as_before(live), refused=_is_of_the_change(error))
+    except (ApiUnreachableError, UnknownError) as error:
+        return unknown(error.what)
+    if both is None:
         return Compared(desired=desired, wanted=wanted)
-    live = merged = as_before(live)  # what report-only does to an object is no drift
-    if not agrees(live, wanted, applier=desired.applier):
-        path = resource.path(namespace=wanted.namespace, name=wanted.name)
-        try:
-            merged = as_before(api.apply(path, wanted.raw, field_manager=desired.applier, dry_run=True))
-        except ApiError as error:
-            return replace(unknown(error.what), live=live, refused=_is_of_the_change(error))
-        except ApiUnreachableError as error:
-            return unknown(error.what)
+    live, merged = map(as_before, both)  # what report-only does to an object is no drift
     if resource == SECRET:  # only by digest from here on
         three = (without_values(found.raw, key=digest_key) for found in (live, wanted, merged))
         live, wanted, merged = map(KubeObject, three)
     fields = compare(live, wanted, merged, applier=desired.applier)
     return Compared(desired=desired, wanted=wanted, live=live, fields=fields)
+
+
+def _with_gits(
+    live: KubeObject, wanted: KubeObject, *, resource: Resource, api: KubeApi, applier: str
+) -> tuple[KubeObject, KubeObject] | None:
+    """An object that was `live` a moment ago, and what the API server would make of the same state for git; None when
+    it is gone.
+
+    What somebody else changes between the two is none of what git would. Raises UnknownError for an object that never
+    rests, ApiError and ApiUnreachableError.
+    """
+    for _ in range(MOST_LOOKS):
+        if agrees(as_before(live), wanted, applier=applier):
+            return live, live
+        path = resource.path(namespace=wanted.namespace, name=wanted.name)
+        merged = api.apply(path, wanted.raw, field_manager=applier, dry_run=True)
+        if merged.resource_version == live.resource_version:
+            return live, merged
+        newer = api.find(resource, wanted.name, namespace=wanted.namespace or None)
+        if newer is None:
+            return None
+        live = newer
+    raise UnknownError(f"it was changed each of {MOST_LOOKS} times that it was looked at")
 
 
 def _is_of_the_change(error: ApiError) -> bool:
