@@ -24,7 +24,7 @@ class Observer:
 
     def kubectl(self, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
         words = [str(find().binary("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
-        environment = {**os.environ, "GOGC": "400"}  # it ends before garbage matters
+        environment = {**os.environ, **SPARING}
         done = subprocess.run(
             words, env=environment, capture_output=True, text=True, timeout=60, check=False, input=stdin
         )

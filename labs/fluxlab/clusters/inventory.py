@@ -7,6 +7,9 @@ from fluxlab.documents import Json
 
 from .objects import KubeObject, items_at, text_at
 
+ENTRIES = ("status", "inventory", "entries")
+"""Where a Kustomization has it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
@@ -20,7 +23,7 @@ class Applied:
 
 def inventory(kustomization: KubeObject) -> Iterator[Applied]:
     """The entries of a Kustomization."""
-    for entry in items_at(kustomization.raw, "status", "inventory", "entries"):
+    for entry in items_at(kustomization.raw, *ENTRIES):
         if found := applied(entry):
             yield found
 

@@ -86,9 +86,11 @@ class Actors:
 
     def unseen(self, made: Sequence[KubeObject]) -> Sequence[KubeObject]:
         """Those of these objects that were made since the timeline began, and that it does not tell of."""
-        return [
-            one for one in made if self._began and (_made(one) or self._began) > self._began and not self._making(one)
-        ]
+        return [one for one in made if self._should_know(one) and not self._making(one)]
+
+    def _should_know(self, subject: KubeObject) -> bool:
+        made = _made(subject)
+        return self._began is not None and made is not None and made > self._began
 
     def _knows(self, subject: KubeObject) -> bool:
         last = self._last(subject.reference)

@@ -17,6 +17,8 @@ from fluxlab.repository import Repository
 from .applied import applied_revisions
 from .manifests import manifests_in
 
+KEPT_BUILDS = 64
+
 
 class Trees:
     """The files of a repository's commits, each checked out once. Thread-safe."""
@@ -55,10 +57,12 @@ class Trees:
         return tree
 
 
+_Key = tuple[str, str, int, str]
+"""Cluster, UID, generation and commit."""
+
+
 class Builds:
     """What Kustomizations build of commits, each built once where git alone decides. Thread-safe."""
-
-    KEPT = 64
 
     def __init__(self) -> None:
         self._known: OrderedDict[_Key, Sequence[KubeObject]] = OrderedDict()
@@ -77,13 +81,9 @@ class Builds:
         if not items_at(kustomization.raw, "spec", "postBuild", "substituteFrom"):  # these may change at any time
             with self._lock:
                 self._known[key] = made
-                while len(self._known) > self.KEPT:
+                while len(self._known) > KEPT_BUILDS:
                     self._known.popitem(last=False)
         return made
-
-
-_Key = tuple[str, str, int, str]
-"""Cluster, UID, generation and commit."""
 
 
 def path_of(kustomization: KubeObject) -> str:

@@ -77,7 +77,7 @@ def compare_object(
         return unknown(there.unread[resource])
     live = there.find(resource, wanted.namespace, wanted.name)
     try:
-        both = _with_gits(live, wanted, resource=resource, api=api, applier=desired.applier) if live else None
+        both = _live_and_merged(live, wanted, resource=resource, api=api, applier=desired.applier) if live else None
     except ApiError as error:
         return replace(unknown(error.what), live=live and as_before(live), refused=_is_of_the_change(error))
     except (ApiUnreachableError, UnknownError) as error:
@@ -92,7 +92,7 @@ def compare_object(
     return Compared(desired=desired, wanted=wanted, live=live, fields=fields)
 
 
-def _with_gits(
+def _live_and_merged(
     live: KubeObject, wanted: KubeObject, *, resource: Resource, api: KubeApi, applier: str
 ) -> tuple[KubeObject, KubeObject] | None:
     """An object that was `live` a moment ago, and what the API server would make of the same state for git; None when

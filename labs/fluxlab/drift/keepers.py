@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from fluxlab.clusters.inventory import applied
+from fluxlab.clusters.inventory import ENTRIES, applied
 from fluxlab.clusters.objects import items_at
 from fluxlab.clusters.resources import KUSTOMIZATION
 from fluxlab.documents import Json
 from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source
 
 _INVENTORY = ".status.inventory"
-_ENTRIES = ("status", "inventory", "entries")
 
 
 class Keepers:
@@ -58,7 +57,7 @@ def _named(path: str, told: str | None) -> Iterator[ObjectRef]:
     except ValueError:
         return  # masked
     steps = [step for step in path.partition("[")[0].split(".") if step]
-    entries = [value] if "[" in path else items_at(value, *_ENTRIES[len(steps) :])
+    entries = [value] if "[" in path else items_at(value, *ENTRIES[len(steps) :])
     for entry in entries:
         if found := applied(entry):
             yield ObjectRef(kind=found.kind, namespace=found.namespace, name=found.name)

@@ -61,7 +61,7 @@ def tell(
     teller = _Teller(cluster.name, actors, redactor, stopped, timeline)
     found = [drift for one in compared if not one.unknown for drift in teller.of(one)]
     # Without an audit log nobody can contradict what an object says of itself.
-    unseen = () if cluster.lacks(Capability.AUDIT) else actors.unseen(made)
+    unseen = set() if cluster.lacks(Capability.AUDIT) else {one.reference for one in actors.unseen(made)}
     return Told(
         drifts=(
             *map(teller.of_root, roots),
@@ -69,16 +69,14 @@ def tell(
             *(drift for one in stray for drift in teller.of_stray(one)),
         ),
         ignored=tuple(drift for drift in found if drift.fate.ignored),
-        unknown=(Unknown(cluster=cluster.name, why=_unseen(unseen)),) if unseen else (),
+        unknown=tuple(_unseen(cluster.name, one) for one in stray if one.subject.reference in unseen),
     )
 
 
-def _unseen(made: Sequence[KubeObject]) -> str:
-    several = len(made) > 1
-    what = (
-        f"{len(made)} objects such as {made[0].reference}, which say" if several else f"{made[0].reference}, which says"
-    )
-    return f"the timeline does not tell who made {what} that somebody keeps {'them' if several else 'it'}"
+def _unseen(cluster: str, one: Stray) -> Unknown:
+    """What is told of an object that says that somebody keeps it, where nobody saw who made it."""
+    why = f"{one.subject} may be an orphan: {one.claim}, as it says itself, and the timeline does not tell who made it"
+    return Unknown(cluster=cluster, object=one.subject.reference, why=why)
 
 
 def redactor_of(clusters: Iterable[Cluster], timeline: TimelineFolder) -> Redactor:

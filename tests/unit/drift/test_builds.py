@@ -9,7 +9,7 @@ from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json
 from fluxlab.drift import builds
-from fluxlab.drift.builds import Builds, Trees
+from fluxlab.drift.builds import KEPT_BUILDS, Builds, Trees
 from fluxlab.errors import UnknownError
 
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_built_is_tried_again(built: list[str]) -> None:
 
 def test_what_was_not_asked_for_in_a_long_time_is_forgotten(built: list[str]) -> None:
     known = Builds()
-    for number in range(Builds.KEPT):
+    for number in range(KEPT_BUILDS):
         names(known, kustomization(), f"{number}")
     names(known, kustomization(), "0")
     names(known, kustomization(), "more")
