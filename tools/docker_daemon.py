@@ -163,7 +163,7 @@ class Daemon:
             if shutil.which(program) is None:
                 raise DaemonError(f"{program} is not installed", hint=f"{HINT}, or set DOCKER_HOST to another daemon")
         ours = {process.pid for process in self._processes()}
-        others = [p for p in psutil.process_iter(["name"]) if p.info["name"] == "dockerd" and p.pid not in ours]
+        others = [process for process in psutil.process_iter() if _is_dockerd(process) and process.pid not in ours]
         if others:
             raise DaemonError(
                 f"another Docker daemon runs (process {others[0].pid})",
@@ -202,6 +202,14 @@ PROGRAMS = frozenset({"dockerd", "containerd", "containerd-shim-runc-v2", "docke
 
 def _program(process: psutil.Process) -> str:
     return Path(_command_line(process).partition(" ")[0]).name
+
+
+def _is_dockerd(process: psutil.Process) -> bool:
+    """Whether it is a Docker daemon, wherever it was started. One that has just ended is a zombie for a moment."""
+    try:
+        return process.name() == "dockerd" and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _command_line(process: psutil.Process) -> str:

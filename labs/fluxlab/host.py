@@ -117,12 +117,16 @@ def die_with_parent() -> Callable[[], None]:
     return arm
 
 
-def die_when_ends(parent: int) -> None:
-    """As `die_with_parent`, of the process that is to exec something else now: its parent is known by its pid."""
+def exec_until_ends(parent: int, *words: str) -> NoReturn:
+    """As `die_with_parent`, where another library starts the child: become the program that it was to start.
+
+    This file does it as a program, `python -I -S host.py PID PROGRAM ...`: it needs nothing but Python itself.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+    os.execv(words[0], words)  # noqa: S606 # no shell is the point
 
 
 @contextmanager
@@ -166,3 +170,7 @@ def ephemeral_ports() -> range:
     except OSError:
         return range(49152, 65536)
     return range(int(low), int(high) + 1)
+
+
+if __name__ == "__main__":
+    exec_until_ends(int(sys.argv[1]), *sys.argv[2:])

@@ -72,6 +72,18 @@ def test_a_failure_stops_nothing_and_only_what_has_not_passed_runs_again(
     assert "3 tests: 3 passed on this content, 0 on an earlier one, 0 never" in capsys.readouterr().out
 
 
+def test_what_has_passed_counts_until_something_changes_that_is_more_than_a_note(tree: Path) -> None:
+    (tree / "sound").touch()
+    assert verify.main() == 0
+    assert ran(tree) == {"together-1", "together-2", "each-one", "each-two"}
+    (tree.parent / "CHANGELOG.md").write_text("All has passed.\n")
+    assert verify.main() == 0
+    assert ran(tree) == set()
+    (tree.parent / "product.py").write_text("")
+    assert verify.main() == 0
+    assert ran(tree) == {"together-1", "together-2", "each-one", "each-two"}
+
+
 def test_an_interrupted_run_ends_at_once_and_goes_on(
     tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from fluxlab.commands import run
@@ -19,7 +20,7 @@ from .api import KubeApi
 from .base import ComponentStatus
 from .capabilities import Footing
 from .contexts import import_context
-from .kind_create import ORDER, KindOrder
+from .kind_create import KindOrder
 from .kind_nodes import DockerError, Nodes, check, daemon, labels, node_image
 from .kubeconfig import read_kubeconfig
 from .pod_cluster import PodCluster
@@ -68,6 +69,31 @@ def preload_folder() -> Path:
     return cache_store().root.parent / "kind-preload"
 
 
+class Creation:
+    """kind making a cluster, in a process that loads while its order is not known yet."""
+
+    def __init__(self, name: str, *, log: Path) -> None:
+        """Have it load. Main thread only."""
+        theirs, self._ours = os.pipe()
+        words = [sys.executable, "-m", "fluxlab.clusters.kind_create"]
+        try:
+            self.process = ManagedProcess(name, words, log=log, environment=os.environ, stdin=theirs)
+        finally:
+            os.close(theirs)
+
+    def order(self, order: KindOrder) -> None:
+        """Have it begin."""
+        with suppress(BrokenPipeError):  # it could not even load: how it ended is told to whoever waits for it
+            os.write(self._ours, order.to_line())
+        self.withdraw()
+
+    def withdraw(self) -> None:
+        """Have it end, unless it has its order."""
+        if self._ours >= 0:
+            os.close(self._ours)
+        self._ours = -1
+
+
 class KindCluster(PodCluster):
     """One cluster of a lab on the `kind` backend."""
 
@@ -80,7 +106,7 @@ class KindCluster(PodCluster):
         self._lab = lab
         self._kind = kind
         self._image = ""
-        self._creation: ManagedProcess | None = None
+        self._creation: Creation | None = None
 
     @property
     def _nodes(self) -> Nodes:
@@ -94,6 +120,7 @@ class KindCluster(PodCluster):
         else:
             made = labels(self._lab, secrets.token_hex(8))
             self._root = Root(footing=Footing.KIND, labels=made, simulated=False).save(self._folder)
+        creation = self._creation = Creation(f"{self.name}/kind", log=self._log)
         with daemon() as client:
             self._nodes.check_free(client)
             self._image = node_image(client, self._spec.image)
@@ -101,16 +128,13 @@ class KindCluster(PodCluster):
             nodes = self._nodes.all(client)
             self.resumed = bool(nodes) and self.kubeconfig.exists()
             if self.resumed:
+                creation.withdraw()
+                self._creation = None
                 self._nodes.wake(client)
                 return
             for node in nodes:  # half-made by a start that was killed
                 node.remove(force=True, v=True)
-        self._creation = ManagedProcess(
-            f"{self.name}/kind",
-            [sys.executable, "-m", "fluxlab.clusters.kind_create"],
-            log=self._log,
-            environment={**os.environ, ORDER: self._order.to_json()},
-        )
+        creation.order(self._order)
 
     @property
     def _log(self) -> Path:
@@ -131,7 +155,7 @@ class KindCluster(PodCluster):
     def await_api(self) -> None:
         """Wait for kind, then for the API; and load the images that Docker has for it."""
         if self._creation:
-            self._await_creation(self._creation)
+            self._await_creation(self._creation.process)
             kubectl = self._toolchain.binary("kubectl")
             import_context("", kubeconfig=str(self._order.kubeconfig), folder=self._folder, kubectl=kubectl)
             self._preload()
@@ -216,10 +240,11 @@ class KindCluster(PodCluster):
     def abort(self) -> None:
         """End kind, and with it what it waits for."""
         if self._creation:
-            self._creation.request_stop()
+            self._creation.process.request_stop()
 
     def stop(self) -> None:
         """Let go; the nodes go with the lab (`removal`)."""
         if self._creation:
-            self._creation.stop()
+            self._creation.withdraw()
+            self._creation.process.stop()
         super().stop()

@@ -1,8 +1,9 @@
 """`python -m fluxlab.clusters.kind_create`: make a kind cluster by pytest-kind, in a process of its own.
 
 Its library downloads what it is not given and writes into its working directory, kind writes to the terminal, and both
-may have to be ended at any moment: so they get a process, a folder and a log file. Order by an
-environment variable, as JSON.
+may have to be ended at any moment: so they get a process, a folder and a log file. The process loads what it needs
+first and then reads its order, one line of JSON, from its standard input: who gives it has something to find out until
+then. Without an order it ends.
 """
 
 import json
@@ -15,11 +16,9 @@ from pathlib import Path
 
 import yaml
 
-from fluxlab.host import die_when_ends
+from fluxlab import host
 
 WRAPPER = "kind-that-dies-with-its-parent"
-EXEC = "--exec"
-ORDER = "FLUXLAB_KIND_ORDER"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +34,9 @@ class KindOrder:
     workers: int
     network: str
 
-    def to_json(self) -> str:
+    def to_line(self) -> bytes:
         """As `main` reads it."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self)).encode() + b"\n"
 
     @property
     def kubeconfig(self) -> Path:
@@ -55,16 +54,16 @@ def config(order: KindOrder) -> str:
 
 def main() -> int:
     """Make it. What goes wrong kind has told by then."""
-    if sys.argv[1:2] == [EXEC]:
-        die_when_ends(int(sys.argv[2]))
-        os.execv(sys.argv[3], sys.argv[3:])  # noqa: S606 # no shell is the point
     from pytest_kind import KindCluster  # type: ignore[import-untyped] # noqa: PLC0415 # an extra without types
 
-    order = KindOrder(**json.loads(os.environ[ORDER]))
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):
+        return 0
+    order = KindOrder(**json.loads(line))
     os.chdir(order.folder)
     os.environ["KIND_EXPERIMENTAL_DOCKER_NETWORK"] = order.network
     wrapper = Path(order.folder) / WRAPPER
-    words = [sys.executable, "-m", "fluxlab.clusters.kind_create", EXEC, str(os.getpid()), order.kind]
+    words = [sys.executable, "-I", "-S", host.__file__, str(os.getpid()), order.kind]
     wrapper.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     wrapper.chmod(0o700)
     file = Path(order.folder) / "kind.yaml"

@@ -19,14 +19,6 @@ def broken(lab: Lab) -> list[str]:
     return [part.name.rpartition("/")[2] for part in lab.status().broken()]
 
 
-def has_ended(process: psutil.Process) -> bool:
-    """Whether a process has ended, also when its parent has not asked for its end yet."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def address_of(observer: Observer) -> tuple[str, int]:
     """Where the API server listens."""
     server = urlsplit(yaml.safe_load(observer.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])

@@ -10,7 +10,8 @@ import time
 import psutil
 import pytest
 from tests.integration.conftest import Observer
-from tests.integration.faults.sight import address_of, broken, condition, has_ended, process_of, restart_supervisor
+from tests.integration.faults.sight import address_of, broken, condition, process_of, restart_supervisor
+from tests.integration.traces import ended
 
 from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
@@ -47,7 +48,7 @@ def test_a_killed_api_server_stays_dead_until_it_is_healed_and_flux_goes_on_at_o
 ) -> None:
     process, address = process_of(shop, "kube-apiserver"), address_of(observer)
     with shop.fault("api-kill", for_=120):
-        assert has_ended(process)
+        assert ended(process)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address, timeout=1)
         shop.wait_until(lambda: broken(shop) == ["kube-apiserver"], what="the supervisor says so")
@@ -159,7 +160,7 @@ def test_what_outlives_a_killed_supervisor_is_taken_out_by_the_next_start(shop: 
     os.kill(supervisor, signal.SIGKILL)
     restart_supervisor(shop)
     assert shop.faults.active() == []
-    assert has_ended(paused)
+    assert ended(paused)
     assert _names(observer, WEBHOOKS) == []
     for name in ("kube-apiserver", "source-controller"):
         assert process_of(shop, name).status() != psutil.STATUS_STOPPED

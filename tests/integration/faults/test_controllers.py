@@ -5,7 +5,8 @@ from typing import Any
 import psutil
 import pytest
 from tests.integration.conftest import Observer
-from tests.integration.faults.sight import broken, has_ended, process_of
+from tests.integration.faults.sight import broken, process_of
+from tests.integration.traces import ended
 
 from fluxlab.clusters.capabilities import UnsupportedError
 from fluxlab.documents import JsonObject
@@ -38,7 +39,7 @@ def test_a_controller_that_dies_while_it_is_paused_is_started_again(shop: Lab) -
     process = process_of(shop, "helm-controller")
     with shop.fault("controller-pause", target="helm-controller", for_=120):
         process.kill()
-        shop.wait_until(lambda: has_ended(process), what="it has ended")
+        shop.wait_until(lambda: ended(process), what="it has ended")
     after = process_of(shop, "helm-controller")
     assert after.pid != process.pid
     assert after.status() != psutil.STATUS_STOPPED
@@ -52,7 +53,7 @@ def test_a_paused_controller_that_somebody_scales_to_nothing_is_left_so(shop: La
     process = process_of(shop, "helm-controller")
     with shop.fault("controller-pause", target="helm-controller", for_=120):
         scale(0)
-        shop.wait_until(lambda: has_ended(process), what="it has ended", timeout_seconds=60)
+        shop.wait_until(lambda: ended(process), what="it has ended", timeout_seconds=60)
     assert shop.status().clusters[0].pid_of("helm-controller") is None
     scale(1)
     shop.wait_until(lambda: shop.status().clusters[0].pid_of("helm-controller"), what="it runs again")
@@ -63,7 +64,7 @@ def test_a_killed_controller_stays_dead_until_it_is_healed(shop: Lab, name: str)
     process = process_of(shop, name)
     arguments = process.cmdline()
     with shop.fault("controller-kill", target=name, for_=60):
-        assert has_ended(process)
+        assert ended(process)
         shop.wait_until(lambda: broken(shop) == [name], what="the supervisor says so")
     after = process_of(shop, name)
     assert after.pid != process.pid
@@ -84,7 +85,7 @@ def test_a_controller_that_was_scaled_down_comes_back_with_everything_as_it_was(
 ) -> None:
     before, process = _deployment(observer, name), process_of(shop, name)
     with shop.fault("controller-scaled-down", target=name, for_=120):
-        assert has_ended(process)
+        assert ended(process)
         assert _deployment(observer, name)["spec"]["replicas"] == 0
         assert not shop.status().broken()  # it was told to end
         shop.wait_until(
@@ -116,7 +117,7 @@ def test_a_release_that_is_cut_off_stays_pending_and_is_unlocked_after_healing(s
     before, process = shop.repository.read(SHOP), process_of(shop, "helm-controller")
     assert not unlocked()
     with shop.fault("controller-killed-mid-release", target="flux-system/cart", for_=180) as fault:
-        assert has_ended(process)
+        assert ended(process)
         assert "pending-upgrade" in statuses()
         values = observer.get("helmrelease", "cart", "-n", "flux-system")["spec"]["values"]
         assert values == {"rehearsal": fault.id}

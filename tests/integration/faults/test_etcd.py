@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 from tests.integration.conftest import Observer
-from tests.integration.faults.sight import has_ended, process_of, restart_supervisor
+from tests.integration.faults.sight import process_of, restart_supervisor
+from tests.integration.traces import ended
 
 from fluxlab.lab import Lab
 
@@ -48,7 +49,7 @@ def test_a_killed_etcd_leaves_an_api_server_that_is_not_ready(shop: Lab, observe
     process = process_of(shop, "etcd")
     address = _address(process)
     with shop.fault("etcd-kill", for_=120):
-        assert has_ended(process)
+        assert ended(process)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address, timeout=1)
         assert process_of(shop, "kube-apiserver").is_running()
@@ -111,7 +112,7 @@ def test_a_restored_etcd_forgets_what_was_done_by_hand_and_flux_brings_back_what
     before, etcd, head = revision(), process_of(shop, "etcd"), shop.repository.head()
     versions = {one["metadata"]["uid"] for one in observer.get("deployments", "-n", "shop")["items"]}
     with shop.fault("etcd-restore", skipped_revisions=5_000_000, for_=300) as fault:
-        assert has_ended(etcd)
+        assert ended(etcd)
         assert revision() > before + 5_000_000
         assert f"{fault.id}-by-hand" not in places()
         assert shop.repository.head() != head

@@ -11,6 +11,7 @@ import pytest
 from tools.docker_daemon import Daemon, DaemonError, main
 
 from fluxlab.commands import CommandError
+from fluxlab.waiting import wait_until
 
 
 @pytest.fixture
@@ -20,6 +21,14 @@ def other() -> Iterator[subprocess.Popen[bytes]]:
     yield process
     process.kill()
     process.wait()
+
+
+def a_machine_with_docker(monkeypatch: pytest.MonkeyPatch, daemon: subprocess.Popen[bytes]) -> None:
+    found = psutil.Process(daemon.pid)
+    monkeypatch.setattr(found, "name", lambda: "dockerd")
+    monkeypatch.setattr(psutil, "process_iter", lambda *_: [found])
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
 
 
 def test_nothing_runs_for_a_folder_that_nobody_used(tmp_path: Path) -> None:
@@ -34,16 +43,24 @@ def test_stopping_what_does_not_run_changes_nothing(tmp_path: Path) -> None:
 def test_a_daemon_of_somebody_else_is_named_and_left_alone(
     tmp_path: Path, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = psutil.Process(other.pid)
-    found.info = {"name": "dockerd"}
-    monkeypatch.setattr(psutil, "process_iter", lambda *_: [found])
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    a_machine_with_docker(monkeypatch, other)
     with pytest.raises(DaemonError, match=f"another Docker daemon runs \\(process {other.pid}\\)") as caught:
         Daemon(folder=tmp_path / "daemon").start()
     assert "DOCKER_HOST" in caught.value.hint
     assert other.poll() is None
     assert not (tmp_path / "daemon").exists()
+
+
+def test_a_daemon_whose_end_nobody_has_asked_for_yet_is_none(
+    tmp_path: Path, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_machine_with_docker(monkeypatch, other)
+    other.kill()
+    probe = psutil.Process(other.pid)
+    wait_until(lambda: probe.status() == psutil.STATUS_ZOMBIE, what="it is a zombie", timeout_seconds=30)
+    (tmp_path / "folder").write_text("in the way of what comes next")
+    with pytest.raises(FileExistsError):
+        Daemon(folder=tmp_path / "folder").start()
 
 
 def test_what_is_not_installed_is_named_with_the_way_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
