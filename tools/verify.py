@@ -1,8 +1,9 @@
 """Run the tests that are too long for `make test`, each by itself, and go on where an earlier run ended.
 
-What has passed is remembered in build/verify.json with the content of the tree on which it did. Only what passed on
-exactly this content counts; the rest runs again: first what never passed, then what passed longest ago. So a tree that
-changes more often than all of it takes is still verified in turn, and the last line says how much of it is.
+What has passed is remembered in build/verify.json with the content of the tree on which it did, but for notes and for
+other files of tests. Only what passed on exactly this content counts; the rest runs again: first what never passed,
+then what passed longest ago. So a tree that changes more often than all of it takes is still verified in turn, and the
+last line says how much of it is.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import Self
 
 import pytest
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
@@ -29,20 +31,36 @@ NOTES = frozenset({"CHANGELOG.md", "docs/performance.md"})
 """Where it is written down what a run has shown: no test reads them, and to write there makes nothing of it untrue."""
 
 
-def content() -> str:
-    """A digest of all files that git knows or would add, but for notes."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    digest = hashlib.sha256()
-    for name in sorted(listed.stdout.decode().split("\0")):
-        file = ROOT / name
-        if name and name not in NOTES and file.is_file():
-            digest.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
+class Content:
+    """What a tree holds."""
+
+    def __init__(self, digests: Mapping[str, str]) -> None:
+        """`digests` of files by their names."""
+        self._digests = digests
+
+    @classmethod
+    def of_tree(cls) -> Self:
+        """Of this one now: all files that git knows or would add."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        )
+        files = {name: ROOT / name for name in sorted(listed.stdout.decode().split("\0")) if name}
+        return cls(
+            {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.is_file()}
+        )
+
+    def digest(self, test: str) -> str:
+        """Of what may change what a test says: not other files of tests, but for those of unit tests, which lend."""
+        own = test.partition("::")[0]
+        digest = hashlib.sha256()
+        for name, of_file in self._digests.items():
+            lends = name.startswith("tests/unit/") or not Path(name).name.startswith("test_")
+            if name == own or (lends and name not in NOTES):
+                digest.update(f"{name}\0{of_file}\0".encode())
+        return digest.hexdigest()
 
 
 def state() -> str:
@@ -78,7 +96,7 @@ class Memory:
 
     _shape = TypeAdapter(dict[str, Passed])
 
-    def __init__(self, file: Path, *, content: str, state: str) -> None:
+    def __init__(self, file: Path, *, content: Content, state: str) -> None:
         self._file = file
         self._content = content
         self._state = state
@@ -90,18 +108,21 @@ class Memory:
 
     def add(self, test: str) -> None:
         """Remember one more."""
-        self._passed[test] = Passed(content=self._content, state=self._state, at=datetime.now(UTC))
+        self._passed[test] = Passed(content=self._content.digest(test), state=self._state, at=datetime.now(UTC))
         write_private(self._file, self._shape.dump_json(self._passed, indent=1).decode())
 
     def here(self, tests: Sequence[str]) -> Sequence[str]:
         """Those that have passed on this content."""
-        return [test for test in tests if test in self._passed and self._passed[test].content == self._content]
+        return [test for test in tests if test in self._passed and self._is_of_now(test)]
 
     def earlier(self, tests: Sequence[str]) -> Mapping[str, Passed]:
         """Those that have passed on another content only, longest ago first."""
         known = {test: self._passed[test] for test in tests if test in self._passed}
-        elsewhere = ((test, passed) for test, passed in known.items() if passed.content != self._content)
+        elsewhere = ((test, passed) for test, passed in known.items() if not self._is_of_now(test))
         return dict(sorted(elsewhere, key=lambda one: one[1].at))
+
+    def _is_of_now(self, test: str) -> bool:
+        return self._passed[test].content == self._content.digest(test)
 
     def left(self, tests: Sequence[str]) -> Sequence[str]:
         """Those that have not passed on this content, in the order in which they are run."""
@@ -155,7 +176,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2, help="tests at a time")
     options = parser.parse_args()
-    memory, tests = Memory(MEMORY, content=content(), state=state()), collect_all()
+    memory, tests = Memory(MEMORY, content=Content.of_tree(), state=state()), collect_all()
     try:
         failed = verify(tests, memory, workers=options.workers)
     except KeyboardInterrupt:

@@ -72,16 +72,19 @@ def test_a_failure_stops_nothing_and_only_what_has_not_passed_runs_again(
     assert "3 tests: 3 passed on this content, 0 on an earlier one, 0 never" in capsys.readouterr().out
 
 
-def test_what_has_passed_counts_until_something_changes_that_is_more_than_a_note(tree: Path) -> None:
+def test_what_has_passed_counts_until_something_changes_on_which_it_may_depend(tree: Path) -> None:
     (tree / "sound").touch()
     assert verify.main() == 0
     assert ran(tree) == {"together-1", "together-2", "each-one", "each-two"}
     (tree.parent / "CHANGELOG.md").write_text("All has passed.\n")
+    (tree / "test_others.py").write_text("def test_nothing(): pass\n")
     assert verify.main() == 0
     assert ran(tree) == set()
-    (tree.parent / "product.py").write_text("")
-    assert verify.main() == 0
-    assert ran(tree) == {"together-1", "together-2", "each-one", "each-two"}
+    for changed in (tree.parent / "product.py", tree / "helpers.py", tree / "test_some.py"):
+        with changed.open("a") as file:
+            file.write("\n")
+        assert verify.main() == 0
+        assert ran(tree) == {"together-1", "together-2", "each-one", "each-two"}, changed
 
 
 def test_an_interrupted_run_ends_at_once_and_goes_on(

@@ -10,17 +10,35 @@ TESTS = ["test_one", "test_two", "test_three"]
 
 
 def memory(tmp_path: Path, content: str) -> verify.Memory:
-    return verify.Memory(tmp_path / "memory.json", content=content, state=f"state-{content}")
+    held = verify.Content({"product.py": content})
+    return verify.Memory(tmp_path / "memory.json", content=held, state=f"state-{content}")
 
 
 def test_the_content_of_the_tree_changes_with_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     (tmp_path / "one.py").write_text("")
     monkeypatch.setattr(verify, "ROOT", tmp_path)
-    before = verify.content()
-    assert verify.content() == before
+    before = verify.Content.of_tree().digest("test_one")
+    assert verify.Content.of_tree().digest("test_one") == before
     (tmp_path / "one.py").write_text("CHANGED = True")
-    assert verify.content() != before
+    assert verify.Content.of_tree().digest("test_one") != before
+
+
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [
+        ("labs/product.py", True),
+        ("tests/integration/test_one.py", True),
+        ("tests/integration/helpers.py", True),
+        ("tests/unit/test_that_lends_what_it_has.py", True),
+        ("tests/integration/test_two.py", False),
+        ("CHANGELOG.md", False),
+    ],
+)
+def test_of_what_changes_only_that_counts_on_which_a_test_may_depend(changed: str, counts: bool) -> None:
+    before, after = verify.Content({changed: "one"}), verify.Content({changed: "another"})
+    test = "tests/integration/test_one.py::test_it[one]"
+    assert (before.digest(test) != after.digest(test)) is counts
 
 
 def test_what_passed_on_this_content_is_not_run_again(tmp_path: Path) -> None:
