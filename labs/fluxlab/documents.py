@@ -1,5 +1,6 @@
 """Documents: what JSON and YAML hold, and YAML that others wrote before it reaches PyYAML's C loader."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -21,10 +22,13 @@ def same(one: Json, other: Json) -> bool:
 
 
 class ManifestLoader(yaml.CSafeLoader):
-    """Reads YAML as the programs of Kubernetes write it: a plain `=` is a text for them, as it is in YAML 1.2."""
+    """Reads YAML as the programs of Kubernetes write it: as in YAML 1.2, a plain `=` is a text and `1e+21` a number."""
 
 
 ManifestLoader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
+ManifestLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 class NestedTooDeeplyError(yaml.YAMLError):

@@ -13,11 +13,13 @@ from functools import cache, partial
 
 from .cluster import Cluster
 from .clusters.api import ApiError, KubeApi
+from .clusters.objects import KubeObject
 from .clusters.secret_values import all_values
 from .command_lines import with_options
 from .errors import FluxlabError, UsageError
 from .flux.look import Convergence, Target, look
 from .flux.pending import Blocker
+from .flux.release_values import ReleaseValues
 from .moments import Commit
 from .redaction import Redactor
 from .repository import Repository
@@ -55,6 +57,7 @@ class Looks:
         self._repository = repository
         self._clusters = clusters
         self._masked = {name: _Masked(one, redactor) for name, one in clusters.items()}
+        self._values = {name: ReleaseValues(one.api, partial(_composed, one)) for name, one in clusters.items()}
         self._mended = mended
         self._commit = repository.resolve(str(commit)) if commit else repository.head()
         self._text_at = cache(lambda commit: cache(partial(repository.text, commit)))
@@ -72,7 +75,8 @@ class Looks:
         if last and last.stands(cluster.api):
             return last.shown
         began = time.monotonic()
-        seen, blocker = look(cluster.api, replace(target, url=cluster.root.url or target.url), cluster=name)
+        there = replace(target, url=cluster.root.url or target.url)
+        seen, blocker = look(cluster.api, there, cluster=name, values=self._values[name])
         shown = self._addressed(self._masked[name].of(seen))
         self._last[name] = _Last(began=began, shown=shown, blocker=blocker)
         return shown
@@ -143,6 +147,10 @@ class _Masked:
             return False
         self._told |= {text: self._redactor.redact(text) for text in texts}
         return True
+
+
+def _composed(cluster: Cluster, release: KubeObject) -> str:
+    return cluster.flux("debug", "helmrelease", release.name, f"--namespace={release.namespace}", "--show-values")
 
 
 def lab_option(lab: str) -> str:

@@ -432,6 +432,43 @@ def test_a_release_that_its_controller_has_not_seen_keeps_the_latch_shut(worksho
     assert _image(workshop) == "app:1.0.0 2"
 
 
+VALUES = """\
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: app-values, namespace: default}}
+data: {{values.yaml: "replicas: {replicas}", far: "1e21"}}
+"""
+
+
+def test_a_release_has_arrived_when_it_runs_with_the_values_that_it_reads(workshop: Workshop, charts: str) -> None:
+    reading = RELEASE.format(url=charts, chart="app", replicas=1).replace("interval: 1m\n", "interval: 10m\n")
+    reading = reading.replace(
+        "values: {replicas: 1}",
+        "valuesFrom: [{kind: ConfigMap, name: app-values},"
+        " {kind: ConfigMap, name: app-values, valuesKey: far, targetPath: 'deep.list[1].far'}]",
+    )
+    assert "valuesFrom" in reading
+    workshop.arrives(workshop.push({"app.yaml": reading + VALUES.format(replicas=2)}))
+    assert _image(workshop) == "app:1.0.0 2"
+    # Nothing of the release changes, and helm-controller looks by itself in ten minutes.
+    commit = workshop.push({"app.yaml": reading + VALUES.format(replicas=3)})
+    done = workshop.wait(commit, "--timeout", "6")
+    assert workshop.ready("kustomization") == ("True", f"main@sha1:{commit}")
+    assert workshop.ready("helmrelease", "app", "default")[0] == "True", "Ready still speaks of the old values"
+    assert _image(workshop) == "app:1.0.0 2"
+    assert done.returncode == 1, done.stdout
+    assert (
+        "HelmRelease default/app: has not been released with the values of ConfigMap app-values, and looks by itself "
+        f"within 10m (fluxlab flux --lab {LAB} reconcile helmrelease app -n default)"
+    ) in done.stderr
+    workshop.observer.kubectl(
+        "annotate", "helmrelease", "app", "-n", "default", f"reconcile.fluxcd.io/requestedAt={commit}"
+    )
+    workshop.arrives(commit)
+    assert _image(workshop) == "app:1.0.0 3"
+
+
 def test_an_unknown_chart_fails_and_is_named(workshop: Workshop, charts: str) -> None:
     commit = workshop.push({"app.yaml": RELEASE.format(url=charts, chart="nonsense", replicas=1)})
     done = workshop.wait(commit, "--timeout", "60")

@@ -1,20 +1,16 @@
 """What a HelmRelease wants: the manifest that Helm stored with its newest release, which is post-rendered already."""
 
-import base64
-import binascii
-import gzip
-import json
-import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import yaml
 
 from fluxlab.clusters.api import KubeApi
-from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
+from fluxlab.clusters.objects import KubeObject, dig, number_at, text_at
 from fluxlab.clusters.resources import SECRET
 from fluxlab.documents import Json
 from fluxlab.errors import UnknownError
+from fluxlab.flux.helm_storage import manifest_of, newest, storage_of
 from fluxlab.timeline.entries import parse_time
 
 from .manifests import manifests_in
@@ -31,7 +27,7 @@ def rendered(release: KubeObject, *, api: KubeApi) -> Sequence[KubeObject]:
 
 def has_released(release: KubeObject) -> bool:
     """Whether a HelmRelease has released anything yet."""
-    return _newest(release) is not None
+    return newest(release) is not None
 
 
 def made_by_hand(release: KubeObject, *, api: KubeApi) -> str:
@@ -42,54 +38,31 @@ def made_by_hand(release: KubeObject, *, api: KubeApi) -> str:
 
 def released_since(release: KubeObject, moment: datetime | None) -> str:
     """What is to be told of the release that was made from a HelmRelease as it is; empty when none was since then."""
-    newest, attempted = _newest(release), number_at(release.raw, "status", "lastAttemptedGeneration")
+    last, attempted = newest(release), number_at(release.raw, "status", "lastAttemptedGeneration")
     try:
-        deployed = parse_time(text_at(newest, "lastDeployed"))
+        deployed = parse_time(text_at(last, "lastDeployed"))
     except ValueError:
         return ""
     # Helm's times are whole seconds.
     if moment is None or attempted != release.generation or deployed < moment.replace(microsecond=0):
         return ""
-    version, digest = number_at(newest, "version"), text_at(newest, "configDigest")
+    version, digest = number_at(last, "version"), text_at(last, "configDigest")
     return (
-        f"release {text_at(newest, 'name')} v{version} was made from it (config digest {digest}): "
+        f"release {text_at(last, 'name')} v{version} was made from it (config digest {digest}): "
         "its objects are compared with a release that git never asked for"
     )
 
 
-def storage_of(release: KubeObject, *, later: int = 0) -> tuple[str, str]:
-    """Namespace and name of the Secret in which Helm keeps the newest release, or would keep one some releases later.
-
-    Raises UnknownError without any.
-    """
-    newest = _newest(release)
-    if newest is None:
-        raise UnknownError(f"{release} has released nothing yet")
-    namespace = text_at(release.raw, "status", "storageNamespace") or release.namespace
-    return namespace, f"sh.helm.release.v1.{text_at(newest, 'name')}.v{number_at(newest, 'version') + later}"
-
-
 def contents(release: KubeObject, stored: KubeObject | None) -> Sequence[KubeObject]:
     """As `rendered`, from the Secret in which Helm keeps the release."""
-    name, namespace = (text_at(_newest(release), key) for key in ("name", "namespace"))
-    if stored is None:
-        raise UnknownError(f"{release}: Secret {'/'.join(storage_of(release))}, in which Helm keeps it, is not there")
+    name, namespace = (text_at(newest(release), key) for key in ("name", "namespace"))
+    manifest = manifest_of(release, stored)
     try:
-        found = list(manifests_in(text_at(_unpacked(text_at(stored.raw, "data", "release")), "manifest")))
-    except (binascii.Error, OSError, EOFError, zlib.error, ValueError, yaml.YAMLError) as error:
+        found = list(manifests_in(manifest))
+    except yaml.YAMLError as error:
         what = f"{release}: Secret {'/'.join(storage_of(release))}, in which Helm keeps it, cannot be read"
         raise UnknownError(what, facts=[str(error)]) from None
     return [_as_applied(one, name, namespace) for one in found]
-
-
-def _newest(release: KubeObject) -> Json:
-    return next(iter(items_at(release.raw, "status", "history")), None)
-
-
-def _unpacked(release: str) -> Json:
-    """Helm packs it once, and Kubernetes encodes it once more, as it does all that a Secret holds."""
-    unpacked: Json = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(release))))
-    return unpacked
 
 
 def _as_applied(subject: KubeObject, name: str, namespace: str) -> KubeObject:

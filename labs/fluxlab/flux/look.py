@@ -25,6 +25,7 @@ from fluxlab.clusters.resources import (
 from .charts import chart_not_in_use, chart_reference, charts_of, follows_a_chart, short_revision, wanted_chart
 from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, git_source, owner, parent, tried_revision
 from .pending import Blocker, Outlook, Pending, failed, waiting
+from .release_values import ReleaseValues
 from .rollout import rollout
 from .substitution import Text, substitution_problem, with_literal_variables
 from .suspension import never_arrives, same_below, same_but_suspended
@@ -77,12 +78,12 @@ class Convergence:
         return tuple(pending for pending in self.pending if pending.outlook is Outlook.FAILED)
 
 
-def look(api: KubeApi, target: Target, *, cluster: str) -> tuple[Convergence, Blocker | None]:
+def look(api: KubeApi, target: Target, *, cluster: str, values: ReleaseValues) -> tuple[Convergence, Blocker | None]:
     """One look at a cluster, and one of what is pending that must change before the commit can have arrived, if any.
 
     Raises ApiError or ApiUnreachableError when the cluster cannot be read.
     """
-    seen = _Look(api, target)
+    seen = _Look(api, target, values)
     seen.take()
     found = Convergence(cluster=cluster, commit=target.commit, arrived=tuple(seen.arrived), pending=tuple(seen.pending))
     return found, seen.blocker
@@ -91,9 +92,10 @@ def look(api: KubeApi, target: Target, *, cluster: str) -> tuple[Convergence, Bl
 class _Look:
     """Collects what one look sees."""
 
-    def __init__(self, api: KubeApi, target: Target) -> None:
+    def __init__(self, api: KubeApi, target: Target, values: ReleaseValues) -> None:
         self._api = api
         self._target = target
+        self._values = values
         self.arrived: list[str] = []
         self.pending: list[Pending] = []
         self.blocker: Blocker | None = None
@@ -183,7 +185,7 @@ class _Look:
         return waiting(
             kustomization,
             f"has applied {short_revision(applied) or 'no revision'}, and looks by itself within {again}",
-            next_=f"fluxlab flux reconcile kustomization {kustomization.name} -n {kustomization.namespace}",
+            next_=_reconcile_command(kustomization),
         )
 
     def _suspended_kustomization(self, kustomization: KubeObject, applied: str) -> Pending | None:
@@ -209,6 +211,8 @@ class _Look:
             return never_arrives(release, f"what changed in its {chart} does not arrive")
         if self._says_anew(release, self._paths.get(owner(release, KUSTOMIZE_LABEL))):
             return never_arrives(release, "what this commit changes of its spec does not arrive")
+        if why := self._values.not_in_use(release):
+            return never_arrives(release, f"it {why}")
         return None
 
     def _says_anew(self, subject: KubeObject, path: str | None) -> bool:
@@ -247,6 +251,7 @@ class _Look:
                 verdict = waiting(release, f"waits for {chart} ({wanted_chart(chart)}): {stale}")
             elif followed:
                 verdict = verdict or chart_not_in_use(release, followed)
+            verdict = verdict or self._values_not_in_use(release)
             if verdict:
                 path = self._paths.get(owner(release, KUSTOMIZE_LABEL), "")
                 verdict = with_literal_variables(release, verdict, path=path, text=self._target.text)
@@ -260,6 +265,13 @@ class _Look:
             return verdict
         outlook = failed if cause.outlook is Outlook.FAILED else waiting
         return outlook(release, f"waits for {chart} ({wanted_chart(chart)}): {cause.why}")
+
+    def _values_not_in_use(self, release: KubeObject) -> Pending | None:
+        why = self._values.not_in_use(release)
+        if not why:
+            return None
+        again = text_at(release.raw, "spec", "interval")
+        return waiting(release, f"{why}, and looks by itself within {again}", next_=_reconcile_command(release))
 
     def _stale_chart(self, chart: KubeObject) -> str:
         """Of which revision it is, when not of the commit.
@@ -278,6 +290,11 @@ class _Look:
 
     def _accepts(self, revision: str) -> bool:
         return revision.rpartition(":")[2] in self._target.accepted
+
+
+def _reconcile_command(subject: KubeObject) -> str:
+    """What has its controller look at once."""
+    return f"fluxlab flux reconcile {subject.kind.lower()} {subject.name} -n {subject.namespace}"
 
 
 def _id(subject: KubeObject) -> tuple[str, str]:

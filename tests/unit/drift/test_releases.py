@@ -8,8 +8,9 @@ import pytest
 
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json
-from fluxlab.drift.releases import contents, storage_of
+from fluxlab.drift.releases import contents
 from fluxlab.errors import UnknownError
+from fluxlab.flux.helm_storage import storage_of
 
 MANIFEST = """\
 ---

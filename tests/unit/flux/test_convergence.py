@@ -15,6 +15,7 @@ from fluxlab.errors import FluxlabError
 from fluxlab.flux.convergence import ConvergenceError, converge, stopped_controllers
 from fluxlab.flux.look import Convergence, Target, look
 from fluxlab.flux.pending import Blocker, Outlook, Pending
+from fluxlab.flux.release_values import ReleaseValues
 
 Build = Callable[..., KubeObject]
 OLD, NEW, LATER = "a" * 40, "b" * 40, "c" * 40
@@ -84,12 +85,20 @@ def flux(build: Build) -> Flux:
     return Flux(build)
 
 
+def look_at(cluster: Cluster, target: Target = TARGET) -> tuple[Convergence, Blocker | None]:
+    def compose(release: KubeObject) -> str:
+        raise AssertionError(f"{release} reads no values")
+
+    api = cast("KubeApi", cluster)
+    return look(api, target, cluster="c", values=ReleaseValues(api, compose))
+
+
 def seen(*objects: KubeObject, target: Target = TARGET) -> Convergence:
-    return look(cast("KubeApi", Cluster(*objects)), target, cluster="c")[0]
+    return look_at(Cluster(*objects), target)[0]
 
 
 def blocker(*objects: KubeObject) -> Blocker | None:
-    return look(cast("KubeApi", Cluster(*objects)), TARGET, cluster="c")[1]
+    return look_at(Cluster(*objects))[1]
 
 
 def pending(*objects: KubeObject, target: Target = TARGET) -> list[tuple[str, str]]:
@@ -172,14 +181,14 @@ def test_what_must_change_stands_until_it_changes_or_goes(build: Build) -> None:
 
 def test_stages_are_read_in_the_order_of_cause_and_effect(flux: Flux) -> None:
     cluster = Cluster(flux.source(), flux.kustomization(), flux.release(), flux.chart(), flux.deployment())
-    look(cast("KubeApi", cluster), TARGET, cluster="c")
+    look_at(cluster)
     order = ["GitRepository", "Kustomization", "HelmRelease", "Deployment"]
     assert [kind for kind in cluster.asked if kind in order] == order
 
 
 def test_below_a_source_at_the_old_revision_nothing_is_even_looked_at(flux: Flux) -> None:
     cluster = Cluster(flux.source(OLD), flux.kustomization(OLD), flux.release(), flux.deployment())
-    found, _ = look(cast("KubeApi", cluster), TARGET, cluster="c")
+    found, _ = look_at(cluster)
     assert cluster.asked == ["GitRepository"]
     assert found.arrived == ()
     assert [str(entry) for entry in found.pending] == [
@@ -270,7 +279,7 @@ def test_a_suspended_source_is_named(flux: Flux) -> None:
 
 def test_a_source_with_the_commit_whose_spec_just_changed_has_not_arrived(flux: Flux) -> None:
     cluster = Cluster(flux.source(NEW, generation=3, observed=2, conditions={"Ready": (*READY, 2)}))
-    found, _ = look(cast("KubeApi", cluster), TARGET, cluster="c")
+    found, _ = look_at(cluster)
     assert [entry.why for entry in found.pending] == ["its controller has not seen the new spec yet"]
 
 

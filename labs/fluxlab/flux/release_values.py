@@ -1,0 +1,76 @@
+"""Whether a release runs with the values that its `valuesFrom` gives now.
+
+Nothing in the status of a HelmRelease tells: it stays Ready, at its generation, while a ConfigMap that it reads says
+something else, until helm-controller looks again: within its interval, or at once where the ConfigMap is labelled to be
+watched (`reconcile.fluxcd.io/watch: Enabled`). What Helm keeps of the release tells.
+"""
+
+from collections.abc import Callable, Sequence
+
+import yaml
+
+from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
+from fluxlab.clusters.resources import CONFIG_MAP, SECRET
+from fluxlab.commands import CommandError
+from fluxlab.documents import Json, ManifestLoader, same
+from fluxlab.errors import FluxlabError, UnknownError
+
+from .helm_storage import storage_of, values_of
+
+Compose = Callable[[KubeObject], str]
+"""The values that a HelmRelease gives now, all together, as YAML. Raises CommandError."""
+
+
+class ReleaseValues:
+    """Compares those of one cluster, and anew only what has changed since."""
+
+    def __init__(self, api: KubeApi, compose: Compose) -> None:
+        self._api = api
+        self._compose = compose
+        self._compared: dict[tuple[str, ...], str] = {}
+
+    def not_in_use(self, release: KubeObject) -> str:
+        """What a release does not run with although its `valuesFrom` gives it; empty when there is nothing.
+
+        Of one that keeps values of earlier releases, or that runs in another cluster, nothing can be told.
+        Raises ApiError or ApiUnreachableError.
+        """
+        keeps = dig(release.raw, "spec", "upgrade", "preserveValues") is True
+        elsewhere = dig(release.raw, "spec", "kubeConfig") is not None
+        if keeps or elsewhere or not items_at(release.raw, "spec", "valuesFrom"):
+            return ""
+        sources = list(self._sources(release))
+        known = (str(release), release.resource_version, *(version for _, version in sources))
+        if known not in self._compared:
+            try:
+                differs = self._differs(release)
+            except (CommandError, UnknownError, yaml.YAMLError) as error:
+                return f"whether it runs with the values of {_named(sources)} is not known: {_reason(error)}"
+            self._compared[known] = f"has not been released with the values of {_named(sources)}" if differs else ""
+        return self._compared[known]
+
+    def _sources(self, release: KubeObject) -> Sequence[tuple[str, str]]:
+        """What it reads, each with its resource version; that of what is not there is empty."""
+        kinds = {resource.kind: resource for resource in (CONFIG_MAP, SECRET)}
+        named = [(text_at(one, "kind"), text_at(one, "name")) for one in items_at(release.raw, "spec", "valuesFrom")]
+        found = {
+            (kind, name): self._api.find(kinds[kind], name, namespace=release.namespace)
+            for kind, name in dict.fromkeys(named)
+        }
+        return [(f"{kind} {name}", one.resource_version if one else "") for (kind, name), one in found.items()]
+
+    def _differs(self, release: KubeObject) -> bool:
+        namespace, name = storage_of(release)
+        given = values_of(release, self._api.find(SECRET, name, namespace=namespace))
+        wanted: Json = next(yaml.load_all(self._compose(release), Loader=ManifestLoader), None)
+        return not same(wanted or {}, given or {})
+
+
+def _named(sources: Sequence[tuple[str, str]]) -> str:
+    return " and ".join(name for name, _ in sources)
+
+
+def _reason(error: FluxlabError | yaml.YAMLError) -> str:
+    """Of a command only what it said last: the rest is how it was called."""
+    return error.facts[-1] if isinstance(error, CommandError) and error.facts else str(error)
