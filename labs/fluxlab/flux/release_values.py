@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import yaml
 
-from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import CONFIG_MAP, SECRET
 from fluxlab.commands import CommandError
@@ -28,47 +28,44 @@ class ReleaseValues:
     def __init__(self, api: KubeApi, compose: Compose) -> None:
         self._api = api
         self._compose = compose
-        self._compared: dict[tuple[str, ...], str] = {}
+        self._compared: dict[tuple[str, ...], bool] = {}
 
     def not_in_use(self, release: KubeObject) -> str:
         """What a release does not run with although its `valuesFrom` gives it; empty when there is nothing.
 
         Of one that keeps values of earlier releases, or that runs in another cluster, nothing can be told.
-        Raises ApiError or ApiUnreachableError.
+        Raises ApiUnreachableError.
         """
         keeps = dig(release.raw, "spec", "upgrade", "preserveValues") is True
         elsewhere = dig(release.raw, "spec", "kubeConfig") is not None
-        if keeps or elsewhere or not items_at(release.raw, "spec", "valuesFrom"):
+        if keeps or elsewhere or not _references(release):
             return ""
-        sources = list(self._sources(release))
-        known = (str(release), release.resource_version, *(version for _, version in sources))
-        if known not in self._compared:
-            try:
-                differs = self._differs(release)
-            except (CommandError, UnknownError, yaml.YAMLError) as error:
-                return f"whether it runs with the values of {_named(sources)} is not known: {_reason(error)}"
-            self._compared[known] = f"has not been released with the values of {_named(sources)}" if differs else ""
-        return self._compared[known]
-
-    def _sources(self, release: KubeObject) -> Sequence[tuple[str, str]]:
-        """What it reads, each with its resource version; that of what is not there is empty."""
-        kinds = {resource.kind: resource for resource in (CONFIG_MAP, SECRET)}
-        named = [(text_at(one, "kind"), text_at(one, "name")) for one in items_at(release.raw, "spec", "valuesFrom")]
-        found = {
-            (kind, name): self._api.find(kinds[kind], name, namespace=release.namespace)
-            for kind, name in dict.fromkeys(named)
-        }
-        return [(f"{kind} {name}", one.resource_version if one else "") for (kind, name), one in found.items()]
+        named = " and ".join(f"{kind} {name}" for kind, name in _references(release))
+        try:
+            differs = self._differs(release)
+        except ApiUnreachableError:
+            raise
+        except (ApiError, CommandError, UnknownError, yaml.YAMLError) as error:  # who may not read Secrets, is told
+            return f"whether it runs with the values of {named} is not known: {_reason(error)}"
+        return f"has not been released with the values of {named}" if differs else ""
 
     def _differs(self, release: KubeObject) -> bool:
-        namespace, name = storage_of(release)
-        given = values_of(release, self._api.find(SECRET, name, namespace=namespace))
-        wanted: Json = next(yaml.load_all(self._compose(release), Loader=ManifestLoader), None)
-        return not same(wanted or {}, given or {})
+        kinds = {resource.kind: resource for resource in (CONFIG_MAP, SECRET)}
+        found = [self._api.find(kinds[kind], name, namespace=release.namespace) for kind, name in _references(release)]
+        versions = (one.resource_version if one else "" for one in found)
+        known = (str(release), release.resource_version, *versions)
+        if known not in self._compared:
+            namespace, name = storage_of(release)
+            given = values_of(release, self._api.find(SECRET, name, namespace=namespace))
+            wanted: Json = next(yaml.load_all(self._compose(release), Loader=ManifestLoader), None)
+            self._compared[known] = not same(wanted or {}, given or {})
+        return self._compared[known]
 
 
-def _named(sources: Sequence[tuple[str, str]]) -> str:
-    return " and ".join(name for name, _ in sources)
+def _references(release: KubeObject) -> Sequence[tuple[str, str]]:
+    """Kind and name of all that it reads values from, in its namespace."""
+    named = ((text_at(one, "kind"), text_at(one, "name")) for one in items_at(release.raw, "spec", "valuesFrom"))
+    return list(dict.fromkeys(named))
 
 
 def _reason(error: FluxlabError | yaml.YAMLError) -> str:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import Resource
 from fluxlab.commands import CommandError
@@ -118,6 +118,19 @@ def test_what_cannot_be_composed_is_told_in_the_words_of_flux_and_asked_again() 
     assert values.not_in_use(release()) == f"{UNTOLD}✗ could not resolve ConfigMap demo/words"
     failing = False
     assert values.not_in_use(release()) == ""
+
+
+def test_whoever_may_not_read_what_it_reads_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(*_: object, **__: object) -> KubeObject:
+        raise failure
+
+    cluster = Cluster(given="", kept=None)
+    monkeypatch.setattr(cluster, "find", find)
+    failure: Exception = ApiError("secrets demo/keys", status=403, message="forbidden")
+    assert cluster.values().not_in_use(release()).startswith(f"{UNTOLD}secrets demo/keys: forbidden")
+    failure = ApiUnreachableError("nobody answers")
+    with pytest.raises(ApiUnreachableError):
+        cluster.values().not_in_use(release())
 
 
 def test_what_helm_does_not_keep_is_told() -> None:
