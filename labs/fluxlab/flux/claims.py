@@ -11,6 +11,8 @@ from fluxlab.clusters.resources import CONFIG_MAP, SECRET, SERVICE_ACCOUNT, is_f
 from fluxlab.documents import Json
 from fluxlab.timeline.entries import ObjectRef
 
+from .helm_storage import PREFIX
+
 _PLATFORM = frozenset(
     {
         "kustomize-controller",
@@ -26,8 +28,6 @@ _PLATFORM = frozenset(
 )
 _FLUX_PREFIX = "gotk-"
 """How Flux's controllers call themselves when they write to their own objects."""
-_HELM_PREFIX = "sh.helm.release.v1."
-"""How Helm calls the Secrets in which it keeps its releases."""
 
 
 def is_platform(manager: str) -> bool:
@@ -39,7 +39,7 @@ def is_bookkeeping(subject: ObjectRef) -> bool:
     """Whether Helm or Kubernetes makes such an object for itself, whoever it was that asked for something else."""
     if subject.kind == SERVICE_ACCOUNT.kind:
         return subject.name == "default"  # made without a word on who did
-    return subject.kind == SECRET.kind and subject.name.startswith(_HELM_PREFIX)
+    return subject.kind == SECRET.kind and subject.name.startswith(PREFIX)
 
 
 def claim_of(subject: KubeObject) -> str:

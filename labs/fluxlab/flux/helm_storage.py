@@ -10,10 +10,23 @@ from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_
 from fluxlab.documents import Json
 from fluxlab.errors import UnknownError
 
+PREFIX = "sh.helm.release.v1."
+"""How Helm calls the Secrets in which it keeps its releases."""
+
+
+def secret_name(name: str, version: int) -> str:
+    """That of one version of a release."""
+    return f"{PREFIX}{name}.v{version}"
+
 
 def newest(release: KubeObject) -> Json:
     """What the status of a HelmRelease says of its newest release; None before there is one."""
     return next(iter(items_at(release.raw, "status", "history")), None)
+
+
+def namespace_of(release: KubeObject) -> str:
+    """Where Helm keeps what it knows of a release."""
+    return text_at(release.raw, "status", "storageNamespace") or release.namespace
 
 
 def storage_of(release: KubeObject, *, later: int = 0) -> tuple[str, str]:
@@ -24,8 +37,7 @@ def storage_of(release: KubeObject, *, later: int = 0) -> tuple[str, str]:
     last = newest(release)
     if last is None:
         raise UnknownError(f"{release} has released nothing yet")
-    namespace = text_at(release.raw, "status", "storageNamespace") or release.namespace
-    return namespace, f"sh.helm.release.v1.{text_at(last, 'name')}.v{number_at(last, 'version') + later}"
+    return namespace_of(release), secret_name(text_at(last, "name"), number_at(last, "version") + later)
 
 
 def manifest_of(release: KubeObject, stored: KubeObject | None) -> str:

@@ -1,6 +1,8 @@
 """Faults of people: what kubectl and the audit log tell of them, and that nothing of them is left."""
 
+import gzip
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -183,4 +185,27 @@ def test_what_was_done_with_helm_is_undone(shop: Lab, observer: Observer, fault:
     newest = observer.get("helmrelease", "cart", "-n", "flux-system")["status"]["history"][0]
     assert f"sh.helm.release.v1.cart.v{newest['version']}" in kept()
     assert newest["status"] == "deployed"
+    _is_as_git_wants(shop, observer, "cart")
+
+
+def _being_uninstalled(secret: Any) -> str:
+    """What Helm has made of its Secret when an uninstallation is cut off."""
+    kept = json.loads(gzip.decompress(b64decode(b64decode(secret["data"]["release"]))))
+    kept["info"]["status"] = "uninstalling"
+    secret["data"]["release"] = b64encode(b64encode(gzip.compress(json.dumps(kept).encode()))).decode()
+    known = secret["metadata"]
+    secret["metadata"] = {key: known[key] for key in ("name", "namespace", "labels")}
+    secret["metadata"]["labels"]["status"] = "uninstalling"
+    return json.dumps(secret)
+
+
+def test_an_uninstallation_that_was_cut_off_is_finished_and_undone(shop: Lab, observer: Observer) -> None:
+    newest = observer.get("helmrelease", "cart", "-n", "flux-system")["status"]["history"][0]
+    secret = observer.get("secret", f"sh.helm.release.v1.cart.v{newest['version']}", "-n", "shop")
+    with shop.fault("human-helm-uninstall", target="flux-system/cart", for_=120):
+        observer.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=_being_uninstalled(secret))
+    newest = observer.get("helmrelease", "cart", "-n", "flux-system")["status"]["history"][0]
+    assert newest["status"] == "deployed"
+    there = observer.get("secrets", "-n", "shop", "-l", "owner=helm,name=cart")["items"]
+    assert "uninstalling" not in {one["metadata"]["labels"]["status"] for one in there}
     _is_as_git_wants(shop, observer, "cart")

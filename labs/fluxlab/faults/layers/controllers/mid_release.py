@@ -15,6 +15,7 @@ from fluxlab.faults.base import Fault, Ground, Injection, Layer, Parameters, Pla
 from fluxlab.faults.means.deliveries import Manifests, deliver, delivered, revert_by_hand, take_back, taken_back
 from fluxlab.faults.means.places import place_of
 from fluxlab.faults.means.programs import dead, end, find_process, recalled, remembered, running, send, serving, start
+from fluxlab.flux.helm_storage import namespace_of, newest
 from fluxlab.waiting import wait_until
 
 HELM_CONTROLLER = "helm-controller"
@@ -121,20 +122,14 @@ class ControllerKilledMidRelease(Fault[Change]):
         return [*revert_by_hand(ground, injection), starting, *super().by_hand(ground, injection)]
 
 
-def _storage(release: KubeObject) -> str:
-    """The namespace in which Helm keeps what it knows of a release."""
-    return text_at(release.raw, "status", "storageNamespace") or release.namespace
-
-
 def _pending(ground: Ground, release: KubeObject) -> Sequence[KubeObject]:
-    secrets = ground.api.list(SECRET, namespace=_storage(release), query={"labelSelector": "owner=helm"})
+    secrets = ground.api.list(SECRET, namespace=namespace_of(release), query={"labelSelector": "owner=helm"})
     return [secret for secret in secrets if _is_pending(release, secret)]
 
 
 def _is_pending(release: KubeObject, secret: KubeObject) -> bool:
     """Whether this is Helm's record of a release that it is at work on."""
-    newest = next(iter(items_at(release.raw, "status", "history")), None)
-    same = text_at(secret.raw, "metadata", "labels", "name") == text_at(newest, "name")
+    same = text_at(secret.raw, "metadata", "labels", "name") == text_at(newest(release), "name")
     return same and text_at(secret.raw, "type") == HELM_STORAGE and _status(secret).startswith(PENDING)
 
 

@@ -13,7 +13,8 @@ from fluxlab.commands import CommandError
 from fluxlab.documents import Json
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
 from fluxlab.faults.means.followers import followers
-from fluxlab.faults.means.places import place_of, uid_of
+from fluxlab.faults.means.places import place_of, remove, uid_of
+from fluxlab.flux.helm_storage import newest, secret_name
 from fluxlab.places import parse_place
 
 from .owners import Owner, disown, managers
@@ -37,9 +38,9 @@ class ReleaseByHand(Fault[Who]):
     def plan(self, ground: Ground, target: str, parameters: Who, random: Random) -> Plan:
         del parameters, random
         release = ground.cluster.helm_release(target)
-        newest = items_at(release.raw, "status", "history")[0]
-        name, namespace, revision = text_at(newest, "name"), text_at(newest, "namespace"), number_at(newest, "version")
-        secret = ground.api.get(SECRET, storage(name, revision), namespace=namespace)
+        last = newest(release)
+        name, namespace, revision = text_at(last, "name"), text_at(last, "namespace"), number_at(last, "version")
+        secret = ground.api.get(SECRET, secret_name(name, revision), namespace=namespace)
         undo: dict[str, Json] = {"name": name, "namespace": namespace, "revision": revision, "uid": uid_of(secret)}
         return Plan(touches=frozenset({f"object:{release}"}), undo=undo)
 
@@ -53,8 +54,7 @@ class ReleaseByHand(Fault[Who]):
         release = _owner(injection).find(ground)
         if release is None:
             return "the HelmRelease is not there any more"
-        newest = next(iter(items_at(release.raw, "status", "history")), None)
-        revision = number_at(newest, "version")
+        revision = number_at(newest(release), "version")
         kept = [one for one in revisions(ground, injection) if number_at(one, "revision") >= revision]
         ours = not any(HELM in managers(one) for one in _objects(ground, release))
         deployed = [text_at(one, "status") for one in kept] == ["deployed"]
@@ -106,6 +106,15 @@ class HelmUninstall(ReleaseByHand):
         words = ("uninstall", injection.text("name"), "--namespace", injection.text("namespace"))
         Person.of(ground, injection).helm(*words)
 
+    def heal(self, ground: Ground, injection: Injection[Who]) -> None:
+        # Of an uninstallation that was cut off Helm keeps a Secret, and helm-controller never gets over that: to each
+        # request it answers that the release "has no deployed releases". Without the Secret it installs anew.
+        namespace, name = injection.text("namespace"), injection.text("name")
+        cut_off = {"labelSelector": f"owner=helm,name={name},status=uninstalling"}
+        for secret in ground.api.list(SECRET, namespace=namespace, query=cut_off):
+            remove(ground.api, SECRET, secret.name, namespace=namespace)
+        super().heal(ground, injection)
+
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
         there = {uid_of(one) for one in _objects(ground, _owner(injection).find(ground))}
         before = items_at(injection.undo, "objects")
@@ -122,7 +131,7 @@ class DeletesReleaseSecret(ReleaseByHand):
     expect = "at its next look helm-controller does not know the release any more and installs it over what is there"
 
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
-        secret = storage(injection.text("name"), number_at(injection.undo, "revision"))
+        secret = secret_name(injection.text("name"), number_at(injection.undo, "revision"))
         words = ("delete", "secret", secret, f"--namespace={injection.text('namespace')}", "--ignore-not-found")
         Person.of(ground, injection).kubectl(*words)
 
@@ -131,11 +140,6 @@ class DeletesReleaseSecret(ReleaseByHand):
             return ""
         known = [number_at(one, "revision") for one in revisions(ground, injection)]
         return f"Helm knows {f'revisions {known}' if known else 'no release'} of that name"
-
-
-def storage(name: str, revision: int) -> str:
-    """The name of the Secret in which Helm keeps a revision of a release."""
-    return f"sh.helm.release.v1.{name}.v{revision}"
 
 
 def revisions(ground: Ground, injection: Injection[Who]) -> Sequence[Json]:
@@ -152,8 +156,7 @@ def revisions(ground: Ground, injection: Injection[Who]) -> Sequence[Json]:
 
 def _is_in_reach(release: KubeObject) -> bool:
     """Whether Helm's command line, which knows one namespace only, can do something to a release."""
-    newest = next(iter(items_at(release.raw, "status", "history")), None)
-    here = text_at(newest, "namespace") == text_at(release.raw, "status", "storageNamespace") != ""
+    here = text_at(newest(release), "namespace") == text_at(release.raw, "status", "storageNamespace") != ""
     return here and release.ready and not release.suspended
 
 
@@ -162,7 +165,7 @@ def _owner(injection: Injection[Any]) -> Owner:
 
 
 def _has_secret(ground: Ground, injection: Injection[Who]) -> bool:
-    name = storage(injection.text("name"), number_at(injection.undo, "revision"))
+    name = secret_name(injection.text("name"), number_at(injection.undo, "revision"))
     found = ground.api.find(SECRET, name, namespace=injection.text("namespace"))
     return found is not None and uid_of(found) == dig(injection.undo, "uid")
 
