@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -116,10 +117,12 @@ class ManagedProcess:
         log: Path,
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        stdin: int = subprocess.DEVNULL,
+        held_back: bool = False,
         on_exit: Callable[["ManagedProcess"], None] | None = None,
     ) -> None:
         """Start `argv` with exactly `environment` (default: the caller's); its output is appended to `log`.
+
+        One that is `held_back` reads its standard input before it does more than load: see `let_go`.
 
         Call from the main thread: the child dies with the *thread* that spawned it. `on_exit` is called from a
         watching thread when it has ended, whatever ended it.
@@ -133,7 +136,7 @@ class ManagedProcess:
                 [str(word) for word in argv],
                 env=dict(environment) if environment is not None else None,
                 cwd=cwd,
-                stdin=stdin,
+                stdin=subprocess.PIPE if held_back else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -174,6 +177,13 @@ class ManagedProcess:
         if self.running:
             self._popen.send_signal(number)
 
+    def let_go(self, order: bytes = b"") -> None:
+        """Have it begin, if it was held back, with what it reads as its order; once more changes nothing."""
+        if self._popen.stdin:
+            with suppress(BrokenPipeError, ValueError):  # it has ended, or was let go before
+                self._popen.stdin.write(order)
+                self._popen.stdin.close()
+
     def stop(self, *, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
         """End it: SIGTERM, then SIGKILL after the grace."""
         self.request_stop()
@@ -193,6 +203,7 @@ class ManagedProcess:
         except subprocess.TimeoutExpired:
             self.signal(signal.SIGKILL)
             self._popen.wait()
+        self.let_go()  # not sooner: it would begin
 
 
 class ProcessGroup:
@@ -217,14 +228,16 @@ class ProcessGroup:
         log: Path,
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        stdin: int = subprocess.DEVNULL,
+        held_back: bool = False,
     ) -> ManagedProcess:
         """Start a process under a name; a dead one of that name is replaced. Raises ValueError when one lives."""
         before = self._processes.get(name)
         if before and before.running:
             raise ValueError(f"{name} runs already")
         given = {**(os.environ if environment is None else environment), **self._environment}
-        process = ManagedProcess(name, argv, log=log, environment=given, cwd=cwd, stdin=stdin, on_exit=self._changed)
+        process = ManagedProcess(
+            name, argv, log=log, environment=given, cwd=cwd, held_back=held_back, on_exit=self._changed
+        )
         self._processes[name] = process
         self._changed(process)
         return process

@@ -406,3 +406,31 @@ def test_the_grace_is_one_for_all(tmp_path: Path, group: ProcessGroup, eventuall
     group.stop(*names, grace_seconds=0.5)
     assert 0.5 <= time.monotonic() - began < 5, "20 stubborn ones, each with a grace of its own, take 10 s"
     assert group.identities() == {}
+
+
+# -- held back -------------------------------------------------------------------------------------------------------
+
+
+def test_who_is_held_back_begins_when_it_is_let_go_and_with_its_order(tmp_path: Path, eventually: Eventually) -> None:
+    log = tmp_path / "log"
+    process = ManagedProcess("reader", ["sh", "-c", "echo loaded; cat; echo done"], log=log, held_back=True)
+    eventually(lambda: log.read_text() == "loaded\n")
+    assert process.running
+    process.let_go(b"an order\n")
+    eventually(lambda: not process.running)
+    assert (process.ending, log.read_text()) == ("exit code 0", "loaded\nan order\ndone\n")
+    process.let_go()
+
+
+def test_who_is_stopped_while_it_is_held_back_does_not_begin(tmp_path: Path, eventually: Eventually) -> None:
+    log = tmp_path / "log"
+    process = ManagedProcess("reader", ["sh", "-c", "echo loaded; read x; echo begun"], log=log, held_back=True)
+    eventually(lambda: log.read_text() == "loaded\n")
+    process.stop()
+    assert (process.ending, log.read_text()) == ("killed by SIGTERM", "loaded\n")
+
+
+def test_who_has_ended_may_be_let_go(tmp_path: Path, eventually: Eventually) -> None:
+    process = ManagedProcess("gone", ["true"], log=tmp_path / "log", held_back=True)
+    eventually(lambda: not process.running)
+    process.let_go(b"an order\n")

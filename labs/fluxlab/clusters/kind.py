@@ -1,10 +1,8 @@
 """The `kind` backend: nodes that are containers, made by kind in a network of the lab's own."""
 
-import os
 import secrets
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from fluxlab.commands import run
@@ -69,31 +67,6 @@ def preload_folder() -> Path:
     return cache_store().root.parent / "kind-preload"
 
 
-class Creation:
-    """kind making a cluster, in a process that loads while its order is not known yet."""
-
-    def __init__(self, name: str, *, log: Path) -> None:
-        """Have it load. Main thread only."""
-        theirs, self._ours = os.pipe()
-        words = [sys.executable, "-m", "fluxlab.clusters.kind_create"]
-        try:
-            self.process = ManagedProcess(name, words, log=log, environment=os.environ, stdin=theirs)
-        finally:
-            os.close(theirs)
-
-    def order(self, order: KindOrder) -> None:
-        """Have it begin."""
-        with suppress(BrokenPipeError):  # it could not even load: how it ended is told to whoever waits for it
-            os.write(self._ours, order.to_line())
-        self.withdraw()
-
-    def withdraw(self) -> None:
-        """Have it end, unless it has its order."""
-        if self._ours >= 0:
-            os.close(self._ours)
-        self._ours = -1
-
-
 class KindCluster(PodCluster):
     """One cluster of a lab on the `kind` backend."""
 
@@ -106,7 +79,7 @@ class KindCluster(PodCluster):
         self._lab = lab
         self._kind = kind
         self._image = ""
-        self._creation: Creation | None = None
+        self._creation: ManagedProcess | None = None
 
     @property
     def _nodes(self) -> Nodes:
@@ -120,7 +93,8 @@ class KindCluster(PodCluster):
         else:
             made = labels(self._lab, secrets.token_hex(8))
             self._root = Root(footing=Footing.KIND, labels=made, simulated=False).save(self._folder)
-        creation = self._creation = Creation(f"{self.name}/kind", log=self._log)
+        words = [sys.executable, "-m", "fluxlab.clusters.kind_create"]
+        creation = self._creation = ManagedProcess(f"{self.name}/kind", words, log=self._log, held_back=True)
         with daemon() as client:
             self._nodes.check_free(client)
             self._image = node_image(client, self._spec.image)
@@ -128,13 +102,13 @@ class KindCluster(PodCluster):
             nodes = self._nodes.all(client)
             self.resumed = bool(nodes) and self.kubeconfig.exists()
             if self.resumed:
-                creation.withdraw()
+                creation.stop()
                 self._creation = None
                 self._nodes.wake(client)
                 return
             for node in nodes:  # half-made by a start that was killed
                 node.remove(force=True, v=True)
-        creation.order(self._order)
+        creation.let_go(self._order.to_line())
 
     @property
     def _log(self) -> Path:
@@ -155,7 +129,7 @@ class KindCluster(PodCluster):
     def await_api(self) -> None:
         """Wait for kind, then for the API; and load the images that Docker has for it."""
         if self._creation:
-            self._await_creation(self._creation.process)
+            self._await_creation(self._creation)
             kubectl = self._toolchain.binary("kubectl")
             import_context("", kubeconfig=str(self._order.kubeconfig), folder=self._folder, kubectl=kubectl)
             self._preload()
@@ -240,11 +214,10 @@ class KindCluster(PodCluster):
     def abort(self) -> None:
         """End kind, and with it what it waits for."""
         if self._creation:
-            self._creation.process.request_stop()
+            self._creation.request_stop()
 
     def stop(self) -> None:
         """Let go; the nodes go with the lab (`removal`)."""
         if self._creation:
-            self._creation.withdraw()
-            self._creation.process.stop()
+            self._creation.stop()
         super().stop()

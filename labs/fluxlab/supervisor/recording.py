@@ -1,7 +1,6 @@
 """The recorder's process: started with the lab, started again when it dies, and what is told of it."""
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -26,32 +25,23 @@ class Recording:
         self._started = 0.0
         self._trouble = ""
         self._pause = PAUSE_SECONDS
-        self._held_back: int | None = None
 
     def prepare(self) -> None:
         """Have it load, while there is time for it, and do nothing before `start`. Main thread only."""
-        theirs, self._held_back = os.pipe()
-        try:
-            self._launch(stdin=theirs)
-        finally:
-            os.close(theirs)
+        self._launch(held_back=True)
 
     def start(self) -> None:
         """Have it record. Main thread only."""
         self._wanted = True
         self._started = time.monotonic()
-        self._let_go()
+        if self.process:
+            self.process.let_go()
         if self.process is None or not self.process.running:
             self._launch()
 
-    def _launch(self, *, stdin: int = subprocess.DEVNULL) -> None:
+    def _launch(self, *, held_back: bool = False) -> None:
         words = [sys.executable, "-m", "fluxlab.recorder", str(self._folder.root)]
-        self._processes.start(RECORDER, words, log=self._folder.recorder_log, stdin=stdin)
-
-    def _let_go(self) -> None:
-        if self._held_back is not None:
-            os.close(self._held_back)
-        self._held_back = None
+        self._processes.start(RECORDER, words, log=self._folder.recorder_log, held_back=held_back)
 
     def revive(self) -> None:
         """Start it again if it died, after a pause that grows while it dies at once. Main thread only."""
@@ -103,4 +93,3 @@ class Recording:
         """End it; it writes what it has seen."""
         self._wanted = False
         self._processes.stop(RECORDER, grace_seconds=STOP_GRACE_SECONDS)
-        self._let_go()  # not sooner: it would begin
