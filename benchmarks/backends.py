@@ -1,6 +1,8 @@
 """The playground on `local` and on kind, phase by phase; kind beside its floor, a bare `kind create` of the same nodes.
 
 Phases are told by the supervisor's own record (cluster, Flux), and by the benchmark (rolled out: every pod Ready).
+`--pairs` measures only the cluster phase beside its floor, in turns: their difference is smaller than what a shared
+disk makes of it, so that Docker's folder had better be in memory.
 """
 
 import subprocess
@@ -59,20 +61,47 @@ def playground(backend: str, samples: dict[str, list[float]]) -> None:
     samples[f"{backend}: down"].append(command("down", "playground"))
 
 
+def cluster(samples: dict[str, list[float]]) -> None:
+    """`up` of the playground until its cluster serves; what would follow is broken off."""
+    words = [*FLUXLAB, "up", "playground", "--backend", "kind", "--nodes", str(NODES), *PATIENCE]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as up:
+        assert up.stdout
+        assert any(CLUSTER in line for line in up.stdout), "the cluster did not come up"
+        record = LabFolder.named("playground").read_record()
+        up.terminate()
+        up.stdout.read()
+    steps = {step.name: step.at_seconds for step in record.steps} if record else {}
+    samples["kind: cluster, in turns"].append(steps[CLUSTER])
+
+
+def pair(samples: dict[str, list[float]], *, swapped: bool) -> None:
+    """The cluster phase and its floor, one after the other: what the first leaves to be removed disturbs the second."""
+    for measure in (cluster, floor) if swapped else (floor, cluster):
+        measure(samples)
+
+
+def phases(samples: dict[str, list[float]], *, runs: int) -> None:
+    """Whole playgrounds on both backends, and the floor now before and now after that of kind."""
+    playground("local", defaultdict(list))  # page cache, seed
+    for number in range(runs):
+        playground("local", samples)
+        if number % 2:
+            floor(samples)
+        playground("kind", samples)
+        if not number % 2:
+            floor(samples)
+
+
 def main() -> None:
     """Measure and print."""
-    options = arguments(runs=3)
+    options = arguments(runs=3, pairs=0)
     samples: dict[str, list[float]] = defaultdict(list)
     with state_of_its_own():
-        playground("local", defaultdict(list))  # page cache, seed
-        floor(defaultdict(list))
-        for number in range(options.runs):
-            playground("local", samples)
-            if number % 2:  # what one leaves to be removed disturbs the other
-                floor(samples)
-            playground("kind", samples)
-            if not number % 2:
-                floor(samples)
+        floor(defaultdict(list))  # page cache
+        for number in range(options.pairs):
+            pair(samples, swapped=number % 2 == 0)
+        if not options.pairs:
+            phases(samples, runs=options.runs)
     report(
         [Figure(name=name, unit="s", samples=tuple(found)) for name, found in samples.items()], json_file=options.json
     )

@@ -90,10 +90,12 @@ def report(figures: Sequence[Figure], *, json_file: Path | None, **facts: object
         json_file.write_text(json.dumps(result, indent=1))
 
 
-def arguments(*, runs: int) -> argparse.Namespace:
-    """The options of both benchmarks."""
+def arguments(*, runs: int, pairs: int | None = None) -> argparse.Namespace:
+    """The options of all benchmarks; `pairs` of a benchmark that measures something in turns."""
     parser = argparse.ArgumentParser()
     parser.add_argument("-n", "--runs", type=int, default=runs)
+    if pairs is not None:
+        parser.add_argument("--pairs", type=int, default=pairs)
     parser.add_argument("--json", type=Path, help="write raw samples there")
     parser.add_argument("--idle-seconds", type=float, default=60)
     return parser.parse_args()
