@@ -201,6 +201,41 @@ data: {value: "${WORD}"}
 """
 
 
+WORDS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: words, namespace: default}}
+data: {{WORD: {word}}}
+"""
+
+
+def test_a_kustomization_has_arrived_when_it_was_built_with_the_variables_that_it_reads(workshop: Workshop) -> None:
+    child = CHILD.replace("kind: Secret, name: late", "kind: ConfigMap, name: words")
+    files = {"child.yaml": child, "../../apps/child/app.yaml": TEMPLATE}
+
+    def value() -> str:
+        jsonpath = ("--output", "jsonpath={.data.value}")
+        return workshop.observer.kubectl("get", "configmap", "substituted", "-n", "default", *jsonpath)
+
+    workshop.arrives(workshop.push({**files, "words.yaml": WORDS.format(word="one")}))
+    assert value() == "one"
+    # Both are built for the new commit at once, the child before its parent has applied what it reads.
+    commit = workshop.push({**files, "words.yaml": WORDS.format(word="two")})
+    done = workshop.wait(commit, "--timeout", "6")
+    assert workshop.ready("kustomization", "child", "default") == ("True", f"main@sha1:{commit}")
+    if value() == "one":
+        assert done.returncode == 1, done.stdout
+        assert (
+            "Kustomization default/child: has not been built with WORD of ConfigMap default/words as it is now, and "
+            f"looks by itself within 10m (fluxlab flux --lab {LAB} reconcile kustomization child -n default)"
+        ) in done.stderr
+        workshop.observer.kubectl(
+            "annotate", "kustomization", "child", "-n", "default", f"reconcile.fluxcd.io/requestedAt={commit}"
+        )
+        workshop.arrives(commit)
+    assert value() == "two"
+
+
 def test_a_missing_secret_is_waited_for_by_name_and_its_arrival_opens_the_latch(workshop: Workshop) -> None:
     commit = workshop.push({"child.yaml": CHILD, "../../apps/child/app.yaml": TEMPLATE})
     done = workshop.wait(commit, "--timeout", "6")

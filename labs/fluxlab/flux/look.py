@@ -5,13 +5,15 @@ the later ones, so a Ready of the old revision can never be taken for that of th
 at the object's current generation.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.loans import SUSPEND, is_lent
 from fluxlab.clusters.objects import KubeObject, number_at, text_at
 from fluxlab.clusters.resources import (
+    BUCKET,
     GIT_REPOSITORY,
     HELM_CHART,
     HELM_RELEASE,
@@ -27,7 +29,7 @@ from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, git_source, owner, pa
 from .pending import Blocker, Outlook, Pending, failed, waiting
 from .release_values import ReleaseValues
 from .rollout import rollout
-from .substitution import Text, substitution_problem, with_literal_variables
+from .substitution import Text, substitution_problem, variables_not_in_use, with_literal_variables
 from .suspension import never_arrives, same_below, same_but_suspended
 from .verdicts import kustomization_failure, not_ready, not_since, under_way
 
@@ -101,6 +103,10 @@ class _Look:
         self.blocker: Blocker | None = None
         self._paths: dict[tuple[str, str], str] = {}
         """The path of each Kustomization in the repository."""
+        self._follow: set[tuple[str, str]] = set()
+        """The GitRepositories that follow the branch."""
+        self._elsewhere: list[tuple[Resource, KubeObject]] = []
+        """GitRepositories and Kustomizations that do not follow the branch."""
 
     def _judge(self, resource: Resource, subject: KubeObject, verdict: Pending | None) -> bool:
         if subject.deleting:  # whatever it says of itself, the commit does without it
@@ -125,12 +131,15 @@ class _Look:
         applied = {_id(kustomization) for kustomization in self._kustomizations(sources)}
         if not applied:
             return
-        self._referenced_sources(applied, sources)
+        self._brought(applied, sources)
         releases = {_id(release) for release in self._releases(applied, sources)}
         self._workloads(applied, releases)
 
     def _sources(self) -> Iterator[KubeObject]:
-        following = [source for source in self._api.list(GIT_REPOSITORY) if self._follows(source)]
+        found = self._api.list(GIT_REPOSITORY)
+        following = [source for source in found if self._follows(source)]
+        self._follow = {_id(source) for source in following}
+        self._elsewhere = [(GIT_REPOSITORY, source) for source in found if _id(source) not in self._follow]
         if not following:
             nothing = f"no GitRepository follows branch {self._target.branch} of {self._target.url}"
             self.pending.append(Pending(object="the cluster", outlook=Outlook.WAITING, why=nothing))
@@ -153,12 +162,19 @@ class _Look:
             why = f" ({verdict.why})" if verdict else ""
             outlook = failed if verdict and verdict.outlook is Outlook.FAILED else waiting
             return outlook(source, f"its artifact is at {short_revision(revision) or 'no revision'}{why}")
-        return self._not_ready(source)
+        return self._unsettled(source)
+
+    def _unsettled(self, subject: KubeObject) -> Pending | None:
+        """Why an object is not ready of which the commit says that it is there; suspended, it is as it should be."""
+        meant = subject.suspended and not is_lent(subject, SUSPEND) and not under_way(subject)
+        return None if meant else self._not_ready(subject)
 
     def _kustomizations(self, sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
         """Parents before children: what a commit removes may fail until its parent has applied that commit."""
-        following = {found.reference: found for found in self._api.list(KUSTOMIZATION) if git_source(found) in sources}
-        self._paths = {_id(found): text_at(found.raw, "spec", "path") for found in following.values()}
+        found = self._api.list(KUSTOMIZATION)
+        following = {one.reference: one for one in found if git_source(one) in sources}
+        self._elsewhere += [(KUSTOMIZATION, one) for one in found if git_source(one) not in self._follow]
+        self._paths = {_id(one): text_at(one.raw, "spec", "path") for one in following.values()}
         arrived: set[tuple[str, str]] = set()
         for kustomization in sorted(following.values(), key=lambda found: depth(found, following)):
             above = parent(kustomization, following)
@@ -179,7 +195,7 @@ class _Look:
                 return problem or failure
         verdict = self._not_ready(kustomization)
         if verdict or self._accepts(applied):
-            return verdict
+            return verdict or self._variables_not_in_use(kustomization)
         # Mostly it is about to begin. But of a source that goes back to what it attempted last it may not have heard.
         again = text_at(kustomization.raw, "spec", "interval")
         return waiting(
@@ -187,6 +203,14 @@ class _Look:
             f"has applied {short_revision(applied) or 'no revision'}, and looks by itself within {again}",
             next_=_reconcile_command(kustomization),
         )
+
+    def _variables_not_in_use(self, kustomization: KubeObject) -> Pending | None:
+        why = variables_not_in_use(kustomization, api=self._api, text=self._target.text, of=self._paths.keys())
+        if not why:
+            return None
+        again = text_at(kustomization.raw, "spec", "interval")
+        why = f"{why}, and looks by itself within {again}"
+        return waiting(kustomization, why, next_=_reconcile_command(kustomization))
 
     def _suspended_kustomization(self, kustomization: KubeObject, applied: str) -> Pending | None:
         target, path = self._target, text_at(kustomization.raw, "spec", "path")
@@ -227,16 +251,28 @@ class _Look:
             subject, path, target.text_before, target.text
         )
 
-    def _referenced_sources(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> None:
-        for resource in (HELM_REPOSITORY, OCI_REPOSITORY, HELM_CHART):
-            for source in self._api.list(resource):
-                # A HelmRepository of type oci is only an address: no controller reconciles it.
-                if owner(source, KUSTOMIZE_LABEL) in applied and text_at(source.raw, "spec", "type") != "oci":
-                    stale = self._stale_chart(source) if git_source(source) in sources else ""
-                    self._judge(resource, source, waiting(source, stale) if stale else self._not_ready(source))
+    def _brought(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> None:
+        """What the commit has of sources, and of what follows other ones: at no revision of it, but to be ready."""
+        kinds = (HELM_REPOSITORY, OCI_REPOSITORY, BUCKET, HELM_CHART)
+        listed = [(kind, source) for kind in kinds for source in self._api.list(kind)]
+        for resource, subject in (*listed, *self._elsewhere):
+            # A HelmRepository of type oci is only an address: no controller reconciles it.
+            if owner(subject, KUSTOMIZE_LABEL) in applied and text_at(subject.raw, "spec", "type") != "oci":
+                stale = self._stale_chart(subject) if resource == HELM_CHART and git_source(subject) in sources else ""
+                self._judge(resource, subject, waiting(subject, stale) if stale else self._unsettled(subject))
 
     def _releases(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
-        releases = [r for r in self._api.list(HELM_RELEASE) if owner(r, KUSTOMIZE_LABEL) in applied]
+        """Those that Kustomizations applied, then those that the charts of these brought."""
+        left, arrived = list(self._api.list(HELM_RELEASE)), set[tuple[str, str]]()
+        while now := [
+            one for one in left if owner(one, KUSTOMIZE_LABEL) in applied or owner(one, HELM_LABEL) in arrived
+        ]:
+            left = [one for one in left if one not in now]
+            for release in self._released(now, sources):
+                arrived.add(_id(release))
+                yield release
+
+    def _released(self, releases: Sequence[KubeObject], sources: set[tuple[str, str]]) -> Iterator[KubeObject]:
         charts = charts_of(releases, api=self._api)
         for release in releases:
             chart = charts.get(chart_reference(release))

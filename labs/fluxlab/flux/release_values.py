@@ -38,20 +38,21 @@ class ReleaseValues:
         """
         keeps = dig(release.raw, "spec", "upgrade", "preserveValues") is True
         elsewhere = dig(release.raw, "spec", "kubeConfig") is not None
-        if keeps or elsewhere or not _references(release):
+        references = _references(release)
+        if keeps or elsewhere or not references:
             return ""
-        named = " and ".join(f"{kind} {name}" for kind, name in _references(release))
+        named = " and ".join(f"{kind} {name}" for kind, name in references)
         try:
-            differs = self._differs(release)
+            differs = self._differs(release, references)
         except ApiUnreachableError:
             raise
         except (ApiError, CommandError, UnknownError, yaml.YAMLError) as error:  # who may not read Secrets, is told
             return f"whether it runs with the values of {named} is not known: {_reason(error)}"
         return f"has not been released with the values of {named}" if differs else ""
 
-    def _differs(self, release: KubeObject) -> bool:
+    def _differs(self, release: KubeObject, references: Sequence[tuple[str, str]]) -> bool:
         kinds = {resource.kind: resource for resource in (CONFIG_MAP, SECRET)}
-        found = [self._api.find(kinds[kind], name, namespace=release.namespace) for kind, name in _references(release)]
+        found = [self._api.find(kinds[kind], name, namespace=release.namespace) for kind, name in references]
         versions = (one.resource_version if one else "" for one in found)
         known = (str(release), release.resource_version, *versions)
         if known not in self._compared:

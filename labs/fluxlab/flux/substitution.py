@@ -5,7 +5,7 @@ The messages are those of kustomize-controller 1.9; the grammar is that of its e
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from posixpath import join, normpath
 
@@ -14,6 +14,7 @@ from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import CONFIG_MAP, SECRET
 from fluxlab.documents import Json
 
+from .ownership import KUSTOMIZE_LABEL, owner
 from .pending import Pending, asking, failed, waiting
 from .verdicts import current
 
@@ -48,6 +49,37 @@ def substitution_problem(kustomization: KubeObject, *, api: KubeApi, text: Text)
         why = " or ".join(_waits_for(kustomization, kind, name, [found[1]]) for kind, name in sources)
         return _asking(kustomization, why, sources, [found[1]])
     return None
+
+
+def variables_not_in_use(
+    kustomization: KubeObject, *, api: KubeApi, text: Text, of: Collection[tuple[str, str]]
+) -> str:
+    """What a Kustomization was not built with since one `of` others has changed it; empty where there is nothing.
+
+    Nothing in its status tells: it stays Ready, at its generation and revision, until kustomize-controller looks again,
+    within its interval, or at once where the object is labelled to be watched. What was written after its own last
+    status has not been read; what was written while it was built may have been, and is not told from that.
+    """
+    said = with_bases(text_at(kustomization.raw, "spec", "path"), text)
+    for kind, name in _sources(kustomization):
+        found = api.find(SECRET if kind == SECRET.kind else CONFIG_MAP, name, namespace=kustomization.namespace)
+        if found is None or owner(found, KUSTOMIZE_LABEL) not in of or not _newer(found, kustomization):
+            continue
+        data = dig(found.raw, "data")
+        keys = [key for key in data if _mentions(said, key)] if isinstance(data, dict) else []
+        if keys:
+            return f"has not been built with {', '.join(keys)} of {found} as it is now"
+    return ""
+
+
+def _newer(one: KubeObject, other: KubeObject) -> bool:
+    """Whether an object was written after another one, as the cluster counts its changes."""
+    versions = [one.resource_version, other.resource_version]
+    return all(version.isdigit() for version in versions) and int(versions[0]) > int(versions[1])
+
+
+def _mentions(said: str, variable: str) -> bool:
+    return bool(re.search(rf"(?<!\$)\$\{{{re.escape(variable)}\b", said))
 
 
 def with_literal_variables(subject: KubeObject, pending: Pending, *, path: str, text: Text) -> Pending:

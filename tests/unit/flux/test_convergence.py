@@ -39,6 +39,10 @@ class Cluster:
         assert query is None or query == {"labelSelector": "app.kubernetes.io/part-of=flux"}
         return [found for found in self.objects if found.kind == resource.kind]
 
+    def find(self, resource: Resource, name: str, *, namespace: str | None = None) -> KubeObject | None:
+        known = {(one.kind, one.namespace, one.name): one for one in self.objects}
+        return known.get((resource.kind, namespace or "", name))
+
 
 class Flux:
     """Makes the objects of a cluster that has converged; each may be given otherwise."""
@@ -277,6 +281,10 @@ def test_a_suspended_source_is_named(flux: Flux) -> None:
     assert "is suspended" in text
 
 
+def test_a_source_that_the_commit_suspends_has_arrived_with_its_artifact(flux: Flux) -> None:
+    assert seen(flux.source(spec={"suspend": True}), flux.kustomization()).converged
+
+
 def test_a_source_with_the_commit_whose_spec_just_changed_has_not_arrived(flux: Flux) -> None:
     cluster = Cluster(flux.source(NEW, generation=3, observed=2, conditions={"Ready": (*READY, 2)}))
     found, _ = look_at(cluster)
@@ -307,6 +315,16 @@ def test_a_source_is_meant_in_the_kustomizations_namespace_unless_it_names_one(f
 def test_a_kustomization_of_another_kind_of_source_is_none_of_ours(flux: Flux) -> None:
     other = flux.kustomization(OLD, name="oci", spec={"sourceRef": {"kind": "OCIRepository", "name": "flux-system"}})
     assert seen(flux.source(), flux.kustomization(), other).converged
+
+
+def test_a_kustomization_of_another_kind_of_source_that_the_commit_brought_must_be_ready(flux: Flux) -> None:
+    failing = {"Ready": ("False", "BuildFailed", "kustomization.yaml: no such file")}
+    reference = {"kind": "OCIRepository", "name": "other"}
+    other = flux.kustomization(OLD, name="oci", spec={"sourceRef": reference}, conditions=failing)
+    [(_, text)] = pending(flux.source(), flux.kustomization(), other)
+    assert text.startswith("Kustomization flux-system/oci: BuildFailed: kustomization.yaml: no such file")
+    somebodys = flux.kustomization(OLD, name="oci", spec={"sourceRef": reference}, conditions=failing, labels={})
+    assert seen(flux.source(), flux.kustomization(), somebodys).converged
 
 
 def test_a_kustomization_is_not_judged_before_the_one_that_applies_it(flux: Flux) -> None:
@@ -444,13 +462,29 @@ def test_an_attempt_is_also_told_by_the_reconciling_condition(flux: Flux) -> Non
 # -- what Kustomizations brought -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["HelmRepository", "OCIRepository"])
+@pytest.mark.parametrize("kind", ["HelmRepository", "OCIRepository", "Bucket"])
 def test_a_source_that_the_commit_brought_must_be_ready(flux: Flux, build: Build, kind: str) -> None:
     failing = {"Ready": ("False", "Failed", "failed to fetch Helm repository index: 503")}
     source = build(kind, "otel", labels=SYSTEM, conditions=failing)
     assert pending(flux.source(), flux.kustomization(), source) == [
         ("waiting", f"{kind} flux-system/otel: Failed: failed to fetch Helm repository index: 503")
     ]
+
+
+def test_a_git_repository_of_another_url_or_a_tag_that_the_commit_brought_must_be_ready(flux: Flux) -> None:
+    failing = {"Ready": ("False", "GitOperationFailed", "couldn't find remote ref")}
+    for spec in ({"url": "https://github.com/acme/other.git"}, {"ref": {"tag": "v9"}}):
+        other = flux.source("", name="other", spec=spec, conditions=failing, labels=SYSTEM)
+        assert pending(flux.source(), flux.kustomization(), other) == [
+            ("waiting", "GitRepository flux-system/other: GitOperationFailed: couldn't find remote ref")
+        ]
+
+
+@pytest.mark.parametrize("kind", ["HelmRepository", "OCIRepository", "Bucket"])
+def test_a_source_that_the_commit_suspends_has_arrived(flux: Flux, build: Build, kind: str) -> None:
+    for conditions in ({"Ready": READY}, {}):
+        source = build(kind, "otel", labels=SYSTEM, spec={"suspend": True}, conditions=conditions)
+        assert seen(flux.source(), flux.kustomization(), source).converged
 
 
 def test_a_source_of_somebody_else_is_not_judged(flux: Flux, build: Build) -> None:
@@ -544,6 +578,20 @@ def test_a_chart_in_the_repository_that_fails_at_the_commit_has_failed(flux: Flu
     chart = chart_in_git(build, NEW, conditions={"Stalled": missing})
     outlook, text = pending(flux.source(), flux.kustomization(), flux.release(conditions=NOT_YET), chart)[0]
     assert (outlook, text.endswith("no such file or directory")) == ("failed", True)
+
+
+def test_a_release_that_the_chart_of_a_release_brought_must_be_ready(flux: Flux, build: Build) -> None:
+    failing = {"Ready": ("False", "InstallFailed", "no such image")}
+    inner = build("HelmRelease", "inner", namespace="demo", labels=HELM, conditions=failing)
+    innermost = build(
+        "HelmRelease", "innermost", namespace="demo", labels={**HELM, "helm.toolkit.fluxcd.io/name": "inner"}
+    )
+    assert pending(flux.source(), flux.kustomization(), flux.release(), inner, innermost) == [
+        ("waiting", "HelmRelease demo/inner: InstallFailed: no such image")
+    ]
+    ready = build("HelmRelease", "inner", namespace="demo", labels=HELM, conditions={"Ready": READY})
+    [(_, text)] = pending(flux.source(), flux.kustomization(), flux.release(), ready, innermost)
+    assert text.startswith("HelmRelease demo/innermost: ")
 
 
 def test_a_suspended_release_is_named(flux: Flux) -> None:

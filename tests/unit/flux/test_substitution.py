@@ -9,7 +9,12 @@ from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import Resource
 from fluxlab.flux.pending import Outlook, Pending
-from fluxlab.flux.substitution import substitution_problem, with_bases, with_literal_variables
+from fluxlab.flux.substitution import (
+    substitution_problem,
+    variables_not_in_use,
+    with_bases,
+    with_literal_variables,
+)
 
 Build = Callable[..., KubeObject]
 GIT = """\
@@ -137,3 +142,45 @@ def test_a_post_build_where_it_belongs_is_none(build: Build) -> None:
 
 def test_without_variables_nothing_is_added(build: Build) -> None:
     assert judged(build, "$${ESCAPED}", "$PLAIN", "{}").why == "is not ready"
+
+
+# -- what has changed since ------------------------------------------------------------------------------------------
+
+OWNED = {"kustomize.toolkit.fluxcd.io/namespace": "flux-system", "kustomize.toolkit.fluxcd.io/name": "flux-system"}
+MANIFEST = 'a: "${WORD}"\nb: "$${COLOUR}"\nc: "${SHAPE:=round}"'
+
+
+def unused(build: Build, *, at: str, keys: Sequence[str] = ("WORD",), **given: Any) -> str:
+    """What a Kustomization whose last status is the tenth change was not built with; its variables changed `at`."""
+    made = build("ConfigMap", "words", metadata={"resourceVersion": at}, labels=given.get("labels", OWNED))
+    found = KubeObject({**made.raw, "data": dict.fromkeys(keys, "x")})
+    source = {"kind": "ConfigMap", "name": "words"}
+    child = build(
+        "Kustomization",
+        "child",
+        spec={"path": "./apps", "postBuild": {"substituteFrom": [source]}},
+        metadata={"resourceVersion": "10"},
+    )
+
+    class Api:
+        def find(self, resource: Resource, name: str, *, namespace: str | None = None) -> KubeObject | None:
+            asked = (resource.kind, name, namespace)
+            return found if asked == ("ConfigMap", "words", "flux-system") and given.get("there", True) else None
+
+    files = {"apps": MANIFEST}
+    return variables_not_in_use(
+        child, api=cast("KubeApi", Api()), text=lambda path: files.get(path, ""), of={("flux-system", "flux-system")}
+    )
+
+
+def test_variables_that_a_commit_has_changed_since_are_told(build: Build) -> None:
+    assert unused(build, at="11") == "has not been built with WORD of ConfigMap flux-system/words as it is now"
+    assert unused(build, at="11", keys=["SHAPE"]).startswith("has not been built with SHAPE of")
+    assert unused(build, at="9") == ""
+
+
+def test_variables_that_nothing_wants_or_that_are_no_part_of_the_commit_are_not(build: Build) -> None:
+    assert unused(build, at="11", keys=["COLOUR", "WOR", "WORDS"]) == ""
+    assert unused(build, at="11", labels={}) == ""
+    assert unused(build, at="11", there=False) == ""
+    assert unused(build, at="") == ""
