@@ -38,7 +38,9 @@ class Draft:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(text.encode())
             return
-        place.unlink(missing_ok=True)
+        if not self.has(path):
+            return  # it was taken out before, perhaps with its folder
+        place.unlink()
         for above in place.parents:
             if above == self.folder or any(above.iterdir()):
                 break

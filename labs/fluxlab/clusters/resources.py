@@ -57,7 +57,8 @@ SOURCES = (GIT_REPOSITORY, OCI_REPOSITORY, BUCKET, HELM_REPOSITORY, HELM_CHART, 
 FLUX_RESOURCES = (*SOURCES, KUSTOMIZATION, HELM_RELEASE, RECEIVER, PROVIDER, ALERT)
 WORKLOADS = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET)
 _FLUX_GROUPS = ".toolkit.fluxcd.io"
-DERIVED = frozenset({"controllerrevisions", "endpoints", "endpointslices", "leases", "podmetrics"})
+_METRICS_GROUPS = "metrics.k8s.io"
+DERIVED = frozenset({"controllerrevisions", "endpoints", "endpointslices", "leases"})
 """Plural names of what controllers derive from other objects, and what changes without anybody having changed it."""
 HELM_STORAGE = "helm.sh/release.v1"
 """The type of the Secrets in which Helm keeps its releases."""
@@ -66,3 +67,8 @@ HELM_STORAGE = "helm.sh/release.v1"
 def is_flux(api_version: str) -> bool:
     """Whether an apiVersion is one of Flux's."""
     return api_version.partition("/")[0].endswith(_FLUX_GROUPS)
+
+
+def is_derived(resource: Resource) -> bool:
+    """Whether nobody makes such objects: controllers derive them, or they are measurements, some of them of pods."""
+    return resource.plural in DERIVED or resource.group.endswith(_METRICS_GROUPS)

@@ -111,8 +111,7 @@ class Actors:
             return _NOBODY
 
         def asked(entry: Entry) -> bool:
-            same = entry.details.get(Detail.UID) == last.details.get(Detail.UID)
-            return same and any(change.field == _DELETION_ASKED for change in entry.changes)
+            return asks_for_deletion(entry) and same_object(entry, last)
 
         return actor_of(self._newest(subject, asked) or last)
 
@@ -226,6 +225,16 @@ def _parsed(time: str) -> datetime | None:
         return parse_time(time) if time else None
     except ValueError:
         return None  # managed fields can be written by anybody
+
+
+def asks_for_deletion(entry: Entry) -> bool:
+    """Whether a change is a deletion that waits for finalizers: the last one to run them has not asked for it."""
+    return any(change.field == _DELETION_ASKED for change in entry.changes)
+
+
+def same_object(one: Entry, other: Entry) -> bool:
+    """Whether two changes are of one object, and not of two that had its name after each other."""
+    return one.details.get(Detail.UID) == other.details.get(Detail.UID)
 
 
 def actor_of(entry: Entry) -> Actor:

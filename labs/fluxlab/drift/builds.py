@@ -2,13 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Lock
 
 import yaml
 
 from fluxlab.cluster import Cluster
-from fluxlab.clusters.objects import KubeObject, items_at, text_at
+from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import GIT_REPOSITORY
 from fluxlab.commands import CommandError
 from fluxlab.errors import UnknownError
@@ -18,6 +18,9 @@ from .applied import applied_revisions
 from .manifests import manifests_in
 
 KEPT_BUILDS = 64
+_OTHER_FILES = ("ignore", "include", "sparseCheckout", "recurseSubmodules")
+"""Fields of a GitRepository by which its artifact has fewer files than the commit, or more."""
+_IGNORE_FILE = ".sourceignore"
 
 
 class Trees:
@@ -31,7 +34,7 @@ class Trees:
     def applied(self, kustomization: KubeObject, *, cluster: Cluster) -> Sequence[str]:
         """The commits that a Kustomization may have applied, as `applied_revisions` has them.
 
-        Raises UnknownError when they are none of the repository's, or nothing was applied.
+        Raises UnknownError when they are none of the repository's, not all of what was applied, or nothing was applied.
         """
         kind, name, namespace = (
             text_at(kustomization.raw, "spec", "sourceRef", key) for key in ("kind", "name", "namespace")
@@ -43,6 +46,9 @@ class Trees:
         url = text_at(source.raw, "spec", "url") if source else ""
         if url.removesuffix(".git") != (cluster.root.url or self._repository.url).removesuffix(".git"):
             raise UnknownError(f"{kustomization} is built from {kind} {place}, which is not the lab's repository")
+        if field := next((one for one in _OTHER_FILES if source and dig(source.raw, "spec", one)), ""):
+            why = f"whose .spec.{field} has it hold other files than the commit"
+            raise UnknownError(f"{kustomization} is built from {kind} {place}, {why}")
         revisions = applied_revisions(kustomization)
         if not revisions:
             raise UnknownError(f"{kustomization} has applied nothing yet")
@@ -98,17 +104,20 @@ def built(
 
     `definition` is a file in which the Kustomization stands as it would be, instead of as it is in the cluster.
 
-    Raises UnknownError when it cannot be built.
+    Raises UnknownError when it cannot be built, or not as the controller does.
     """
+    path = path_of(kustomization)
+    # source-controller reads such files in all folders (LoadIgnorePatterns), flux only in this one and below.
+    if ignored := next((one for one in PurePosixPath(path).parents if (tree / one / _IGNORE_FILE).is_file()), None):
+        why = f"its source lacks what {ignored / _IGNORE_FILE} takes out of it"
+        raise UnknownError(f"{kustomization} cannot be built from the commit: {why}")
     words = ["build", "kustomization", kustomization.name, f"--namespace={kustomization.namespace}"]
     if definition:
         words.append(f"--kustomization-file={definition}")
     try:
         # Strict, as the controller is; in memory, which it allows below its working directory only, because it
         # otherwise writes into the tree.
-        text = cluster.flux(
-            *words, f"--path={path_of(kustomization) or '.'}", "--strict-substitute", "--in-memory-build", cwd=tree
-        )
+        text = cluster.flux(*words, f"--path={path or '.'}", "--strict-substitute", "--in-memory-build", cwd=tree)
     except CommandError as error:
         said = [line for line in error.stderr.splitlines() if line.strip()]
         raise UnknownError(f"{kustomization} cannot be built: {said[-1] if said else error.what}") from None

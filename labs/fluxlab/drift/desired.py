@@ -1,8 +1,8 @@
 """What git wants to be in a cluster: what each Kustomization and each HelmRelease wants, and where git says so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.capabilities import Capability
@@ -14,6 +14,7 @@ from fluxlab.timeline.entries import ObjectRef
 
 from .applied import agreed
 from .builds import Builds, Trees, path_of
+from .fate import dependencies_of
 from .places import Places
 from .releases import made_by_hand, rendered
 
@@ -37,6 +38,8 @@ class Desired:
     """Where what that Kustomization applies stands in git."""
     made_by_hand: str = ""
     """What somebody who ran Helm made of a HelmRelease's release since, if anybody did."""
+    dependencies: Mapping[ObjectRef, KubeObject] = field(default_factory=dict)
+    """Of those on which its owner depends the ones that are there."""
 
     @property
     def applier(self) -> str:
@@ -88,8 +91,10 @@ def all_desired(
                 raise UnknownError(f"{owner} {reason}")
             if owner.kind == HELM_RELEASE.kind:
                 applied_by = next((above[one.reference] for one in over if one.reference in above), None)
-                return _of_release(owner, chain, cluster, applied_by)
-            return _of_kustomization(owner, chain, cluster, trees, builds)
+                found = _of_release(owner, chain, cluster, applied_by)
+            else:
+                found = _of_kustomization(owner, chain, cluster, trees, builds)
+            return replace(found, dependencies=dependencies(owner, known, cluster.find))
         except FluxlabError as error:
             return Untold(owner=owner, chain=chain, why=error.what)
 
@@ -102,6 +107,15 @@ def all_desired(
         [one for one in answers if isinstance(one, Desired)],
         [one for one in answers if isinstance(one, Untold)],
     )
+
+
+def dependencies(
+    owner: KubeObject, known: Mapping[ObjectRef, KubeObject], find: Callable[[str, str], KubeObject | None]
+) -> Mapping[ObjectRef, KubeObject]:
+    """Of those on which an owner depends the ones that are there: known ones, and others that may be beside them."""
+    needed = [one for one, _ in dependencies_of(owner)]
+    there = {one: known.get(one) or find(one.kind, f"{one.namespace}/{one.name}") for one in needed}
+    return {one: found for one, found in there.items() if found}
 
 
 def _of_release(owner: KubeObject, chain: Sequence[str], cluster: Cluster, applied_by: Desired | None) -> Desired:

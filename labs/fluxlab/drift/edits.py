@@ -16,7 +16,7 @@ from fluxlab.timeline.attribution import APPLIERS
 from fluxlab.timeline.audit import is_person
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
 
-from .actors import actor_of
+from .actors import actor_of, asks_for_deletion, same_object
 from .aspects import SILENT, Actor, Confidence, DriftClass, Said, Times
 from .fields import FieldDrift, is_state
 from .keepers import Keepers
@@ -169,6 +169,8 @@ class _Story:
         self._first: dict[str, Json] = {}
         """What was there before the first of several edits of a field."""
         self._keeper = ""
+        self._asked: Entry | None = None
+        """The newest request to delete it, which waits for finalizers."""
 
     def be_kept(self, entry: Entry) -> None:
         """A Kustomization has said that git wants the object, which Flux may leave as it is."""
@@ -184,14 +186,18 @@ class _Story:
                 self._create(entry)
             case "deleted":
                 nobodys = self._is_nobodys
+                by = self._asked if self._asked and same_object(self._asked, entry) else entry
                 for field in list(self._open):
-                    self._end(field, entry, reverted=nobodys)
+                    self._end(field, by, reverted=nobodys)
                 self._first.clear()
-                if _by_hand(entry) and not nobodys:
-                    self._begin(entry, FieldChange(field=WHOLE, before=None, after=None), DriftClass.DELETED)
+                if _by_hand(by) and not nobodys:
+                    self._begin(by, FieldChange(field=WHOLE, before=None, after=None), DriftClass.DELETED)
             case _:
                 if WHOLE in self._open and entry.actor in APPLIERS:  # it was made by hand
                     self._end(WHOLE, entry, reverted=not self._is_nobodys)
+                if asks_for_deletion(entry):
+                    self._asked = entry  # all that such a request changes belongs to the deletion
+                    return
                 for change in () if self._is_nobodys else entry.changes:
                     if is_state(change.field):  # a status of a thousand entries need not be followed
                         self._change(entry, change)

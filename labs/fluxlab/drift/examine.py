@@ -27,7 +27,7 @@ from .applied import unpruned
 from .builds import Builds, Trees
 from .comparing import Compared, compare_object, disputed, placed
 from .desired import all_desired, all_owners
-from .fate import fate_of_refused, while_stopped
+from .fate import fate_of_refused, while_stopped, while_waiting
 from .live import read, served_by
 from .motion import motions
 from .orphans import Stray, strays
@@ -188,6 +188,9 @@ def _unknown(cluster: str, one: Compared, stopped: Mapping[str, str]) -> Unknown
     desired, fate = one.desired, None
     if one.refused and one.live:
         fate = fate_of_refused(owner=desired.owner, wanted=one.wanted, live=one.live)
+    if fate:
+        fate = while_stopped(fate, controller=desired.applier, stopped=stopped)
+        fate = while_waiting(fate, owner=desired.owner, dependencies=desired.dependencies)
     return Unknown(
         cluster=cluster,
         object=one.wanted.reference,
@@ -195,7 +198,7 @@ def _unknown(cluster: str, one: Compared, stopped: Mapping[str, str]) -> Unknown
         chain=desired.chain,
         commit=desired.commit,
         why=one.unknown,
-        fate=fate and while_stopped(fate, controller=desired.applier, stopped=stopped),
+        fate=fate,
     )
 
 

@@ -1,15 +1,15 @@
 """Whether a difference will be reverted: what Flux's controllers do, as it was seen of these versions. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from fluxlab.clusters.loans import as_before
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
 from fluxlab.clusters.objects import Condition, KubeObject, dig, items_at, text_at
-from fluxlab.clusters.resources import KUSTOMIZATION
+from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
 from fluxlab.documents import Json
 from fluxlab.durations import interval_of
-from fluxlab.timeline.entries import parse_time
+from fluxlab.timeline.entries import ObjectRef, parse_time
 
 from .applied import FAILED_AFTERWARDS
 from .aspects import DriftClass, Fate, Mark
@@ -32,8 +32,10 @@ ROOT_GONE = Fate(
     marks=(Mark.UNDETECTABLE,),
 )
 """The fate of a root that was deleted."""
-REMOVED_MANAGERS = "kubectl"
-"""How the managers begin whose fields kustomize-controller takes away."""
+REMOVED_MANAGERS = ("kubectl",)
+"""How the managers begin whose fields kustomize-controller takes over, and so takes away what git does not name."""
+REMOVED_UPDATERS = (*REMOVED_MANAGERS, "before-first-apply", "kustomize-controller")
+"""Likewise those that did not apply: the API server calls so who wrote before managed fields were kept."""
 
 
 def fate_of(
@@ -107,9 +109,11 @@ def _of_refused(kustomization: KubeObject, wanted: KubeObject, live: KubeObject)
     why = f"kustomize-controller deletes it and makes it again ({forced}) at its next reconcile of {kustomization}"
     fate = _reverted(kustomization, f"{why}{_every(kustomization, retry=fails is not None)}", retry=fails is not None)
     again = interval_of(_interval(kustomization, retry=True))
-    if fate.within and again and any(map(_cleaned, items_at(live.raw, "metadata", "managedFields"))):
-        # It looks for what kubectl set in the object that it has just deleted (fluxcd/pkg ssa, cleanupMetadata).
-        why = f"{fate.why}; kubectl has set something of it: it deletes it, fails, and makes it again at its next try"
+    setters = map(Setter.of, items_at(live.raw, "metadata", "managedFields"))
+    by = next((setter.manager for setter in setters if _is_taken_over(setter)), "")
+    if fate.within and again and by and not _merged(wanted, live):
+        # It looks for what others set in the object that it has just deleted (fluxcd/pkg ssa, cleanupMetadata).
+        why = f"{fate.why}; {by} has set something of it: it deletes it, fails, and makes it again at its next try"
         due = fate.due + again if fate.due else None
         fate = replace(fate, why=why, within=fate.within + again, due=due)
     return replace(fate, marks=(Mark.FORCED,))
@@ -119,24 +123,79 @@ def _told_to_force(kustomization: KubeObject, wanted: KubeObject, live: KubeObje
     """By what kustomize-controller is told to make an object again that it cannot change; empty when it is not."""
     if dig(kustomization.raw, "spec", "force") is True:
         return f"force of {kustomization}"
-    for where, subject in (("in git", wanted), ("only on the live object", live)):
-        for place in ("annotations", "labels"):
-            if text_at(subject.raw, "metadata", place, FORCE).lower() == "enabled":
-                return f"{place[:-1]} {FORCE} {where}"
+    return _said_anywhere(wanted, live, FORCE, "enabled")
+
+
+def _said(subject: KubeObject, name: str, value: str) -> str:
+    """The annotation or label by which an object says so; empty when it does not.
+
+    Flux heeds both, in any letter case (fluxcd/pkg ssa, AnyInMetadata).
+    """
+    for place in ("annotations", "labels"):
+        said = text_at(subject.raw, "metadata", place, name)
+        if said.lower() == value:
+            return f"{place[:-1]} {name}: {said}"
     return ""
 
 
-def _cleaned(entry: Json) -> bool:
-    """Whether kustomize-controller takes away what an entry of the managed fields says that somebody set."""
-    return text_at(entry, "manager").startswith(REMOVED_MANAGERS) and not text_at(entry, "subresource")
+def _said_anywhere(wanted: KubeObject, live: KubeObject | None, name: str, value: str) -> str:
+    """As `_said`, and where: in git, or only on the live object."""
+    for where, subject in (("in git", wanted), ("only on the live object", live)):
+        if subject and (said := _said(subject, name, value)):
+            return f"{said} {where}"
+    return ""
+
+
+def _merged(wanted: KubeObject, live: KubeObject | None) -> str:
+    """What has kustomize-controller leave alone what it else takes over; empty when nothing does."""
+    return _said_anywhere(wanted, live, SSA, "merge")
+
+
+def _is_taken_over(setter: Setter) -> bool:
+    """Whether kustomize-controller makes its own what somebody set (its `apply`, and fluxcd/pkg ssa, patch.go)."""
+    managers = REMOVED_UPDATERS if setter.operation == "Update" else REMOVED_MANAGERS
+    return setter.manager.startswith(managers) and not setter.subresource
 
 
 def while_stopped(fate: Fate, *, controller: str, stopped: Mapping[str, str]) -> Fate:
-    """What becomes of it while controllers are `stopped`, told by their names: nothing, if it is this one."""
-    why = stopped.get(controller, "")
-    if not fate.reverted or not why:
+    """What becomes of it while controllers are `stopped`, told by their names: nothing, if it is this one.
+
+    Nor if it is the one that serves artifacts: others fetch them anew at each reconcile.
+    """
+    if why := stopped.get(controller, ""):
+        why = f"{why}: it corrects nothing"
+    elif why := stopped.get("source-controller", ""):
+        why = f"{why}: without its artifacts {controller} corrects nothing"
+    return Fate(reverted=False, why=why, marks=(Mark.STOPPED,)) if fate.reverted and why else fate
+
+
+def while_waiting(fate: Fate, *, owner: KubeObject, dependencies: Mapping[ObjectRef, KubeObject]) -> Fate:
+    """What becomes of it while its owner depends on others, of which `dependencies` are there.
+
+    Both controllers look at them before they do anything else (their `checkDependencies`).
+    """
+    if not fate.reverted:
         return fate
-    return Fate(reverted=False, why=f"{why}: it corrects nothing", marks=(Mark.STOPPED,))
+    for needed, entry in dependencies_of(owner):
+        there, asked = dependencies.get(needed), text_at(entry, "readyExpr")
+        if there is None or not (asked or _is_ready(there)):
+            why = f"{owner} depends on {needed}, and corrects nothing until that is ready"
+            return Fate(reverted=False, why=why, marks=(Mark.FAILING,))
+        if asked:
+            why = f"{fate.why}, if its readyExpr calls {needed} ready, which is not known"
+            fate = replace(fate, why=why, within=None, due=None)
+    return fate
+
+
+def dependencies_of(owner: KubeObject) -> Iterator[tuple[ObjectRef, Json]]:
+    """Those of its own kind on which an owner depends, and what it says of each."""
+    for entry in items_at(owner.raw, "spec", "dependsOn"):
+        namespace = text_at(entry, "namespace") or owner.namespace
+        yield ObjectRef(kind=owner.kind, namespace=namespace, name=text_at(entry, "name")), entry
+
+
+def _is_ready(dependency: KubeObject) -> bool:
+    return dependency.ready and dependency.observed_generation == dependency.generation
 
 
 def _fate(
@@ -149,7 +208,9 @@ def _fate(
     setter: Setter,
     made_by_hand: str,
 ) -> Fate:
-    if pointer and (rule := ignoring(owner, wanted, pointer)):
+    # What is gone kustomize-controller makes again whatever its rules say; Helm's exclude an object before it is read.
+    ruled = pointer or owner.kind == HELM_RELEASE.kind
+    if ruled and (rule := ignoring(owner, wanted, pointer)):
         return Fate(reverted=False, why=rule, marks=(Mark.IGNORED,))
     let_go = _while_it_runs(class_, owner=owner, wanted=wanted, live=live, setter=setter, made_by_hand=made_by_hand)
     if owner.suspended:  # what would stay anyway does so for two reasons
@@ -169,27 +230,26 @@ def _while_it_runs(
     """What becomes of it when its owner is not suspended."""
     if exempt := _exempt(owner, wanted, live):
         return exempt
-    if owner.kind == "HelmRelease":
+    if owner.kind == HELM_RELEASE.kind:
         return _by_helm(class_, owner, made_by_hand)
-    return _by_kustomize(class_, owner, wanted, setter)
+    return _by_kustomize(class_, owner, wanted, live, setter)
 
 
 def _exempt(owner: KubeObject, wanted: KubeObject, live: KubeObject | None) -> Fate | None:
-    """By which annotation an object is exempt from correction: Flux reads them from git and from the live object."""
-    exempting = (
-        {DRIFT_DETECTION: {"disabled"}}
-        if owner.kind == "HelmRelease"
-        else {SSA: {"ignore", "ifnotpresent"}, RECONCILE: {"disabled"}}
-    )
-    for where, mark, subject in (
-        ("in git", Mark.EXEMPT, wanted),
-        ("only on the live object", Mark.SELF_EXEMPT, live),
+    """By what an object is exempt from correction: Flux reads it from git and from the live object.
+
+    That it is only made where there is none counts in git alone (fluxcd/pkg ssa, shouldSkipApply).
+    """
+    helm = owner.kind == HELM_RELEASE.kind
+    exempting = [(DRIFT_DETECTION, "disabled")] if helm else [(SSA, "ignore"), (RECONCILE, "disabled")]
+    once = [(SSA, "ifnotpresent")] if live and not helm else []
+    for where, mark, subject, rules in (
+        ("in git", Mark.EXEMPT, wanted, [*exempting, *once]),
+        ("only on the live object", Mark.SELF_EXEMPT, live, exempting),
     ):
-        for name, values in exempting.items():
-            said = text_at(subject.raw, "metadata", "annotations", name) if subject else ""
-            if said.lower() in values and not (subject is wanted and live is None and said.lower() == "ifnotpresent"):
-                why = f"annotation {name}: {said} {where} exempts it"
-                return Fate(reverted=False, why=why, marks=(mark, Mark.UNDETECTABLE))
+        for name, value in rules:
+            if subject and (said := _said(subject, name, value)):
+                return Fate(reverted=False, why=f"{said} {where} exempts it", marks=(mark, Mark.UNDETECTABLE))
     return None
 
 
@@ -212,8 +272,10 @@ def _by_helm(class_: DriftClass, release: KubeObject, made_by_hand: str) -> Fate
     return _reverted(release, f"helm-controller corrects it at its next reconcile of {release}{_every(release)}")
 
 
-def _by_kustomize(class_: DriftClass, kustomization: KubeObject, wanted: KubeObject, setter: Setter) -> Fate:
-    if class_ is DriftClass.ADDED and (kept := _kept(wanted, setter)):
+def _by_kustomize(
+    class_: DriftClass, kustomization: KubeObject, wanted: KubeObject, live: KubeObject | None, setter: Setter
+) -> Fate:
+    if class_ is DriftClass.ADDED and (kept := _kept(wanted, live, setter)):
         return Fate(reverted=False, why=kept, marks=(Mark.UNDETECTABLE,))
     fails = _failure(kustomization)
     if fails and fails.reason not in FAILED_AFTERWARDS:
@@ -239,15 +301,14 @@ def _failure(owner: KubeObject) -> Condition | None:
     return ready if ready and ready.status == "False" else None
 
 
-def _kept(wanted: KubeObject, setter: Setter) -> str:
+def _kept(wanted: KubeObject, live: KubeObject | None, setter: Setter) -> str:
     """Why kustomize-controller does not take away a field that git does not name; empty when it does."""
     if setter.subresource:
         return f"kustomize-controller leaves alone what was set through {setter.subresource}, and says nothing"
-    if not setter.manager.startswith(REMOVED_MANAGERS):
+    if not _is_taken_over(setter):
         return f"kustomize-controller leaves alone what {setter.manager or 'others'} added, and says nothing"
-    if text_at(wanted.raw, "metadata", "annotations", SSA).lower() == "merge":
-        return f"annotation {SSA}: Merge in git keeps what kubectl added"
-    return ""
+    merged = _merged(wanted, live)
+    return f"{merged} keeps what {setter.manager} added" if merged else ""
 
 
 def _every(owner: KubeObject, *, retry: bool = False) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.objects import KubeObject, text_at
-from fluxlab.clusters.resources import DERIVED, EVENT, Resource
+from fluxlab.clusters.resources import EVENT, Resource, is_derived
 from fluxlab.documents import Json
 
 Served = Mapping[tuple[str, str], Resource]
@@ -52,7 +52,7 @@ def read(api: KubeApi, served: Served, wanted: Sequence[KubeObject], threads: Th
     """
     preferred: dict[tuple[str, str], Resource] = {}
     for resource in served.values():
-        if resource.namespaced and resource.plural not in {EVENT.plural, *DERIVED}:
+        if resource.namespaced and resource.plural != EVENT.plural and not is_derived(resource):
             preferred.setdefault((resource.group, resource.plural), resource)
     known = filter(None, (served.get((one.api_version, one.kind)) for one in wanted))
     objects, unread = {}, {}

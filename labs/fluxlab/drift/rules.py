@@ -15,11 +15,14 @@ _SELECTORS = {"labelSelector": "labels", "annotationSelector": "annotations"}
 
 
 def ignoring(owner: KubeObject, subject: KubeObject, pointer: str) -> str:
-    """Which rule of `owner` has it leave a field of one of its objects alone, in words; empty when none does."""
+    """Which rule of `owner` has it leave a field of one of its objects alone, in words; empty when none does.
+
+    The empty pointer is that of the whole object.
+    """
     for rule in _rules(owner):
-        covered = next((path for path in _paths(rule) if pointer == path or pointer.startswith(f"{path}/")), "")
-        if covered and _targets(dig(rule, "target"), subject):
-            return f"a rule of {owner} has it ignore {covered}"
+        covered = next((path for path in _paths(rule) if pointer == path or pointer.startswith(f"{path}/")), None)
+        if covered is not None and _targets(dig(rule, "target"), subject):
+            return f"a rule of {owner} has it ignore {covered or 'the whole object'}"
     return ""
 
 

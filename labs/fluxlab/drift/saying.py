@@ -75,5 +75,5 @@ def said_in_conditions(subject: ObjectRef, owner: KubeObject, *, since: datetime
 
 
 def _names(text: str, subject: ObjectRef) -> bool:
-    name = f"{subject.kind}/{subject.namespace}/{subject.name}" if subject.namespace else str(subject)
+    name = "/".join(filter(None, [subject.kind, subject.namespace, subject.name]))  # fluxcd/pkg ssa, FmtObjMetadata
     return name in {word.strip("[],:;'") for word in text.split()}

@@ -22,7 +22,7 @@ from .actors import Actors, up_to_date
 from .aspects import Actor, DriftClass, Fate, Mark
 from .comparing import Compared
 from .edits import added_by_hand
-from .fate import ROOT_GONE, fate_of, while_stopped
+from .fate import ROOT_GONE, fate_of, while_stopped, while_waiting
 from .fields import FieldDrift
 from .orphans import Stray, is_orphan, maker_of_orphan
 from .records import Drift, Unknown
@@ -145,6 +145,7 @@ class _Teller:
             made_by_hand=one.desired.made_by_hand,
         )
         fate = while_stopped(fate, controller=one.desired.applier, stopped=self.stopped)
+        fate = while_waiting(fate, owner=one.desired.owner, dependencies=one.desired.dependencies)
         if one.desired.owner.kind == HELM_RELEASE.kind and fate.within:
             visited = self.visits.get(one.desired.owner.reference)
             fate = replace(fate, due=visited + fate.within if visited else None)

@@ -42,6 +42,13 @@ def test_a_folder_that_becomes_empty_is_gone_as_it_is_in_git(draft: Draft) -> No
     assert not draft.has("apps/cart/cart.yaml")
 
 
+def test_what_is_gone_with_its_folder_can_be_taken_out_again(draft: Draft) -> None:
+    draft.write("apps/cart/cart.yaml", None)
+    draft.back_to(draft.changes)
+    assert draft.changes == {"apps/cart/cart.yaml": None}
+    assert files(draft) == {}
+
+
 def test_what_is_no_text_or_not_in_the_repository_is_refused(draft: Draft, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (draft.folder / "link.yaml").symlink_to(tmp_path / "secret")

@@ -7,17 +7,37 @@ import pytest
 
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.root import Root
 from fluxlab.documents import Json
 from fluxlab.drift import builds
 from fluxlab.drift.builds import KEPT_BUILDS, Builds, Trees
 from fluxlab.errors import UnknownError
+from fluxlab.repository import Repository
+
+URL = "https://github.com/acme/shop"
 
 
 class Named(Cluster):
-    """A cluster of which only the name is asked."""
+    """A cluster of which only the name is asked, and the one source that it has."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, source: KubeObject | None = None) -> None:
         self.name = name
+        self.root = Root()
+        self._source = source
+
+    def find(self, kind: str, place: str) -> KubeObject | None:
+        assert (kind, place) == ("GitRepository", "flux-system/shop")
+        return self._source
+
+
+class Bare(Repository):
+    """A repository in which every revision is a commit."""
+
+    def __init__(self) -> None:
+        self.url = f"{URL}.git"
+
+    def resolve(self, revision: str) -> str:
+        return revision
 
 
 class Folders(Trees):
@@ -96,3 +116,72 @@ def test_what_was_not_asked_for_in_a_long_time_is_forgotten(built: list[str]) ->
     assert built == []
     names(known, kustomization(), "1")
     assert built == ["here 1"]
+
+
+def applied_from(**spec: Json) -> Sequence[str]:
+    """The commits that a Kustomization has applied from a source of this kind."""
+    source: Json = {"url": URL, **spec}
+    cluster = Named("here", source=KubeObject({"kind": "GitRepository", "spec": source}))
+    follows: Json = {"sourceRef": {"kind": "GitRepository", "name": "shop"}}
+    metadata: Json = {"name": "apps", "namespace": "flux-system"}
+    status: Json = {"lastAppliedRevision": "main@sha1:abc"}
+    apps = KubeObject({"kind": "Kustomization", "metadata": metadata, "spec": follows, "status": status})
+    return Trees(Bare(), Path()).applied(apps, cluster=cluster)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ignore", "/*\n!/deploy\n"),
+        ("include", [{"repository": {"name": "library"}}]),
+        ("sparseCheckout", ["deploy"]),
+        ("recurseSubmodules", True),
+    ],
+)
+def test_of_a_source_that_has_other_files_than_the_commit_it_is_not_known_what_was_applied(
+    field: str, value: Json
+) -> None:
+    with pytest.raises(UnknownError) as caught:
+        applied_from(**{field: value})
+    assert caught.value.what == (
+        "Kustomization flux-system/apps is built from GitRepository flux-system/shop, "
+        f"whose .spec.{field} has it hold other files than the commit"
+    )
+
+
+def test_a_source_that_leaves_these_fields_empty_has_the_files_of_the_commit() -> None:
+    assert applied_from(ignore="", include=[], sparseCheckout=[], recurseSubmodules=False) == ["abc"]
+
+
+class Flux(Named):
+    """A cluster whose flux command builds one object, which is called as the folder is asked for."""
+
+    def flux(self, *words: str, cwd: Path | None = None) -> str:
+        assert cwd
+        return f"kind: ConfigMap\nmetadata: {{name: {words[4]}}}\n"
+
+
+def build(tree: Path, path: str) -> list[str]:
+    apps = KubeObject({"kind": "Kustomization", "metadata": {"name": "apps"}, "spec": {"path": path}})
+    return [one.name for one in builds.built(apps, cluster=Flux("here"), tree=tree)]
+
+
+def test_what_a_file_above_the_folder_takes_out_of_the_source_flux_build_does_not_see(tmp_path: Path) -> None:
+    (tmp_path / "apps" / "cart").mkdir(parents=True)
+    (tmp_path / "apps" / ".sourceignore").write_text("cart/old.yaml\n")
+    with pytest.raises(UnknownError) as caught:
+        build(tmp_path, "./apps/cart")
+    assert "apps/.sourceignore" in caught.value.what
+    (tmp_path / ".sourceignore").write_text("/apps/other\n")
+    with pytest.raises(UnknownError):
+        build(tmp_path, "apps")
+
+
+def test_what_a_file_in_the_folder_itself_or_beside_it_takes_out_flux_build_sees_or_does_not_need(
+    tmp_path: Path,
+) -> None:
+    for folder in ("apps/cart", "docs"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / ".sourceignore").write_text("*.yaml\n")
+    assert build(tmp_path, "apps") == ["--path=apps"]
+    assert build(tmp_path, "./apps/cart") == ["--path=apps/cart"]

@@ -121,6 +121,42 @@ def test_a_deletion_is_an_edit_that_ends_when_the_object_is_made_again() -> None
     assert found[1].ending.reverted
 
 
+HELM = "system:serviceaccount:flux-system:helm-controller"
+ASKED = (".metadata.deletionTimestamp", None, '"2026-11-22T14:00:00Z"')
+PATIENCE = (".metadata.deletionGracePeriodSeconds", None, "0")
+FINALIZED = (".metadata.finalizers", '["finalizers.fluxcd.io"]', None)
+
+
+def of(uid: str, told: Entry) -> Entry:
+    return replace(told, details={**told.details, Detail.UID: uid})
+
+
+def test_who_asks_for_a_deletion_deletes_whoever_runs_the_finalizers() -> None:
+    coloured = of("1", entry(0, "carol", (".data.colour", '"red"', '"blue"')))
+    asked = of("1", entry(1, "alice", ASKED, PATIENCE, (".metadata.finalizers", None, '["foregroundDeletion"]')))
+    finalized, gone = of("1", entry(2, HELM, FINALIZED)), of("1", entry(2, HELM, verb="deleted"))
+    again = of("2", entry(4, FLUX, verb="created"))
+    assert edits([asked, finalized]) == []  # it is still there
+    assert told(edits([coloured, asked, finalized, gone, again])) == [
+        (".data.colour", DriftClass.MODIFIED, '"red"', '"blue"', "changed again by alice after 1.0 s"),
+        ("", DriftClass.DELETED, None, None, "recreated by kustomize-controller after 3.0 s"),
+    ]
+    [deleted] = edits([asked, finalized, gone])
+    assert (deleted.actor.user, deleted.actor.time) == ("alice", BEGAN + timedelta(seconds=1))
+
+
+def test_who_takes_the_finalizers_off_what_flux_deletes_has_deleted_nothing() -> None:
+    asked, gone = of("1", entry(0, FLUX, ASKED)), of("1", entry(2, "alice", verb="deleted"))
+    assert edits([asked, gone]) == []
+
+
+def test_who_asked_for_the_deletion_of_an_earlier_object_has_not_deleted_this_one() -> None:
+    asked = of("1", entry(0, "alice", ASKED))
+    assert edits([asked, of("2", entry(3, HELM, verb="deleted"))]) == []
+    [deleted] = edits([asked, of("2", entry(3, "bob", verb="deleted"))])
+    assert deleted.actor.user == "bob"
+
+
 def test_what_a_person_makes_in_the_place_of_a_deleted_object_is_an_edit_until_flux_has_it() -> None:
     def owned(one: Entry) -> Entry:
         return replace(one, details={**one.details, Detail.OWNER: ""})  # kubectl create puts no labels on it

@@ -1,5 +1,7 @@
 """Whether a difference will be reverted: the cells that were tried on these controllers."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,10 +11,20 @@ from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.aspects import DriftClass, Fate, Mark
-from fluxlab.drift.fate import DRIFT_DETECTION, FORCE, RECONCILE, SSA, fate_of, fate_of_refused, while_stopped
+from fluxlab.drift.fate import (
+    DRIFT_DETECTION,
+    FORCE,
+    RECONCILE,
+    SSA,
+    fate_of,
+    fate_of_refused,
+    while_stopped,
+    while_waiting,
+)
+from fluxlab.timeline.entries import ObjectRef
 
 KUBECTL, OTHERS, SCALED = (
-    Setter(manager="kubectl-patch"),
+    Setter(manager="kubectl-patch", operation="Update"),
     Setter(manager="node-fetch"),
     Setter(manager="kubectl", subresource="scale"),
 )
@@ -43,8 +55,8 @@ def reconciled(kustomization: KubeObject) -> KubeObject:
     return KubeObject({**kustomization.raw, "status": {**status, "history": history}})
 
 
-def release(mode: str, *, suspend: bool = False) -> KubeObject:
-    return owner("HelmRelease", driftDetection={"mode": mode}, suspend=suspend)
+def release(mode: str, *, suspend: bool = False, ignore: Json = None) -> KubeObject:
+    return owner("HelmRelease", driftDetection={"mode": mode, "ignore": ignore}, suspend=suspend)
 
 
 M, A, R, D = DriftClass.MODIFIED, DriftClass.ADDED, DriftClass.REMOVED, DriftClass.DELETED
@@ -107,6 +119,20 @@ def test_what_becomes_of_it(
         fate = fate_of(class_, owner=kustomization, wanted=git, live=live, setter=setter)
         assert fate.reverted is expected, (class_, fate)
         assert fate.why
+
+
+WHOLE: Json = [{"paths": [""]}]
+
+
+def test_a_rule_for_the_whole_object_has_helm_controller_leave_also_a_deleted_one_alone() -> None:
+    """Helm's rule excludes the object before it is read; kustomize-controller asks no rule of what it makes again."""
+    helm, kustomize = release("enabled", ignore=WHOLE), owner("Kustomization", ignore=WHOLE)
+    fate = fate_of(D, owner=helm, wanted=subject(), live=None)
+    assert (fate.reverted, fate.marks) == (False, (Mark.IGNORED,))
+    assert fate.why == "a rule of HelmRelease n/o has it ignore the whole object"
+    assert fate_of(D, owner=kustomize, wanted=subject(), live=None).reverted
+    one_field = release("enabled", ignore=[{"paths": ["/data"]}])
+    assert fate_of(D, owner=one_field, wanted=subject(), live=None).reverted
 
 
 def test_one_that_fails_only_after_it_has_applied_all_reverts_at_its_next_try() -> None:
@@ -173,6 +199,69 @@ def test_nothing_is_reverted_while_the_controller_that_would_is_stopped() -> Non
     assert held.marks == (Mark.STOPPED,)
 
 
+@pytest.mark.parametrize("controller", ["kustomize-controller", "helm-controller"])
+def test_nothing_is_reverted_while_nobody_serves_the_artifacts_from_which_it_would_be(controller: str) -> None:
+    stopped = {"source-controller": "source-controller is scaled to 0 (flux-system)"}
+    held = while_stopped(Fate(reverted=True, why="at its next reconcile"), controller=controller, stopped=stopped)
+    assert (held.reverted, held.marks) == (False, (Mark.STOPPED,))
+    assert held.why == f"{stopped['source-controller']}: without its artifacts {controller} corrects nothing"
+
+
+DATABASE = ObjectRef(kind="Kustomization", namespace="n", name="database")
+WOULD = Fate(reverted=True, why="at its next reconcile", within=timedelta(hours=1), due=LAST)
+
+
+def dependency(ready: str = "True", *, observed: int = 1) -> KubeObject:
+    conditions: Json = [{"type": "Ready", "status": ready}]
+    status: Json = {"conditions": conditions, "observedGeneration": observed}
+    return KubeObject({"kind": "Kustomization", "metadata": {"name": "database", "generation": 1}, "status": status})
+
+
+@pytest.mark.parametrize(
+    ("there", "reverted"),
+    [
+        ({DATABASE: dependency()}, True),
+        ({DATABASE: dependency("False")}, False),
+        ({DATABASE: dependency("Unknown")}, False),
+        ({DATABASE: dependency(observed=0)}, False),
+        ({replace(DATABASE, namespace="other"): dependency()}, False),
+    ],
+)
+def test_nothing_is_reverted_before_what_its_owner_depends_on_is_ready(
+    there: dict[ObjectRef, KubeObject], *, reverted: bool
+) -> None:
+    waiting = owner("Kustomization", dependsOn=[{"name": "database"}])
+    fate = while_waiting(WOULD, owner=waiting, dependencies=there)
+    assert fate.reverted is reverted
+    if not reverted:
+        assert fate.marks == (Mark.FAILING,)
+        assert (
+            fate.why
+            == "Kustomization n/o depends on Kustomization n/database, and corrects nothing until that is ready"
+        )
+    stays = Fate(reverted=False, why="suspended")
+    assert while_waiting(stays, owner=waiting, dependencies=there) == stays
+
+
+def test_what_its_owner_depends_on_may_be_in_another_namespace_or_of_another_kind() -> None:
+    beside = owner("HelmRelease", dependsOn=[{"name": "database", "namespace": "other"}])
+    there = {ObjectRef(kind="HelmRelease", namespace="other", name="database"): dependency()}
+    assert while_waiting(WOULD, owner=beside, dependencies=there) == WOULD
+    assert not while_waiting(WOULD, owner=beside, dependencies={DATABASE: dependency()}).reverted
+
+
+def test_whether_an_expression_calls_a_dependency_ready_is_not_known() -> None:
+    asks: Json = {"name": "database", "readyExpr": "dep.status.phase == 'Open'"}
+    waiting = owner("Kustomization", dependsOn=[asks])
+    fate = while_waiting(WOULD, owner=waiting, dependencies={DATABASE: dependency("False")})
+    assert (fate.reverted, fate.within, fate.due) == (True, None, None)
+    asked = "if its readyExpr calls Kustomization n/database ready, which is not known"
+    assert fate.why == f"at its next reconcile, {asked}"
+    assert not while_waiting(WOULD, owner=waiting, dependencies={}).reverted
+    more = owner("Kustomization", dependsOn=[asks, {"name": "cache"}])
+    assert not while_waiting(WOULD, owner=more, dependencies={DATABASE: dependency()}).reverted
+
+
 @pytest.mark.parametrize(
     ("class_", "kustomization", "git", "marks"),
     [
@@ -219,6 +308,65 @@ def test_when_it_will_be_reverted_is_a_time(
     assert (stays.within, stays.due) == (None, None)
 
 
+def labelled(**labels: str) -> KubeObject:
+    return KubeObject({"kind": "ConfigMap", "metadata": {"name": "x", "labels": labels}})
+
+
+@pytest.mark.parametrize(
+    ("owner_", "name", "value"),
+    [
+        (owner("Kustomization"), SSA, "Ignore"),
+        (owner("Kustomization"), RECONCILE, "disabled"),
+        (release("enabled"), DRIFT_DETECTION, "disabled"),
+    ],
+)
+def test_a_label_exempts_an_object_as_an_annotation_does(owner_: KubeObject, name: str, value: str) -> None:
+    in_git = fate_of(M, owner=owner_, wanted=labelled(**{name: value}), live=subject(), setter=KUBECTL)
+    assert in_git.marks == (Mark.EXEMPT, Mark.UNDETECTABLE)
+    assert in_git.why == f"label {name}: {value} in git exempts it"
+    live = fate_of(M, owner=owner_, wanted=subject(), live=labelled(**{name: value}), setter=KUBECTL)
+    assert live.marks == (Mark.SELF_EXEMPT, Mark.UNDETECTABLE)
+
+
+def test_that_an_object_is_only_made_where_there_is_none_counts_in_git_alone() -> None:
+    for marked in (subject, labelled):
+        once = marked(**{SSA: "IfNotPresent"})
+        assert not fate_of(M, owner=owner("Kustomization"), wanted=once, live=subject(), setter=KUBECTL).reverted
+        assert fate_of(D, owner=owner("Kustomization"), wanted=once, live=None).reverted
+        assert fate_of(M, owner=owner("Kustomization"), wanted=subject(), live=once, setter=KUBECTL).reverted
+
+
+@pytest.mark.parametrize("marked", [subject, labelled])
+def test_a_live_object_may_keep_what_kubectl_added_but_not_what_it_changed(marked: Callable[..., KubeObject]) -> None:
+    live = marked(**{SSA: "Merge"})
+    added = fate_of(A, owner=owner("Kustomization"), wanted=subject(), live=live, setter=KUBECTL)
+    assert (added.reverted, added.marks) == (False, (Mark.UNDETECTABLE,))
+    assert "Merge only on the live object keeps what kubectl-patch added" in added.why
+    assert fate_of(M, owner=owner("Kustomization"), wanted=subject(), live=live, setter=KUBECTL).reverted
+
+
+@pytest.mark.parametrize(
+    ("manager", "operation", "reverted"),
+    [
+        ("kubectl-edit", "Update", True),
+        ("kubectl", "Apply", True),
+        ("before-first-apply", "Update", True),
+        ("before-first-apply", "Apply", False),
+        ("kustomize-controller", "Update", True),
+        ("helm-controller", "Update", False),
+        ("node-fetch", "Update", False),
+    ],
+)
+def test_what_some_managers_added_kustomize_controller_takes_over_and_removes(
+    manager: str, operation: str, *, reverted: bool
+) -> None:
+    setter = Setter(manager=manager, operation=operation)
+    fate = fate_of(A, owner=owner("Kustomization"), wanted=subject(), live=subject(), setter=setter)
+    assert fate.reverted is reverted
+    scaled = replace(setter, subresource="scale")
+    assert not fate_of(A, owner=owner("Kustomization"), wanted=subject(), live=subject(), setter=scaled).reverted
+
+
 def test_who_exempts_an_object_is_marked() -> None:
     live = subject(**{SSA: "Ignore"})
     fate = fate_of(M, owner=owner("Kustomization"), wanted=subject(), live=live, setter=KUBECTL)
@@ -226,7 +374,8 @@ def test_who_exempts_an_object_is_marked() -> None:
 
 
 def made_by(manager: str, **annotations: str) -> KubeObject:
-    metadata: JsonObject = {"annotations": annotations, "managedFields": [{"manager": manager}]}
+    entry: JsonObject = {"manager": manager, "operation": "Update"}
+    metadata: JsonObject = {"annotations": annotations, "managedFields": [entry]}
     return KubeObject({"kind": "ConfigMap", "metadata": {"name": "x", **metadata}})
 
 
@@ -264,7 +413,10 @@ def test_what_kubectl_made_is_deleted_at_one_try_and_made_again_at_the_next() ->
     hour, try_ = timedelta(hours=1), timedelta(minutes=2)
     assert (once.within, once.due) == (hour, LAST + hour)
     assert (twice.within, twice.due) == (hour + try_, LAST + hour + try_)
-    assert "kubectl has set something of it" in twice.why
+    assert "kubectl-create has set something of it" in twice.why
+    merged = fate_of_refused(owner=forced, wanted=subject(**{SSA: "Merge"}), live=made_by("kubectl-create"))
+    assert merged
+    assert merged.within == hour  # nothing is looked for in the one that was deleted
 
 
 def test_what_helm_controller_makes_of_a_refusal_nobody_knows() -> None:

@@ -50,6 +50,13 @@ def test_a_condition_speaks_of_the_objects_that_it_names_since_it_does(
     assert told == (f"Drifted=True DriftDetected: {message}" if said else "")
 
 
+@pytest.mark.parametrize("kind", ["Namespace", "ClusterRole", "CustomResourceDefinition"])
+def test_what_is_in_no_namespace_is_heard_as_flux_writes_it(kind: str) -> None:
+    text = f"{kind}/shop configured\n{kind}/shop-2 created"
+    assert said_in_events(ObjectRef(kind=kind, name="shop"), [event(text, at=CHANGED)], since=CHANGED) == text
+    assert said_in_events(ObjectRef(kind=kind, name="other"), [event(text, at=CHANGED)], since=CHANGED) == ""
+
+
 def test_of_several_events_the_newest_that_names_the_object_counts() -> None:
     heard = [
         event("ConfigMap/shop/cart created", at=CHANGED - SECOND),
