@@ -53,6 +53,7 @@ class Cluster:
         """`patience` stretches what a test is ready to wait; `earlier` names all commits from before one was pushed."""
         self.name = name
         self.kubeconfig: Path = folder.kubeconfig(name)
+        self._discoveries = folder.discoveries
         self.root = Root.of(folder.cluster(name))
         """Where the cluster begins to follow the lab's repository."""
         self._folder = folder
@@ -149,9 +150,7 @@ class Cluster:
 
         Raises CommandError.
         """
-        # Ports are used again: what kubectl remembers of an address must not outlive the lab.
-        options = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.kubeconfig.parent / 'kubectl'}"]
-        return self._run("kubectl", *options, *arguments, stdin=stdin)
+        return self._run("kubectl", f"--kubeconfig={self.kubeconfig}", *arguments, stdin=stdin)
 
     def flux(self, *arguments: str, cwd: Path | None = None) -> str:
         """What the flux command line prints, as administrator. Raises CommandError."""
@@ -160,7 +159,7 @@ class Cluster:
     def _run(self, program: str, *arguments: str, stdin: str | None = None, cwd: Path | None = None) -> str:
         patience = self._patience(COMMAND_SECONDS)
         words = [str(find().binary(program)), *arguments]
-        environment = {} if "GOGC" in os.environ else BRIEFLY
+        environment = {**({} if "GOGC" in os.environ else BRIEFLY), "KUBECACHEDIR": str(self._discoveries)}
         return run(words, environment=environment, stdin=stdin, cwd=cwd, timeout_seconds=patience).stdout
 
     # -- change --------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ _DURATION = re.compile(
 )
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
+LONGEST_SECONDS = 366 * 86400
 _SECONDS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 
 
@@ -19,6 +20,8 @@ def parse_duration(text: str) -> float:
     seconds = sum(_SECONDS[unit] * float(value) for unit, value in found.groupdict().items() if value) if found else 0
     if not seconds:
         raise UsageError(f"{text!r} is no duration", facts=["such as 90, 90s, 2m or 1h30m"])
+    if seconds > LONGEST_SECONDS:
+        raise UsageError(f"{text!r} is longer than a year")
     return seconds
 
 

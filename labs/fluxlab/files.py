@@ -47,6 +47,12 @@ def write_private(path: Path, content: bytes | str, *, mode: int = 0o600, durabl
     return path
 
 
+def absolute_paths(paths: str, folder: Path = Path()) -> str:
+    """A path, or several as PATH has them, as they are in any working directory; they are meant from `folder` on."""
+    expanded = (os.path.expanduser(one) for one in paths.split(os.pathsep) if one)  # noqa: PTH111  an unknown user stays
+    return os.pathsep.join(str((folder / one).absolute()) for one in expanded)
+
+
 def flush(path: Path) -> None:
     """Bring a file's content, or the names in a folder, to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -30,7 +30,7 @@ from .moments import Commit, Moment
 from .processes import Identity
 from .repository import Repository
 from .scenarios import Scenario, load_scenario
-from .spec import LabSpec
+from .spec import LabSpec, stored_spec
 from .state import LabFolder, checked_name, lab_folders
 from .status import LabStatus
 from .supervisor.charts import chart_folder
@@ -96,11 +96,18 @@ class Lab:
         Raises what `supervisor.launch.launch` raises, and UsageError for a chart or scenario that is not there.
         """
         began = datetime.now(UTC)
-        scenarios = [load_scenario(name, base=base) for name in spec.scenarios]
+        spec = spec.below(base)
         sources = [(repository.url, base / chart) for repository in spec.charts for chart in repository.charts]
-        for url, source in sources:
-            if not source.exists() and not LabFolder.named(spec.name).spec.exists():
-                raise UsageError(f"{source}: no such chart", facts=[f"the lab file names it for {url}"])
+
+        def load_scenarios() -> Sequence[Scenario]:
+            return [load_scenario(name, base=base) for name in spec.scenarios]
+
+        scenarios: Sequence[Scenario] | None = None
+        if not LabFolder.named(spec.name).spec.exists():  # else it has them, wherever they came from
+            scenarios = load_scenarios()
+            for url, source in sources:
+                if not source.exists():
+                    raise UsageError(f"{source}: no such chart", facts=[f"the lab file names it for {url}"])
 
         def fill() -> None:
             lab = cls(LabFolder.named(spec.name))
@@ -108,7 +115,7 @@ class Lab:
                 progress(f"adding {source.name} to {url}")
                 lab.add_chart(source, url=url, replace=True)
             repository = lab._repository(Moment)  # the clusters are not asked: they do not answer yet
-            for scenario in scenarios:
+            for scenario in load_scenarios() if scenarios is None else scenarios:
                 progress(f"applying {scenario.name}")
                 repository.apply(scenario)
             repository.close()
@@ -223,7 +230,7 @@ class Lab:
     @cached_property
     def spec(self) -> LabSpec:
         """The spec with which the lab was started."""
-        return LabSpec.model_validate_json(self.folder.spec.read_text())
+        return stored_spec(self.folder.spec)
 
     def status(self) -> LabStatus:
         """How the lab is; told from its record when its supervisor is dead."""

@@ -43,6 +43,7 @@ def _write_tool(file: Path, binary: Path, folder: LabFolder) -> None:
     It reads how when it runs: the supervisor that a lab is resumed by has other credentials.
     """
     through = f". {shlex.quote(str(folder.way_out))}\n" if file.name in GATEWAY_TOOLS else ""
-    text = f'#!/bin/sh\n{through}exec {shlex.quote(str(binary))} "$@"\n'
+    remembering = f"export KUBECACHEDIR={shlex.quote(str(folder.discoveries))}\n"
+    text = f'#!/bin/sh\n{through}{remembering}exec {shlex.quote(str(binary))} "$@"\n'
     if not file.is_file() or file.read_text() != text:
         write_private(file, text, mode=0o700)

@@ -9,6 +9,7 @@ import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -94,8 +95,7 @@ def save(
     try:
         for left in _left_by_the_killed(target):
             left.unlink(missing_ok=True)
-        with compressed(temporary, level=COMPRESSION_LEVEL) as archive:
-            temporary.chmod(0o600)
+        with compressed(temporary, level=COMPRESSION_LEVEL, mode=0o600) as archive:
             add(archive, NAME, snapshot.model_dump_json().encode())
             for name, record in snapshot.files.items():
                 content = _content(chosen[name])
@@ -108,7 +108,8 @@ def save(
     except OSError as error:
         raise FluxlabError(f"{target} cannot be written", facts=[str(error)]) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing is left; the error that says so matters
+            temporary.unlink(missing_ok=True)
     return snapshot
 
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from .errors import UsageError
+from .errors import FluxlabError, UsageError
+from .files import absolute_paths
 from .model_files import read_model
 from .places import parse_place
 from .state import NAME
@@ -98,7 +99,8 @@ def _branch(value: str) -> str:
     return value
 
 
-Host = Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
+HOST_PATTERN = r"^[a-z0-9.-]+$"
+Host = Annotated[str, Field(pattern=HOST_PATTERN)]
 
 
 class _Model(BaseModel):
@@ -236,6 +238,14 @@ class LabSpec(_Model):
         """The same with other values in each cluster. Raises UsageError when such a lab cannot be."""
         return self.changed(clusters=[{**cluster.model_dump(), **changes} for cluster in self.clusters])
 
+    def below(self, folder: Path) -> "LabSpec":
+        """The same with kubeconfigs, which are meant from `folder` on, as a process in any folder finds them."""
+        clusters = [
+            cluster.model_copy(update={"kubeconfig": absolute_paths(cluster.kubeconfig, folder)})
+            for cluster in self.clusters
+        ]
+        return self.model_copy(update={"clusters": clusters})
+
     def on_backend(self, backend: str) -> "LabSpec":
         """The same with all clusters on a backend: what they say for another one does not hold there.
 
@@ -279,6 +289,15 @@ def check_free_hosts(sinks: Sequence[SinkSpec], others: Mapping[str, str]) -> No
         taken.setdefault(sink.host, f"alerts ({sink.kind})")
     if errors:
         raise ValidationError.from_exception_data("alerts", errors)
+
+
+def stored_spec(file: Path) -> LabSpec:
+    """The spec with which a lab was started. Raises FluxlabError when its file is damaged, or another version's."""
+    try:
+        return LabSpec.model_validate_json(file.read_text())
+    except ValidationError as error:
+        hint = f"fluxlab down {file.parent.name}"
+        raise FluxlabError(f"{file} is damaged", facts=[str(error).splitlines()[0]], hint=hint) from None
 
 
 def load_spec(file: Path) -> LabSpec:

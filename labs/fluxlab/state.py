@@ -139,6 +139,11 @@ class LabFolder:
         return self.root / "pki"
 
     @property
+    def discoveries(self) -> Path:
+        """What kubectl, flux and helm remember of APIs by their ports, which are used again: it goes with the lab."""
+        return self.root / "discoveries"
+
+    @property
     def repositories(self) -> Path:
         """The bare repositories of the git server."""
         return self.root / "git"

@@ -22,6 +22,12 @@ def test_anything_else_is_none(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["3000000d", "9" * 400])
+def test_what_no_clock_can_add_is_too_long(text: str) -> None:
+    with pytest.raises(UsageError, match="is longer than a year"):
+        parse_duration(text)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("1h0m0s", 3600), ("10m", 600), ("1.5h", 5400), ("500ms", 0.5), ("", None), ("soon", None), ("1h soon", None)],

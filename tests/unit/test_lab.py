@@ -67,3 +67,46 @@ def test_a_fault_that_the_watchdog_has_taken_out_meanwhile_keeps_no_lab_from_its
     monkeypatch.setattr("fluxlab.lab.end", lambda folder, **_: ended.append(folder))
     guest.down()
     assert ended == [guest.folder]
+
+
+def test_a_lab_that_is_there_needs_no_scenario_nor_chart_of_its_file(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = LabSpec.model_validate(
+        {
+            "name": lab.name,
+            "scenarios": ["./of-another-folder"],
+            "charts": [{"url": "https://charts.example.org", "charts": ["gone.tgz"]}],
+        }
+    )
+    launched: list[LabSpec] = []
+    monkeypatch.setattr("fluxlab.lab.launch", lambda spec, **_: launched.append(spec))
+    Lab.up(wanted)
+    assert launched == [wanted]
+    lab.folder.spec.unlink()
+    with pytest.raises(UsageError, match="there is no scenario"):
+        Lab.up(wanted)
+
+
+@pytest.mark.usefixtures("state_dir")
+def test_a_kubeconfig_is_meant_from_the_lab_file_on_and_not_from_where_its_supervisor_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[LabSpec] = []
+
+    def launch(spec: LabSpec, **_: object) -> None:
+        launched.append(spec)
+        folder = LabFolder.named(spec.name)
+        folder.create()
+        folder.spec.write_text(spec.model_dump_json())
+
+    monkeypatch.setattr("fluxlab.lab.launch", launch)
+    monkeypatch.setenv("HOME", "/home/ada")
+    paths = ["./team.yaml", "/etc/team.yaml", "~/team.yaml", "a.yaml:b.yaml", ""]
+    clusters = [{"name": f"c{n}", "backend": "existing", "kubeconfig": path} for n, path in enumerate(paths)]
+    Lab.up(LabSpec.model_validate({"name": "mine", "clusters": clusters}), base=tmp_path)
+    assert [cluster.kubeconfig for cluster in launched[0].clusters] == [
+        f"{tmp_path}/team.yaml",
+        "/etc/team.yaml",
+        "/home/ada/team.yaml",
+        f"{tmp_path}/a.yaml:{tmp_path}/b.yaml",
+        "",
+    ]

@@ -88,3 +88,11 @@ def test_the_tools_are_their_owners_only(lab: Lab) -> None:
     shell_environment(lab)
     for tool in TOOLS:
         assert (lab.folder.root / "bin" / tool).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_a_tool_remembers_of_an_api_goes_with_the_lab(lab: Lab, tmp_path: Path, tool: str) -> None:
+    (tmp_path / "some 'programs'" / tool).write_text('#!/bin/sh\necho "$KUBECACHEDIR"\n')
+    (tmp_path / "some 'programs'" / tool).chmod(0o755)
+    [place] = asked(shell_environment(lab), tool)
+    assert Path(place).is_relative_to(lab.folder.root)

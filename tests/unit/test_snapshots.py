@@ -149,9 +149,9 @@ def test_a_file_that_changes_while_it_is_saved_makes_it_no_snapshot(
     folder = lab(tmp_path)
     blob = folder.registry / "data" / "docker" / "blob"
 
-    def changed(path: Path, level: int) -> AbstractContextManager[tarfile.TarFile]:
+    def changed(path: Path, *, level: int, mode: int) -> AbstractContextManager[tarfile.TarFile]:
         blob.write_bytes(b"other")  # of the same length
-        return compressed(path, level=level)
+        return compressed(path, level=level, mode=mode)
 
     monkeypatch.setattr("fluxlab.snapshots.compressed", changed)
     with pytest.raises(FluxlabError, match=r"docker/blob changed meanwhile"):
@@ -255,3 +255,27 @@ def test_a_forged_registry_cannot_name_another_folder(tmp_path: Path, host: str)
 def test_another_toolchain_is_named(tmp_path: Path, versions: dict[str, str], said: str) -> None:
     with pytest.raises(SnapshotRefusedError, match=said):
         unpack(saved(tmp_path), LabFolder(tmp_path / "copy"), toolchain=versions)
+
+
+def test_where_no_snapshot_can_be_written_is_named(tmp_path: Path) -> None:
+    plain = tmp_path / "file"
+    plain.write_text("")
+    with pytest.raises(FluxlabError, match=f"{plain}/snapshot cannot be written"):
+        saved(tmp_path, target=plain / "snapshot")
+
+
+def test_a_snapshot_is_its_owners_only_from_its_first_byte_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+
+    def looked(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+        modes.extend(file.stat().st_mode & 0o777 for file in tmp_path.glob(".snapshot.*"))
+        add(archive, name, content)
+
+    monkeypatch.setattr("fluxlab.snapshots.add", looked)
+    monkeypatch.setattr("os.chmod", None)  # nobody mends it afterwards
+    mask = os.umask(0)
+    try:
+        saved(tmp_path)
+    finally:
+        os.umask(mask)
+    assert set(modes) == {0o600}

@@ -1,11 +1,12 @@
 """The application: all commands, and how errors end the program."""
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated, NoReturn, cast
 
 import typer
 
-from fluxlab.errors import FluxlabError
+from fluxlab.errors import FluxlabError, UnknownError
 
 from . import (
     alert_commands,
@@ -80,6 +81,8 @@ app.add_typer(toolchain_commands.app, name="toolchain")
 
 def main() -> NoReturn:
     """Run the command line: exit code 0 true, 1 false, 2 could not tell, 64 usage."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: what a terminal cannot show ends no command
     try:
         code = app(standalone_mode=False, prog_name="fluxlab")  # also as python -m fluxlab
     except UsageExit as error:
@@ -97,4 +100,7 @@ def main() -> NoReturn:
     except FluxlabError as error:
         show_error(error)
         sys.exit(error.exit_code)
+    except (OSError, UnicodeError) as error:  # a path too long, a folder that may not be read, a file that is no text
+        show_error(UnknownError(str(error)))
+        sys.exit(UnknownError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)

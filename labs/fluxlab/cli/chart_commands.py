@@ -1,6 +1,7 @@
 """charts list, add, yank: the chart repositories that the lab serves at public URLs."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,12 @@ PrefixOption = Annotated[
 
 def _url(lab: str | None, host: str, prefix: str | None) -> str:
     from fluxlab.errors import UsageError
-    from fluxlab.spec import host_of
+    from fluxlab.spec import HOST_PATTERN, host_of
 
     if host.startswith("oci://"):
         return f"{host.rstrip('/')}/{(prefix or '').strip('/')}".rstrip("/")
+    if not re.fullmatch(HOST_PATTERN, host):
+        raise UsageError(f"{host!r} is no host name", hint="such as open-telemetry.github.io, or an oci:// URL")
     if prefix is not None:
         return f"https://{host}/{prefix.strip('/')}".rstrip("/")
     known = {chart.repository for chart in find_lab(lab).status().charts}

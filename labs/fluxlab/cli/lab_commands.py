@@ -82,7 +82,7 @@ def _up(
 ) -> tuple["Lab", Sequence["Convergence"]]:
     from fluxlab.lab import Lab
     from fluxlab.state import LabFolder
-    from fluxlab.supervisor.launch import end
+    from fluxlab.supervisor.launch import end, started_here
 
     folder = LabFolder.named(spec.name)
     new = not folder.spec.exists()
@@ -97,7 +97,7 @@ def _up(
                     timeout_seconds=timeout, progress=lambda looks: tick(summary(looks)), until_asked=True
                 )
         except KeyboardInterrupt:
-            if new:
+            if new and started_here(folder):  # another one may have started it while this one waited
                 end(folder)
             raise
     return lab, looks

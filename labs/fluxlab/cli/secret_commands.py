@@ -54,6 +54,8 @@ def _value(place: str, key: str, variable: str | None) -> str:
         if variable not in os.environ:
             raise UsageError("there is no variable of the name that --from-env gives", hint=WAYS)
         return _text(os.environb[variable.encode()], f"variable {variable}")
+    if sys.stdin is None:  # closed
+        raise UsageError("there is no standard input to read the value from", hint=WAYS)
     if sys.stdin.isatty():
         return str(typer.prompt(f"{key} of Secret {place}", hide_input=True, err=True))
     return _text(sys.stdin.buffer.read(), "standard input").removesuffix("\n").removesuffix("\r")

@@ -5,7 +5,7 @@ Most labs are `local`: what the others need is loaded when it is needed.
 
 # ruff: noqa: PLC0415
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fluxlab.errors import FluxlabError
 from fluxlab.ports import Ports
 from fluxlab.processes import ProcessGroup
-from fluxlab.spec import ClusterSpec, LabSpec
+from fluxlab.spec import Backend, ClusterSpec, LabSpec
 from fluxlab.state import LabFolder
 from fluxlab.toolchain import KIND_COMPONENTS, Toolchain, find
 
@@ -43,6 +43,15 @@ class Surroundings:
     gateway_port: int
     in_main_thread: Callable[[Callable[[], object]], object]
     """Has something done there, soon: only a process spawned there dies with the supervisor, not sooner."""
+
+
+_START_SECONDS: Mapping[Backend, float] = {"local": 180.0, "kind": 1800.0, "existing": 900.0}
+"""The sum of what its steps may take, each of which has a limit of its own: images may have to be pulled."""
+
+
+def start_seconds(spec: LabSpec) -> float:
+    """After what time the start of a lab has failed, whatever it is at: its clusters are started one after another."""
+    return sum(_START_SECONDS[cluster.backend] for cluster in spec.clusters)
 
 
 def make(spec: ClusterSpec, around: Surroundings) -> "ClusterBackend":

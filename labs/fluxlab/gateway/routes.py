@@ -163,8 +163,8 @@ class Routes:
         if host in self._allowed:
             return Allowed()
         return Refused(
-            reason=f"{host} is not mapped in this lab ({asked_by} asked for port {port}): map it under repositories: "
-            f"or charts: in the lab file, or let it out with gateway: {{allow: [{host}]}}"
+            reason=f"{host} is not mapped in this lab ({asked_by} asked for port {port}): map it under charts:, "
+            f"registries: or alerts: in the lab file, or let it out with gateway: {{allow: [{host}]}}"
         )
 
     def application(self, host: str) -> ASGIApp | None:

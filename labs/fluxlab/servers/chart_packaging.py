@@ -72,7 +72,10 @@ def _files(source_folder: Path) -> list[Path]:
 
 
 def _ignore_rules(file: Path) -> list[str]:
-    lines = [line.strip() for line in file.read_text().splitlines()] if file.exists() else []
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    except UnicodeDecodeError:
+        raise UsageError(f"{file} holds no text (UTF-8)") from None
     rules = [*ALWAYS_IGNORED, *(line for line in lines if line and not line.startswith("#"))]
     for rule in rules:
         if rule.startswith("!") or "**" in rule:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,8 +163,9 @@ def _seen(folder: Path) -> set[_Seen]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".tgz") and not entry.name.startswith(".") and entry.is_file():
-                status = entry.stat()
-                found.add((entry.name, status.st_mtime_ns, status.st_size, status.st_ino))
+                with suppress(FileNotFoundError):  # it was yanked just now
+                    status = entry.stat()
+                    found.add((entry.name, status.st_mtime_ns, status.st_size, status.st_ino))
     return found
 
 

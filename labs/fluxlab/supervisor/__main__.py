@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fluxlab.errors import FluxlabError
 from fluxlab.host import raise_open_files
-from fluxlab.spec import LabSpec
+from fluxlab.spec import stored_spec
 from fluxlab.state import LabFolder, forget, held
 
 from . import starter
@@ -29,7 +29,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("urllib3", "httpx", "httpcore", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    spec = LabSpec.model_validate_json(folder.spec.read_text())
+    spec = stored_spec(folder.spec)
     supervisor = Supervisor(folder, spec, brief=order.brief)
     try:
         return supervisor.run(begun=lambda: starter.watch(sys.stdin.fileno(), supervisor.orphan))

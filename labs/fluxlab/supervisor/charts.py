@@ -8,13 +8,16 @@ from fluxlab.files import write_private
 from fluxlab.state import LabFolder
 
 
+def chart_place(folder: LabFolder, url: str) -> Path:
+    """Where the archives for a chart repository's public URL are, or will be."""
+    return folder.charts / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:12]
+
+
 def chart_folder(folder: LabFolder, url: str) -> Path:
     """The folder of archives for a chart repository's public URL, made if need be; it remembers its URL."""
-    url = url.rstrip("/")
-    digest = hashlib.sha256(url.encode()).hexdigest()[:12]
-    place = folder.charts / digest
+    place = chart_place(folder, url)
     if not (place / "url").exists():
-        write_private(place / "url", url)
+        write_private(place / "url", url.rstrip("/"))
     return place
 
 

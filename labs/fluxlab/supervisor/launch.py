@@ -6,14 +6,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from pydantic import ValidationError
 
 from fluxlab.clusters import backends
 from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
 from fluxlab.files import write_private
 from fluxlab.host import ended_by_exception, unbroken, unsupported
 from fluxlab.processes import Identity, reap, tail
-from fluxlab.spec import LabSpec
+from fluxlab.spec import LabSpec, stored_spec
 from fluxlab.state import SERVING, LabFolder, Phase, Record, forget, held
 from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
@@ -22,9 +21,9 @@ from .control import Control, SupervisorGoneError
 from .elsewhere import Elsewhere
 from .starter import Order, Starter, start
 
-START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 15
-LOCK_TIMEOUT_SECONDS = 240
+END_TIMEOUT_SECONDS = 240
+START_MARGIN_SECONDS = 60
 FULL_BYTES = 1_000_000
 CAUSE_TIMEOUT_SECONDS = 2
 
@@ -60,10 +59,11 @@ def launch(
     """
     folder = LabFolder.named(spec.name)
     waiting = _once(progress, f"waiting for another fluxlab that is at lab {spec.name}")
+    limit = backends.start_seconds(spec)
     lock = folder.lock()
     with (
         ended_by_exception(),
-        held(lock, what=f"lab {spec.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS, waiting=waiting),
+        held(lock, what=f"lab {spec.name}", timeout_seconds=limit + START_MARGIN_SECONDS, waiting=waiting),
     ):
         try:
             _check_machine(folder, spec)
@@ -148,12 +148,7 @@ def _check_spec(folder: LabFolder, spec: LabSpec) -> bool:
     """Whether the lab is there already. Raises UsageError if it is, with another spec."""
     if not folder.spec.exists():
         return False
-    try:
-        known = LabSpec.model_validate_json(folder.spec.read_text())
-    except ValidationError as error:
-        hint = f"fluxlab down {folder.name}"
-        raise FluxlabError(f"{folder.spec} is damaged", facts=[str(error).splitlines()[0]], hint=hint) from None
-    if known == spec:
+    if (known := stored_spec(folder.spec)) == spec:
         return True
     was, asked = known.model_dump(mode="json"), spec.model_dump(mode="json")
     raise UsageError(
@@ -201,7 +196,13 @@ def _start(
             if not folder.spec.exists():  # its time is that of the lab's beginning
                 write_private(folder.spec, spec.model_dump_json())
             starter = _spawn(folder, remove_orphaned=not keep, brief=hold)
-        _await_ready(folder, progress, serving=serving, running=lambda: starter.process.poll() is None)
+        _await_ready(
+            folder,
+            progress,
+            limit_seconds=backends.start_seconds(spec),
+            serving=serving,
+            running=lambda: starter.process.poll() is None,
+        )
         if not hold:
             starter.let_go()
     except BaseException as error:  # also Ctrl-C: whatever ends the start, the supervisor must not be left to itself
@@ -230,7 +231,12 @@ def _spawn(folder: LabFolder, *, remove_orphaned: bool, brief: bool) -> Starter:
 
 
 def _await_ready(
-    folder: LabFolder, progress: Progress, *, running: Callable[[], bool], serving: Callable[[], None]
+    folder: LabFolder,
+    progress: Progress,
+    *,
+    limit_seconds: float,
+    running: Callable[[], bool],
+    serving: Callable[[], None],
 ) -> None:
     shown = 0
 
@@ -249,7 +255,7 @@ def _await_ready(
     wait_until(
         ready,
         what=f"lab {folder.name} becomes ready",
-        timeout_seconds=START_TIMEOUT_SECONDS,
+        timeout_seconds=limit_seconds,
         state=lambda: "\n".join(tail(folder.supervisor_log)),
     )
 
@@ -316,7 +322,7 @@ def end(folder: LabFolder, *, leave_clusters: bool = False, progress: Progress =
                 process.terminate()
 
     lock = folder.lock()
-    with held(lock, what=f"lab {folder.name}", timeout_seconds=LOCK_TIMEOUT_SECONDS, waiting=hurry):
+    with held(lock, what=f"lab {folder.name}", timeout_seconds=END_TIMEOUT_SECONDS, waiting=hurry):
         if folder.root.exists():
             with unbroken():
                 _reap(folder)
@@ -325,6 +331,11 @@ def end(folder: LabFolder, *, leave_clusters: bool = False, progress: Progress =
                 else:
                     discard(folder, progress=progress)
         forget(lock)
+
+
+def started_here(folder: LabFolder) -> bool:
+    """Whether the lab's supervisor was started by this process, not by another one, nor before."""
+    return folder.root in _ours
 
 
 def let_go(folder: LabFolder) -> None:

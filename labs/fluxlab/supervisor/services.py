@@ -38,7 +38,7 @@ from fluxlab.state import LabFolder
 from fluxlab.toolchain import Toolchain
 
 from .authorities import bundle
-from .charts import chart_folder, chart_urls
+from .charts import chart_folder, chart_place, chart_urls
 from .chronicle import Chronicle
 from .control_app import Verbs, control_app
 from .way_out import tell_way_out
@@ -149,6 +149,7 @@ class Services:
         self.run(self._listen(clusters, verbs))
 
     def _prepare_repository(self, clusters: Sequence[ClusterBackend]) -> None:
+        self._git.subscribe(self._chronicle.pushed)
         new = self.repository.served_commit() is None
         if new and self.repository.used:
             return  # its branch was deleted: a new one with Flux alone would have Flux remove all else
@@ -160,7 +161,6 @@ class Services:
             )
         if new:
             self._chronicle.begin(self.repository)
-        self._git.subscribe(self._chronicle.pushed)
 
     def _map_hosts(self) -> None:
         repository = self.repository
@@ -182,8 +182,10 @@ class Services:
         """Answer for the chart repository at a public URL, from its folder. From any thread; safe to repeat."""
         self._keep_from_sinks(url)
         if url not in self.charts:
-            self.charts[url] = ChartRepository(chart_folder(self._folder, url))
-            self.routes.mount(url, ChartServer(self.charts[url]))
+            charts = ChartRepository(chart_place(self._folder, url))
+            self.routes.mount(url, ChartServer(charts))  # first: what is refused must not be remembered
+            chart_folder(self._folder, url)
+            self.charts[url] = charts
 
     def serve_sink(self, sink: SinkSpec) -> None:
         """Answer for a public host at which alerts end. From any thread; safe to repeat.
@@ -198,9 +200,9 @@ class Services:
             what = f"alerts ({sink.kind}) need a host of their own: {sink.host} is served"
             raise UsageError(what, facts=facts, hint=hint)
         self._redactor.hide_below(sink.host)  # first: no word of an address must come before it
-        write_private(self._folder.sinks / sink.host, sink.model_dump_json())
         token = self._sink_token(sink.secret)
         self.routes.mount(f"https://{sink.host}", SINKS[sink.kind](sink.host, self._chronicle.alerted, token))
+        write_private(self._folder.sinks / sink.host, sink.model_dump_json())
         self.sinks[sink.host] = sink
 
     def _sink_token(self, secret: str) -> str:

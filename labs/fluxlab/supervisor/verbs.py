@@ -109,7 +109,7 @@ class SupervisorVerbs:
             clusters=tuple(map(self._cluster, supervisor.clusters)),
             repositories=(self._repository(),),
             charts=self._charts(),
-            sinks={host: sink.kind for host, sink in services.sinks.items()},
+            sinks={host: sink.kind for host, sink in dict(services.sinks).items()},
             mapped=tuple(services.routes.mapped()),
             allowed=tuple(services.routes.allowed()),
             steps=tuple(StepState(name=step.name, at_seconds=step.at_seconds) for step in record.steps),
@@ -196,6 +196,6 @@ class SupervisorVerbs:
                 stand_in=chart.stand_in,
                 description=chart.description,
             )
-            for url, repository in self._supervisor.services.charts.items()
+            for url, repository in dict(self._supervisor.services.charts).items()
             for chart in repository.charts()
         )

@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -120,8 +121,8 @@ def _copy(source: IO[bytes], target: Path | None) -> str:
 
 
 @contextlib.contextmanager
-def compressed(path: Path, *, level: int) -> Iterator[tarfile.TarFile]:
-    """A tar archive that is compressed while it is written, and on disk when the block ends.
+def compressed(path: Path, *, level: int, mode: int = 0o666) -> Iterator[tarfile.TarFile]:
+    """A tar archive that is compressed while it is written, and on disk when the block ends; `mode` as of open(2).
 
     Matches are looked for over 128 MB, as Go programs share much code: this saves a fifth, and any zstd can read it.
     """
@@ -131,7 +132,7 @@ def compressed(path: Path, *, level: int) -> Iterator[tarfile.TarFile]:
         level, window_log=27, enable_ldm=True, threads=os.cpu_count() or 1, write_checksum=True
     )
     compressor = zstandard.ZstdCompressor(compression_params=parameters)
-    with path.open("xb") as file:
+    with open(path, "xb", opener=partial(os.open, mode=mode)) as file:
         with (
             compressor.stream_writer(file, closefd=False) as stream,
             tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive,

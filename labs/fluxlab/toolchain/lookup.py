@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .components import COMPONENTS, Component
+from .components import COMPONENTS, KIND_COMPONENTS, Component
 from .entries import entries
 from .errors import ToolchainError
 from .handle import Toolchain, open_toolchain
@@ -48,7 +48,7 @@ def find(*, verify: bool = False, components: Sequence[Component] = COMPONENTS) 
     try:
         return open_toolchain(cache_store(), wanted, verify=verify)
     except ToolchainError:
-        if not bundle:
+        if not bundle or components == KIND_COMPONENTS:  # which no bundle holds
             raise
     from .installing import install  # noqa: PLC0415  needed once, not at every start
 

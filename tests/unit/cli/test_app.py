@@ -1,6 +1,7 @@
 """The command line without a running lab: exit codes, usage errors, what goes to which stream."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -404,3 +405,34 @@ def listed(run: Run, *options: str) -> list[dict[str, str]]:
     assert ended.code == 1
     found: list[dict[str, str]] = json.loads(ended.out)
     return found
+
+
+@pytest.mark.parametrize("command", ["rehearse", "up"])
+def test_a_name_that_no_file_can_have_is_told_and_is_no_answer(run: Run, command: str) -> None:
+    ended = run(command, "x" * 300)
+    assert ended.code not in {0, 1}
+    assert ended.err.startswith("error: ")
+    assert "Traceback" not in ended.err
+
+
+def test_a_lab_of_another_version_is_told_and_how_to_remove_it(run: Run) -> None:
+    dead_lab("old").spec.write_text('{"name": "old", "galaxies": 3}')
+    ended = run("env", "--lab", "old")
+    assert "spec.json is damaged" in ended.err
+    assert ended.err.endswith("next: fluxlab down old\n")
+
+
+def test_what_the_terminal_cannot_show_ends_no_command() -> None:
+    script = "import sys; from fluxlab.cli import app; app.app = lambda **_: print(chr(0x1F600)); app.main()"
+    given = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=given, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\\U0001f600\n", "")
+
+
+@pytest.mark.parametrize("host", ["a b", "host:x", "https://charts.example.org", "Host.example.org"])
+def test_a_chart_goes_to_a_host_that_can_be_one(run: Run, tmp_path: Path, host: str) -> None:
+    dead_lab("one")
+    chart = tmp_path / "x.tgz"
+    chart.write_bytes(b"")
+    ended = run("charts", "add", str(chart), "--host", host, "--prefix", "/stable")
+    assert (ended.code, ended.err.splitlines()[0]) == (64, f"error: {host!r} is no host name")

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +86,14 @@ def read_until(terminal: int, words: str) -> str:
             break
         shown += more.decode()
     return shown
+
+
+def test_without_a_standard_input_it_says_where_a_value_may_come_from(state_dir: Path) -> None:
+    LabFolder.named("one").create()
+    LabFolder.named("one").spec.write_text('{"name": "one"}')
+    assert (state_dir / "labs" / "one").exists()
+    script = "import sys; from fluxlab.cli import app; app.main()"
+    words = [sys.executable, "-c", script, "secret", "set", "default/x", "KEY"]
+    done = subprocess.run(["/bin/sh", "-c", f"{shlex.join(words)} <&-"], capture_output=True, text=True, check=False)
+    assert done.returncode == 64
+    assert "--from-env VARIABLE" in done.stderr

@@ -126,3 +126,14 @@ def test_status_tells_why_something_is_damaged(bench: Bench) -> None:
     alpha, beta = status(components=bench.components)
     assert (alpha.state, alpha.reason) == ("damaged", "alpha is not executable")
     assert beta.state == "installed"
+
+
+def test_for_kind_which_no_bundle_holds_none_is_opened(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.install()
+    written = bundle(tmp_path / "bundle.tar.zst", components=bench.components)
+    monkeypatch.setenv("FLUXLAB_TOOLCHAIN_BUNDLE", str(written.path))
+    with pytest.raises(ToolchainError, match="kind is not installed") as caught:
+        find(components=KIND_COMPONENTS)
+    assert "fluxlab toolchain build --with kind" in caught.value.hint

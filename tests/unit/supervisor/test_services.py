@@ -1,0 +1,81 @@
+"""What a lab serves is remembered once it is served, so that the lab can be resumed whatever was refused before."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from fluxlab.errors import UsageError
+from fluxlab.processes import ProcessGroup
+from fluxlab.spec import GatewaySpec, LabSpec, SinkSpec
+from fluxlab.state import LabFolder
+from fluxlab.supervisor.charts import chart_urls
+from fluxlab.supervisor.chronicle import Chronicle
+from fluxlab.supervisor.services import Services
+from fluxlab.timeline.folder import TimelineFolder
+from fluxlab.toolchain import Toolchain
+
+REAL = "charts.example.org"
+
+
+class Programs:
+    def binary(self, name: str) -> Path:
+        return Path("/nowhere") / name
+
+
+@pytest.fixture
+def folder(state_dir: Path) -> LabFolder:
+    folder = LabFolder.named("one")
+    folder.create()
+    assert folder.root.is_relative_to(state_dir)
+    return folder
+
+
+@pytest.fixture
+def services(folder: LabFolder) -> Iterator[Services]:
+    """Of a lab that reaches one host for real."""
+    made = Services(
+        folder=folder,
+        spec=LabSpec(name="one", gateway=GatewaySpec(allow=[REAL])),
+        toolchain=cast("Toolchain", Programs()),
+        git_port=1,
+        gateway_port=2,
+        processes=ProcessGroup(changed=lambda _: None),
+        chronicle=Chronicle(TimelineFolder(folder)),
+    )
+    made.routes.allow(REAL)
+    yield made
+    made.stop()
+    made._loop.close()
+
+
+@pytest.mark.parametrize("url", [f"https://{REAL}/stable", "https://a b/stable"])
+def test_charts_that_were_refused_are_refused_again_and_forgotten(
+    services: Services, folder: LabFolder, url: str
+) -> None:
+    for _ in range(2):
+        with pytest.raises(UsageError):
+            services.serve_charts(url)
+    assert chart_urls(folder) == []
+    assert services.routes.mapped() == ()
+
+
+def test_charts_that_are_served_are_remembered(services: Services, folder: LabFolder) -> None:
+    services.serve_charts("https://other.example.org/stable")
+    assert chart_urls(folder) == ["https://other.example.org/stable"]
+    assert services.routes.mapped() == ("https://other.example.org/stable",)
+
+
+def test_alerts_that_were_refused_are_refused_again_and_forgotten(services: Services, folder: LabFolder) -> None:
+    for _ in range(2):
+        with pytest.raises(UsageError):
+            services.serve_sink(SinkSpec(kind="slack", host=REAL))
+    assert not list(folder.sinks.glob("*"))
+    assert services.sinks == {}
+
+
+def test_alerts_that_are_heard_are_remembered(services: Services, folder: LabFolder) -> None:
+    sink = SinkSpec(kind="slack", host="hooks.example.org")
+    services.serve_sink(sink)
+    assert [file.name for file in folder.sinks.glob("*")] == [sink.host]
