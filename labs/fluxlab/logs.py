@@ -6,7 +6,9 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TextIO
 
 from .errors import UsageError
 from .state import LabFolder
@@ -68,18 +70,39 @@ def read_log(files: Mapping[str, Path], component: str, *, lines: int, follow: b
 
     Raises UsageError on an unknown name.
     """
-    with files[find_log(files, component)].open(encoding="utf-8", errors="replace") as text:
+    path = files[find_log(files, component)]
+    with ExitStack() as opened:
+        text = opened.enter_context(_open(path))
         last = deque(text, maxlen=lines if lines >= 0 else None)
         begun = last.pop() if last and not last[-1].endswith("\n") else ""
         yield from last
         while follow:
             if os.fstat(text.fileno()).st_size < os.lseek(text.fileno(), 0, os.SEEK_CUR):
                 text.seek(0)  # its content moved aside
+            replaced = _is_replaced(path, text)  # asked first: what it has then is all that it will ever have
             begun += text.readline()
             if begun.endswith("\n"):
                 yield begun
                 begun = ""
+            elif replaced:
+                if begun:
+                    yield f"{begun}\n"
+                    begun = ""
+                text.close()
+                text = opened.enter_context(_open(path))
             else:
                 time.sleep(FOLLOW_SECONDS)  # a file has no event to wait for
     if begun:
         yield f"{begun}\n"
+
+
+def _open(path: Path) -> TextIO:
+    return path.open(encoding="utf-8", errors="replace")
+
+
+def _is_replaced(path: Path, opened: TextIO) -> bool:
+    """Whether another file is in the place of one that was opened there."""
+    try:
+        return not os.path.samestat(path.stat(), os.fstat(opened.fileno()))
+    except FileNotFoundError:
+        return False  # it has moved aside, and nobody has written a new one yet

@@ -4,24 +4,30 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
-from .files import make_private
+from .files import make_private, write_private
+from .processes import Identity
 from .state import state_folder
+
+_BEGAN = ".began"
+"""When the process of a run began, in its folder: containers give pids again."""
 
 
 def run_folder(run: str) -> Path:
-    """The folder of the run of that name, `<token>-<pid>`; it may not exist yet."""
-    return _runs() / run
+    """The folder of the run of that name, `<token>-<pid>`, whichever of its processes asks first. Raises OSError."""
+    folder = make_private(_runs() / run)
+    with suppress(ProcessLookupError, ValueError):  # it has ended, and with it the run
+        write_private(folder / _BEGAN, str(Identity.of(_pid(folder)).since_boot))
+    return folder
 
 
 def remove_runs(*ended: str) -> None:
     """Remove what these runs have left, and all whose process has ended without doing so."""
     for folder in _runs().glob("*-*"):
-        if folder.name in ended or not _runs_still(folder.name.rpartition("-")[2]):
+        if folder.name in ended or not _runs_still(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -31,7 +37,7 @@ def secret_files() -> Iterator[Path]:
     run = f"{secrets.token_hex(3)}-{os.getpid()}"
     try:
         remove_runs()
-        yield make_private(run_folder(run))
+        yield run_folder(run)
     finally:
         remove_runs(run)
 
@@ -40,8 +46,15 @@ def _runs() -> Path:
     return state_folder() / "pytest"
 
 
-def _runs_still(pid: str) -> bool:
+def _pid(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])
+
+
+def _runs_still(folder: Path) -> bool:
     try:
-        return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, ValueError):
+        identity = Identity.of(_pid(folder))
+    except (ProcessLookupError, ValueError):
         return False
+    with suppress(FileNotFoundError):  # it is being made
+        identity = replace(identity, since_boot=float((folder / _BEGAN).read_text()))
+    return identity.process() is not None

@@ -1,13 +1,17 @@
 """Logs of a lab: which there are, their last lines, and what is added to them."""
 
+import json
 import threading
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
+from fluxlab import logs
 from fluxlab.errors import UsageError
+from fluxlab.gateway.requestlog import Entry, RequestLog
 from fluxlab.logs import bound_logs, log_files, read_log
+from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
 
 
@@ -110,6 +114,38 @@ def test_a_line_that_is_only_half_there_is_not_torn(tmp_path: Path) -> None:
     with log.open("a") as writer:
         writer.write("f\n")
     assert lines.next() == "half\n"
+
+
+def test_a_log_that_gave_way_to_a_new_one_is_followed_there_without_a_line_lost_or_told_twice(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("1\n")
+    lines = Following(log, 5)
+    assert lines.next() == "1\n"
+    with log.open("a") as writer:
+        writer.write("2\n3\ncut off")  # by a full disk, say
+    log.replace(tmp_path / "log.1")
+    assert [lines.next(), lines.next()] == ["2\n", "3\n"]
+    later = threading.Timer(0.3, log.write_text, ["4\n"])
+    later.start()  # for a moment there is none
+    assert [lines.next(), lines.next()] == ["cut off\n", "4\n"]
+    later.join()
+    with log.open("a") as writer:
+        writer.write("5\n")
+    assert lines.next() == "5\n"
+
+
+def test_the_gateways_log_is_followed_however_often_it_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "FOLLOW_SECONDS", 0.01)
+    log = RequestLog(tmp_path / "log", Redactor(), maximum_bytes=300)  # two or three requests
+    log.path.touch()
+    lines = Following(log.path, 5)
+    for number in range(20):
+        asked = Entry(asked_by="c.x", host="h", method="GET", path=f"/{number}", status=200, bytes=0, duration_ms=1.0)
+        log.write(asked)
+        assert json.loads(lines.next())["path"] == f"/{number}"
+    assert log.path.with_name("log.1").exists()
 
 
 def test_following_without_old_lines_begins_at_the_end(tmp_path: Path) -> None:

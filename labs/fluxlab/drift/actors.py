@@ -10,7 +10,7 @@ from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.paths import overlap
 from fluxlab.errors import WaitTimeoutError
-from fluxlab.timeline.attribution import APPLIERS, version_of
+from fluxlab.timeline.attribution import APPLIERS, DELETION_ASKED, version_of
 from fluxlab.timeline.entries import Detail, Entry, ObjectRef, Source, parse_time
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
@@ -25,7 +25,6 @@ _NOBODY = Actor(
 )
 _SUSPEND = ".spec.suspend"
 _HANDLED = ".status.lastHandledReconcileAt"
-_DELETION_ASKED = ".metadata.deletionTimestamp"
 TIMELINE_SECONDS = 10.0
 """How long the recorder may take to have seen what was just read; on an idle machine it takes 0.2 s."""
 LOOK_SECONDS = 0.1
@@ -229,7 +228,7 @@ def _parsed(time: str) -> datetime | None:
 
 def asks_for_deletion(entry: Entry) -> bool:
     """Whether a change is a deletion that waits for finalizers: the last one to run them has not asked for it."""
-    return any(change.field == _DELETION_ASKED for change in entry.changes)
+    return any(change.field == DELETION_ASKED for change in entry.changes)
 
 
 def same_object(one: Entry, other: Entry) -> bool:
@@ -250,7 +249,7 @@ def actor_of(entry: Entry) -> Actor:
         reason="the watch saw the change, and no request of an audit log is known for it",
     )
     if candidates := details.get(Detail.CANDIDATES, ""):  # the audit log names no fields
-        reason = f"requests of several clients within a moment fit it, one of them made it: {candidates}"
+        reason = f"requests that may have made it, one of which did: {candidates}"
         return replace(seen, who=f"{entry.actor}, or another", reason=reason)
     if audit_id := details.get(Detail.AUDIT_ID, ""):
         return replace(

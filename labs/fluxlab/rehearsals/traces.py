@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
-from fluxlab.clusters.resources import DERIVED, EVENT, HELM_STORAGE, POD, Resource
+from fluxlab.clusters.resources import EVENT, HELM_STORAGE, POD, Resource, is_derived
 from fluxlab.documents import Json
 from fluxlab.faults.means.fates import FAULT, NODE_FAULT, NOWHERE
 from fluxlab.flux.claims import is_platform
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
 
 # What controllers make and remove by themselves, under names that nobody chose.
-_PASSING = DERIVED | {EVENT.plural, "pods", "replicasets", "componentstatuses", "ipaddresses"}
+_PASSING = frozenset({EVENT.plural, "pods", "replicasets", "componentstatuses", "ipaddresses"})
 _CHANGING = frozenset({"apiVersion", "kind", "metadata", "status"})
 _ASKING = "reconcile.fluxcd.io/"
 """Annotations by which somebody asks for a look, which change nothing."""
@@ -54,7 +54,7 @@ def resources(api: KubeApi) -> Sequence[Resource]:
     """What is listed: each kind once, in the version that comes first."""
     found: dict[tuple[str, str], Resource] = {}
     for resource in api.resources(verb="list"):
-        if resource.plural not in _PASSING and resource.group != "events.k8s.io":
+        if resource.plural not in _PASSING and resource.group != "events.k8s.io" and not is_derived(resource):
             found.setdefault((resource.group, resource.plural), resource)
     return tuple(found.values())
 

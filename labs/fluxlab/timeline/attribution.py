@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-from .audit import WRITES, short_user
+from .audit import DELETIONS, WRITES, short_user
 from .entries import Detail, Entry, Source, format_time, parse_time
 
 APPLIERS = frozenset({"kustomize-controller", "helm-controller"})
@@ -16,6 +16,10 @@ PATIENCE = timedelta(seconds=30)
 """How much later than the change the recorder may have seen it, in a storm."""
 BURST = timedelta(seconds=1)
 """Within which time writes of one object may be taken for one another; managed fields have whole seconds, too."""
+WHOLE_COLLECTION = ""
+"""Stands for the name of an object in a request that meant all of them."""
+DELETION_ASKED = ".metadata.deletionTimestamp"
+"""What is set in an object that is asked to end and has finalizers, or is given time."""
 SHA_DIGITS = 40
 CHART_SHA_DIGITS = 12
 """How much of a commit's name source-controller puts into the version of a chart that it packages from git."""
@@ -127,10 +131,8 @@ def with_actors(entries: Iterable[Entry], audit: Iterable[Entry]) -> tuple[list[
     """
     writes: dict[_Key, list[_Write]] = defaultdict(list)
     for request in audit:
-        if _wrote(request) and request.object:
-            target = request.object
-            received = parse_time(request.details[Detail.RECEIVED])
-            writes[request.cluster, target.kind, target.namespace, target.name].append((received, request))
+        if _wrote(request) and (key := _meant(request)):
+            writes[key].append((parse_time(request.details[Detail.RECEIVED]), request))
     found = list(entries)
     changes: dict[_Key, list[int]] = defaultdict(list)
     for number, entry in enumerate(found):
@@ -139,7 +141,8 @@ def with_actors(entries: Iterable[Entry], audit: Iterable[Entry]) -> tuple[list[
             changes[entry.cluster, plural, entry.object.namespace, entry.object.name].append(number)
     used: set[str] = set()
     for key, numbers in changes.items():
-        left = sorted(writes.get(key, ()), key=_received)
+        of_all = writes.get((*key[:3], WHOLE_COLLECTION), ())
+        left = sorted([*writes.get(key, ()), *of_all], key=_received)
         behind: dict[int, int] = {}
         end = len(left)
         # From the last one: a write that changed nothing is skipped, and does not push all later ones aside.
@@ -168,6 +171,16 @@ def _received(write: _Write) -> datetime:
     return write[0]
 
 
+def _meant(request: Entry) -> _Key | None:
+    """The object that a write meant, or a whole collection; None where it is not known, as where a name was made up."""
+    if target := request.object:
+        return request.cluster, target.kind, target.namespace, target.name
+    details = request.details
+    if details[Detail.VERB] != "deletecollection":
+        return None
+    return request.cluster, details.get(Detail.RESOURCE, ""), details.get(Detail.NAMESPACE, ""), WHOLE_COLLECTION
+
+
 def _wrote(request: Entry) -> bool:
     details = request.details
     done = details.get(Detail.VERB) in WRITES and details.get(Detail.STATUS, "").startswith("2")
@@ -182,7 +195,7 @@ def _write_behind(entry: Entry, writes: Sequence[_Write], *, end: int, taken: Co
         received, request = writes[place]
         if received < entry.time - PATIENCE and Detail.LATE not in entry.details:
             break
-        if place not in taken and _fits(entry, request):
+        if place not in taken and _can_have_made(entry, writes, place):
             if entry.actor and _as_its_manager(entry.actor, request):
                 return place
             fitting = place if fitting is None else fitting
@@ -202,12 +215,7 @@ def _candidates(entry: Entry, writes: Sequence[_Write], chosen: int, *, begin: i
             bisect_left(writes, received - BURST, key=_received),
             bisect_right(writes, min(received + BURST, entry.time), key=_received),
         )
-        if place == chosen
-        or (
-            _fits(entry, writes[place][1])
-            and _as_its_manager(entry.actor, writes[place][1])
-            and _may_delete(entry, writes, place)
-        )
+        if place == chosen or (_as_its_manager(entry.actor, writes[place][1]) and _can_have_made(entry, writes, place))
     ]
     at_once: list[int] = []
     answered = datetime.min.replace(tzinfo=UTC)
@@ -221,11 +229,15 @@ def _candidates(entry: Entry, writes: Sequence[_Write], chosen: int, *, begin: i
     return sorted({*(at_once if chosen in at_once else ()), *(one for one in near if begin <= one <= chosen)})
 
 
+def _can_have_made(entry: Entry, writes: Sequence[_Write], place: int) -> bool:
+    return _fits(entry, writes[place][1]) and _may_delete(entry, writes, place)
+
+
 def _may_delete(entry: Entry, writes: Sequence[_Write], place: int) -> bool:
     """Whether a write can have ended an object, where one ended: to patch it does so only once that was asked for."""
     if entry.details.get(Detail.VERB) != "deleted":
         return True
-    return any(request.details.get(Detail.VERB) == "delete" for _, request in writes[: place + 1])
+    return any(request.details[Detail.VERB] in DELETIONS for _, request in writes[: place + 1])
 
 
 def _as_its_manager(actor: str, request: Entry) -> bool:
@@ -241,12 +253,17 @@ def _managers(actor: str) -> Sequence[str]:
 
 def _fits(entry: Entry, request: Entry) -> bool:
     verb, asked = entry.details.get(Detail.VERB, ""), request.details[Detail.VERB]
+    of_status = request.details.get(Detail.SUBRESOURCE) == "status"
     if verb == "deleted":
-        return asked == "delete" or (asked in {"update", "patch"} and not entry.actor)  # the last finalizer went
+        # Who takes the last finalizer of an object away ends it; who writes its status leaves them as they are.
+        return asked in DELETIONS or (asked in {"update", "patch"} and not of_status and not entry.actor)
+    if any(change.field == DELETION_ASKED for change in entry.changes):
+        return asked not in {"update", "patch"}  # to evict a pod is to create something
+    if asked == "deletecollection":
+        return False
     if verb == "created":
         # A server-side apply creates, too; one that finds the object there already is answered otherwise.
         return request.details.get(Detail.STATUS) == f"{HTTPStatus.CREATED:d}"
-    of_status = request.details.get(Detail.SUBRESOURCE) == "status"
     if entry.actor:
         return of_status == all(manager.endswith("(status)") for manager in entry.actor.split(", "))
     # Where nobody manages what changed (kubectl scale past a default), the fields tell: a status is never written with
@@ -270,7 +287,7 @@ def _named(entry: Entry, request: Entry, candidates: Sequence[Entry]) -> Entry:
     with_ = f" with {', '.join(asked)}" if asked and not own else ""
     kept = (Detail.USER, Detail.USER_AGENT, Detail.MANAGER, Detail.AUDIT_ID, Detail.SUBRESOURCE)
     details = {key: request.details[key] for key in kept if key in request.details}
-    if len({_client(one) for one in candidates}) > 1:
+    if len({_client(one) for one in candidates}) > 1 or Detail.SELECTED in request.details:
         details[Detail.CANDIDATES] = "; ".join(map(_told, candidates))
     return replace(
         entry,

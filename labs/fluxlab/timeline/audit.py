@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from .entries import Detail, Entry, Level, ObjectRef, Source, format_time, parse_time
 
-WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+DELETIONS = frozenset({"delete", "deletecollection"})
+WRITES = frozenset({"create", "update", "patch"}) | DELETIONS
 OWN_USERS = frozenset({"kwok"})
 """Users of programs that belong to every lab."""
 OWN_NAMESPACES = frozenset({"kube-system", "flux-system"})
@@ -21,6 +22,7 @@ OWN_AGENT = "fluxlab"
 _TIME = re.compile(r'"stageTimestamp":"([^"]+)"')
 _READS = re.compile(r'"verb":"(?:get|list|watch)"')
 """Within a text of somebody else's the quotes would be escaped."""
+_SELECTORS = frozenset({"labelSelector", "fieldSelector"})
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
@@ -78,6 +80,7 @@ def _parsed(raw: Mapping[str, Any], time: datetime, cluster: str) -> Entry:
     query = parse_qs(address.query)
     dry = "dryRun" in query
     user = _user(raw)
+    subject = _object(target)
     details = {
         Detail.VERB: verb,
         Detail.USER: user,
@@ -88,6 +91,8 @@ def _parsed(raw: Mapping[str, Any], time: datetime, cluster: str) -> Entry:
         Detail.URI: address.path,
         Detail.SUBRESOURCE: str(target.get("subresource", "")),
         Detail.RESOURCE: str(target.get("resource", "")),
+        Detail.NAMESPACE: "" if subject else str(target.get("namespace", "")),
+        Detail.SELECTED: "" if query.keys().isdisjoint(_SELECTORS) else "yes",
         Detail.DRY_RUN: "yes" if dry else "",
         Detail.RECEIVED: format_time(parse_time(raw["requestReceivedTimestamp"])),
     }
@@ -96,7 +101,7 @@ def _parsed(raw: Mapping[str, Any], time: datetime, cluster: str) -> Entry:
         source=Source.AUDIT,
         level=_level(verb, status, user, quiet=dry or details[Detail.USER_AGENT] == OWN_AGENT),
         cluster=cluster,
-        object=_object(target),
+        object=subject,
         text=f"{verb} {address.path}{' (dry run)' if dry else ''}: {status}",
         actor=short_user(user),
         details={key: value for key, value in details.items() if value},

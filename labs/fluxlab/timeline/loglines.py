@@ -4,13 +4,15 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fluxlab.errors import UsageError
 
 from .entries import Detail, Entry, Level, ObjectRef, Source, parse_level, parse_time
 
+CLOCK_TOLERANCE = timedelta(days=1)
+"""How much later than the last change of its file a line may be: clocks are set. One that is later is of last year."""
 # Kubernetes' own programs: no year, and the time zone of the machine.
 _KLOG = re.compile(
     r"(?P<level>[IWEF])(?P<month>\d\d)(?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d\.\d+) +\d+ [^]]+\] (?P<text>.*)"
@@ -32,7 +34,7 @@ class LogLine:
 def read_log_lines(file: Path, *, part: str, cluster: str = "") -> Iterator[LogLine]:
     """The lines of a log, in their order. A line that says no time belongs to the one before it."""
     try:
-        year = datetime.fromtimestamp(file.stat().st_mtime, UTC).year
+        latest = datetime.fromtimestamp(file.stat().st_mtime).astimezone() + CLOCK_TOLERANCE
         with file.open(encoding="utf-8", errors="replace") as lines:
             before = Entry(
                 time=datetime.fromtimestamp(0, UTC),
@@ -44,14 +46,14 @@ def read_log_lines(file: Path, *, part: str, cluster: str = "") -> Iterator[LogL
             )
             for raw in lines:
                 line = raw.rstrip("\n")
-                before = _entry(line, year, part=part, cluster=cluster) or replace(before, text=line, details={})
+                before = _entry(line, latest, part=part, cluster=cluster) or replace(before, text=line, details={})
                 yield LogLine(raw=line, entry=before)
     except FileNotFoundError:
         return
 
 
-def _entry(line: str, year: int, *, part: str, cluster: str) -> Entry | None:
-    said = _json(line) if line.startswith("{") else _plain(line, year)
+def _entry(line: str, latest: datetime, *, part: str, cluster: str) -> Entry | None:
+    said = _json(line) if line.startswith("{") else _plain(line, latest)
     if said is None:
         return None
     sha = _SHA.search(line)
@@ -103,31 +105,32 @@ def _subject(raw: Mapping[str, object]) -> ObjectRef | None:
     return ObjectRef(kind=kind, namespace=str(raw.get("namespace", "")), name=name)
 
 
-def _plain(line: str, year: int) -> _Said | None:
+def _plain(line: str, latest: datetime) -> _Said | None:
     for pattern, read in _READERS.items():
         if match := pattern.match(line):
             try:
-                return read(match, year)
+                return read(match, latest)
             except (ValueError, UsageError):
                 return None
     return None
 
 
-def _klog(match: re.Match[str], year: int) -> _Said:
+def _klog(match: re.Match[str], latest: datetime) -> _Said:
+    year = latest.year - ((int(match["month"]), int(match["day"])) > (latest.month, latest.day))
     time = datetime.fromisoformat(f"{year}-{match['month']}-{match['day']}T{match['time']}").astimezone()
     return _Said(time=time, level=_KLOG_LEVELS[match["level"]], text=match["text"])
 
 
-def _python(match: re.Match[str], _: int) -> _Said:
+def _python(match: re.Match[str], _: datetime) -> _Said:
     time = datetime.fromisoformat(match["time"].replace(",", ".")).astimezone()
     return _Said(time=time, level=parse_level(match["level"]), text=match["text"])
 
 
-def _logrus(match: re.Match[str], _: int) -> _Said:
+def _logrus(match: re.Match[str], _: datetime) -> _Said:
     return _Said(time=parse_time(match["time"]), level=parse_level(match["level"]), text=match["text"])
 
 
-_READERS: Mapping[re.Pattern[str], Callable[[re.Match[str], int], _Said]] = {
+_READERS: Mapping[re.Pattern[str], Callable[[re.Match[str], datetime], _Said]] = {
     _KLOG: _klog,
     _PYTHON: _python,
     _LOGRUS: _logrus,

@@ -2,7 +2,7 @@
 
 import heapq
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,7 +63,17 @@ class Query:
 
 def ask(folder: TimelineFolder, query: Query) -> list[Entry]:
     """The entries that a query asks for, in order of time."""
-    audited = _audited(folder, query) if _asks(query, Source.AUDIT) else []
+    return _masked(folder, _found(folder, query, audited_since=query.since))
+
+
+def _masked(folder: TimelineFolder, entries: Sequence[Entry]) -> list[Entry]:
+    redactor = folder.redactor()
+    return [masked(entry, redactor) for entry in entries]
+
+
+def _found(folder: TimelineFolder, query: Query, *, audited_since: datetime | None) -> list[Entry]:
+    """The entries that a query asks for, as far as the audit log tells of them since a moment."""
+    audited = _audited(folder, replace(query, since=audited_since)) if _asks(query, Source.AUDIT) else []
     named, used = with_actors(_journals(folder), audited)  # first: whether Flux deleted something is told there
     own = attribute(named)
     kinds = {
@@ -73,42 +83,56 @@ def ask(folder: TimelineFolder, query: Query) -> list[Entry]:
     said = _said(folder) if _asks(query, Source.LOG) else ()
     requests = read_requests(folder.lab.gateway_log) if _asks(query, Source.REQUEST) else ()
     commits = {entry.commit: entry.issues for entry in own if entry.source is Source.COMMIT}
-    redactor = folder.redactor()
     streams = [own, explained, (_with_issues(entry, commits) for entry in said), requests]
     merged = heapq.merge(*(sorted(stream, key=_time) for stream in streams), key=_time)
-    return [masked(entry, redactor) for entry in merged if matches(entry, query)]
+    return [entry for entry in merged if matches(entry, query)]
 
 
 def news(folder: TimelineFolder, query: Query, *, begin_with: int) -> Iterator[list[Entry]]:
     """The newest entries, then again and again what has come since; without an end."""
-    told = ask(folder, query)
-    yield newest(told, begin_with)
-    known = {_identity(entry) for entry in told}
+    told = _found(folder, query, audited_since=query.since)
+    yield _masked(folder, newest(told, begin_with))
+    known = set(map(_identity, told))
     while True:
         time.sleep(FOLLOW_SECONDS)  # files have no event to wait for
-        since = max((entry.time for entry in told), default=None)
-        recent = ask(folder, replace(query, since=_later(query.since, since - MARGIN if since else None)))
-        settled = datetime.now(UTC) - SETTLING
-        fresh = [
-            entry
-            for entry in recent
-            # A request that changed something is told with the change, which comes a moment later.
-            if _identity(entry) not in known and (entry.source is not Source.AUDIT or entry.time < settled)
-        ]
-        known |= {_identity(entry) for entry in fresh}
+        since = max(entry.time for entry in told) - MARGIN if told else query.since
+        fresh = _unknown(_found(folder, query, audited_since=since), known, since=since)
+        late = {_identity(entry) for entry in fresh if _is_late(entry, since)}
+        if late:  # who did that, and when, the audit log told long ago
+            fresh = _unknown(_found(folder, query, audited_since=query.since), known, since=since)
+        known |= late | set(map(_identity, fresh))
         told = fresh or told
         if fresh:
-            yield fresh
+            yield _masked(folder, fresh)
 
 
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((moment for moment in (one, other) if moment), default=None)
+def _unknown(entries: Iterable[Entry], known: Collection[int], *, since: datetime | None) -> list[Entry]:
+    """What is not known yet. The journals have what was heard late, with its own time; others write at once."""
+    settled = datetime.now(UTC) - SETTLING
+    return [
+        entry
+        for entry in entries
+        if _identity(entry) not in known
+        and (entry.source in OWN or since is None or entry.time >= since)
+        # A request that changed something is told with the change, which comes a moment later.
+        and (entry.source is not Source.AUDIT or entry.time < settled)
+    ]
 
 
-def _identity(entry: Entry) -> tuple[str, ...]:
-    """What stays of an entry when more is learned about it: who made a change, and when exactly, comes later."""
+def _is_late(entry: Entry, since: datetime | None) -> bool:
+    """Whether an entry is of something that happened before `since`, or may have."""
+    return Detail.LATE in entry.details or (since is not None and entry.time < since)
+
+
+def _identity(entry: Entry) -> int:
+    """What stays of an entry when more is learned about it: who made a change, and when exactly, comes later.
+
+    A digest: whoever follows for days is told of millions.
+    """
     which = entry.details.get(Detail.VERSION) or entry.details.get(Detail.AUDIT_ID) or str(entry.time)
-    return entry.source, entry.cluster, entry.part, str(entry.object), entry.text, which
+    if entry.source is Source.RECORDER and Detail.GAP in entry.details and not entry.cluster:
+        which = ""  # of each journal it is told once that it has bounds
+    return hash((entry.source, entry.cluster, entry.part, str(entry.object), entry.text, which))
 
 
 def _time(entry: Entry) -> datetime:

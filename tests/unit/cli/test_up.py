@@ -1,11 +1,15 @@
 """The screen at the end of `up`: what runs, where the clone is, and what to type next, for this lab and no other."""
 
+from pathlib import Path
+
 import pytest
 from tests.unit.cli.test_app import dead_lab
 
-from fluxlab.cli.lab_commands import _print_next, _print_status
+from fluxlab.cli.lab_commands import _print_next, _print_status, _up
 from fluxlab.flux.look import Convergence
 from fluxlab.flux.pending import Outlook, Pending
+from fluxlab.spec import LabSpec
+from fluxlab.state import LabFolder
 from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, RepositoryState
 
 pytestmark = pytest.mark.usefixtures("state_dir")
@@ -132,3 +136,20 @@ def test_what_is_dead_is_shown_with_its_last_words_and_what_to_type(capsys: Capt
 def test_a_cluster_of_containers_does_not_call_its_pods_simulated(capsys: Captured) -> None:
     _print_status(status("playground", cluster("here", backend="kind", footing="kind", lacks={})))
     assert "cluster here (kind)\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_who_is_interrupted_ends_the_lab_that_it_started_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, started: bool
+) -> None:
+    ended: list[str] = []
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fluxlab.lab.Lab.up", interrupted)
+    monkeypatch.setattr("fluxlab.supervisor.launch.end", lambda folder: ended.append(folder.name))
+    monkeypatch.setattr("fluxlab.supervisor.launch._ours", {LabFolder.named("one").root: None} if started else {})
+    with pytest.raises(KeyboardInterrupt):
+        _up(LabSpec(name="one"), base=Path(), clone=None, timeout=1, retain=False)
+    assert ended == (["one"] if started else [])

@@ -243,6 +243,74 @@ def test_what_nobody_asked_to_delete_is_not_ended_by_a_patch_of_a_moment_before(
     assert "bob with kubectl/1" in found.details[Detail.CANDIDATES]
 
 
+def collection(number: int, seconds: float, *, user: str, selected: bool = False, took: float = 0.01) -> Entry:
+    """A request to delete the Deployments of a namespace."""
+    asked = request("", number, seconds, user=user, agent="client/1", verb="deletecollection", took=took)
+    of_all = {Detail.RESOURCE: "deployments", Detail.NAMESPACE: "apps"}
+    return replace(
+        asked, object=None, details={**asked.details, **of_all, **({Detail.SELECTED: "yes"} if selected else {})}
+    )
+
+
+def test_what_went_with_its_collection_was_deleted_by_who_asked_for_that_and_not_by_who_wrote_it_last() -> None:
+    edited = by("bob", 1, 0.0, manager="kubectl-edit")
+    changes = [seen(name, 5.2, "", verb="deleted") for name in ("cart", "quote")]
+    found, used = with_actors([seen("cart", 0.1, "kubectl-edit"), *changes], [edited, collection(2, 5.0, user="carol")])
+    assert [entry.actor for entry in found] == ["bob with kubectl-edit", "carol", "carol"]
+    assert [entry.details[Detail.REQUEST] for entry in found] == ["patch", "deletecollection", "deletecollection"]
+    assert not any(Detail.CANDIDATES in entry.details for entry in found)
+    assert used == {"1", "2"}
+
+
+def test_a_request_for_a_collection_explains_neither_a_change_nor_what_is_elsewhere() -> None:
+    elsewhere = replace(deployment("cart"), namespace="shop")
+    changes = [
+        seen("cart", 1.0, ""),
+        seen("cart", 1.0, "", verb="created"),
+        change(elsewhere, 1, actor="", seconds=1.0, verb="deleted", resource="/apis/apps/v1/deployments"),
+        change(deployment("cart"), 1, actor="", seconds=1.0, verb="deleted", resource="/api/v1/configmaps"),
+    ]
+    found, used = with_actors(changes, [collection(1, 0.9, user="carol")])
+    assert (found, used) == (changes, set())
+
+
+@pytest.mark.parametrize("subresource", ["", "status"])
+def test_an_object_whose_deletion_nobody_asked_for_was_not_deleted_by_who_wrote_it_last(subresource: str) -> None:
+    last = request("cart", 1, 0.9, user="system:serviceaccount:kube-system:deployment-controller", agent="kcm/1",
+                   verb="update", subresource=subresource)  # fmt: skip
+    [found], used = with_actors([seen("cart", 1.0, "", verb="deleted")], [last])
+    assert (found.actor, used) == ("", set())
+
+
+def test_the_last_finalizer_goes_with_a_write_of_the_object_and_not_with_one_of_its_status() -> None:
+    asked_of = FieldChange(field=".metadata.deletionTimestamp", before=None, after='"2026-11-22T14:00:00Z"')
+    marked = replace(seen("cart", 0.1, ""), changes=(asked_of,))
+    writes = [
+        by("bob", 1, -0.5),
+        collection(2, 0.0, user="carol"),
+        request("cart", 3, 5.0, user="ada", agent="kubectl/1", manager="kubectl-patch"),
+        request("cart", 4, 5.05, user="kubelet", agent="kubelet/1", subresource="status"),
+    ]
+    found, _ = with_actors([marked, seen("cart", 5.1, "", verb="deleted")], writes)
+    assert [entry.actor for entry in found] == ["carol", "ada with kubectl-patch"]
+    assert not any(Detail.CANDIDATES in entry.details for entry in found)
+
+
+@pytest.mark.parametrize(("verb", "subresource"), [("delete", ""), ("create", "eviction")])
+def test_who_asked_an_object_to_end_is_not_who_patched_it_a_moment_later(verb: str, subresource: str) -> None:
+    asked_of = FieldChange(field=".metadata.deletionTimestamp", before=None, after='"2026-11-22T14:00:00Z"')
+    asked = request("cart", 1, 0.0, user="carol", agent="kubectl/1", verb=verb, subresource=subresource)
+    [found], _ = with_actors([replace(seen("cart", 0.3, ""), changes=(asked_of,))], [asked, by("bob", 2, 0.2)])
+    assert found.actor == "carol"
+    assert Detail.CANDIDATES not in found.details
+
+
+def test_of_a_collection_of_which_only_some_were_meant_it_is_not_certain_that_this_one_was() -> None:
+    [found], _ = with_actors([seen("cart", 1.0, "", verb="deleted")], [collection(7, 0.9, user="carol", selected=True)])
+    assert found.actor == "carol"
+    assert found.details[Detail.CANDIDATES] == "carol with client/1 (audit id 7)"
+
+
 def test_a_release_of_a_chart_in_git_follows_the_commit_that_it_was_packaged_from() -> None:
     said = Entry(time=START, source=Source.COMMIT, text="Change the chart", commit=B)
     applied = change(RELEASE, 11, actor="kustomize-controller", owner=str(ROOT))

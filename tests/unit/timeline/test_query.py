@@ -1,19 +1,26 @@
 """What a person types finds what they mean."""
 
+import functools
 import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from fluxlab.errors import UsageError
+from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
 from fluxlab.timeline.audit import is_person, read_audit, short_user
-from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source
-from fluxlab.timeline.folder import TimelineFolder
+from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source, format_time
+from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.issues import issue_references
+from fluxlab.timeline.journal import Journal
 from fluxlab.timeline.loglines import read_log_lines
-from fluxlab.timeline.query import Query, ask, ask_logs, matches
+from fluxlab.timeline.query import Query, ask, ask_logs, matches, news
 from fluxlab.timeline.requests import read_requests
 from fluxlab.timeline.times import parse_moment
 
@@ -130,6 +137,40 @@ def test_the_lines_of_all_programs_are_understood(tmp_path: Path, line: str) -> 
     assert (more.entry.time, more.entry.level) == (first.entry.time, first.entry.level)
 
 
+@pytest.fixture(params=["UTC", "<+14>-14", "<-11>11"])
+def _in_a_time_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_a_time_zone")
+@pytest.mark.parametrize(
+    ("written", "line", "meant"),
+    [
+        ("2027-01-02T12:00", "1231", "2026-12-31"),
+        ("2027-01-02T12:00", "0102", "2027-01-02"),
+        ("2027-01-02T12:00", "0103", "2027-01-03"),  # the clock was set back
+        ("2026-12-31T23:59", "1231", "2026-12-31"),
+        ("2027-01-01T11:30", "0101", "2027-01-01"),
+        ("2026-12-31T23:59", "0101", "2027-01-01"),
+        ("2027-01-01T00:00", "1231", "2026-12-31"),
+        ("2029-01-02T12:00", "0229", "2028-02-29"),
+    ],
+)
+def test_a_line_that_names_no_year_is_not_of_a_time_after_the_last_one(
+    tmp_path: Path, written: str, line: str, meant: str
+) -> None:
+    file = tmp_path / "some.log"
+    file.write_text(f"I{line} 11:00:00.000000   16710 logging.go:55] x\n")
+    moment = datetime.fromisoformat(written).timestamp()
+    os.utime(file, (moment, moment))
+    [found] = read_log_lines(file, part="c/some")
+    assert found.entry.time == datetime.fromisoformat(f"{meant}T11:00").astimezone()
+
+
 def test_a_controllers_line_names_object_and_commit(tmp_path: Path) -> None:
     file = tmp_path / "some.log"
     file.write_text(next(iter(LINES)) + "\n")
@@ -177,6 +218,29 @@ def test_the_audit_log_tells_who_did_what(tmp_path: Path) -> None:
     assert len(list(read_audit([log], cluster="c"))) == 4
     [found] = read_audit([log], cluster="c", writes_only=True)
     assert found.details[Detail.AUDIT_ID] == "3"
+
+
+@pytest.mark.parametrize(("selectors", "selected"), [("", False), ("?labelSelector=app%3Dcart", True),
+                                                      ("?limit=5&fieldSelector=metadata.name%3Dx", True)])  # fmt: skip
+def test_the_audit_log_tells_of_which_collection_objects_were_deleted(
+    tmp_path: Path, selectors: str, selected: bool
+) -> None:
+    raw = {
+        "auditID": "1",
+        "verb": "deletecollection",
+        "requestURI": f"/api/v1/namespaces/shop/configmaps{selectors}",
+        "user": {"username": "carol"},
+        "objectRef": {"resource": "configmaps", "namespace": "shop", "apiVersion": "v1"},
+        "responseStatus": {"code": 200},
+        "requestReceivedTimestamp": "2026-11-22T14:00:00.000000Z",
+        "stageTimestamp": "2026-11-22T14:00:00.100000Z",
+    }
+    log = tmp_path / "audit.log"
+    log.write_text(json.dumps(raw, separators=(",", ":")) + "\n")
+    [found] = read_audit([log], cluster="c")
+    assert found.object is None
+    assert (found.details[Detail.RESOURCE], found.details[Detail.NAMESPACE]) == ("configmaps", "shop")
+    assert (Detail.SELECTED in found.details) is selected
 
 
 def test_people_and_programs_are_told_apart() -> None:
@@ -233,3 +297,97 @@ def test_what_was_moved_aside_of_a_log_is_still_searched(tmp_path: Path) -> None
     found = ask_logs(TimelineFolder(folder), Query(), component="supervisor")
     assert [line.entry.text for line in found] == ["older", "newer", "with a second line"]
     assert [line.entry.level for line in found] == [Level.INFO, Level.ERROR, Level.ERROR]
+
+
+class Bench:
+    """A lab's timeline that is followed; in each pause one more thing happens."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = TimelineFolder(LabFolder(root))
+        self._journal = Journal(self.folder.journal(RECORDER), redactor=Redactor(), segment_bytes=2000, segments=3)
+        self._audit_log = self.folder.lab.cluster("c") / "audit.log"
+        self._audit_log.parent.mkdir(parents=True)
+        self._monkeypatch = monkeypatch
+
+    def see(self, text: str, seconds: float, version: int, **details: str) -> None:
+        """The recorder writes of a change at that time, whenever that is."""
+        seen = {Detail.VERB: "changed", Detail.VERSION: str(version), Detail.RESOURCE: "/api/v1/configmaps", **details}
+        subject = ObjectRef(kind="ConfigMap", namespace="shop", name="cart")
+        time_ = NOW + timedelta(seconds=seconds)
+        self._journal.append(
+            [Entry(time=time_, source=Source.OBJECT, text=text, cluster="c", object=subject, details=seen)]
+        )
+
+    def ask_for(self, seconds: float, user: str) -> None:
+        """Somebody patches the object."""
+        moment = format_time(NOW + timedelta(seconds=seconds))
+        raw = {
+            "auditID": f"{user}-{seconds}",
+            "verb": "patch",
+            "requestURI": "/api/v1/namespaces/shop/configmaps/cart",
+            "user": {"username": user},
+            "objectRef": {"resource": "configmaps", "namespace": "shop", "name": "cart"},
+            "responseStatus": {"code": 200},
+            "requestReceivedTimestamp": moment,
+            "stageTimestamp": moment,
+        }
+        with self._audit_log.open("a") as log:
+            log.write(json.dumps(raw, separators=(",", ":")) + "\n")
+
+    def follow(self, query: Query, *happenings: Callable[[], None]) -> list[list[str]]:
+        """What is told at first and after each that tells anything; with who it was, where that is known."""
+        left = [*happenings, self._stop]
+        self._monkeypatch.setattr(time, "sleep", lambda _: left.pop(0)())
+        told: list[list[str]] = []
+        with suppress(InterruptedError):
+            for entries in news(self.folder, query, begin_with=-1):
+                told += [[" by ".join(filter(None, [entry.text, entry.actor])) for entry in entries]]
+        return told
+
+    def _stop(self) -> None:
+        raise InterruptedError
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def test_who_follows_is_told_what_was_heard_long_after_it_happened_and_each_thing_once(bench: Bench) -> None:
+    bench.see("old", 0, 1)
+    told = bench.follow(
+        Query(),
+        lambda: bench.see("new", 100, 3),
+        lambda: bench.see("late", 20, 2),  # the API server was down
+        lambda: bench.see("newer", 101, 4),
+        lambda: None,
+    )
+    assert told == [["old"], ["new"], ["late"], ["newer"]]
+    assert [entry.text for entry in ask(bench.folder, Query())] == ["old", "late", "new", "newer"]
+
+
+def test_who_follows_is_told_who_did_what_was_heard_late(bench: Bench) -> None:
+    bench.ask_for(-500, "ada")
+    bench.see("new", 100, 3)
+    told = bench.follow(Query(), lambda: bench.see("late", 101, 2, late="yes"))
+    assert told == [["patch /api/v1/namespaces/shop/configmaps/cart: 200 by ada", "new"], ["late by ada"]]
+
+
+def test_who_follows_is_not_told_what_happened_before_the_time_that_was_asked_for(bench: Bench) -> None:
+    query = Query(since=NOW + timedelta(seconds=50))
+    bench.ask_for(40, "ada")
+    told = bench.follow(
+        query,
+        lambda: bench.see("new", 100, 3),
+        lambda: bench.see("late", 20, 2),
+        lambda: bench.see("by ada before that", 101, 4, late="yes"),
+    )
+    assert told == [[], ["new"]]
+    assert [entry.text for entry in ask(bench.folder, query)] == ["new"]
+
+
+def test_who_follows_for_long_is_told_only_once_that_the_oldest_is_gone(bench: Bench) -> None:
+    happenings = [functools.partial(bench.see, f"entry {number}", number, number) for number in range(60)]
+    told = [text for texts in bench.follow(Query(), *happenings) for text in texts]
+    assert [text for text in told if text.startswith("entry")] == [f"entry {number}" for number in range(60)]
+    assert len(told) == 61
