@@ -1,6 +1,7 @@
 """rehearse: break something as a file says, and see whether it goes as the file says."""
 
 import json
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -84,16 +85,18 @@ def rehearse(
     found = [(file, load_rehearsal(file)) for file in map(_find, files)]  # before anything is started
     _check_faults()
     folder = _open(reports) if reports else None
+    seeds = range(seed, seed + repeat)
     results: list[RunResult] = []
     trouble: FluxlabError | None = None
-    try:
-        for result in _runs(found, seeds=range(seed, seed + repeat), control=control, factor=factor):
-            results.append(result)
-            page = _write(folder, result) if folder else None
-            if output is Format.TEXT:
-                _show(result, page)
-    except FluxlabError as error:  # what has ended counts all the same
-        trouble = error
+    with _secret_files() as secrets:
+        try:
+            for result in _runs(found, seeds=seeds, control=control, factor=factor, secrets=secrets):
+                results.append(result)
+                page = _write(folder, result) if folder else None
+                if output is Format.TEXT:
+                    _show(result, page)
+        except FluxlabError as error:  # what has ended counts all the same
+            trouble = error
     _print(results, output)
     if folder:
         say(f"reports: {folder.folder / 'index.html'}")
@@ -106,14 +109,13 @@ def rehearse(
 
 
 def _runs(
-    found: "Sequence[tuple[Path, Rehearsal]]", *, seeds: "Sequence[int]", control: bool, factor: float
+    found: "Sequence[tuple[Path, Rehearsal]]", *, seeds: "Sequence[int]", control: bool, factor: float, secrets: Path
 ) -> "Iterator[RunResult]":
     from fluxlab.rehearsals.grounds import Grounds
     from fluxlab.rehearsals.running import rehearse as run
-    from fluxlab.runs import secret_files
 
-    with ticker() as tick, secret_files() as folder:
-        grounds = Grounds(folder if len(found) * len(seeds) > 1 else None)
+    with ticker() as tick:
+        grounds = Grounds(secrets if len(found) * len(seeds) > 1 else None)
         for file, rehearsal in found:
             for number in seeds:
                 result = run(
@@ -130,15 +132,28 @@ def _runs(
 
 
 def _check_faults() -> None:
-    """Raise UsageError while something is broken for good: nothing is started then."""
-    from fluxlab.errors import UsageError
-    from fluxlab.faults.healing import StuckError
+    """Raise UsageError while something is broken for good, or may be: nothing is started then."""
+    from fluxlab.errors import FluxlabError, UsageError
     from fluxlab.rehearsals import grounds
 
     try:
         grounds.check_faults()
-    except StuckError as error:
+    except FluxlabError as error:
         raise UsageError(error.what, facts=error.facts, hint=error.hint) from None
+
+
+@contextmanager
+def _secret_files() -> "Iterator[Path]":
+    """A folder for snapshots. Raises UsageError when there can be none: nothing is started then."""
+    from fluxlab.errors import UsageError
+    from fluxlab.runs import secret_files
+
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(secret_files())
+        except OSError as error:
+            raise UsageError("there can be no folder for snapshots", facts=[str(error)]) from None
+        yield folder
 
 
 def _open(folder: Path) -> "Reports":

@@ -1,6 +1,7 @@
 """Ask whether something holds in a lab now: yes, no, or nobody can tell."""
 
 import contextlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -100,10 +101,10 @@ def _rolled_out(lab: Lab, namespace: str) -> Answer:
 def _condition(lab: Lab, spec: ConditionSpec) -> Answer:
     found = _get(lab, spec.kind, spec.place)
     condition = found.condition(spec.type) if found else None
-    if condition is None:
+    if found is None or condition is None:
         return Answer(holds=False, words=f"{spec.kind} {spec.place} has no condition {spec.type}")
-    holds = condition.status == spec.status and spec.reason in {"", condition.reason}
-    return Answer(holds=holds and spec.message in condition.message, words=f"{found}: {condition}")
+    older = "" if spec.is_current(condition, found) else ", of an older generation"
+    return Answer(holds=spec.fits(condition, found), words=f"{found}: {condition}{older}")
 
 
 def _field(lab: Lab, spec: FieldSpec) -> Answer:
@@ -111,7 +112,10 @@ def _field(lab: Lab, spec: FieldSpec) -> Answer:
     if found is None:
         return Answer(holds=False, words=f"{spec.kind} {spec.place} is not there")
     value = dig(found.raw, *spec.path.split("."))
-    return Answer(holds=str(value) == spec.equals, words=f"{found}: {spec.path} is {value}")
+    if value is None:
+        return Answer(holds=False, words=f"{found} has no {spec.path}")
+    text = value if isinstance(value, str) else json.dumps(value)
+    return Answer(holds=text == spec.equals, words=f"{found}: {spec.path} is {text}")
 
 
 def _absent(lab: Lab, reference: str) -> Answer:

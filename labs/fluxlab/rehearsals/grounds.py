@@ -17,7 +17,10 @@ Progress = Callable[[str], None]
 
 
 def check_faults() -> None:
-    """Raise StuckError when in some lab a fault could not be taken out: before more is broken that is mended."""
+    """Raise StuckError when in some lab a fault could not be taken out: before more is broken that is mended.
+
+    Raises FluxlabError when nobody can tell.
+    """
     for folder in lab_folders():
         if FaultRecords(folder).all():
             Lab(folder).faults.check()

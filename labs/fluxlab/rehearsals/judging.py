@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from .lookout import QUIET_SECONDS
 from .results import CheckResult, Finding, Outcome, Part, SignalResult
 from .sampling import Course
 from .signals import ForbiddenSignal
@@ -48,6 +49,9 @@ def _course(whole: Course, run: "Run") -> Finding:
     if unasked or not course.asked:
         why = f"while {' and '.join(unasked)} was in no answer came" if unasked else "it was never asked"
         return Finding(part=Part.HYPOTHESIS, what=what, outcome=Outcome.INCONCLUSIVE, why=why)
+    if not course.held:  # only healing has ended what is tolerated for a while
+        why = f"it never held, so that nobody knows for how long it would have failed: {course.told[-1].answer.words}"
+        return Finding(part=Part.HYPOTHESIS, what=what, outcome=Outcome.INCONCLUSIVE, why=why)
     return Finding(part=Part.HYPOTHESIS, what=what, outcome=Outcome.PASS, why=f"asked {course.asked} times")
 
 
@@ -75,7 +79,8 @@ def _signals(run: "Run") -> Iterator[Finding]:
             fault = run.faults.get(signal.during)
             yield _forbidden(found, until=fault.healing if fault else None)
         elif run.control:
-            yield _control(found)
+            within_seconds = run.lab.patience(found.within_seconds or 0)
+            yield _control(found, watched_seconds=min(within_seconds, QUIET_SECONDS), within_seconds=within_seconds)
         elif run.cut_short and not found.seen:
             why = "the run was cut short, so nobody knows whether it would have come"
             yield Finding(part=Part.SIGNAL, what=found.what, outcome=Outcome.INCONCLUSIVE, why=why)
@@ -105,12 +110,13 @@ def _forbidden(found: SignalResult, *, until: datetime | None) -> Finding:
     return Finding(part=Part.FORBIDDEN, what=found.what, outcome=outcome, why=found.unknown or "it did not come")
 
 
-def _control(found: SignalResult) -> Finding:
+def _control(found: SignalResult, *, watched_seconds: float, within_seconds: float) -> Finding:
     if found.seen:
         why = f"without any fault there is the same signal, so the rehearsal proves nothing: {found.words}"
         return Finding(part=Part.CONTROL, what=found.what, outcome=Outcome.FAIL, why=why)
     outcome = Outcome.INCONCLUSIVE if found.unknown else Outcome.PASS
-    return Finding(part=Part.CONTROL, what=found.what, outcome=outcome, why=found.unknown or "it did not come")
+    quiet = f"it did not come within {watched_seconds:g} s; with the faults in it has {within_seconds:g} s"
+    return Finding(part=Part.CONTROL, what=found.what, outcome=outcome, why=found.unknown or quiet)
 
 
 def _residue(run: "Run") -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from .signals import ConditionSpec, EventSpec, ExpectedSignal, ForbiddenSignal, 
 from .spec import Rehearsal
 
 QUIET_SECONDS = 15.0
-"""For how long a control run waits for signals that must not come."""
+"""For how long a control run waits for signals that must not come, at most: it waits all of that, in vain."""
 LOOK_SECONDS = 0.2
 UNRECORDED = frozenset({"drift", "metric", "pending"})
 """Signals that are there only while somebody looks: what could not be looked for once may have been missed."""
@@ -38,6 +38,10 @@ class Lookout:
         self._lock = threading.Lock()
         self._outsets: dict[str, Outset] = {}
         self._seen: dict[int, SignalResult] = {}
+        self._missed: dict[int, str] = {}
+        """Why a signal without a record could not be looked for once."""
+        self._met: set[int] = set()
+        """The forbidden signals of which it is known that what they would speak of was there."""
         self._latest = Outset()
         self._first: Outset | None = None
 
@@ -100,15 +104,32 @@ class Lookout:
             after = self._outset_of(signal)
             if after is None or (known and known.seen):
                 continue
+            eyes = senses or self._senses
+            seen, missed, unmet = None, "", ""
             try:
-                seen, unknown = (senses or self._senses).find(signal, after=after), ""
+                seen = eyes.find(signal, after=after)
+                unmet = self._unmet(number, signal, eyes)
             except FluxlabError as error:
-                seen, unknown = None, str(error)
+                missed = str(error)
             with self._lock:
+                if missed and signal.way() in UNRECORDED:
+                    self._missed[number] = missed
                 known = self._seen.get(number)
                 if not (known and known.seen):  # the other thread may have been the first
-                    earlier = known.unknown if known and signal.way() in UNRECORDED else ""
-                    self._seen[number] = _result(signal, after.moment, seen, unknown or earlier)
+                    unknown = missed or self._missed.get(number, "") or unmet
+                    self._seen[number] = _result(signal, after.moment, seen, unknown)
+
+    def _unmet(self, number: int, signal: ExpectedSignal | ForbiddenSignal, senses: Senses) -> str:
+        """Why it proves nothing that a signal does not come: so far what it would speak of was never there.
+
+        Only of what is forbidden: what is expected has to come. In a control run what only faults make is not there.
+        """
+        if isinstance(signal, ExpectedSignal) or self._control or number in self._met:
+            return ""
+        if senses.met(signal):
+            self._met.add(number)
+            return ""
+        return f"what it would speak of was never there: {describe_signal(signal)}"
 
     def _outset_of(self, signal: ExpectedSignal | ForbiddenSignal) -> Outset | None:
         named = _named(signal)

@@ -18,7 +18,7 @@ Many = BeforeValidator(_as_tuple)
 class Model(BaseModel):
     """A part of a file, in which every field is known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class OneOf(Model):

@@ -2,11 +2,22 @@
 
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from fluxlab.errors import UnknownError
 from fluxlab.moments import Moment
 
 from .signals import SignalSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What was known when a look began. It is compared with that: another thread may look meanwhile, and end first."""
+
+    there: frozenset[str] = frozenset()
+    """What has been there all the time since the outset."""
+    counts: Mapping[str, float] = field(default_factory=dict)
+    """From where counters count."""
 
 
 class Outset:
@@ -28,23 +39,28 @@ class Outset:
         """Nobody could tell what of a signal was there before."""
         self._unknown[_key(signal)] = why
 
-    def new(self, signal: SignalSpec, now: Collection[str]) -> Collection[str]:
-        """What of it was not there all the time since. Raises UnknownError when that is not known."""
+    def before(self, signal: SignalSpec) -> Before:
+        """For a look that begins. Raises UnknownError when it is not known what was there at the outset."""
         with self._lock:
-            before = self._there.get(_key(signal))
-            if before is None:
+            there = self._there.get(_key(signal))
+            if there is None:
                 why = self._unknown.get(_key(signal), "nobody has looked")
                 raise UnknownError("what was there before is not known", facts=[why])
-            self._there[_key(signal)] = before & frozenset(now)
-            return frozenset(now) - before
+            return Before(there=there, counts=dict(self._counts[_key(signal)]))
 
-    def risen(self, signal: SignalSpec, counter: str, value: float) -> float:
-        """How far a counter has risen; one that is less than it was has begun anew, with its program."""
+    def learn(self, signal: SignalSpec, now: Collection[str]) -> None:
+        """All that is there of it now: what is not, was not there all the time."""
         with self._lock:
-            counts = self._counts.get(_key(signal), {})
-            if value < counts.get(counter, 0.0):
-                counts[counter] = 0.0
-            return value - counts.get(counter, 0.0)
+            self._there[_key(signal)] &= frozenset(now)
+
+    def risen(self, signal: SignalSpec, before: Before, counter: str, value: float) -> float:
+        """How far a counter has risen; one that is less than it was has begun anew, with its program."""
+        count = before.counts.get(counter, 0.0)
+        if value >= count:
+            return value - count
+        with self._lock:
+            self._counts[_key(signal)][counter] = 0.0
+        return value
 
 
 def _key(signal: SignalSpec) -> str:

@@ -72,6 +72,11 @@ class Course:
         return len(self.told)
 
     @property
+    def held(self) -> bool:
+        """Whether any answer said that it held."""
+        return any(one.answer.holds for one in self.told)
+
+    @property
     def broken(self) -> Stretch:
         """For how long it did not hold: from the first answer that said so to the next other question."""
         found = Stretch()
@@ -90,21 +95,31 @@ class Course:
 
     @property
     def unknown(self) -> Stretch:
-        """For how long nobody knew: since the first question that could not be answered, or in a long silence."""
+        """For how long nobody knew: since the first question that could not be answered, or in a long silence.
+
+        Only an answer that it holds ends it: what was broken next to it, or in between, belongs to it. All of that may
+        have been one break, but nobody has seen that: where it is too long, it is neither a failure nor a pass.
+        """
         found = Stretch()
         known = self.began or (self.told[0].asked if self.told else None)
+        broken: datetime | None = None
         since: datetime | None = None
         last: Answer | None = None
         for one in self.told:
             if since is None and (one.answer.holds is None or self._silent(known, one.answered)):
-                since = known if self._silent(known, one.asked) or one.answer.holds is not None else one.asked
+                silent = self._silent(known, one.asked) or one.answer.holds is not None
+                since = broken or (known if silent else one.asked)
             last = one.answer if one.answer.holds is None else last
             if since:
                 found.count(*_unanswered(since, one.answered, last))
             if one.answer.holds is not None:
-                known, since, last = one.answered, None, None
+                known = one.answered
+            if one.answer.holds is False:
+                broken = broken or one.answered
+            if one.answer.holds:
+                broken = since = last = None
         if self.ended and (since or self._silent(known, self.ended)):
-            found.count(*_unanswered(since or known or self.ended, self.ended, last))
+            found.count(*_unanswered(since or broken or known or self.ended, self.ended, last))
         return found
 
     def _silent(self, known: datetime | None, until: datetime) -> bool:
@@ -125,7 +140,7 @@ def _seconds(begin: datetime, end: datetime) -> float:
 
 def _unanswered(begin: datetime, end: datetime, last: Answer | None) -> tuple[float, Answer]:
     seconds = _seconds(begin, end)
-    return seconds, last or Answer(holds=None, words=f"for {seconds:.1f} s no answer came")
+    return seconds, last or Answer(holds=None, words=f"for {seconds:.1f} s no answer came that it held")
 
 
 class Sampler:

@@ -3,12 +3,13 @@
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from fluxlab.alerts import Wanted
 from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
+from fluxlab.drift.records import Unknown
 from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.lab import Lab
 from fluxlab.logs import find_log, log_files
@@ -19,7 +20,7 @@ from fluxlab.timeline.loglines import read_log_lines
 from fluxlab.timeline.text import line_of
 
 from .history import Gap, History, Sighting
-from .outset import Outset
+from .outset import Before, Outset
 from .signals import (
     AlertSpec,
     ConditionSpec,
@@ -45,6 +46,16 @@ class Seen:
     words: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What is there at one time of what leaves no record."""
+
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    """By what makes it the same thing later."""
+    hidden: str = ""
+    """Why there may be more than was seen."""
+
+
 class Senses:
     """Finds signals of one cluster of a lab."""
 
@@ -60,11 +71,25 @@ class Senses:
         """Have an outset know what of a signal without a record is there before."""
         try:
             counts = dict(self._counts(signal.metric)) if signal.metric else {}
-            there = {} if counts else self._present(signal, outset)
+            look = _Look() if counts else self._look(signal, outset, Before())
         except FluxlabError as error:
             outset.miss(signal, str(error))
+            return
+        if look.hidden:
+            outset.miss(signal, look.hidden)
         else:
-            outset.note(signal, there, counts)
+            outset.note(signal, look.seen, counts)
+
+    def met(self, signal: SignalSpec) -> bool:
+        """Whether that is or was there of which a signal would speak, where it names one thing.
+
+        Raises UnknownError when nobody can tell.
+        """
+        if about := signal.condition or signal.event:
+            return bool(self._versions(about.kind, about.place))
+        if metric := signal.metric:
+            return any(one.name == metric.name for one in self._samples(metric.component))
+        return True
 
     def find(self, signal: SignalSpec, *, after: Outset) -> Seen | None:
         """The first time that a signal was there after an outset.
@@ -91,19 +116,23 @@ class Senses:
 
     def _asking(self, signal: SignalSpec, outset: Outset) -> Iterator[Seen]:
         """What is there now and was not at the outset, or was gone meanwhile."""
-        now = self._present(signal, outset)
-        new = outset.new(signal, now)
-        seen = [now[key] for key in now if key in new]
+        before = outset.before(signal)
+        look = self._look(signal, outset, before)
+        seen = [one for key, one in look.seen.items() if key not in before.there]
+        if not look.hidden:  # else what is not seen may be there all the same
+            outset.learn(signal, look.seen)
+        elif not seen:
+            raise UnknownError("there may be more than could be seen", facts=[look.hidden])
         return self._lasting(signal.pending, seen) if signal.pending else iter(seen)
 
-    def _present(self, signal: SignalSpec, outset: Outset) -> Mapping[str, Seen]:
-        """What is there now, by what makes it the same thing later."""
+    def _look(self, signal: SignalSpec, outset: Outset, before: Before) -> _Look:
+        """What is there now."""
         if signal.drift:
-            return dict(self._drifts(signal.drift))
+            return self._drifts(signal.drift)
         if signal.metric:
-            return dict(self._metrics(signal, signal.metric, outset))
+            return _Look(seen=dict(self._metrics(signal, signal.metric, outset, before)))
         if signal.pending:
-            return dict(self._pending(signal.pending))
+            return _Look(seen=dict(self._pending(signal.pending)))
         raise AssertionError("of the kinds of signals there is one")
 
     # -- objects -------------------------------------------------------------------------------------------------
@@ -120,7 +149,7 @@ class Senses:
                 before = condition
             elif condition != before:
                 before = None  # it was another, or gone: from here on also what comes back is new
-                if condition and _fits(condition, spec, one.subject):
+                if condition and spec.fits(condition, one.subject):
                     yield Seen(time=one.time, words=f"{one.subject}: {condition}")
         namespace, _, name = spec.place.rpartition("/")
         for gap in self._history.gaps(spec.kind, namespace=namespace, name=name, after=after):
@@ -197,10 +226,14 @@ class Senses:
         ]
         return bool(told) and not any(told)
 
-    def _drifts(self, spec: DriftSpec) -> Iterator[tuple[str, Seen]]:
-        for one in self._lab.drift().drifts:
-            if fnmatchcase(str(one.object), spec.object) and spec.class_ in {None, one.class_}:
-                yield one.headline, Seen(time=datetime.now(UTC), words=str(one))
+    def _drifts(self, spec: DriftSpec) -> _Look:
+        report = self._lab.drift()
+        seen = {
+            one.headline: Seen(time=datetime.now(UTC), words=str(one))
+            for one in report.drifts
+            if fnmatchcase(str(one.object), spec.object) and spec.class_ in {None, one.class_}
+        }
+        return _Look(seen=seen, hidden=next((str(one) for one in report.unknown if _hides(one, spec)), ""))
 
     def _pending(self, spec: PendingSpec) -> Iterator[tuple[str, Seen]]:
         for one in (one for look in self._lab.look() for one in look.pending):
@@ -215,36 +248,36 @@ class Senses:
         if time.monotonic() - since >= spec.for_seconds:
             yield late[0]
 
-    def _metrics(self, signal: SignalSpec, spec: MetricSpec, outset: Outset) -> Iterator[tuple[str, Seen]]:
-        for one in self._samples(spec):
+    def _metrics(
+        self, signal: SignalSpec, spec: MetricSpec, outset: Outset, before: Before
+    ) -> Iterator[tuple[str, Seen]]:
+        for one in self._numbers(spec):
             counter = one.name.endswith(_COUNTERS)
-            value = outset.risen(signal, _sample_key(one), one.value) if counter else one.value
+            value = outset.risen(signal, before, _sample_key(one), one.value) if counter else one.value
             if value > spec.above:
                 yield _sample_key(one), Seen(time=datetime.now(UTC), words=one.line)
 
     def _counts(self, spec: MetricSpec) -> Iterator[tuple[str, float]]:
-        return ((_sample_key(one), one.value) for one in self._samples(spec) if one.name.endswith(_COUNTERS))
+        return ((_sample_key(one), one.value) for one in self._numbers(spec) if one.name.endswith(_COUNTERS))
 
-    def _samples(self, spec: MetricSpec) -> Iterator[Sample]:
-        cluster = next(one for one in self._lab.status().clusters if one.name == self._cluster.name)
-        for one in samples_of(cluster.pid_of(spec.component), program=spec.component):
+    def _numbers(self, spec: MetricSpec) -> Iterator[Sample]:
+        for one in self._samples(spec.component):
             if one.name == spec.name and spec.labels.items() <= one.labels.items():
                 yield one
+
+    def _samples(self, component: str) -> Sequence[Sample]:
+        cluster = next(one for one in self._lab.status().clusters if one.name == self._cluster.name)
+        return samples_of(cluster.pid_of(component), program=component)
+
+
+def _hides(unknown: Unknown, spec: DriftSpec) -> bool:
+    """Whether drift that is meant may be there and was not seen: of the object, or of all that its owner wants."""
+    name = str(unknown.object or "")
+    return name in {"", unknown.owner} or fnmatchcase(name, spec.object)
 
 
 def _sample_key(sample: Sample) -> str:
     return " ".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
-
-
-def _fits(condition: Condition, spec: ConditionSpec, subject: KubeObject) -> bool:
-    # Kubernetes' own kinds say only once for all conditions which generation they speak of, or never.
-    spoken_of = condition.observed_generation or subject.observed_generation
-    return (
-        spoken_of in {0, subject.generation}
-        and condition.status == spec.status
-        and spec.reason in {"", condition.reason}
-        and spec.message in condition.message
-    )
 
 
 def _stayed_another(gap: Gap, spec: ConditionSpec) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
+from fluxlab.clusters.objects import Condition, KubeObject
 from fluxlab.clusters.resources import (
     GIT_REPOSITORY,
     HELM_RELEASE,
@@ -30,6 +31,22 @@ class ConditionSpec(Model):
     status: Literal["True", "False", "Unknown"] = "True"
     reason: str = ""
     message: str = Field(default="", description="a part of it")
+
+    def fits(self, condition: Condition, subject: KubeObject) -> bool:
+        """Whether a condition that an object has of this type is the one."""
+        return (
+            self.is_current(condition, subject)
+            and condition.status == self.status
+            and self.reason in {"", condition.reason}
+            and self.message in condition.message
+        )
+
+    @staticmethod
+    def is_current(condition: Condition, subject: KubeObject) -> bool:
+        """Whether a condition speaks of what the object is now, as far as it says so."""
+        # Kubernetes' own kinds say only once for all conditions which generation they speak of, or never.
+        spoken_of = condition.observed_generation or subject.observed_generation
+        return spoken_of in {0, subject.generation}
 
 
 class EventSpec(Model):

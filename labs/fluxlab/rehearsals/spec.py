@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from fluxlab.durations import LONGEST_SECONDS
 from fluxlab.errors import UsageError
 from fluxlab.places import check_key, parse_place
 
@@ -24,7 +25,15 @@ class FieldSpec(Model):
     kind: str
     place: str
     path: str = Field(description="such as data.currency or spec.replicas")
-    equals: str
+    equals: str = Field(description="a text as it is, anything else as JSON: true, 3")
+
+
+def _object(text: str) -> str:
+    """What names nothing is never there, and would always hold."""
+    kind, _, place = text.partition(" ")
+    if not kind or not all(place.split("/")) or place.count("/") > 1:
+        raise ValueError(f"{text!r} names no object; it is KIND NAME or KIND NAMESPACE/NAME")
+    return text
 
 
 class Check(OneOf):
@@ -35,7 +44,9 @@ class Check(OneOf):
     drift: Literal["none"] | None = Field(default=None, description="the cluster is as git wants it")
     condition: ConditionSpec | None = None
     field: FieldSpec | None = None
-    absent: str | None = Field(default=None, description="an object that is not there: ConfigMap shop/settings")
+    absent: Annotated[str, AfterValidator(_object)] | None = Field(
+        default=None, description="an object that is not there: ConfigMap shop/settings"
+    )
 
     @classmethod
     def ways(cls) -> tuple[str, ...]:
@@ -86,7 +97,7 @@ class FaultSpec(Model):
     fault: str
     target: str = ""
     set: dict[str, JsonValue] = Field(default_factory=dict)
-    for_seconds: float = Field(default=300.0, gt=0)
+    for_seconds: float = Field(default=300.0, gt=0, le=LONGEST_SECONDS)
 
 
 class Step(OneOf):

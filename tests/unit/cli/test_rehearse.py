@@ -9,7 +9,7 @@ from tests.unit.cli.test_app import Run, run
 from tests.unit.report.samples import FAILED, PASSED
 
 from fluxlab.cli import rehearse_commands
-from fluxlab.errors import FluxlabError, UsageError
+from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.faults.healing import StuckError
 from fluxlab.rehearsals import grounds
 from fluxlab.rehearsals.loading import shipped_rehearsals
@@ -78,12 +78,26 @@ def test_a_verdict_is_told_with_what_was_not_real(run: Run, monkeypatch: pytest.
         assert ("not real" in said) == bool(told)
 
 
-def test_nothing_is_rehearsed_while_a_fault_is_stuck_in_some_lab(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [StuckError, FluxlabError, UnknownError])
+def test_nothing_is_rehearsed_while_a_fault_is_or_may_be_in_some_lab(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: type[FluxlabError]
+) -> None:
     def stuck() -> None:
-        raise StuckError("a pause could not be taken out", hint="fluxlab heal --all")
+        raise error("a pause could not be taken out", hint="fluxlab heal --all")
 
     monkeypatch.setattr(grounds, "check_faults", stuck)
     monkeypatch.setattr(rehearse_commands, "_runs", lambda *_, **__: pytest.fail("a run has begun"))
     told = run("rehearse", "controller-paused")
     assert "fluxlab heal --all" in told.err
+    assert told.code == UsageError.exit_code
+
+
+def test_nothing_is_rehearsed_where_there_is_no_place_for_its_secrets(
+    run: Run, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_dir.mkdir()
+    (state_dir / "pytest").write_text("a file")
+    monkeypatch.setattr(rehearse_commands, "_runs", lambda *_, **__: pytest.fail("a run has begun"))
+    told = run("rehearse", "controller-paused")
+    assert f"{state_dir / 'pytest'}" in told.err
     assert told.code == UsageError.exit_code

@@ -54,10 +54,34 @@ def test_what_did_not_hold_lasts_until_it_holds_again() -> None:
 
 def test_that_it_was_broken_counts_more_than_that_nobody_knew_for_longer() -> None:
     both = course((0, False), (6, None), (60, True))
-    assert (both.broken.longest_seconds, both.unknown.longest_seconds) == (6, 54)
+    assert (both.broken.longest_seconds, both.unknown.longest_seconds) == (6, 60)
     assert both.worst == both.broken
     unknown = course((0, False), (2, None), (60, True))
     assert unknown.worst == unknown.unknown
+
+
+def test_what_was_broken_or_unknown_in_turns_is_one_stretch() -> None:
+    """No answer says that it was broken all the time, and none that it held once."""
+    turns = course(*((number / 2, None if number % 2 else False) for number in range(120)))
+    assert (turns.broken.longest_seconds, turns.unknown.longest_seconds) == (0.5, 59.5)
+    assert turns.worst == turns.unknown
+    assert turns.unknown.worst
+    assert turns.unknown.worst.holds is None
+
+
+@pytest.mark.parametrize(("first", "second"), [(False, None), (None, False)])
+def test_a_break_and_a_doubt_side_by_side_are_tolerated_for_as_long_as_one(
+    first: bool | None, second: bool | None
+) -> None:
+    assert course((0, True), (1, first), (3, second), (5, True)).worst is None
+    long = course((0, True), (1, first), (4, second), (7, True))
+    assert long.worst == long.unknown
+    assert long.unknown.longest_seconds == 6
+
+
+def test_what_was_broken_without_a_doubt_is_over_when_somebody_asks_who_hears_that_it_holds() -> None:
+    slow = slow_course((0, 0, True), (1, 1, False), (5, 8, True))
+    assert (slow.broken.longest_seconds, slow.unknown.worst, slow.worst) == (4, None, None)
 
 
 def test_without_tolerance_a_single_answer_counts() -> None:

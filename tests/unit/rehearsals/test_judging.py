@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from fluxlab.rehearsals.checks import Answer
-from fluxlab.rehearsals.judging import _forbidden, judge
+from fluxlab.rehearsals.judging import _control, _forbidden, judge
 from fluxlab.rehearsals.results import CheckResult, FaultResult, Finding, Outcome, Part, SignalResult
 from fluxlab.rehearsals.running import Run
 from fluxlab.rehearsals.sampling import Course
@@ -37,12 +37,19 @@ def test_a_forbidden_signal_that_nobody_could_look_for_is_no_pass() -> None:
     assert _forbidden(found, until=HEALING).outcome is Outcome.INCONCLUSIVE
 
 
+def test_a_control_run_tells_for_how_long_it_has_watched() -> None:
+    found = SignalResult(what="the chat hears of it", signal={}, within_seconds=120)
+    finding = _control(found, watched_seconds=15, within_seconds=120)
+    assert finding.outcome is Outcome.PASS
+    assert finding.why == "it did not come within 15 s; with the faults in it has 120 s"
+
+
 def at(seconds: float) -> datetime:
     return HEALING + timedelta(seconds=seconds)
 
 
-def answers(*told: tuple[float, float, bool | None]) -> Course:
-    course = Course(SteadyState(what="it is there", workloads="shop"))
+def answers(*told: tuple[float, float, bool | None], tolerate_seconds: float = 0) -> Course:
+    course = Course(SteadyState(what="it is there", workloads="shop", tolerate_seconds=tolerate_seconds))
     for asked, answered, holds in told:
         course.note(Answer(holds=holds, words="told"), asked=at(asked), answered=at(answered))
     return course
@@ -117,6 +124,22 @@ def test_what_was_seen_to_break_outweighs_that_it_was_asked_too_rarely() -> None
     course = answers((-9, -8.9, False))
     both = [fault("first", proven=-9.1, healing=-8), fault("second", proven=-3, healing=-2)]
     assert outcomes(judged(course=course, faults=both), Part.HYPOTHESIS) == {Outcome.FAIL}
+
+
+@pytest.mark.parametrize("holds", [False, None])
+def test_what_never_held_while_something_was_broken_is_no_pass_however_much_is_tolerated(holds: bool | None) -> None:
+    """Healing has ended it: for how long it would have lasted nobody knows."""
+    never = [(-9.0, -8.9, holds), (-4.0, -3.9, holds)]
+    kill = [fault("kill", proven=-9.1, healing=0)]
+    [finding] = [
+        one for one in judged(course=answers(*never, tolerate_seconds=30), faults=kill) if one.part is Part.HYPOTHESIS
+    ]
+    assert (finding.outcome, "never held" in finding.why) == (Outcome.INCONCLUSIVE, True)
+    once = answers(*never, (-2.0, -1.9, True), tolerate_seconds=30)
+    assert outcomes(judged(course=once, faults=kill), Part.HYPOTHESIS) == {Outcome.PASS}
+    broken = answers(*never, tolerate_seconds=2)
+    failed = Outcome.FAIL if holds is False else Outcome.INCONCLUSIVE
+    assert outcomes(judged(course=broken, faults=kill), Part.HYPOTHESIS) == {failed}
 
 
 @pytest.mark.parametrize(("seconds", "outcome"), [(29.9, Outcome.PASS), (100.0, Outcome.FAIL)])

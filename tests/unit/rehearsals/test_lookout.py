@@ -1,19 +1,27 @@
 """Who looks for signals waits through troubles, and looks for nothing that can never be."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from fluxlab.clusters.resources import NODE
+from fluxlab.cluster import Cluster
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import KUSTOMIZATION, NODE
 from fluxlab.errors import UnknownError, UsageError, WaitTimeoutError
 from fluxlab.lab import Lab
+from fluxlab.metrics import Sample
 from fluxlab.moments import Moment
+from fluxlab.recorder.watching import Listed
+from fluxlab.rehearsals import sensing
 from fluxlab.rehearsals.history import History
 from fluxlab.rehearsals.lookout import Lookout
 from fluxlab.rehearsals.signals import SignalSpec
 from fluxlab.rehearsals.spec import Rehearsal
+from fluxlab.state import LabFolder
 
 READY = {"kind": "Kustomization", "place": "flux-system/shop"}
 LATE = {"pending": {"object": "Kustomization flux-system/shop", "for_seconds": 0}}
@@ -32,7 +40,7 @@ class Looks:
         return [SimpleNamespace(pending=answer)]
 
 
-def lookout(forbidden: Mapping[str, object], *answers: object) -> Lookout:
+def lookout(forbidden: Mapping[str, object], *answers: object, control: bool = False) -> Lookout:
     rehearsal = Rehearsal.model_validate(
         {
             "title": "a pause",
@@ -43,9 +51,16 @@ def lookout(forbidden: Mapping[str, object], *answers: object) -> Lookout:
             "truth": {"cause": "a pause"},
         }
     )
-    cluster = SimpleNamespace(name="one", api=SimpleNamespace(resources=lambda: (NODE,)))
-    lab = SimpleNamespace(cluster=cluster, look=Looks(*answers), patience=lambda seconds: seconds, moment=Moment)
-    return Lookout(rehearsal, cast("Lab", lab), cast("History", SimpleNamespace()), control=False)
+    cluster = SimpleNamespace(name="one", api=SimpleNamespace(resources=lambda: (NODE,)), pid_of=lambda _: 1)
+    lab = SimpleNamespace(
+        cluster=cluster,
+        look=Looks(*answers),
+        patience=lambda seconds: seconds,
+        moment=Moment,
+        folder=LabFolder(Path("nowhere")),
+        status=lambda: SimpleNamespace(clusters=[cluster]),
+    )
+    return Lookout(rehearsal, cast("Lab", lab), History(cast("Cluster", cluster)), control=control)
 
 
 def kinds(way: str, **changes: str) -> Iterator[object]:
@@ -88,3 +103,54 @@ def test_a_step_may_wait_before_any_other_has_a_name() -> None:
     looking = lookout({"condition": READY}, [], [late])
     looking.begin()
     assert "applied nothing" in looking.await_one(SignalSpec.model_validate(LATE), 30)
+
+
+def unknown(looking: Lookout) -> str:
+    """Why nobody could have seen the forbidden signal, after one more look."""
+    looking.look()
+    return looking.results[1].unknown
+
+
+def forbidding(signal: Mapping[str, object], *, control: bool = False) -> Lookout:
+    looking = lookout(signal, [], control=control)
+    looking.mark("controller-pause", fault=True)
+    return looking
+
+
+@pytest.mark.parametrize("way", ["condition", "event"])
+def test_silence_of_what_was_never_there_is_no_pass(way: str) -> None:
+    looking = forbidding({way: READY})
+    assert f"never there: {way} kind Kustomization, place flux-system/shop" in unknown(looking)
+    shop = KubeObject({"kind": "Kustomization", "metadata": {"namespace": "flux-system", "name": "shop"}})
+    now = datetime.now(UTC)
+    looking._history._news.put(Listed(cluster="one", resource=KUSTOMIZATION, objects=(shop,), version="", time=now))
+    assert unknown(looking) == ""
+
+
+def test_silence_of_a_number_that_nobody_tells_is_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: Sequence[Sample] = [Sample(name="other_total", value=9, line="other_total 9")]
+    monkeypatch.setattr(sensing, "samples_of", lambda *_, **__: told)
+    spec = {"component": "source-controller", "name": "errors_total", "labels": {"kind": "a"}, "above": 3}
+    looking = forbidding({"metric": spec})
+    assert "never there: metric component source-controller, name errors_total" in unknown(looking)
+    told = [Sample(name="errors_total", value=1, line="errors_total 1")]  # of others: of these there is none yet
+    assert unknown(looking) == ""
+    told = []
+    assert unknown(looking) == "", "it was there once"
+
+
+def test_what_could_not_be_asked_for_once_may_have_been_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> Sequence[Sample]:
+        raise UnknownError("it tells no numbers")
+
+    monkeypatch.setattr(sensing, "samples_of", lambda *_, **__: [Sample(name="depth", value=1, line="depth 1")])
+    looking = forbidding({"metric": {"component": "source-controller", "name": "depth", "above": 3}})
+    assert unknown(looking) == ""
+    monkeypatch.setattr(sensing, "samples_of", fail)
+    assert "it tells no numbers" in unknown(looking)
+    monkeypatch.setattr(sensing, "samples_of", lambda *_, **__: [Sample(name="depth", value=1, line="depth 1")])
+    assert "it tells no numbers" in unknown(looking)
+
+
+def test_in_a_control_run_what_only_the_faults_make_may_be_missing() -> None:
+    assert unknown(forbidding({"condition": READY}, control=True)) == ""

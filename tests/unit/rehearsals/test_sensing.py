@@ -10,6 +10,7 @@ from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import EVENT, KUSTOMIZATION, POD
 from fluxlab.drift.aspects import DriftClass
+from fluxlab.drift.records import Unknown
 from fluxlab.errors import UnknownError
 from fluxlab.lab import Lab
 from fluxlab.metrics import Sample
@@ -42,19 +43,20 @@ class Cluster1:
         cluster = cast("Cluster", SimpleNamespace(name="one"))
         self.history = History(cluster)
         self.drifts: list[Any] = []
+        self.untold: list[Unknown] = []
         self.pending: list[Any] = []
         self.samples: list[Sample] = []
         self.alerts: list[Entry] = []
         self.commits: dict[str, str] = {}
         status = SimpleNamespace(clusters=[SimpleNamespace(name="one", pid_of=lambda _: 1)])
-        lab = SimpleNamespace(
+        self.lab = SimpleNamespace(
             cluster=cluster,
-            drift=lambda: SimpleNamespace(drifts=self.drifts),
+            drift=lambda: SimpleNamespace(drifts=self.drifts, unknown=self.untold),
             look=lambda: [SimpleNamespace(pending=self.pending)],
             status=lambda: status,
             alerts=SimpleNamespace(all=self._alerts),
         )
-        self.senses = Senses(cast("Lab", lab), self.history, self.commits)
+        self.senses = Senses(cast("Lab", self.lab), self.history, self.commits)
 
     def _alerts(self, wanted: Any, *, since: datetime) -> list[Entry]:
         return [one for one in self.alerts if one.time >= since and wanted.fits(one)]
@@ -226,6 +228,11 @@ def drift(name: str) -> Any:
     )
 
 
+def untold(about: str = "", *, owner: str = "Kustomization flux-system/apps") -> Unknown:
+    named = ObjectRef.parse(about) if about else None
+    return Unknown(cluster="one", object=named, owner=owner, why=f"{about or 'something'} could not be compared")
+
+
 def sample(name: str, value: float) -> Sample:
     return Sample(name=name, value=value, line=f"{name} {value}")
 
@@ -265,6 +272,85 @@ def test_drift_that_was_there_counts_only_when_it_comes_back(cluster: Cluster1) 
     assert cluster.senses.find(DRIFTED, after=after) is None
     cluster.drifts = [drift("cart")]
     assert cluster.senses.find(DRIFTED, after=after)
+
+
+HIDING = [
+    untold("Deployment shop/cart"),
+    untold("Kustomization flux-system/apps"),  # whatever it wants
+    untold(),
+]
+
+
+@pytest.mark.parametrize("hiding", HIDING)
+def test_drift_that_may_be_there_is_not_known(cluster: Cluster1, hiding: Unknown) -> None:
+    after = cluster.outset(DRIFTED)
+    cluster.untold = [hiding]
+    with pytest.raises(UnknownError, match="could not be compared"):
+        cluster.senses.find(DRIFTED, after=after)
+    cluster.drifts = [drift("frontend")]
+    assert cluster.senses.find(DRIFTED, after=after), "what is seen is seen"
+
+
+@pytest.mark.parametrize("hiding", HIDING)
+def test_where_drift_may_have_been_there_none_is_new(cluster: Cluster1, hiding: Unknown) -> None:
+    cluster.untold = [hiding]
+    after = cluster.outset(DRIFTED)
+    cluster.drifts, cluster.untold = [drift("cart")], []
+    with pytest.raises(UnknownError, match="could not be compared"):
+        cluster.senses.find(DRIFTED, after=after)
+
+
+def test_what_could_not_be_compared_elsewhere_hides_no_drift(cluster: Cluster1) -> None:
+    cluster.untold = [untold("ConfigMap shop/settings")]
+    after = cluster.outset(DRIFTED)
+    assert cluster.senses.find(DRIFTED, after=after) is None
+    cluster.drifts = [drift("cart")]
+    assert cluster.senses.find(DRIFTED, after=after)
+
+
+def test_drift_of_before_that_could_not_be_compared_for_a_while_is_not_new(cluster: Cluster1) -> None:
+    cluster.drifts = [drift("cart")]
+    after = cluster.outset(DRIFTED)
+    cluster.drifts, cluster.untold = [], HIDING[:1]
+    with pytest.raises(UnknownError):
+        cluster.senses.find(DRIFTED, after=after)
+    cluster.drifts, cluster.untold = [drift("cart")], []
+    assert cluster.senses.find(DRIFTED, after=after) is None
+
+
+def test_a_look_is_compared_with_what_was_known_when_it_began(cluster: Cluster1) -> None:
+    """Another thread looks later and is done earlier: what it saw go was there all the time for the first."""
+    cluster.drifts = [drift("cart")]
+    after = cluster.outset(DRIFTED)
+    quick = cluster.lab.drift
+
+    def slow() -> Any:
+        cluster.lab.drift, seen = quick, quick()
+        cluster.drifts = []
+        assert cluster.senses.find(DRIFTED, after=after) is None
+        return seen
+
+    cluster.lab.drift = slow
+    assert cluster.senses.find(DRIFTED, after=after) is None
+    cluster.drifts = [drift("cart")]
+    assert cluster.senses.find(DRIFTED, after=after), "it was gone, as the other thread knows"
+
+
+def test_a_counter_of_before_its_program_began_anew_has_not_risen_since(
+    cluster: Cluster1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensing, "samples_of", lambda *_, **__: [sample("errors_total", 100)])
+    after = cluster.outset(FAILURES)
+
+    def slow(*_: object, **__: object) -> list[Sample]:
+        monkeypatch.setattr(sensing, "samples_of", lambda *_, **__: [sample("errors_total", 2)])
+        assert cluster.senses.find(FAILURES, after=after) is None
+        return [sample("errors_total", 103)]
+
+    monkeypatch.setattr(sensing, "samples_of", slow)
+    assert cluster.senses.find(FAILURES, after=after) is None
+    monkeypatch.setattr(sensing, "samples_of", lambda *_, **__: [sample("errors_total", 4)])
+    assert cluster.senses.find(FAILURES, after=after)
 
 
 def test_what_was_late_before_counts_only_when_it_is_late_anew(cluster: Cluster1) -> None:

@@ -1,5 +1,6 @@
 """Rehearsal files: what is refused names the place, and what is allowed there."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,20 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
             "during later: no fault is named so; there are pause",
         ),
         ("name: pause", "name: pause\n- {heal: other}", "heal other: no fault that is in is named so; there are pause"),
+        (
+            "workloads: shop",
+            "absent: settings",
+            "one.yaml:3: hypothesis.0.absent: 'settings' names no object; it is KIND NAME",
+        ),
+        ("workloads: shop", "absent: ConfigMap shop/", "'ConfigMap shop/' names no object"),
+        ("name: pause", "name: pause\n- {until: {absent: ConfigMap}}", "'ConfigMap' names no object"),
+        (
+            "controller-pause}",
+            "controller-pause, for_seconds: .inf}",
+            "one.yaml:5: steps.0.fault.for_seconds: Input should",
+        ),
+        ("controller-pause}", "controller-pause, for_seconds: 1.0e+12}", "less than or equal to 31622400"),
+        ("truth: {cause", "recovery_seconds: .inf\ntruth: {cause", "should be a finite number"),
         ("truth: {", "lab: {secrets: [shop-secrets TOKEN]}\ntruth: {", "'shop-secrets' names no Secret"),
         ("truth: {", "lab: {secrets: [shop/a B=C]}\ntruth: {", "'B=C' is no key"),
         ("{fault: controller-pause}", "{fault: nothing}", "there is no fault 'nothing'; there are: "),
@@ -149,6 +164,20 @@ def test_objects_of_drift_may_be_patterns_and_providers_hosts(tmp_path: Path) ->
         "alert: {provider: generic-hmac, object: HelmRelease flux-system/cart}",
     ):
         assert load(tmp_path, SOUND.replace("pending: {object: Kustomization flux-system/shop}", signal)).expect
+
+
+def test_what_is_not_there_may_be_in_a_namespace_or_in_none(tmp_path: Path) -> None:
+    for absent in ("ConfigMap shop/settings", "Namespace shop"):
+        assert load(tmp_path, SOUND.replace("workloads: shop", f"absent: {absent}")).hypothesis[0].absent == absent
+
+
+@pytest.mark.usefixtures("state_dir")
+def test_pytest_collects_what_has_either_ending_of_yaml(pytester: pytest.Pytester) -> None:
+    pytester.mkdir("rehearsals")
+    for name in ("one.yaml", "other.yml", "notes.txt"):
+        (pytester.path / "rehearsals" / name).write_text(SOUND)
+    told = pytester.runpytest_inprocess("--collect-only", "-q").stdout.str()
+    assert re.findall(r"^\S+::\S+$", told, re.MULTILINE) == ["rehearsals/one.yaml::one", "rehearsals/other.yml::other"]
 
 
 def test_every_rehearsal_that_comes_with_fluxlab_is_one() -> None:
