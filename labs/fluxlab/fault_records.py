@@ -97,10 +97,15 @@ def pair(identity: Identity) -> tuple[int, float]:
     return found["pid"], found["since_boot"]
 
 
+class LabGoneError(UnknownError):
+    """A lab that is not there any more: what was broken in it has gone with it."""
+
+
 class FaultRecords:
-    """The records of one lab, a file each."""
+    """The records of one lab, a file each. All that writes raises LabGoneError once the lab has gone: it stays so."""
 
     def __init__(self, folder: LabFolder) -> None:
+        self._lab = folder
         self._folder = folder.root / "faults"
         self.log = self._folder / "healer.log"
         """What the watchdog's healer wrote."""
@@ -153,12 +158,21 @@ class FaultRecords:
         now = datetime.now(UTC)
         return [record for record in self.readable() if record.overdue(now=now, supervisor=supervisor)]
 
+    def due(self, supervisor: Identity | None) -> Sequence[FaultRecord]:
+        """Those of the overdue that are worth another try: neither stuck nor waiting for another fault to be out."""
+        wanted_out = [record for record in self.overdue(supervisor) if record.state is not FaultState.STUCK]
+        return [record for record in wanted_out if not record.trouble or not self.beside(record)]
+
+    def beside(self, record: FaultRecord) -> Sequence[FaultRecord]:
+        """Other faults that are in, and not known to stay: one of them may be why this one cannot be taken out."""
+        return [one for one in self.readable() if one.id != record.id and not one.trouble]
+
     def write(self, record: FaultRecord) -> FaultRecord:
         """Write one down, whole or not at all, and for good: a cluster of somebody outlives this machine.
 
         Raises OSError.
         """
-        write_private(self._folder / f"{record.id}{_SUFFIX}", record.model_dump_json(indent=1), durable=True)
+        write_private(self._made() / f"{record.id}{_SUFFIX}", record.model_dump_json(indent=1), durable=True)
         return record
 
     def forget(self, record: FaultRecord) -> None:
@@ -167,7 +181,7 @@ class FaultRecords:
 
     def mend(self, record: FaultRecord) -> None:
         """It was in, and is out now: forget it, but for when that was. Raises OSError."""
-        write_private(self._folder / _MENDED, datetime.now(UTC).isoformat())
+        write_private(self._made() / _MENDED, datetime.now(UTC).isoformat())
         self.forget(record)
 
     @property
@@ -181,8 +195,7 @@ class FaultRecords:
     @contextlib.contextmanager
     def alone(self, *, timeout_seconds: float = LONGEST_HEALING_SECONDS) -> Iterator[None]:
         """While nobody else injects or heals. Raises UnknownError when somebody does so for longer than that."""
-        make_private(self._folder)
-        lock = FileLock(self._folder / "lock")
+        lock = FileLock(self._made() / "lock")
         try:
             lock.acquire(timeout=timeout_seconds)
         except Timeout:
@@ -191,6 +204,12 @@ class FaultRecords:
             yield
         finally:
             lock.release()
+
+    def _made(self) -> Path:
+        """The folder of the records, which is made in a lab that is there."""
+        if not self._lab.spec.exists():
+            raise LabGoneError(f"lab {self._lab.name} is not there any more")
+        return make_private(self._folder)
 
     def _busy(self, seconds: float) -> UnknownError:
         what = f"another process puts faults in or takes them out, for more than {seconds:g} s"

@@ -102,7 +102,9 @@ def myself() -> tuple[int, float]:
 
 
 def note(lab: LabFolder, record: FaultRecord, text: str, *, level: Level = Level.INFO) -> None:
-    """Say on the lab's timeline what has become of a fault."""
+    """Say on the lab's timeline what has become of a fault, unless the lab has gone, and its timeline with it."""
+    if not lab.spec.exists():
+        return
     folder = TimelineFolder(lab)
     journal = Journal(folder.journal(FAULTS), redactor=folder.redactor())
     entry = Entry(

@@ -1,6 +1,8 @@
 """Faults are taken out, with a proof that they are gone. One that cannot be is told with what a person can type."""
 
+import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from fluxlab.errors import FluxlabError, UnknownError
@@ -14,10 +16,16 @@ from .cases import Case, Patience, myself, named, note
 
 Progress: TypeAlias = Callable[[str], None]
 ATTEMPTS = 3
+PAUSE_SECONDS = 2.0
+"""Between two attempts: what fails at once would fail at once again."""
 
 
 class StuckError(FluxlabError):
     """A fault that could not be taken out."""
+
+
+class InTheWayError(UnknownError):
+    """A fault that could not be taken out while another one was in, which may be why: it is tried again after that."""
 
 
 class Healer:
@@ -66,18 +74,27 @@ class Healer:
     def take_all_out(
         self, records: Sequence[FaultRecord], progress: Progress, *, failed: Sequence[FluxlabError] = ()
     ) -> Sequence[FaultRecord]:
-        """Take out faults, the newest first; returns their records.
+        """Take out faults, the newest first, and last those that others were in the way of; returns their records.
 
         Raises StuckError, UnknownError in between, or what has `failed` before, once all others are out;
         SupervisorGoneError at once: nothing can be healed without it.
         """
-        for record in reversed(records):
-            try:
-                self.take_out(record, progress)
-            except SupervisorGoneError:
-                raise
-            except Exception as error:  # noqa: BLE001 # whatever it is, the others are in still
-                failed = [*failed, _told(error)]
+        left = list(reversed(records))
+        while left:
+            waiting: list[tuple[FaultRecord, FluxlabError]] = []
+            for record in left:
+                try:
+                    self.take_out(record, progress)
+                except SupervisorGoneError:
+                    raise
+                except InTheWayError as error:
+                    waiting.append((record, error))
+                except Exception as error:  # noqa: BLE001 # whatever it is, the others are in still
+                    failed = [*failed, _told(error)]
+            if len(waiting) == len(left):  # what is in the way is to stay
+                failed = [*failed, *(error for _, error in waiting)]
+                break
+            left = [record for record, _ in waiting]
         if failed:
             raise _all_of(failed)
         return records
@@ -94,6 +111,11 @@ class Healer:
         """Try to take one out; returns why it is not proven to be gone, nothing when it is."""
         trouble: FluxlabError | None = None
         for _ in range(ATTEMPTS):
+            if trouble:
+                overdue = self._records.overdue(None)
+                if any(one in overdue for one in self._records.beside(record)):
+                    break  # whose turn it is now
+                time.sleep(self._patience(PAUSE_SECONDS))
             self.supervisor()  # with the next `up` there will be somebody to ask
             try:
                 case = self.case(record)
@@ -113,6 +135,11 @@ class Healer:
         if Control(self._folder).status().phase == Phase.STARTING:
             what = f"{named(record)} cannot be taken out before lab {self._folder.name} has started"
             return UnknownError(what, facts=trouble.facts)
+        if others := self._records.beside(record):
+            self._records.write(record.changed(owner=None, until=datetime.now(UTC)))  # nobody is at it any more
+            what = f"{named(record)} cannot be taken out while {', '.join(one.id for one in others)} is in"
+            hint = "fluxlab heal --all    # else it is tried again after that"
+            return InTheWayError(what, facts=str(trouble).splitlines(), hint=hint)
         at_least = record.changed(state=FaultState.STUCK, by_hand=(last_resort(self._folder.name),))
         stuck = self._records.write(self._with_commands(self._records.write(at_least)))
         note(self._folder, stuck, f"{named(stuck)}: could not be taken out: {trouble.what}", level=Level.ERROR)

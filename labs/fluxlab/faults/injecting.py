@@ -2,10 +2,11 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fluxlab.durations import LONGEST_SECONDS
 from fluxlab.errors import UnknownError, UsageError, WaitTimeoutError
 from fluxlab.fault_records import (
     LONGEST_HEALING_SECONDS,
@@ -13,6 +14,7 @@ from fluxlab.fault_records import (
     FaultRecord,
     FaultRecords,
     FaultState,
+    LabGoneError,
     pair,
 )
 from fluxlab.host import ended_by_exception
@@ -72,18 +74,20 @@ class Faults:
             cluster: The cluster's name.
             target: A candidate of the fault, or a pattern of them (`*`); default: one that `seed` chooses.
             parameters: The fault's own; defaults for what is left out.
-            for_seconds: After which time it is taken out if nobody has done so.
+            for_seconds: After which time, at most a year, it is taken out if nobody has done so.
             seed: What the fault does by chance depends on this number only; default: a new one.
             owner: The process whose end ends the fault.
             progress: Is told what is done.
 
         Raises:
-            UsageError: An unknown fault or parameter, no such target, or too many: nothing was touched.
+            UsageError: An unknown fault or parameter, no such target, too many, or no such time: nothing was touched.
             UnsupportedError: The cluster cannot have this fault.
             NotProvenError: Nobody could see that it was in, and it is out again; or it showed before anything was done.
             StuckError: A fault, this one or an earlier one, could not be taken out.
         """
         fault = find_fault(name)
+        if not 0 < for_seconds <= LONGEST_SECONDS:  # nor is it what is no number
+            raise UsageError(f"{name} cannot be in for {for_seconds:g} s", facts=["more than 0, at most a year"])
         with self._alone():
             self._healer.take_overdue_out(progress)
             self.check()
@@ -146,7 +150,7 @@ class Faults:
             with ended_by_exception():
                 yield record
         finally:
-            with self._alone():
+            with suppress(LabGoneError), self._alone():
                 if self._records.find(record.id):  # else its time was over
                     self._healer.take_out(record, options.get("progress", lambda _: None))
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from fluxlab.commands import run
 from fluxlab.errors import FluxlabError
 from fluxlab.fault_records import FaultRecord
-from fluxlab.faults.healing import StuckError
+from fluxlab.faults.healing import InTheWayError, StuckError
 from fluxlab.lab import Lab
 from fluxlab.moments import Commit
 from fluxlab.processes import Identity
@@ -119,14 +119,19 @@ class Steps:
         return record.proof
 
     def heal(self, name: str) -> str:
-        """Take a fault out; returns what was seen then. Raises StuckError when it is still in."""
-        record = self._in.pop(name)
+        """Take a fault out; returns what was seen then. Raises FluxlabError when it is still in."""
+        record = self._in[name]
         self._faults[name] = self._faults[name].model_copy(update={"healing": datetime.now(UTC)})
         try:
             self._lab.faults.heal(record.id)
-        except StuckError as error:
-            self._faults[name] = self._faults[name].model_copy(update={"trouble": str(error)})
+        except InTheWayError:
+            raise  # it is left, for when the other one is out
+        except FluxlabError as error:
+            del self._in[name]
+            if isinstance(error, StuckError):
+                self._faults[name] = self._faults[name].model_copy(update={"trouble": str(error)})
             raise
+        del self._in[name]
         self.healed = datetime.now(UTC)
         self._faults[name] = self._faults[name].model_copy(update={"healed": self.healed})
         return "out"

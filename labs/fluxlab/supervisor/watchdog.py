@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from fluxlab.fault_records import FaultRecords, FaultState
+from fluxlab.fault_records import FaultRecords
 from fluxlab.processes import Identity, ManagedProcess
 from fluxlab.state import LabFolder
 
@@ -32,10 +32,9 @@ class Watchdog:
         if (self._healer and self._healer.running) or time.monotonic() < self._next:
             return
         try:
-            overdue = [one.id for one in self._records.overdue(self._own) if one.state is not FaultState.STUCK]
-            if overdue:
+            if due := self._records.due(self._own):
                 self._next = time.monotonic() + PAUSE_SECONDS
-                log.info("overdue: %s", ", ".join(overdue))
+                log.info("overdue: %s", ", ".join(one.id for one in due))
                 self._heal("--overdue")
         except OSError as error:  # a full disk, no room for a process: the lab goes on, and a later look tries again
             self._next = time.monotonic() + PAUSE_SECONDS

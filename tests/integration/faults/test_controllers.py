@@ -46,14 +46,16 @@ def test_a_controller_that_dies_while_it_is_paused_is_started_again(shop: Lab) -
     assert not shop.status().broken()
 
 
-def test_a_paused_controller_that_somebody_scales_to_nothing_is_left_so(shop: Lab, observer: Observer) -> None:
+@pytest.mark.parametrize("fault", ["controller-pause", "controller-kill"])
+def test_a_controller_that_somebody_scales_to_nothing_is_left_so(shop: Lab, observer: Observer, fault: str) -> None:
     def scale(replicas: int) -> None:
         observer.kubectl("scale", "deployment/helm-controller", "-n", "flux-system", f"--replicas={replicas}")
 
     process = process_of(shop, "helm-controller")
-    with shop.fault("controller-pause", target="helm-controller", for_=120):
+    with shop.fault(fault, target="helm-controller", for_=120):
         scale(0)
         shop.wait_until(lambda: ended(process), what="it has ended", timeout_seconds=60)
+        shop.wait_until(lambda: not shop.status().broken(), what="nobody misses it", timeout_seconds=60)
     assert shop.status().clusters[0].pid_of("helm-controller") is None
     scale(1)
     shop.wait_until(lambda: shop.status().clusters[0].pid_of("helm-controller"), what="it runs again")

@@ -62,6 +62,14 @@ def test_what_cannot_be_applied_is_refused(shop: Lab, observer: Observer, fault:
     _is_whole(shop, observer, tree)
 
 
+def test_what_a_person_has_reverted_is_healed(shop: Lab, observer: Observer) -> None:
+    tree = _tree(shop)
+    with shop.fault("manifest-missing-crd", target=SHOP, for_=200):
+        shop.repository.revert("main")
+        shop.converge()
+    _is_whole(shop, observer, tree)
+
+
 def test_an_empty_folder_prunes_everything(shop: Lab, observer: Observer) -> None:
     tree = _tree(shop)
     with shop.fault("manifest-empty-directory", target=SHOP, for_=200):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.integration.conftest import Observer
 
+from fluxlab.clusters.api import ApiError
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.errors import UsageError
 from fluxlab.lab import Lab
@@ -39,6 +40,32 @@ def _await_whole(shop: Lab, observer: Observer) -> None:
     assert set(marks) <= {"fluxlab.dev/simulated"}
     kinds = "mutatingadmissionpolicies,mutatingadmissionpolicybindings"
     assert not observer.kubectl("get", kinds, "-o", "name")
+
+
+def test_a_fault_ends_in_a_namespace_that_lets_no_more_pods_in(shop: Lab, observer: Observer) -> None:
+    try:
+        with shop.fault("pod-never-ready", target=FRONTEND, for_=120):
+            observer.kubectl("create", "quota", "full", "--hard=pods=0", "-n", "shop")
+        with pytest.raises(ApiError, match="exceeded quota"), shop.fault("pod-never-ready", target=FRONTEND):
+            raise AssertionError("no new pod could have it")
+        assert shop.faults.active() == []
+    finally:
+        observer.kubectl("delete", "quota", "full", "-n", "shop", "--ignore-not-found")
+    _await_whole(shop, observer)
+
+
+def test_pods_are_marked_where_only_such_pods_are_let_in(shop: Lab, observer: Observer) -> None:
+    shop.cluster.flux("suspend", "kustomization", "shop")  # or it would take the requests away
+    observer.kubectl("create", "quota", "requests", "--hard=requests.memory=100Gi", "-n", "shop")
+    try:
+        requests = "--requests=memory=1Mi"
+        observer.kubectl("set", "resources", "deployment/frontend", "-n", "shop", requests)
+        with shop.fault("pod-crash-loop", target=FRONTEND, for_=120):
+            assert "CrashLoopBackOff" in _waiting(observer)
+    finally:
+        observer.kubectl("delete", "quota", "requests", "-n", "shop")
+        shop.cluster.flux("resume", "kustomization", "shop")
+    _await_whole(shop, observer)
 
 
 def test_a_crash_loop_restarts_what_is_there_and_what_comes(shop: Lab, observer: Observer) -> None:

@@ -86,6 +86,25 @@ def test_a_rotated_value_arrives_and_the_old_one_stays_private(shop: Lab, observ
     shop.wait_until(lambda: _checkout(observer) == CANARY, what="the old token is back")
 
 
+@pytest.mark.usefixtures("kept")
+def test_what_somebody_sets_meanwhile_stays(shop: Lab, observer: Observer) -> None:
+    def values() -> dict[str, str]:
+        return {key: base64.b64decode(value).decode() for key, value in _secret(observer)["data"].items()}
+
+    def put(**given: str) -> None:
+        patch = json.dumps({"stringData": given})
+        observer.kubectl("patch", "secret", "shop-secrets", "-n", "flux-system", "--type=merge", f"--patch={patch}")
+
+    put(OTHER="one")
+    with shop.fault("secret-rotated", target=PLACE, for_=120):
+        put(OTHER="two", MORE="three")
+    assert values() == {KEY: CANARY, "OTHER": "two", "MORE": "three"}
+    with shop.fault("secret-missing", target=PLACE, for_=120):
+        set_secret(shop.cluster.api, PLACE, KEY, "by-hand")
+    assert values() == {KEY: "by-hand"}
+    observer.kubectl("delete", "secret", "shop-secrets", "-n", "flux-system")
+
+
 def _only_the_record_has(lab: Lab, record: FaultRecord) -> None:
     told = (record.told(), str(record), repr(record), json.dumps(lab.faults.active(), default=str))
     forms = spellings(CANARY)

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import psutil
 import pytest
@@ -41,6 +43,22 @@ def test_a_fault_ends_with_whoever_wanted_it(shop: Lab) -> None:
         shop.faults.inject("controller-pause", cluster="flux-playground", target=HELM, owner=owner)
         assert process.status() == psutil.STATUS_STOPPED
     await_end(shop, process)
+
+
+def test_a_fault_that_another_one_keeps_in_ends_after_it(shop: Lab) -> None:
+    records = shop.folder.root / "faults"
+    shop.faults.inject("human-scale", cluster="flux-playground", for_seconds=SHORT_SECONDS)
+    shop.faults.inject("api-kill", cluster="flux-playground", for_seconds=4 * SHORT_SECONDS)
+    shop.wait_until(
+        lambda: any("cannot be taken out while api-kill" in line for line in _told(records)),
+        what="the healer has tried in vain",
+        timeout_seconds=HEALED_SECONDS,
+    )
+    shop.wait_until(lambda: not list(records.glob("*.json")), what="no record is left", timeout_seconds=120)
+
+
+def _told(records: Path) -> Sequence[str]:
+    return (records / "healer.log").read_text().splitlines()
 
 
 def test_a_record_that_cannot_be_read_keeps_no_fault_in(shop: Lab) -> None:

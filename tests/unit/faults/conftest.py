@@ -37,6 +37,8 @@ class Brittle(Fault[NoParameters]):
     def __init__(self) -> None:
         self.healing: dict[str, Exception] = {}
         """What is raised when the fault at a target is healed."""
+        self.healing_of: dict[str, Callable[[], Exception | None]] = {}
+        """The same, where it depends."""
         self.by_hand_raises: Exception | None = None
         self.done: list[str] = []
         self.there: set[str] = set()
@@ -65,7 +67,8 @@ class Brittle(Fault[NoParameters]):
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         del ground
-        if error := self.healing.get(injection.target):
+        depends = self.healing_of.get(injection.target, lambda: None)
+        if error := self.healing.get(injection.target) or depends():
             raise error
         self.come_to("heal")
         self.done.append(f"heal {injection.target}")
@@ -129,6 +132,7 @@ class Lab:
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     folder = LabFolder(tmp_path / "labs" / "one")
     folder.create()
+    folder.spec.touch()
     ground = Ground(
         cluster=cast("Cluster", SimpleNamespace(name="c", root=Root())),
         folder=folder,

@@ -1,11 +1,13 @@
 """What becomes of faults that cannot be taken out: they are told, and stand in nobody's way."""
 
-import pytest
-from tests.unit.faults.conftest import NOW, Lab
+import time
 
-from fluxlab.errors import FluxlabError, UsageError
+import pytest
+from tests.unit.faults.conftest import HASTE, NOW, Lab
+
+from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
-from fluxlab.faults.healing import StuckError
+from fluxlab.faults.healing import ATTEMPTS, PAUSE_SECONDS, StuckError
 from fluxlab.supervisor.control import Control, SupervisorGoneError
 
 DOWN = "fluxlab down one"
@@ -95,6 +97,84 @@ def test_all_that_could_not_be_taken_out_are_told(lab: Lab) -> None:
         lab.faults.check()
     assert "brittle (a)" in str(caught.value)
     assert "brittle (c)" in str(caught.value)
+
+
+def unless_alone(lab: Lab, target: str, *, among: set[str]) -> None:
+    """The fault at a target can be taken out only once all others are out."""
+    lab.fault.healing_of[target] = lambda: FluxlabError("no answer") if lab.fault.there & among else None
+
+
+def test_what_another_fault_may_keep_in_is_tried_again_once_that_is_out(lab: Lab) -> None:
+    lab.have("a", until=NOW)
+    lab.have("b")
+    unless_alone(lab, "a", among={"b"})
+    with pytest.raises(UnknownError, match="while brittle-b is in") as caught:
+        lab.faults.heal_overdue()
+    assert "no answer" in str(caught.value)
+    assert "fluxlab heal --all" in str(caught.value)
+    assert lab.states() == {"a": FaultState.HEALING, "b": FaultState.INJECTED}
+    assert [one.targets for one in lab.records.due(lab.supervisor)] == [], "as long as that is in"
+    with pytest.raises(UnknownError, match="while brittle-b is in"):
+        lab.faults.inject("brittle", cluster="c", target="c")
+    lab.faults.heal("brittle-b")
+    assert [one.targets for one in lab.records.due(lab.supervisor)] == [("a",)], "although this process goes on"
+    lab.faults.heal_overdue()
+    assert lab.states() == {}
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_of_all_faults_those_that_others_keep_in_come_last(lab: Lab, first: str) -> None:
+    lab.have("a")
+    lab.have("b")
+    last = {"a": "b", "b": "a"}[first]
+    unless_alone(lab, last, among={first})
+    lab.faults.heal()
+    assert lab.out == [first, last]
+
+
+def test_faults_that_keep_each_other_in_are_stuck(lab: Lab) -> None:
+    lab.have("a", until=NOW)
+    lab.have("b", until=NOW)
+    for target in ("a", "b"):
+        unless_alone(lab, target, among={"a", "b"})
+    with pytest.raises(StuckError, match="no answer"):
+        lab.faults.heal_overdue()
+    assert lab.states() == {"a": FaultState.STUCK, "b": FaultState.STUCK}
+    assert lab.records.due(lab.supervisor) == []
+
+
+def test_a_fault_that_is_stuck_keeps_no_other_from_being_so(lab: Lab) -> None:
+    lab.have("a", state=FaultState.STUCK, trouble="no way")
+    lab.have("b")
+    lab.fault.healing["b"] = FluxlabError("no key")
+    with pytest.raises(StuckError, match="no key"):
+        lab.faults.heal("brittle-b")
+
+
+def test_a_fault_whose_time_is_over_meanwhile_goes_first(lab: Lab) -> None:
+    lab.have("a", until=NOW)
+    lab.have("b")
+    attempts = []
+
+    def fails() -> FluxlabError:
+        attempts.append(lab.have("b", until=NOW))
+        return FluxlabError("no answer")
+
+    lab.fault.healing_of["a"] = fails
+    with pytest.raises(UnknownError, match="while brittle-b is in"):
+        lab.faults.heal_overdue()
+    assert len(attempts) == 1, "what it waits for is over"
+    assert [one.id for one in lab.records.due(lab.supervisor)] == ["brittle-b"]
+
+
+def test_there_is_a_pause_between_two_attempts(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    lab.have("a")
+    lab.fault.healing["a"] = FluxlabError("no way")
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with pytest.raises(StuckError):
+        lab.faults.heal()
+    assert pauses == [PAUSE_SECONDS * HASTE] * (ATTEMPTS - 1)
 
 
 def test_a_healing_that_was_cut_off_can_be_given_up(lab: Lab) -> None:

@@ -1,14 +1,15 @@
 """How a fault is put in, and taken out again by whatever ends it."""
 
+import math
 import signal
 from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
-from tests.unit.faults.conftest import Lab
+from tests.unit.faults.conftest import NOW, Lab
 
 from fluxlab.errors import FluxlabError, UsageError
-from fluxlab.fault_records import FaultState
+from fluxlab.fault_records import FaultState, LabGoneError
 from fluxlab.faults.injecting import NotProvenError
 
 STEPS = ("look", "inject", "prove", "hold", "heal")
@@ -42,6 +43,21 @@ def test_a_fault_whose_time_was_over_within_the_block_is_out(lab: Lab) -> None:
     with lab.faults.during("brittle", cluster="c", target="b") as record:
         lab.faults.heal(record.id)
     assert lab.fault.done == ["inject b", "heal b"]
+
+
+def test_a_fault_whose_lab_has_gone_within_the_block_is_gone_with_it(lab: Lab) -> None:
+    with lab.faults.during("brittle", cluster="c", target="b"):
+        lab.folder.remove()
+    assert lab.fault.done == ["inject b"]
+    assert not lab.folder.root.exists()
+
+
+@pytest.mark.parametrize("step", ["look", "inject", "prove"])
+def test_a_lab_that_goes_while_a_fault_is_put_in_stays_away(lab: Lab, step: str) -> None:
+    lab.fault.at[step] = lab.folder.remove
+    with pytest.raises(LabGoneError):
+        lab.faults.inject("brittle", cluster="c", target="a")
+    assert not lab.folder.root.exists()
 
 
 def test_a_fault_of_which_nobody_knows_how_to_take_it_out_is_told(lab: Lab) -> None:
@@ -114,3 +130,14 @@ def test_a_target_that_means_several_or_none_is_refused(lab: Lab, target: str, t
         assert candidate in "\n".join(caught.value.facts)
     assert lab.fault.done == []
     assert lab.states() == {}
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf, 1e12])
+def test_a_time_that_is_none_or_longer_than_a_year_is_refused(lab: Lab, seconds: float) -> None:
+    lab.have("b", until=NOW)
+    with (
+        pytest.raises(UsageError, match="at most a year"),
+        lab.faults.during("brittle", cluster="c", target="a", for_seconds=seconds),
+    ):
+        raise AssertionError("it is not put in")
+    assert lab.fault.done == [], "nothing was touched"

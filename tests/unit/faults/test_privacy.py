@@ -40,7 +40,9 @@ def test_plans_and_injections_do_not_show_it() -> None:
 
 
 def test_a_record_that_cannot_be_read_is_not_quoted(tmp_path: Path) -> None:
-    records = FaultRecords(LabFolder(tmp_path))
+    folder = LabFolder(tmp_path)
+    folder.spec.touch()
+    records = FaultRecords(folder)
     with records.alone():
         records.write(record())
     (file,) = (tmp_path / "faults").glob("*.json")

@@ -10,12 +10,21 @@ from pathlib import Path
 import pytest
 
 from fluxlab.errors import FluxlabError, UnknownError
-from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
+from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, LabGoneError, pair
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 SUPERVISOR = Identity(pid=1, since_boot=0.5)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> LabFolder:
+    """That of a lab without any record."""
+    made = LabFolder(tmp_path / "labs" / "one")
+    made.create()
+    made.spec.touch()
+    return made
 
 
 def record(*, owner: tuple[int, float] | None = None, identity: str = "git-hang-1") -> FaultRecord:
@@ -57,23 +66,23 @@ def test_a_fault_ends_with_the_supervisor_under_which_it_was_put_in() -> None:
     assert record().overdue(now=NOW, supervisor=None) == "", "without a supervisor nobody knows yet"
 
 
-def test_records_come_back_as_they_were_written_and_are_private(tmp_path: Path) -> None:
-    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+def test_records_come_back_as_they_were_written_and_are_private(folder: LabFolder) -> None:
+    records = FaultRecords(folder)
     with records.alone():
         second = records.write(record(identity="b"))
         first = records.write(record(identity="a").changed(state=FaultState.HEALING))
     assert records.all() == [first, second]
-    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "labs/one/faults").glob("*.json")} == {0o600}
+    assert {file.stat().st_mode & 0o777 for file in (folder.root / "faults").glob("*.json")} == {0o600}
     records.forget(first)
     records.forget(first)
     assert records.all() == [second]
 
 
-def test_a_record_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
-    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+def test_a_record_that_cannot_be_read_is_named_with_what_to_do(folder: LabFolder) -> None:
+    records = FaultRecords(folder)
     with records.alone():
         records.write(record(identity="a"))
-    file = tmp_path / "labs/one/faults/a.json"
+    file = folder.root / "faults/a.json"
     file.write_text(file.read_text()[:40])
     with pytest.raises(FluxlabError) as caught:
         records.all()
@@ -82,9 +91,9 @@ def test_a_record_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -
 
 
 def test_a_record_that_is_forgotten_while_others_are_read_is_no_trouble(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: LabFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+    records = FaultRecords(folder)
     first, second = records.write(record(identity="a")), records.write(record(identity="b"))
     read = Path.read_bytes
 
@@ -97,17 +106,17 @@ def test_a_record_that_is_forgotten_while_others_are_read_is_no_trouble(
     assert records.all() == [second]
 
 
-def test_a_record_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
-    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+def test_a_record_that_cannot_be_read_hides_no_other(folder: LabFolder) -> None:
+    records = FaultRecords(folder)
     first, second = records.write(record(identity="a")), records.write(record(identity="b"))
     for name, content in (("c", b"{"), ("d", b"\xff\xfe")):
-        (tmp_path / f"labs/one/faults/{name}.json").write_bytes(content)
+        (folder.root / f"faults/{name}.json").write_bytes(content)
     assert records.readable() == [first, second]
     assert records.overdue(SUPERVISOR) == [first, second], "their time is over for long"
     assert [name for error in records.unreadable() for name in "abcd" if f"/{name}.json" in error.what] == ["c", "d"]
 
 
-def test_a_record_is_on_disk_for_good_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_is_on_disk_for_good_with_its_name(folder: LabFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     replace, fsync = os.replace, os.fsync
 
@@ -122,16 +131,16 @@ def test_a_record_is_on_disk_for_good_with_its_name(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(os, "replace", renamed)
     monkeypatch.setattr(os, "fsync", synced)
-    FaultRecords(LabFolder(tmp_path / "labs" / "one")).write(record(identity="a"))
+    FaultRecords(folder).write(record(identity="a"))
     assert done == ["synced True", "named a.json", "synced faults"]
 
 
-def test_who_has_to_wait_too_long_for_another_is_told_for_whom(tmp_path: Path) -> None:
-    records = FaultRecords(LabFolder(tmp_path / "labs" / "one"))
+def test_who_has_to_wait_too_long_for_another_is_told_for_whom(folder: LabFolder) -> None:
+    records = FaultRecords(folder)
     holding, enough = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with FaultRecords(LabFolder(tmp_path / "labs" / "one")).alone():
+        with FaultRecords(folder).alone():
             records.write(record(identity="a", owner=(4711, 1.0)).changed(state=FaultState.HEALING))
             holding.set()
             enough.wait()
@@ -148,3 +157,16 @@ def test_who_has_to_wait_too_long_for_another_is_told_for_whom(tmp_path: Path) -
         holder.join()
     with records.alone(timeout_seconds=0.1):
         assert [one.id for one in records.all()] == ["a"]
+
+
+def test_a_lab_that_has_gone_meanwhile_is_not_there_again(folder: LabFolder) -> None:
+    records = FaultRecords(folder)
+    with records.alone():
+        begun = records.write(record(identity="a"))
+        folder.remove()
+        for act in (records.write, records.mend):
+            with pytest.raises(LabGoneError, match="lab one is not there any more"):
+                act(begun)
+    with pytest.raises(LabGoneError), records.alone():
+        raise AssertionError("there is nothing to be alone with")
+    assert not folder.root.exists()

@@ -1,7 +1,9 @@
 """The watchdog of faults: whatever keeps it from healing, the lab goes on."""
 
+import os
 import shutil
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,7 +13,8 @@ from tests.unit.broken import broken
 from fluxlab.clusters.backends import NotRemovedError
 from fluxlab.clusters.capabilities import Footing
 from fluxlab.clusters.root import Root
-from fluxlab.fault_records import FaultRecords, FaultState
+from fluxlab.fault_records import FaultRecords, FaultState, pair
+from fluxlab.processes import Identity
 from fluxlab.state import LabFolder
 from fluxlab.supervisor import watchdog
 from fluxlab.supervisor.launch import discard
@@ -24,7 +27,10 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultRecords:
     """Those of a lab with a fault that is overdue; its healer is a program that says what it was called with."""
     monkeypatch.setattr(sys, "executable", "/bin/echo")
     monkeypatch.setattr(watchdog, "PAUSE_SECONDS", 0.0)
-    return broken(LabFolder(tmp_path / "labs" / "one"))
+    folder = LabFolder(tmp_path / "labs" / "one")
+    folder.create()
+    folder.spec.touch()
+    return broken(folder)
 
 
 @pytest.fixture
@@ -79,6 +85,18 @@ def test_what_is_stuck_is_left_to_people(records: FaultRecords, dog: Watchdog) -
     dog.look()
     assert dog.identities() == {}
     assert not records.log.exists()
+
+
+def test_what_another_fault_may_keep_in_waits_for_its_end(records: FaultRecords, dog: Watchdog) -> None:
+    (record,) = records.all()
+    records.write(record.changed(state=FaultState.HEALING, trouble="no answer"))
+    later, me = record.until + timedelta(minutes=5), pair(Identity.of(os.getpid()))
+    other = records.write(record.changed(id="api-kill-1", until=later, supervisor=me))
+    dog.look()
+    assert dog.identities() == {}
+    records.forget(other)
+    dog.look()
+    await_healer(records, dog)
 
 
 def cluster_of(tmp_path: Path, footing: Footing) -> Path:

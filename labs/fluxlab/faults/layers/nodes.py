@@ -43,7 +43,9 @@ class NodeFault(Fault[NoParameters]):
         return Plan(touches=frozenset({f"object:Node {target}", *_deployments(ground, target)}))
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        node = ground.api.get(NODE, injection.target)
+        node = ground.api.find(NODE, injection.target)
+        if node is None:
+            return "the node is not there any more"
         broken = taints(node) & {UNREACHABLE, NOT_READY, CORDONED}
         pods = pods_on(ground, injection.target)
         unwell = [pod for pod in pods if phase(pod) == "Running" and not pod.ready]
@@ -64,14 +66,15 @@ class BrokenNode(NodeFault):
         mark(ground.api, NODE, ground.api.get(NODE, injection.target), {NODE_FAULT: self.name})
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        node = ground.api.get(NODE, injection.target)
-        ready = node.condition("Ready")
-        if ready is None or ready.status != self.ready or self.taint not in taints(node):
+        node = ground.api.find(NODE, injection.target)
+        ready = node.condition("Ready") if node else None
+        if node is None or ready is None or ready.status != self.ready or self.taint not in taints(node):
             return ""
         return f"{node} has taint {self.taint}; {ready}"
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
-        mark(ground.api, NODE, ground.api.get(NODE, injection.target), {NODE_FAULT: None})
+        if node := ground.api.find(NODE, injection.target):
+            mark(ground.api, NODE, node, {NODE_FAULT: None})
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
         kubectl = f"fluxlab kubectl --lab {ground.folder.name} --"
@@ -133,13 +136,13 @@ class NodeDrained(NodeFault):
             _evict(ground, pod)
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        node = ground.api.get(NODE, injection.target)
-        if CORDONED not in taints(node) or _evictable(pods_on(ground, injection.target)):
+        node = ground.api.find(NODE, injection.target)
+        if node is None or CORDONED not in taints(node) or _evictable(pods_on(ground, injection.target)):
             return ""
         return f"{node} has taint {CORDONED} and no pods that could be elsewhere"
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
-        ground.api.merge(NODE, injection.target, {"spec": {"unschedulable": None}})
+        ignore_missing(lambda: ground.api.merge(NODE, injection.target, {"spec": {"unschedulable": None}}))
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
         return [f"fluxlab kubectl --lab {ground.folder.name} -- uncordon {injection.target}"]

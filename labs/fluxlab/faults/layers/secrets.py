@@ -9,16 +9,19 @@ from typing import Any, ClassVar, Generic
 
 from pydantic import Field
 
+from fluxlab.clusters.managed_fields import owners_of
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, SECRET
 from fluxlab.clusters.secret import WATCHED
 from fluxlab.documents import Json, JsonObject
 from fluxlab.errors import UsageError
 from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
+from fluxlab.faults.means.borrowing import BORROWER, WRITE_SECONDS, hand_over, is_borrowed
 from fluxlab.faults.means.followers import followers
-from fluxlab.faults.means.originals import is_original, original, restore
+from fluxlab.faults.means.originals import original, recreate
 from fluxlab.faults.means.places import find_at, remove
 from fluxlab.places import parse_place
+from fluxlab.waiting import wait_until
 
 MALFORMED = "*not an alias\n$(no command)"
 """No text that could stand in YAML as it is."""
@@ -73,7 +76,7 @@ class SecretFault(Fault[P], Generic[P]):
 
     def injected(self, ground: Ground, injection: Injection[P]) -> str:
         found = _find(ground, injection.target)
-        if is_original(found, _kept(injection)) or not self.shows(found, injection):
+        if not self.shows(found, injection):
             return ""
         if not _is_watched(injection):
             return f"{self.told}; nobody has noticed yet: it does not carry the label {next(iter(WATCHED))}"
@@ -88,14 +91,6 @@ class SecretFault(Fault[P], Generic[P]):
     @abstractmethod
     def shows(self, secret: KubeObject | None, injection: Injection[P]) -> bool:
         """Whether the API server gives out what the fault has made of the Secret."""
-
-    def heal(self, ground: Ground, injection: Injection[P]) -> None:
-        restore(ground.api, SECRET, _kept(injection))
-
-    def healed(self, ground: Ground, injection: Injection[P]) -> str:
-        if not is_original(_find(ground, injection.target), _kept(injection)):
-            return ""
-        return "the Secret holds what it held, and belongs to whom it belonged"
 
     def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
         keys = dig(_kept(injection), "data")
@@ -125,6 +120,12 @@ class SecretMissing(SecretFault[NoParameters]):
         del injection
         return secret is None
 
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        recreate(ground.api, SECRET, _kept(injection))
+
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return "the Secret is there" if _find(ground, injection.target) else ""
+
 
 class ValueFault(SecretFault[OfKey]):
     """Another value than before."""
@@ -140,9 +141,7 @@ class ValueFault(SecretFault[OfKey]):
             raise UsageError(f"{secret} has no key {parameters.key}", facts=[f"it has {', '.join(known)}"])
 
     def inject(self, ground: Ground, injection: Injection[OfKey]) -> None:
-        namespace, name = parse_place(injection.target)
-        values = {key: base64.b64encode(self.value().encode()).decode() for key in _keys(injection)}
-        ground.api.merge(SECRET, name, {"data": values}, namespace=namespace)
+        _set(ground, injection, {key: base64.b64encode(self.value().encode()).decode() for key in _keys(injection)})
 
     def value(self) -> str:
         """What takes the place of a value."""
@@ -156,6 +155,32 @@ class ValueFault(SecretFault[OfKey]):
         return secret is not None and all(
             self.fits(_value(secret.raw, key), _value(_kept(injection), key)) for key in _keys(injection)
         )
+
+    def heal(self, ground: Ground, injection: Injection[OfKey]) -> None:
+        found, kept = _find(ground, injection.target), _kept(injection)
+        if found and (keys := _borrowed(found, injection)):
+            _set(ground, injection, {key: text_at(kept, "data", key) for key in keys})
+        wait_until(
+            lambda: self._hand_over(ground, injection),
+            what=f"Secret {injection.target} belongs to those whose it was",
+            timeout_seconds=WRITE_SECONDS,
+            interval_seconds=0.1,
+        )
+
+    @staticmethod
+    def _hand_over(ground: Ground, injection: Injection[OfKey]) -> bool:
+        found, kept = _find(ground, injection.target), _kept(injection)
+        if found is None or not (keys := _borrowed(found, injection)):
+            return True
+        places = [_steps(key) for key in (".", *keys)]  # and the map itself, which goes with its values
+        hand_over(ground.api, _path(injection), found, {steps: owners_of(kept, steps) for steps in places})
+        return False
+
+    def healed(self, ground: Ground, injection: Injection[OfKey]) -> str:
+        found = _find(ground, injection.target)
+        if found is None:
+            return "the Secret is not there any more"
+        return "" if _borrowed(found, injection) else "the Secret holds nothing that the fault has put there"
 
 
 class SecretEmpty(ValueFault):
@@ -228,6 +253,34 @@ def _find(ground: Ground, place: str) -> KubeObject | None:
 def _kept(injection: Injection[Any]) -> JsonObject:
     kept = injection.undo["secret"]
     return kept if isinstance(kept, Mapping) else {}
+
+
+def _path(injection: Injection[Any]) -> str:
+    namespace, name = parse_place(injection.target)
+    return SECRET.path(namespace=namespace, name=name)
+
+
+def _set(ground: Ground, injection: Injection[OfKey], values: Mapping[str, str]) -> None:
+    """Have the Secret hold values, whosever they are, by a manager of its own: whoever sets one since owns it."""
+    namespace, name = parse_place(injection.target)
+    metadata = {"name": name, "namespace": namespace}
+    manifest: JsonObject = {
+        "apiVersion": SECRET.api_version,
+        "kind": SECRET.kind,
+        "metadata": metadata,
+        "data": {**values},
+    }
+    ground.api.apply(_path(injection), manifest, field_manager=BORROWER)
+
+
+def _steps(key: str) -> tuple[str, str]:
+    """Where a value is, or all of them (`.`), as a field set of managed fields has it."""
+    return "f:data", key if key == "." else f"f:{key}"
+
+
+def _borrowed(secret: KubeObject, injection: Injection[OfKey]) -> Sequence[str]:
+    """The keys whose values are the fault's own still."""
+    return [key for key in _keys(injection) if is_borrowed(secret, _steps(key))]
 
 
 def _is_watched(injection: Injection[Any]) -> bool:

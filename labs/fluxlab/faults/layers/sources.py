@@ -18,7 +18,7 @@ from fluxlab.clusters.objects import dig, text_at
 from fluxlab.clusters.programs import ARTIFACTS
 from fluxlab.clusters.resources import BUCKET, GIT_REPOSITORY, HELM_CHART, OCI_REPOSITORY
 from fluxlab.documents import Json
-from fluxlab.errors import UnknownError
+from fluxlab.errors import UnknownError, UsageError
 from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, Plan
 from fluxlab.flux.requests import REQUESTED_AT
 
@@ -37,10 +37,13 @@ class Artifact:
     digest: str
 
     @classmethod
-    def of(cls, ground: Ground, source: str) -> Self:
-        """That of a source, `GitRepository flux-system/flux-system`."""
+    def of(cls, ground: Ground, source: str) -> Self | None:
+        """That of a source, `GitRepository flux-system/flux-system`; None when that is not there (any more)."""
         kind, _, place = source.partition(" ")
-        told = dig(ground.cluster.get(kind, place).raw, "status", "artifact")
+        found = ground.cluster.find(kind, place)
+        if found is None:
+            return None
+        told = dig(found.raw, "status", "artifact")
         return cls(**{key: text_at(told, key) for key in ("url", "path", "digest")})
 
     def fetched(self) -> bytes | None:
@@ -77,8 +80,11 @@ class _OnArtifacts(Fault[NoParameters]):
 
     def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:
         del parameters
+        artifact = Artifact.of(ground, target)
+        if artifact is None:
+            raise UsageError(f"{target} is not there any more")
         touches = frozenset({"process:source-controller", f"object:{target}"})
-        return Plan(touches=touches, undo=self.remembered(ground, Artifact.of(ground, target), random))
+        return Plan(touches=touches, undo=self.remembered(ground, artifact, random))
 
     @abstractmethod
     def remembered(self, ground: Ground, artifact: Artifact, random: Random) -> Mapping[str, Json]:
@@ -86,6 +92,8 @@ class _OnArtifacts(Fault[NoParameters]):
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         artifact = Artifact.of(ground, injection.target)
+        if artifact is None:
+            return f"{injection.target} is not there any more"
         content = artifact.fetched()
         whole = content is not None and fits(content, artifact.digest)
         return f"{artifact.url} has the digest that its source tells" if whole else ""
@@ -120,7 +128,7 @@ class ArtifactLost(_OnArtifacts):
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         artifact = Artifact.of(ground, injection.target)
-        return f"{artifact.url} answers 404" if artifact.url and artifact.fetched() is None else ""
+        return f"{artifact.url} answers 404" if artifact and artifact.url and artifact.fetched() is None else ""
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         kept, folder = _kept(ground, injection), _stored(ground, injection.text("path"))
@@ -154,8 +162,8 @@ class ArtifactCorrupt(_OnArtifacts):
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         artifact = Artifact.of(ground, injection.target)
-        content = artifact.fetched()
-        if content is None or fits(content, artifact.digest):
+        content = artifact.fetched() if artifact else None
+        if artifact is None or content is None or fits(content, artifact.digest):
             return ""
         return f"{artifact.url} has another digest than {artifact.digest}"
 

@@ -1,4 +1,4 @@
-"""One field of a Deployment that a fault sets for a while and gives back: its value, and whose it was."""
+"""Fields that a fault sets for a while and gives back: their values, and whose they were."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fluxlab.documents import Json, JsonObject
 from fluxlab.waiting import wait_until
 
 BORROWER = "fluxlab-fault"
-"""The field manager that sets such a field, and nothing else."""
+"""The field manager that sets such fields, and nothing else."""
 WRITE_SECONDS = 10.0
 
 
@@ -29,7 +29,8 @@ class Field:
 
     def remembered(self, api: KubeApi, value: Json) -> Mapping[str, Json]:
         """What giving it back needs to know: the value that it has now, and its owners."""
-        return {"value": value, "owners": owners_of(self._live(api).raw, self.steps)}
+        live = api.get(DEPLOYMENT, self.name, namespace=self.namespace)
+        return {"value": value, "owners": owners_of(live.raw, self.steps)}
 
     def set(self, api: KubeApi, value: Json) -> None:
         """Have it another value, whosever it is."""
@@ -43,7 +44,8 @@ class Field:
 
         Raises WaitTimeoutError when others write the object all the time.
         """
-        if self._is_borrowed(self._live(api)):
+        live = self._find(api)
+        if live and is_borrowed(live, self.steps):
             self.set(api, remembered["value"])
         owners = [owner for owner in items_at(remembered, "owners") if isinstance(owner, Mapping)]
         wait_until(
@@ -54,26 +56,37 @@ class Field:
         )
 
     def _hand_over(self, api: KubeApi, owners: Sequence[JsonObject]) -> bool:
-        live = self._live(api)
-        if not self._is_borrowed(live):
+        live = self._find(api)
+        if live is None or not is_borrowed(live, self.steps):
             return True
-        given = handed_over(live.raw, self.steps, owners, giver=BORROWER)
-        try:
-            api.request("PUT", self._path, body=given, query={"fieldManager": BORROWER})
-        except ApiError as error:
-            if error.status != HTTPStatus.CONFLICT:
-                raise
+        hand_over(api, self._path, live, {tuple(self.steps): owners})
         return False
 
     @property
     def _path(self) -> str:
         return DEPLOYMENT.path(namespace=self.namespace, name=self.name)
 
-    def _live(self, api: KubeApi) -> KubeObject:
-        return api.get(DEPLOYMENT, self.name, namespace=self.namespace)
+    def _find(self, api: KubeApi) -> KubeObject | None:
+        return api.find(DEPLOYMENT, self.name, namespace=self.namespace)
 
-    def _is_borrowed(self, live: KubeObject) -> bool:
-        return any(owner.get("manager") == BORROWER for owner in owners_of(live.raw, self.steps))
+
+def is_borrowed(live: KubeObject, steps: Sequence[str]) -> bool:
+    """Whether a field is what a fault has set it to: whoever else sets it owns it since."""
+    return any(owner.get("manager") == BORROWER for owner in owners_of(live.raw, steps))
+
+
+def hand_over(
+    api: KubeApi, path: str, live: KubeObject, owners: Mapping[tuple[str, ...], Sequence[JsonObject]]
+) -> None:
+    """Give fields of an object to those whose they were; nothing is done when somebody has written it since."""
+    given = live.raw
+    for steps, whose in owners.items():
+        given = handed_over(given, steps, whose, giver=BORROWER)
+    try:
+        api.request("PUT", path, body=given, query={"fieldManager": BORROWER})
+    except ApiError as error:
+        if error.status not in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
+            raise
 
 
 def replicas_of(namespace: str, name: str) -> Field:

@@ -13,7 +13,9 @@ from fluxlab.clusters.inventory import inventory
 from fluxlab.clusters.objects import KubeObject, dig, text_at
 from fluxlab.clusters.resources import GIT_REPOSITORY
 from fluxlab.documents import JsonObject, ManifestLoader, check_nesting
+from fluxlab.errors import UsageError
 from fluxlab.faults.base import Ground, Injection
+from fluxlab.git_client import GitClient
 from fluxlab.repository import Repository
 
 Change: TypeAlias = Callable[[Repository], object]
@@ -105,11 +107,28 @@ def deliver(ground: Ground, injection: Injection[Any], title: str, change: Chang
 
 
 def take_back(ground: Ground, injection: Injection[Any], title: str) -> None:
-    """Push the revert of what was delivered, unless nothing was, or it was taken back. Raises CommandError."""
+    """Push the revert of what was delivered, unless nothing was, or it was taken back. Raises CommandError.
+
+    Where somebody has undone it, the revert changes nothing: it says from when on that is so.
+    """
     if (commit := delivered(ground, injection)) and not taken_back(ground, injection):
-        shared = ground.repository
+        shared, message = ground.repository, f'Revert "{title}"\n\n{_taken_back(injection)}'
         with closing(shared.on(shared.branch)) as repository:
-            repository.revert(commit, message=f'Revert "{title}"\n\n{_taken_back(injection)}')
+            try:
+                repository.revert(commit, message=message)
+            except UsageError:  # there is nothing to commit
+                _push_empty(ground, message)
+
+
+def _push_empty(ground: Ground, message: str) -> None:
+    """Push a commit that changes nothing. Raises CommandError, also when somebody has pushed just now."""
+    repository = ground.repository
+    git = GitClient(token=(ground.folder.repositories / f"{repository.name}.token").read_text().strip())
+    with tempfile.TemporaryDirectory(dir=ground.folder.scratch) as scratch:
+        tree = Path(scratch) / "tree"
+        git("clone", "--quiet", f"--branch={repository.branch}", repository.clone_url, tree)
+        git("commit", "--quiet", "--allow-empty", f"--message={message}", cwd=tree)
+        git("push", "--quiet", "origin", f"HEAD:refs/heads/{repository.branch}", cwd=tree)
 
 
 def delivered(ground: Ground, injection: Injection[Any]) -> str:

@@ -5,12 +5,13 @@ Stage of KWOK (`clusters/stages.yaml`), or by the scheduler. With the policy and
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
-from fluxlab.clusters.api import KubeApi, ignore_missing
-from fluxlab.clusters.objects import KubeObject, dig
+from fluxlab.clusters.api import ApiError, KubeApi, ignore_missing
+from fluxlab.clusters.objects import KubeObject, dig, having, items_at
 from fluxlab.clusters.resources import NAMESPACE, POD, Resource
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Injection
@@ -46,8 +47,8 @@ class Fate:
     namespace: str
     selector: Json
     """Which pods, by their labels."""
-    labels: Json
-    """Labels that are selected."""
+    template: Json
+    """From which such pods are made."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     node_selector: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
@@ -95,10 +96,12 @@ class Fate:
             yield {"patchType": "JSONPatch", "jsonPatch": {"expression": f"[JSONPatch{{{change}}}]"}}
 
     def probe(self) -> JsonObject:
-        """A pod that would have this fate."""
-        containers = [{"name": "probe", "image": self.image or "probe"}]
-        metadata = {"generateName": "fluxlab-probe-", "labels": self.labels}
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": containers}}
+        """A pod that would have this fate, and is let in where the workload's own are."""
+        containers = items_at(self.template, "spec", "containers")
+        if self.image:
+            containers = [having(containers[0], ("image",), self.image), *containers[1:]]
+        pod = having(self.template, ("metadata", "generateName"), "fluxlab-probe-")
+        return {"apiVersion": "v1", "kind": "Pod", **having(pod, ("spec", "containers"), [*containers])}
 
     def meets(self, pod: KubeObject) -> bool:
         """Whether a pod has this fate."""
@@ -113,21 +116,20 @@ class Fate:
 
 def selected_by(deployment: KubeObject) -> Mapping[str, Json]:
     """What undo information has to tell of a Deployment, so that its pods can be given a fate."""
-    spec = dig(deployment.raw, "spec")
-    return {"selector": dig(spec, "selector"), "labels": dig(spec, "template", "metadata", "labels")}
+    return {key: dig(deployment.raw, "spec", key) for key in ("selector", "template")}
 
 
 def fate_of(injection: Injection[Any], namespace: str) -> Fate:
     """The fate, of which nothing is known yet, of the pods that an injection remembers as selected."""
-    undo = injection.undo
-    return Fate(name=f"fluxlab-{injection.id}", namespace=namespace, selector=undo["selector"], labels=undo["labels"])
+    undo, name = injection.undo, f"fluxlab-{injection.id}"
+    return Fate(name=name, namespace=namespace, selector=undo["selector"], template=undo["template"])
 
 
 def begin(api: KubeApi, fate: Fate) -> None:
     """Have all new pods meet a fate; returns once the API server sees to it. Raises WaitTimeoutError or ApiError."""
     for resource, manifest in zip((POLICY, BINDING), fate.manifests(), strict=True):
         api.apply(resource.path(name=fate.name), manifest)
-    _await(api, fate, meets=True)
+    _await(lambda: fate.meets(_as_if_created(api, fate)), fate, "observes")
 
 
 def end(api: KubeApi, fate: Fate) -> None:
@@ -135,16 +137,26 @@ def end(api: KubeApi, fate: Fate) -> None:
     remove(api, BINDING, fate.name)
     remove(api, POLICY, fate.name)
     if api.find(NAMESPACE, fate.namespace):
-        _await(api, fate, meets=False)
+        _await(lambda: _is_forgotten(api, fate), fate, "forgets")
 
 
-def _await(api: KubeApi, fate: Fate, *, meets: bool) -> None:
+def _await(probe: Callable[[], bool], fate: Fate, does: str) -> None:
     wait_until(
-        lambda: fate.meets(_as_if_created(api, fate)) is meets,
-        what=f"the API server {'observes' if meets else 'forgets'} {POLICY.kind} {fate.name}",
+        probe,
+        what=f"the API server {does} {POLICY.kind} {fate.name}",
         timeout_seconds=_OBSERVED_SECONDS,
         interval_seconds=0.05,
     )
+
+
+def _is_forgotten(api: KubeApi, fate: Fate) -> bool:
+    """Whether a new pod has another fate, such as to be refused by whatever else there is: a quota, a standard."""
+    try:
+        return not fate.meets(_as_if_created(api, fate))
+    except ApiError as error:
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return fate.name not in str(error)
 
 
 def _as_if_created(api: KubeApi, fate: Fate) -> KubeObject:

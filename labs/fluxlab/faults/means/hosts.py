@@ -73,13 +73,16 @@ class HostFault(Fault[P]):
             ground.control.put_rule(HostRule(id=injection.id, host=injection.target, paths=paths, effect=effect))
 
     def injected(self, ground: Ground, injection: Injection[P]) -> str:
-        return self.seen(self._site(ground, injection), injection.parameters)
+        site = self._site(ground, injection)
+        return self.seen(site, injection.parameters) if site else ""
 
     def heal(self, ground: Ground, injection: Injection[P]) -> None:
         ground.control.lift_rules(injection.id)
 
     def healed(self, ground: Ground, injection: Injection[P]) -> str:
         site = self._site(ground, injection)
+        if site is None:
+            return "the host is not there any more"
         found = site.visit()
         if not found.good or self.seen(site, injection.parameters):
             return ""
@@ -90,8 +93,8 @@ class HostFault(Fault[P]):
         order = shlex.quote(f'{{"argument": "{injection.id}"}}')
         return [f"curl --unix-socket {socket} --data {order} http://localhost/rules/lift"]
 
-    def _site(self, ground: Ground, injection: Injection[P]) -> Site:
-        return next(site for site in self.sites(ground) if site.host == injection.target)
+    def _site(self, ground: Ground, injection: Injection[P]) -> Site | None:
+        return next((site for site in self.sites(ground) if site.host == injection.target), None)
 
 
 class UnavailableParameters(Parameters):

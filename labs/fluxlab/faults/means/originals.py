@@ -1,6 +1,6 @@
 """Objects that are given back as they were: what they held, and whose it was."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
@@ -26,32 +26,33 @@ def is_original(subject: KubeObject | None, kept: JsonObject) -> bool:
     return _plain(now) == _plain(then) and _owners(now) == _owners(then)
 
 
-def restore(api: KubeApi, resource: Resource, kept: JsonObject) -> None:
-    """Make an object what it was, if it is not. Raises ApiError.
+def recreate(api: KubeApi, resource: Resource, kept: JsonObject) -> None:
+    """Make an object what it was, if it is not there: what somebody has made since stays. Raises ApiError.
 
-    Whoever writes a value owns it: so the content is written first, and then given to its owners.
+    Whoever makes an object owns it: so it is made first, and then given to its owners.
     """
     known = KubeObject(kept)
-    live = api.find(resource, known.name, namespace=known.namespace or None)
-    if live is None:
-        live = api.create(resource, _plain(kept), namespace=known.namespace or None)
-    elif _plain(original(live)) != _plain(kept):
-        live = _put(api, resource, live, _plain(kept))
-    if not is_original(live, kept):
+    namespace, content = known.namespace or None, _plain(kept)
+    live = api.find(resource, known.name, namespace=namespace) or api.create(resource, content, namespace=namespace)
+    if _plain(original(live)) == content and not is_original(live, kept):
         _put(api, resource, live, kept)
 
 
-def give_back(api: KubeApi, resource: Resource, kept: JsonObject) -> None:
+def give_back(api: KubeApi, resource: Resource, kept: JsonObject, *, besides: Collection[str]) -> None:
     """Give the fields of an object to those whose they were, where it wants the same as then. Raises ApiError.
 
-    Who has corrected an object owns what it has corrected, and defaults besides.
+    Who has corrected an object owns what it has corrected, and defaults besides. Others (`besides`) keep what they own.
     """
     known = KubeObject(kept)
     live = api.find(resource, known.name, namespace=known.namespace or None)
-    if live and dig(live.raw, "spec") == dig(kept, "spec") and _owners(original(live)) != _owners(kept):
-        content = original(live)
-        managed = {"managedFields": items_at(kept, "metadata", "managedFields")}
-        _put(api, resource, live, {**content, "metadata": {**_metadata(content), **managed}})
+    if live is None or dig(live.raw, "spec") != dig(kept, "spec"):
+        return
+    content = original(live)
+    theirs = [one for one in items_at(content, "metadata", "managedFields") if text_at(one, "manager") in besides]
+    managed = [*items_at(kept, "metadata", "managedFields"), *theirs]
+    given: JsonObject = {**content, "metadata": {**_metadata(content), "managedFields": managed}}
+    if _owners(content) != _owners(given):
+        _put(api, resource, live, given)
 
 
 def _put(api: KubeApi, resource: Resource, live: KubeObject, content: JsonObject) -> KubeObject:

@@ -67,8 +67,8 @@ def end(identity: Identity) -> None:
 
 
 def start(ground: Ground, program: str) -> None:
-    """Start a program that does not run. Raises SupervisorGoneError, and UsageError for one that is scaled to 0."""
-    if program not in running(ground):
+    """Start a program that does not run, unless it was stopped on purpose. Raises SupervisorGoneError."""
+    if program not in running(ground) and not stopped(ground, program):
         ground.control.restart(f"{ground.cluster.name}/{program}")
 
 
@@ -88,6 +88,11 @@ def dead(ground: Ground, program: str, identity: Identity) -> str:
     if identity.process() or program in running(ground):
         return ""
     return f"process {identity.pid} has ended, and {program} does not run"
+
+
+def stopped(ground: Ground, program: str) -> str:
+    """That a program was stopped on purpose, as by scaling it to 0; empty when it runs or is dead."""
+    return f"{program} is stopped on purpose" if _told_of(ground, program) == "stopped" else ""
 
 
 def serving(process: psutil.Process | None) -> str:
@@ -156,8 +161,8 @@ class Pause(OnPrograms):
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         process = find_process(ground, injection.target)  # another one, if the lab was started again since
         state = _state(process)
-        if state == GONE and _told_of(ground, injection.target) == "stopped":
-            return f"{injection.target} is stopped on purpose"
+        if state == GONE and (seen := stopped(ground, injection.target)):
+            return seen
         well = state not in {GONE, psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
         return f"the process of {injection.target} is {state}" if well else ""
 
@@ -179,7 +184,7 @@ class Kill(OnPrograms):
         start(ground, injection.target)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        return serving(find_process(ground, injection.target))
+        return serving(find_process(ground, injection.target)) or stopped(ground, injection.target)
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
         return [f"fluxlab up --name {ground.folder.name}", *super().by_hand(ground, injection)]

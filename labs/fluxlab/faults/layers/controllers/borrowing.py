@@ -40,6 +40,15 @@ class BorrowedField(Fault[P]):
     def heal(self, ground: Ground, injection: Injection[P]) -> None:
         self.field(injection.target).give_back(ground.api, injection.undo)
 
+    def healed(self, ground: Ground, injection: Injection[P]) -> str:
+        if ground.api.find(DEPLOYMENT, injection.target, namespace=FLUX_SYSTEM) is None:
+            return "the Deployment is not there any more"
+        return self.recovered(ground, injection)
+
+    @abstractmethod
+    def recovered(self, ground: Ground, injection: Injection[P]) -> str:
+        """What shows that the controller works with what its Deployment asks for again."""
+
 
 def controllers(ground: Ground) -> Sequence[KubeObject]:
     """The Deployments of Flux's controllers."""

@@ -50,7 +50,7 @@ class ControllerScaledDown(BorrowedField[NoParameters]):
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         return "" if _instances(ground, injection.target) else f"{injection.target} does not run any more"
 
-    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+    def recovered(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         return next((working for working in _instances(ground, injection.target).values() if working), "")
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
@@ -110,7 +110,7 @@ class ControllerOom(BorrowedField[Limit]):
     def injected(self, ground: Ground, injection: Injection[Limit]) -> str:
         return f"{injection.target} was OOMKilled" if _was_killed(ground, injection) else ""
 
-    def healed(self, ground: Ground, injection: Injection[Limit]) -> str:
+    def recovered(self, ground: Ground, injection: Injection[Limit]) -> str:
         well = is_up(ground, injection.target) and not _was_killed(ground, injection)
         return f"{injection.target} is Ready in a pod that was never killed since" if well else ""
 

@@ -13,8 +13,19 @@ from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Parameters, Plan
 from fluxlab.faults.means.deliveries import Manifests, deliver, delivered, revert_by_hand, take_back, taken_back
-from fluxlab.faults.means.places import place_of
-from fluxlab.faults.means.programs import dead, end, find_process, recalled, remembered, running, send, serving, start
+from fluxlab.faults.means.places import find_at, place_of
+from fluxlab.faults.means.programs import (
+    dead,
+    end,
+    find_process,
+    recalled,
+    remembered,
+    running,
+    send,
+    serving,
+    start,
+    stopped,
+)
 from fluxlab.flux.helm_storage import namespace_of, newest
 from fluxlab.waiting import wait_until
 
@@ -96,7 +107,8 @@ class ControllerKilledMidRelease(Fault[Change]):
         end(controller)
 
     def injected(self, ground: Ground, injection: Injection[Change]) -> str:
-        pending = _pending(ground, ground.cluster.helm_release(injection.target))
+        release = find_at(ground.api, HELM_RELEASE, injection.target)
+        pending = _pending(ground, release) if release else ()
         killed = dead(ground, HELM_CONTROLLER, recalled(injection))
         return f"{pending[0]} says {_status(pending[0])}; {killed}" if pending and killed else ""
 
@@ -106,16 +118,17 @@ class ControllerKilledMidRelease(Fault[Change]):
         start(ground, HELM_CONTROLLER)
 
     def healed(self, ground: Ground, injection: Injection[Change]) -> str:
-        release = ground.cluster.helm_release(injection.target)
-        ready = release.condition("Ready")
-        if delivered(ground, injection) and not taken_back(ground, injection):
+        release, on_purpose = find_at(ground.api, HELM_RELEASE, injection.target), stopped(ground, HELM_CONTROLLER)
+        works = on_purpose or serving(find_process(ground, HELM_CONTROLLER))
+        if not works or (delivered(ground, injection) and not taken_back(ground, injection)):
             return ""
+        if release is None or on_purpose:
+            return on_purpose if release else "the HelmRelease is not there any more"
+        ready = release.condition("Ready")
         changed = dig(release.raw, "spec", "values", injection.parameters.value) == injection.id
         if changed or not ready or ready.observed_generation != release.generation or _pending(ground, release):
             return ""
-        return (
-            f"{release}: {ready}" if ready.status == "True" and serving(find_process(ground, HELM_CONTROLLER)) else ""
-        )
+        return f"{release}: {ready}" if ready.status == "True" else ""
 
     def by_hand(self, ground: Ground, injection: Injection[Change]) -> Sequence[str]:
         starting = f"fluxlab up --name {ground.folder.name}"

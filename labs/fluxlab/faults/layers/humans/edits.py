@@ -4,7 +4,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import DEPLOYMENT, NAMESPACE, Resource
@@ -28,6 +28,8 @@ class EditFault(Fault[W]):
     layer = Layer.HUMANS
     parameters = Who
     proof_seconds = 100.0
+    applied: ClassVar[bool] = False
+    """Whether the person applies it: then it is theirs until they give it up; an edit goes with its correction."""
 
     def candidates(self, ground: Ground) -> Sequence[str]:
         return [place for place in managed_deployments(ground) if _is_followed(ground, place)]
@@ -55,10 +57,11 @@ class EditFault(Fault[W]):
         owner_of(injection).reconcile(ground, injection.id)
         deployment = find_deployment(ground.api, injection.target)
         if deployment:
-            for manager in _strangers(injection, deployment):
-                disown(ground, deployment, manager)
-            kept = injection.undo["original"]
-            give_back(ground.api, DEPLOYMENT, kept if isinstance(kept, Mapping) else {})
+            person, kept = injection.parameters.who, injection.undo["original"]
+            if self._is_owner(injection, deployment):
+                disown(ground, deployment, person)
+            colleagues = _strangers(injection, deployment) - {person}
+            give_back(ground.api, DEPLOYMENT, kept if isinstance(kept, Mapping) else {}, besides=colleagues)
 
     def let_go(self, ground: Ground, injection: Injection[W]) -> None:
         """Before Flux is asked."""
@@ -68,11 +71,15 @@ class EditFault(Fault[W]):
         deployment = find_deployment(ground.api, injection.target)
         if owner is None:
             return "what applied the Deployment is not there any more"
-        if deployment is None or owner.suspended or _strangers(injection, deployment):
+        if deployment is None or owner.suspended or self._is_owner(injection, deployment):
             return ""
         return (
             "" if self.is_edited(injection, deployment) else f"{owner} has looked, and {deployment} is as git wants it"
         )
+
+    def _is_owner(self, injection: Injection[W], deployment: KubeObject) -> bool:
+        """Whether the person has fields of a Deployment, and had none before."""
+        return self.applied and injection.parameters.who in _strangers(injection, deployment)
 
     @abstractmethod
     def is_edited(self, injection: Injection[W], deployment: KubeObject) -> bool:
@@ -120,7 +127,6 @@ def _is_followed(ground: Ground, place: str) -> bool:
     return owner is not None and not owner.suspended
 
 
-def _strangers(injection: Injection[Any], deployment: KubeObject | None) -> Sequence[str]:
+def _strangers(injection: Injection[Any], deployment: KubeObject) -> frozenset[str]:
     """Who has fields of a Deployment and had none before."""
-    before = items_at(injection.undo, "managers")
-    return [one for one in managers(deployment) if one not in before] if deployment else ()
+    return frozenset(managers(deployment)).difference(items_at(injection.undo, "managers"))

@@ -81,6 +81,7 @@ class TakesOver(ScaleFault):
         "enabled patches it; the only word of it is an event. Where git does not say how many it stays, and healing "
         "gives back the number that was there, and to whom it belonged"
     )
+    applied = True
 
     def inject(self, ground: Ground, injection: Injection[Scaling]) -> None:
         apply(ground, injection, {"replicas": injection.parameters.replicas})

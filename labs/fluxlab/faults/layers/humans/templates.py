@@ -69,6 +69,7 @@ class AddsField(EditFault[Who]):
         "Flux keeps it and says nothing: what git does not have it removes only where kubectl itself owns it; the pods "
         "are rolled out with it"
     )
+    applied = True
 
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
         variable = {"name": "HOTFIX", "value": injection.id}

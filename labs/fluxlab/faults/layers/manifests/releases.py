@@ -94,7 +94,7 @@ class UnknownVersion(ReleaseFault[NoParameters]):
 class BadValues(Parameters):
     """Which value."""
 
-    key: str = Field(default="replicas", pattern=r"[\w-]+(\.[\w-]+)*", description="path of the value, keys by dots")
+    key: str = Field(default="replicas", pattern=r"^[\w-]+(\.[\w-]+)*$", description="path of the value, keys by dots")
     value: str = Field(default="many", description="the text that it gets")
 
 

@@ -1,0 +1,123 @@
+"""What people change meanwhile of a Deployment that a fault has edited is neither taken away nor in the way."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from fluxlab.cluster import Cluster
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import DEPLOYMENT, KUSTOMIZATION, Resource
+from fluxlab.documents import Json, JsonObject
+from fluxlab.faults.base import Ground, Injection
+from fluxlab.faults.catalogue import CATALOGUE
+from fluxlab.faults.layers.humans.edits import EditFault
+from fluxlab.faults.layers.humans.owners import Owner
+from fluxlab.faults.means.originals import original
+
+FLUX: JsonObject = {"manager": "kustomize-controller", "operation": "Apply", "fieldsV1": {"f:spec": {}}}
+EDITS = ("human-edit", "human-scale", "human-suspends-and-edits", "human-delete")
+APPLIES = ("human-adds-field", "human-takes-over")
+
+
+def entry(manager: str, operation: str) -> JsonObject:
+    return {"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": {"f:annotations": {"f:x": {}}}}}
+
+
+class Api:
+    """An API server with one Deployment, as git wants it, and what applies it."""
+
+    def __init__(self) -> None:
+        self.entries: list[Json] = [FLUX]
+        self.disowned: list[str] = []
+
+    def find(self, resource: Resource, name: str, **_: object) -> KubeObject:
+        if resource == KUSTOMIZATION:
+            return KubeObject({"kind": resource.kind, "metadata": {"name": name, "namespace": "flux-system"}})
+        metadata: JsonObject = {"name": "cart", "namespace": "shop", "uid": "1", "managedFields": [*self.entries]}
+        containers: list[Json] = [{"name": "cart", "image": "cart:1"}]
+        spec: JsonObject = {"replicas": 2, "template": {"spec": {"containers": containers}}}
+        return KubeObject({"apiVersion": "apps/v1", "kind": DEPLOYMENT.kind, "metadata": metadata, "spec": spec})
+
+    def apply(self, _: str, manifest: JsonObject, *, field_manager: str) -> None:
+        assert "spec" not in manifest
+        self.disowned.append(field_manager)
+        self.entries = [one for one in self.entries if cast("Any", one)["manager"] != field_manager]
+
+    def request(self, method: str, _: str, *, body: Any, **__: object) -> JsonObject:
+        assert method == "PUT"
+        self.entries = body["metadata"]["managedFields"]
+        return {}
+
+    def managers(self) -> Sequence[str]:
+        return [cast("Any", one)["manager"] for one in self.entries]
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Api:
+    monkeypatch.setattr(Owner, "reconcile", lambda *_: None)
+    monkeypatch.setattr(Owner, "merge", lambda *_: None)
+    monkeypatch.setattr(
+        "fluxlab.faults.layers.humans.owners.Kinds", lambda _: SimpleNamespace(find=lambda _: DEPLOYMENT)
+    )
+    return Api()
+
+
+def broken(api: Api, name: str) -> tuple[EditFault[Any], Ground, Injection[Any]]:
+    """A fault that is in, as far as git has not corrected it."""
+    fault, unused = CATALOGUE[name], cast("Any", None)
+    assert isinstance(fault, EditFault)
+    cluster = cast("Cluster", SimpleNamespace(api=api))
+    ground = Ground(cluster=cluster, folder=unused, control=unused, open_repository=lambda: unused, links=False)
+    before = api.find(DEPLOYMENT, "cart")
+    undo: dict[str, Json] = {
+        "original": original(before),
+        "owner": Owner.at(KUSTOMIZATION.kind, "flux-system", "shop").note(),
+        "managers": [],
+        "replicas": 2,
+        "image": "cart:1",
+        "number": {"value": 2, "owners": [FLUX]},
+    }
+    injection: Injection[Any] = Injection(id="human-1", target="shop/cart", parameters=fault.parameters(), undo=undo)
+    return fault, ground, injection
+
+
+@pytest.mark.parametrize("name", [*EDITS, *APPLIES])
+@pytest.mark.parametrize(("manager", "operation"), [("carol", "Apply"), ("kubectl-annotate", "Update")])
+def test_what_a_colleague_sets_meanwhile_stays_and_stays_theirs(
+    api: Api, name: str, manager: str, operation: str
+) -> None:
+    fault, ground, injection = broken(api, name)
+    api.entries.append(entry(manager, operation))
+    fault.heal(ground, injection)
+    assert manager not in api.disowned
+    assert api.managers() == ["kustomize-controller", manager]
+    assert fault.healed(ground, injection)
+
+
+@pytest.mark.parametrize("name", APPLIES)
+def test_what_the_person_has_applied_is_taken_away(api: Api, name: str) -> None:
+    fault, ground, injection = broken(api, name)
+    api.entries += [entry("alice", "Apply"), entry("carol", "Apply")]
+    assert not fault.healed(ground, injection)
+    fault.heal(ground, injection)
+    assert api.disowned == ["alice"]
+    assert api.managers() == ["kustomize-controller", "carol"]
+    assert fault.healed(ground, injection)
+
+
+def test_what_the_person_had_applied_before_stays(api: Api) -> None:
+    api.entries.append(entry("alice", "Apply"))
+    fault, ground, injection = broken(api, "human-adds-field")
+    injection.undo["managers"].append("alice")  # type: ignore[union-attr] # the record's
+    fault.heal(ground, injection)
+    assert api.disowned == []
+    assert fault.healed(ground, injection)
+
+
+def test_who_has_corrected_it_owns_what_they_owned(api: Api) -> None:
+    fault, ground, injection = broken(api, "human-edit")
+    api.entries = [{**FLUX, "fieldsV1": {"f:spec": {"f:replicas": {}}}}, entry("carol", "Apply")]
+    fault.heal(ground, injection)
+    assert api.entries == [FLUX, entry("carol", "Apply")]
