@@ -349,7 +349,7 @@ class TestTheDoor:
         for text in (reason, body):
             assert "api.example.org is not mapped in this lab" in text
             assert COMPONENT in text
-            assert "repositories:" in text
+            assert "alerts:" in text
             assert "charts:" in text
             assert "gateway: {allow: [api.example.org]}" in text
         (line,) = door.lines()
