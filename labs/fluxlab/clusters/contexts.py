@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import yaml
 from fluxlab.commands import CommandError, run
 from fluxlab.documents import Json, JsonObject
 from fluxlab.errors import UsageError
-from fluxlab.files import write_private
+from fluxlab.files import absolute_paths, write_private
 
 from .objects import dig, items_at, text_at
 
@@ -30,7 +29,7 @@ def import_context(context: str, *, kubeconfig: str, folder: Path, kubectl: Path
     kubectl resolves it, as it does for its own use: several files in KUBECONFIG, relative paths, inlined data.
     Raises UsageError for one that is not there, or is beyond what the client here can do.
     """
-    source = {"KUBECONFIG": os.path.expanduser(kubeconfig)} if kubeconfig else {}  # noqa: PTH111 # may be a list
+    source = {"KUBECONFIG": absolute_paths(kubeconfig)} if kubeconfig else {}
     chosen = [f"--context={context}"] if context else []
     argv: list[str | Path] = [kubectl, "config", "view", "--raw", "--flatten", "--minify", *chosen]
     try:

@@ -18,13 +18,8 @@ from .template import Template
 MODULE = "fluxlab.supervisor"
 FREE = b"f"
 """The supervisor stays when its starter ends. Without this word the end of the pipe is the end of the lab."""
-_PATH_VARIABLES = (
-    "FLUXLAB_STATE_DIR",
-    "FLUXLAB_CACHE_DIR",
-    "FLUXLAB_TOOLCHAIN",
-    "FLUXLAB_TOOLCHAIN_BUNDLE",
-    "KUBECONFIG",
-)
+_PATH_VARIABLES = ("FLUXLAB_STATE_DIR", "FLUXLAB_CACHE_DIR", "FLUXLAB_TOOLCHAIN", "FLUXLAB_TOOLCHAIN_BUNDLE")
+_LIST_VARIABLE = "KUBECONFIG"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +130,9 @@ def start() -> Starter:
 def _environment() -> dict[str, str]:
     """The caller's, with paths that hold in any working directory, and without what points git elsewhere."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    paths = {name: absolute_paths(inherited[name]) for name in _PATH_VARIABLES if inherited.get(name)}
+    paths = {name: os.path.abspath(inherited[name]) for name in _PATH_VARIABLES if inherited.get(name)}  # noqa: PTH100
+    if several := inherited.get(_LIST_VARIABLE):
+        paths[_LIST_VARIABLE] = absolute_paths(several)
     return {**inherited, **paths}
 
 

@@ -11,7 +11,7 @@ import pytest
 from fluxlab.errors import FluxlabError
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
-from fluxlab.supervisor.starter import Order, Starter, copying, start
+from fluxlab.supervisor.starter import Order, Starter, _environment, copying, start
 from fluxlab.supervisor.template import Template
 
 Eventually = Callable[[Callable[[], object]], None]
@@ -97,3 +97,14 @@ def test_what_a_killed_run_left_goes_with_the_template_and_that_of_others_stays(
     assert not left.exists()
     assert (others / "demo.snapshot").exists()
     killed.wait()
+
+
+def test_a_supervisor_finds_what_relative_paths_of_its_starter_mean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLUXLAB_STATE_DIR", "it:~/state")  # one folder, whatever signs are in it
+    monkeypatch.setenv("KUBECONFIG", "a.yaml:/etc/b.yaml")  # a list
+    told = _environment()
+    assert told["FLUXLAB_STATE_DIR"] == f"{tmp_path}/it:~/state"
+    assert told["KUBECONFIG"] == f"{tmp_path}/a.yaml:/etc/b.yaml"
