@@ -200,12 +200,15 @@ class Repository:
             copy.catch_up()
             return Commit(sha=copy.head(), message=said, before=before)
 
-    def revert(self, commit: Commit | str, *, message: str = "") -> Commit:
-        """Push the opposite of a commit. Raises CommandError when later commits changed the same lines."""
+    def revert(self, commit: Commit | str, *, message: str = "", allow_empty: bool = False) -> Commit:
+        """Push the opposite of a commit; with `allow_empty` also of one that was undone already.
+
+        Raises CommandError when later commits changed the same lines.
+        """
         sha = self.resolve(str(commit))
         with self._changing(unchanged=True) as copy:
             said = message or f'Revert "{self._bare_git("log", "-1", "--format=%s", sha)}"'
-            copy.revert(sha, said)
+            copy.revert(sha, said, allow_empty=allow_empty)
             return self._push(copy, said)
 
     def merge(self, branch: str, *, message: str = "") -> Commit:

@@ -120,11 +120,16 @@ class WorkingCopy:
         self._git("add", "--all", "--force")  # what is written is meant, whatever .gitignore says
         return bool(self._git("status", "--porcelain"))
 
-    def commit(self, message: str, *, author: str = "", date: datetime | None = None) -> None:
-        """Commit what was prepared. `author` is `Ada <ada@example.org>`. Raises UsageError when nothing was."""
-        if not self.changed():
+    def commit(
+        self, message: str, *, author: str = "", date: datetime | None = None, allow_empty: bool = False
+    ) -> None:
+        """Commit what was prepared. `author` is `Ada <ada@example.org>`.
+
+        Raises UsageError when nothing was, unless a commit that changes nothing will do.
+        """
+        if not self.changed() and not allow_empty:
             raise UsageError("there is nothing to commit", facts=["no file differs from the branch"])
-        words = ["commit", "--quiet", f"--message={message}"]
+        words = ["commit", "--quiet", f"--message={message}", *(["--allow-empty"] if allow_empty else [])]
         environment = {}
         if author:
             words.append(f"--author={author}")
@@ -133,11 +138,11 @@ class WorkingCopy:
         self._git_client(*words, cwd=self._tree, environment=environment)
         self._changing = False
 
-    def revert(self, commit: str, message: str) -> None:
+    def revert(self, commit: str, message: str, *, allow_empty: bool = False) -> None:
         """Commit the opposite of a commit. Raises CommandError when later commits changed the same lines."""
         try:
             self._git("revert", "--no-commit", "--no-edit", commit)
-            self.commit(message)
+            self.commit(message, allow_empty=allow_empty)
         except FluxlabError:
             self.catch_up()
             raise

@@ -13,9 +13,7 @@ from fluxlab.clusters.inventory import inventory
 from fluxlab.clusters.objects import KubeObject, dig, text_at
 from fluxlab.clusters.resources import GIT_REPOSITORY
 from fluxlab.documents import JsonObject, ManifestLoader, check_nesting
-from fluxlab.errors import UsageError
 from fluxlab.faults.base import Ground, Injection
-from fluxlab.git_client import GitClient
 from fluxlab.repository import Repository
 
 Change: TypeAlias = Callable[[Repository], object]
@@ -114,21 +112,7 @@ def take_back(ground: Ground, injection: Injection[Any], title: str) -> None:
     if (commit := delivered(ground, injection)) and not taken_back(ground, injection):
         shared, message = ground.repository, f'Revert "{title}"\n\n{_taken_back(injection)}'
         with closing(shared.on(shared.branch)) as repository:
-            try:
-                repository.revert(commit, message=message)
-            except UsageError:  # there is nothing to commit
-                _push_empty(ground, message)
-
-
-def _push_empty(ground: Ground, message: str) -> None:
-    """Push a commit that changes nothing. Raises CommandError, also when somebody has pushed just now."""
-    repository = ground.repository
-    git = GitClient(token=(ground.folder.repositories / f"{repository.name}.token").read_text().strip())
-    with tempfile.TemporaryDirectory(dir=ground.folder.scratch) as scratch:
-        tree = Path(scratch) / "tree"
-        git("clone", "--quiet", f"--branch={repository.branch}", repository.clone_url, tree)
-        git("commit", "--quiet", "--allow-empty", f"--message={message}", cwd=tree)
-        git("push", "--quiet", "origin", f"HEAD:refs/heads/{repository.branch}", cwd=tree)
+            repository.revert(commit, message=message, allow_empty=True)
 
 
 def delivered(ground: Ground, injection: Injection[Any]) -> str:
