@@ -53,7 +53,6 @@ class Cluster:
         """`patience` stretches what a test is ready to wait; `earlier` names all commits from before one was pushed."""
         self.name = name
         self.kubeconfig: Path = folder.kubeconfig(name)
-        self._discoveries = folder.discoveries
         self.root = Root.of(folder.cluster(name))
         """Where the cluster begins to follow the lab's repository."""
         self._folder = folder
@@ -159,7 +158,7 @@ class Cluster:
     def _run(self, program: str, *arguments: str, stdin: str | None = None, cwd: Path | None = None) -> str:
         patience = self._patience(COMMAND_SECONDS)
         words = [str(find().binary(program)), *arguments]
-        environment = {**({} if "GOGC" in os.environ else BRIEFLY), "KUBECACHEDIR": str(self._discoveries)}
+        environment = {**({} if "GOGC" in os.environ else BRIEFLY), "KUBECACHEDIR": str(self._folder.discoveries)}
         return run(words, environment=environment, stdin=stdin, cwd=cwd, timeout_seconds=patience).stdout
 
     # -- change --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from .errors import UsageError
 from .files import make_private, write_private
 from .processes import Identity
 from .state import state_folder
@@ -33,11 +34,19 @@ def remove_runs(*ended: str) -> None:
 
 @contextmanager
 def secret_files() -> Iterator[Path]:
-    """A folder for such files of this process. After SIGKILL it goes with the next run. Raises OSError."""
+    """A folder for such files of this process. After SIGKILL it goes with the next run.
+
+    Raises UsageError where there can be none.
+    """
     run = f"{secrets.token_hex(3)}-{os.getpid()}"
     try:
         remove_runs()
-        yield run_folder(run)
+        try:
+            folder = run_folder(run)
+        except OSError as error:
+            hint = "let FLUXLAB_STATE_DIR name a folder that can be written to"
+            raise UsageError("there is no place for files with Secrets", facts=[str(error)], hint=hint) from None
+        yield folder
     finally:
         remove_runs(run)
 

@@ -1,7 +1,6 @@
 """rehearse: break something as a file says, and see whether it goes as the file says."""
 
 import json
-from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,6 +74,7 @@ def rehearse(
     from fluxlab.errors import FluxlabError
     from fluxlab.rehearsals.loading import load_rehearsal
     from fluxlab.rehearsals.results import Outcome, verdict
+    from fluxlab.runs import secret_files
 
     if schema:
         _print_schema(schema)
@@ -88,7 +88,7 @@ def rehearse(
     seeds = range(seed, seed + repeat)
     results: list[RunResult] = []
     trouble: FluxlabError | None = None
-    with _secret_files() as secrets:
+    with secret_files() as secrets:  # where there is no place for snapshots, nothing is started
         try:
             for result in _runs(found, seeds=seeds, control=control, factor=factor, secrets=secrets):
                 results.append(result)
@@ -140,20 +140,6 @@ def _check_faults() -> None:
         grounds.check_faults()
     except FluxlabError as error:
         raise UsageError(error.what, facts=error.facts, hint=error.hint) from None
-
-
-@contextmanager
-def _secret_files() -> "Iterator[Path]":
-    """A folder for snapshots. Raises UsageError when there can be none: nothing is started then."""
-    from fluxlab.errors import UsageError
-    from fluxlab.runs import secret_files
-
-    with ExitStack() as stack:
-        try:
-            folder = stack.enter_context(secret_files())
-        except OSError as error:
-            raise UsageError("there can be no folder for snapshots", facts=[str(error)]) from None
-        yield folder
 
 
 def _open(folder: Path) -> "Reports":

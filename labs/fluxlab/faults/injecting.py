@@ -150,7 +150,7 @@ class Faults:
             with ended_by_exception():
                 yield record
         finally:
-            with suppress(LabGoneError), self._alone():
+            with suppress(LabGoneError), self._alone():  # a fault goes with its lab
                 if self._records.find(record.id):  # else its time was over
                     self._healer.take_out(record, options.get("progress", lambda _: None))
 

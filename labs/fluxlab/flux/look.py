@@ -103,7 +103,7 @@ class _Look:
         self.blocker: Blocker | None = None
         self._paths: dict[tuple[str, str], str] = {}
         """The path of each Kustomization in the repository."""
-        self._follow: set[tuple[str, str]] = set()
+        self._followers: set[tuple[str, str]] = set()
         """The GitRepositories that follow the branch."""
         self._elsewhere: list[tuple[Resource, KubeObject]] = []
         """GitRepositories and Kustomizations that do not follow the branch."""
@@ -138,8 +138,8 @@ class _Look:
     def _sources(self) -> Iterator[KubeObject]:
         found = self._api.list(GIT_REPOSITORY)
         following = [source for source in found if self._follows(source)]
-        self._follow = {_id(source) for source in following}
-        self._elsewhere = [(GIT_REPOSITORY, source) for source in found if _id(source) not in self._follow]
+        self._followers = {_id(source) for source in following}
+        self._elsewhere = [(GIT_REPOSITORY, source) for source in found if _id(source) not in self._followers]
         if not following:
             nothing = f"no GitRepository follows branch {self._target.branch} of {self._target.url}"
             self.pending.append(Pending(object="the cluster", outlook=Outlook.WAITING, why=nothing))
@@ -173,7 +173,7 @@ class _Look:
         """Parents before children: what a commit removes may fail until its parent has applied that commit."""
         found = self._api.list(KUSTOMIZATION)
         following = {one.reference: one for one in found if git_source(one) in sources}
-        self._elsewhere += [(KUSTOMIZATION, one) for one in found if git_source(one) not in self._follow]
+        self._elsewhere += [(KUSTOMIZATION, one) for one in found if git_source(one) not in self._followers]
         self._paths = {_id(one): text_at(one.raw, "spec", "path") for one in following.values()}
         arrived: set[tuple[str, str]] = set()
         for kustomization in sorted(following.values(), key=lambda found: depth(found, following)):
