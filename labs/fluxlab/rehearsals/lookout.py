@@ -15,7 +15,7 @@ from .history import History
 from .outset import Outset
 from .results import SignalResult
 from .sensing import Seen, Senses
-from .signals import ConditionSpec, EventSpec, ExpectedSignal, ForbiddenSignal, SignalSpec
+from .signals import ExpectedSignal, ForbiddenSignal, SignalSpec
 from .spec import Rehearsal
 
 QUIET_SECONDS = 15.0
@@ -59,9 +59,9 @@ class Lookout:
         """The resources that signals are about. Raises UsageError for what nothing in the cluster is called."""
         kinds = Kinds(self._lab.cluster.api)
         for signal in (*self._rehearsal.signals, *self._waited()):
-            for spec in (signal.condition, signal.event):
-                if spec:
-                    yield _checked(kinds.find(spec.kind), spec)
+            if subject := signal.subject():
+                kind, place = subject
+                yield _checked(kinds.find(kind), kind=kind, place=place)
 
     def begin(self) -> None:
         """Nothing has been done yet: from here on the signals count that a step waits for before any has a name."""
@@ -189,14 +189,14 @@ def _named(signal: ExpectedSignal | ForbiddenSignal) -> str:
     return signal.after if isinstance(signal, ExpectedSignal) else signal.during
 
 
-def _checked(resource: Resource, spec: ConditionSpec | EventSpec) -> Resource:
+def _checked(resource: Resource, *, kind: str, place: str) -> Resource:
     """What is named otherwise than objects name themselves would never be found, and pass as forbidden."""
-    if spec.kind.lower() != resource.kind.lower():
-        raise UsageError(f"{spec.kind!r} is no kind of a signal", facts=[f"objects say {resource.kind!r}"])
-    namespace, _, name = spec.place.rpartition("/")
+    if kind.lower() != resource.kind.lower():
+        raise UsageError(f"{kind!r} is no kind of a signal", facts=[f"objects say {resource.kind!r}"])
+    namespace, _, name = place.rpartition("/")
     if bool(namespace) != resource.namespaced or not name:
-        place = "NAMESPACE/NAME" if resource.namespaced else "NAME: it is in no namespace"
-        raise UsageError(f"{spec.place!r} names no {resource.kind}", facts=[f"it is {place}"])
+        shape = "NAMESPACE/NAME" if resource.namespaced else "NAME: it is in no namespace"
+        raise UsageError(f"{place!r} names no {resource.kind}", facts=[f"it is {shape}"])
     return resource
 
 

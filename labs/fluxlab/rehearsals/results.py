@@ -65,13 +65,16 @@ class CheckResult(_Model):
     """During a fault: for how long it did not hold, or could not be told."""
     tolerated_seconds: float = 0.0
     """During a fault: for how long that is allowed."""
+    ever_held: bool = True
+    """During a fault: whether it held at any time; else nobody knows for how long it would not have."""
 
     @property
     def outcome(self) -> Outcome:
         """What it means for the run."""
-        if self.holds or self.for_seconds <= self.tolerated_seconds > 0:
+        tolerated = self.for_seconds <= self.tolerated_seconds > 0
+        if self.holds or (tolerated and self.ever_held):
             return Outcome.PASS
-        return Outcome.INCONCLUSIVE if self.holds is None else Outcome.FAIL
+        return Outcome.INCONCLUSIVE if self.holds is None or tolerated else Outcome.FAIL
 
 
 class StepResult(_Model):

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from fluxlab.alerts import Wanted
 from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
+from fluxlab.clusters.resources import SECRET
 from fluxlab.drift.records import Unknown
 from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.lab import Lab
@@ -85,8 +86,11 @@ class Senses:
 
         Raises UnknownError when nobody can tell.
         """
-        if about := signal.condition or signal.event:
-            return bool(self._versions(about.kind, about.place))
+        if subject := signal.subject():
+            kind, place = subject
+            return kind == SECRET.kind or bool(self._versions(kind, place))  # of Secrets there is no history
+        if pods := signal.pods:
+            return any(pods.chooses(one.subject) for one in self._history.of("Pod", namespace=pods.namespace))
         if metric := signal.metric:
             return any(one.name == metric.name for one in self._samples(metric.component))
         return True
@@ -177,7 +181,7 @@ class Senses:
     def _pods(self, spec: PodsSpec, after: Moment) -> Iterator[Seen]:
         before: set[tuple[str, str, str]] = set()
         for one in self._history.of("Pod", namespace=spec.namespace):
-            if one.deleted or not spec.labels.items() <= one.subject.labels.items():
+            if one.deleted or not spec.chooses(one.subject):
                 continue
             for container in items_at(one.subject.raw, "status", "containerStatuses"):
                 reason = text_at(container, "state", "waiting", "reason")
@@ -190,7 +194,7 @@ class Senses:
                     message = text_at(container, "state", "waiting", "message")
                     yield Seen(time=one.time, words=f"{one.subject}: {reason}: {message}")
         for gap in self._history.gaps("Pod", namespace=spec.namespace, after=after):
-            if any(one and spec.labels.items() <= one.labels.items() for one in (gap.before, gap.after)):
+            if any(one and spec.chooses(one) for one in (gap.before, gap.after)):
                 raise UnknownError(str(gap))
 
     # -- other sources -------------------------------------------------------------------------------------------

@@ -83,6 +83,8 @@ _PENDING = frozenset(
 """What a look at a commit judges, besides the cluster as a whole."""
 _THE_CLUSTER = "the cluster"
 """Pending where no GitRepository follows the branch."""
+_WILD = re.compile(r"[*?[]")
+"""In the names of objects: a pattern (`fnmatch`)."""
 _UNREASONED = frozenset({"slack", "github"})
 _ABOUT = frozenset(KINDS.values())
 DIFFERENCES = [class_ for class_ in DriftClass if class_ is not DriftClass.UNKNOWN]
@@ -183,6 +185,10 @@ class PodsSpec(Model):
     labels: dict[str, str] = Field(default_factory=dict)
     waiting: str = Field(description="the reason, such as CrashLoopBackOff, or a part of it")
 
+    def chooses(self, pod: KubeObject) -> bool:
+        """Whether a pod of the namespace is one of those that are meant."""
+        return self.labels.items() <= pod.labels.items()
+
 
 class PendingSpec(Model):
     """That the newest commit has not arrived: what has not, and why, all the time for a while."""
@@ -208,6 +214,16 @@ class SignalSpec(OneOf):
     def ways(cls) -> tuple[str, ...]:
         """The kinds of signals."""
         return ("condition", "event", "log", "alert", "drift", "metric", "pods", "pending")
+
+    def subject(self) -> tuple[str, str] | None:
+        """Kind and place of the object that it is about, where it names one."""
+        if about := self.condition or self.event:
+            return about.kind, about.place
+        named = self.alert or self.drift or self.pending
+        if named is None or named.object in {"", _THE_CLUSTER} or _WILD.search(named.object):
+            return None
+        kind, _, place = named.object.partition(" ")
+        return kind, place
 
 
 class ExpectedSignal(SignalSpec):

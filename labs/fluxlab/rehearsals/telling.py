@@ -101,6 +101,7 @@ def _courses(run: "Run") -> Iterator[CheckResult]:
                 at=last.answered if last else datetime.now(UTC),
                 for_seconds=round(stretch.longest_seconds, 3),
                 tolerated_seconds=course.state.tolerate_seconds,
+                ever_held=course.held,
             )
 
 

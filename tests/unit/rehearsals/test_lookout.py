@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.clusters.resources import KUSTOMIZATION, NODE
+from fluxlab.clusters.resources import KUSTOMIZATION, NODE, POD
 from fluxlab.errors import UnknownError, UsageError, WaitTimeoutError
 from fluxlab.lab import Lab
 from fluxlab.metrics import Sample
@@ -55,6 +55,8 @@ def lookout(forbidden: Mapping[str, object], *answers: object, control: bool = F
     lab = SimpleNamespace(
         cluster=cluster,
         look=Looks(*answers),
+        drift=lambda: SimpleNamespace(drifts=(), unknown=()),
+        alerts=SimpleNamespace(all=lambda *_, **__: []),
         patience=lambda seconds: seconds,
         moment=Moment,
         folder=LabFolder(Path("nowhere")),
@@ -117,6 +119,22 @@ def forbidding(signal: Mapping[str, object], *, control: bool = False) -> Lookou
     return looking
 
 
+def unmet(
+    signal: Mapping[str, object],
+    name: str,
+    *,
+    kind: str = "Kustomization",
+    namespace: str = "flux-system",
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Why silence proves nothing, where one object is there and was before; without what the signal says in full."""
+    looking = forbidding(signal)
+    there = KubeObject({"kind": kind, "metadata": {"namespace": namespace, "name": name, "labels": dict(labels)}})
+    resource, now = {"Pod": POD, "Kustomization": KUSTOMIZATION}[kind], datetime.now(UTC)
+    looking._history._news.put(Listed(cluster="one", resource=resource, objects=(there,), version="", time=now))
+    return unknown(looking).partition(" object")[0]
+
+
 @pytest.mark.parametrize("way", ["condition", "event"])
 def test_silence_of_what_was_never_there_is_no_pass(way: str) -> None:
     looking = forbidding({way: READY})
@@ -125,6 +143,48 @@ def test_silence_of_what_was_never_there_is_no_pass(way: str) -> None:
     now = datetime.now(UTC)
     looking._history._news.put(Listed(cluster="one", resource=KUSTOMIZATION, objects=(shop,), version="", time=now))
     assert unknown(looking) == ""
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        {"alert": {"object": "Kustomization flux-system/shop", "severity": "error"}},
+        {"pending": {"object": "Kustomization flux-system/shop"}},
+        {"drift": {"object": "Kustomization flux-system/shop"}},
+    ],
+)
+def test_silence_about_a_mistyped_object_is_no_pass(signal: Mapping[str, Mapping[str, str]]) -> None:
+    (way,) = signal
+    assert not unmet(signal, "shop")
+    assert unmet(signal, "ship") == f"what it would speak of was never there: {way}"
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        {"alert": {"severity": "error"}},
+        {"pending": {"object": "the cluster"}},
+        {"drift": {"object": "Kustomization flux-system/*"}},
+        {"drift": {"object": "Secret flux-system/token"}},
+    ],
+)
+def test_silence_about_no_object_that_could_be_looked_up_says_what_it_says(signal: Mapping[str, object]) -> None:
+    assert not unmet(signal, "ship")
+
+
+def test_silence_of_pods_that_nobody_has_seen_is_no_pass() -> None:
+    signal = {"pods": {"namespace": "shop", "labels": {"app": "web"}, "waiting": "CrashLoopBackOff"}}
+    assert not unmet(signal, "web-1", kind="Pod", namespace="shop", labels={"app": "web"})
+    assert unmet(signal, "web-1", kind="Pod", namespace="shop", labels={"app": "wep"})
+    assert unmet(signal, "web-1", kind="Pod", namespace="ship", labels={"app": "web"})
+
+
+@pytest.mark.parametrize("way", ["alert", "drift", "pending"])
+def test_what_is_said_of_a_kind_that_nothing_is_called_is_refused(way: str) -> None:
+    looking = lookout({way: {"object": "HelmRelease flux-system/shop"}})
+    assert [one.kind for one in looking.kinds()] == ["HelmRelease", "Kustomization"], "what a step waits for, too"
+    with pytest.raises(UsageError, match="serves no kind"):
+        list(lookout({"drift": {"object": "Kustomisation flux-system/shop"}}).kinds())
 
 
 def test_silence_of_a_number_that_nobody_tells_is_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,15 @@ def test_what_did_not_hold_for_no_longer_than_it_may_counts_as_held(
     assert check.outcome is wanted
 
 
+@pytest.mark.parametrize(("holds", "lasted"), [(False, 3), (None, 3)])
+def test_what_never_held_was_not_tolerated_for_a_while(holds: bool | None, lasted: float) -> None:
+    check = CheckResult(
+        what="x", when="during", holds=holds, words="", at=PASSED.began, for_seconds=lasted, tolerated_seconds=5
+    )
+    assert check.outcome is Outcome.PASS
+    assert check.model_copy(update={"ever_held": False}).outcome is Outcome.INCONCLUSIVE
+
+
 def test_no_text_of_a_masked_result_holds_a_secret() -> None:
     spelled = f"x {SECRET} y {base64.b64encode(SECRET.encode()).decode()} z"
     names = {"parameters": {"seconds": spelled}}  # the keys are a fault's own

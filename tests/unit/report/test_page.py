@@ -143,6 +143,13 @@ def test_a_page_has_all_that_is_known_of_a_run() -> None:
         assert words in text, words
 
 
+def test_what_never_held_is_told_as_neither_held_nor_tolerated() -> None:
+    never = tuple(one.model_copy(update={"ever_held": False}) if one.for_seconds else one for one in PASSED.checks)
+    text = Parsed(page(PASSED.model_copy(update={"checks": never}))).text
+    assert "never held for 0.6 s" in text
+    assert "tolerated" not in text
+
+
 def test_what_is_not_known_is_not_told_as_nothing() -> None:
     text = Parsed(page(INCONCLUSIVE)).text
     assert "Residue not known" in text
