@@ -12,7 +12,7 @@ from fluxlab.cluster import Cluster
 from fluxlab.clusters.paths import overlap
 from fluxlab.clusters.resources import HELM_RELEASE, SECRET
 from fluxlab.drift.aspects import DriftClass
-from fluxlab.drift.builds import Trees
+from fluxlab.drift.builds import Files, Trees
 from fluxlab.drift.examine import REQUESTS_AT_ONCE
 from fluxlab.drift.places import Places
 from fluxlab.drift.records import Drift, DriftReport
@@ -73,7 +73,7 @@ def adopt(
         trial = Trial(
             clusters, tree=draft.folder, releases=releases, repository=repository, trees=trees, threads=threads
         )
-        ways = Ways(trial, draft, places=lambda below: Places(trees.at(base), below))
+        ways = Ways(trial, draft, places=lambda below: Places(trees.at(Files(commit=base)), below))
         settlement = Settlement(trial, draft, ways, progress=progress)
         redactor = redactor_of(clusters.values(), timeline)
         aims = _Aims(trial, ways, clusters, redactor)

@@ -1,6 +1,7 @@
 """Try out a draft: what Kustomizations and HelmReleases would make of it, built as they build it."""
 
 import json
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,8 @@ from fluxlab.clusters.objects import KubeObject, dig, items_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION
 from fluxlab.commands import CommandError
 from fluxlab.documents import JsonObject
-from fluxlab.drift.builds import Trees, built, path_of
+from fluxlab.drift.artifacts import keep_artifact
+from fluxlab.drift.builds import Files, Trees, built, path_of
 from fluxlab.drift.comparing import placed
 from fluxlab.drift.desired import elsewhere
 from fluxlab.drift.live import served_by
@@ -59,12 +61,14 @@ class Trial:
         self._clusters = clusters
         self._threads = threads
         self._served = {name: served_by(cluster.api) for name, cluster in clusters.items()}
-        self._owners = {
-            Owner(cluster=name, object=found.reference): found
-            for name, cluster in clusters.items()
-            for found in cluster.api.list(KUSTOMIZATION)
-            if _is_built_from(repository, found, cluster=cluster, trees=trees)
-        }
+        self._owners: dict[Owner, KubeObject] = {}
+        self._ignore: dict[Owner, str] = {}
+        """The rules of their sources by which these leave files out."""
+        for name, cluster in clusters.items():
+            for found in cluster.api.list(KUSTOMIZATION):
+                if files := _applied_from(repository, found, cluster=cluster, trees=trees):
+                    owner = Owner(cluster=name, object=found.reference)
+                    self._owners[owner], self._ignore[owner] = found, files.ignore
         for owner in releases:
             place = f"{owner.object.namespace}/{owner.object.name}"
             if release := clusters[owner.cluster].find(HELM_RELEASE.kind, place):
@@ -120,16 +124,20 @@ class Trial:
                 found = rendered(subject, api=cluster.api)
                 return _post_rendered(found, patches, folder=Path(folder), cluster=cluster) if patches else found
             definition = _patched(subject, patches, folder=Path(folder)) if patches else None
-            return built(subject, cluster=cluster, tree=self._tree, definition=definition)
+            artifact = Path(shutil.copytree(self._tree, Path(folder) / "artifact", symlinks=True))
+            keep_artifact(artifact, ignore=self._ignore[owner])
+            return built(subject, cluster=cluster, tree=artifact, definition=definition)
 
 
-def _is_built_from(repository: Repository, kustomization: KubeObject, *, cluster: Cluster, trees: Trees) -> bool:
+def _applied_from(repository: Repository, kustomization: KubeObject, *, cluster: Cluster, trees: Trees) -> Files | None:
+    """What a Kustomization has applied of a repository's branch, if it is built from that."""
     if elsewhere(kustomization):
-        return False
+        return None
     try:
-        return bool(repository.since(trees.applied(kustomization, cluster=cluster)[-1]))
+        files = trees.applied(kustomization, cluster=cluster)[-1]
+        return files if repository.since(files.commit) else None
     except UnknownError:
-        return False  # from another source, or never applied: a report says so
+        return None  # from another source, or never applied: a report says so
 
 
 def _patched(kustomization: KubeObject, patches: Sequence[JsonObject], *, folder: Path) -> Path:

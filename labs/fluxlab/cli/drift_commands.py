@@ -105,6 +105,7 @@ def _show(report: "DriftReport", output: Format, *, name: str) -> None:
 
 
 def _edits(lab: "Lab", cluster: str | None, *, since: str | None, watch: bool, output: Format) -> None:
+    from fluxlab.drift.aspects import DriftClass
     from fluxlab.drift.formats import edits_as_json
     from fluxlab.errors import UsageError
     from fluxlab.timeline.times import parse_moment
@@ -124,7 +125,9 @@ def _edits(lab: "Lab", cluster: str | None, *, since: str | None, watch: bool, o
     else:
         for edit in found:
             print(edit)
-    still = sum(edit.ending is None for edit in found)
-    say(f"{len(found)} edits by hand, {still} of them as they were made")
+    unknown = sum(edit.class_ is DriftClass.UNKNOWN for edit in found)
+    still = sum(edit.ending is None for edit in found) - unknown
+    more = f", {unknown} of what is not recorded" if unknown else ""
+    say(f"{len(found)} edits by hand, {still} of them as they were made{more}")
     if found:
         raise typer.Exit(1)

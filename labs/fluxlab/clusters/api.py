@@ -216,9 +216,12 @@ class KubeApi:
         objects = [KubeObject({**fill, **item}) for item in items_at(answer, "items") if isinstance(item, Mapping)]
         return Listing(objects=objects, resource_version=text_at(answer, "metadata", "resourceVersion"))
 
-    def create(self, resource: Resource, manifest: JsonObject, *, namespace: str | None = None) -> KubeObject:
-        """Create an object. Raises ApiError with status 409 when it exists."""
-        return KubeObject(self.request("POST", resource.path(namespace=namespace), body=manifest))
+    def create(
+        self, resource: Resource, manifest: JsonObject, *, namespace: str | None = None, dry_run: bool = False
+    ) -> KubeObject:
+        """Create an object; returns what it became. Raises ApiError with status 409 when it exists."""
+        query = {"dryRun": "All"} if dry_run else None
+        return KubeObject(self.request("POST", resource.path(namespace=namespace), body=manifest, query=query))
 
     def apply(
         self, path: str, manifest: JsonObject, *, field_manager: str = FIELD_MANAGER, dry_run: bool = False

@@ -60,6 +60,26 @@ _FLUX_GROUPS = ".toolkit.fluxcd.io"
 _METRICS_GROUPS = "metrics.k8s.io"
 DERIVED = frozenset({"controllerrevisions", "endpoints", "endpointslices", "leases"})
 """Plural names of what controllers derive from other objects, and what changes without anybody having changed it."""
+UNRECORDED = frozenset(
+    {
+        "apiservices",
+        "componentstatuses",
+        "csinodes",
+        "csistoragecapacities",
+        "customresourcedefinitions",
+        "flowschemas",
+        "ipaddresses",
+        "podtemplates",
+        "prioritylevelconfigurations",
+        "replicationcontrollers",
+        "runtimeclasses",
+        "servicecidrs",
+        "volumeattachments",
+    }
+)
+"""Plural names of what says nothing of a lab, or is too large to be read by a person (definitions)."""
+UNRECORDED_GROUPS = frozenset({"events.k8s.io", "resource.k8s.io", "storagemigration.k8s.io"})
+"""Likewise; Events come once, in their older version."""
 HELM_STORAGE = "helm.sh/release.v1"
 """The type of the Secrets in which Helm keeps its releases."""
 

@@ -1,8 +1,9 @@
-"""What a Kustomization wants: built by the flux command line from the commit that was applied."""
+"""What a Kustomization wants: built by the flux command line from what its source made of the commit it applied."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 
 import yaml
@@ -15,24 +16,34 @@ from fluxlab.errors import UnknownError
 from fluxlab.repository import Repository
 
 from .applied import applied_revisions
+from .artifacts import keep_artifact
 from .manifests import manifests_in
 
 KEPT_BUILDS = 64
-_OTHER_FILES = ("ignore", "include", "sparseCheckout", "recurseSubmodules")
-"""Fields of a GitRepository by which its artifact has fewer files than the commit, or more."""
-_IGNORE_FILE = ".sourceignore"
+_OTHER_FILES = ("include", "sparseCheckout", "recurseSubmodules")
+"""Fields of a GitRepository by which its artifact has other files than the commit and its rules say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """The files of a commit of which a source makes an artifact."""
+
+    commit: str
+    ignore: str = ""
+    """The rules of the source itself by which some of them are left out."""
 
 
 class Trees:
-    """The files of a repository's commits, each checked out once. Thread-safe."""
+    """Artifacts of a repository's commits, each made once. Thread-safe."""
 
     def __init__(self, repository: Repository, folder: Path) -> None:
         self._repository = repository
         self._folder = folder
         self._lock = Lock()
+        self._made: dict[Files, Path] = {}
 
-    def applied(self, kustomization: KubeObject, *, cluster: Cluster) -> Sequence[str]:
-        """The commits that a Kustomization may have applied, as `applied_revisions` has them.
+    def applied(self, kustomization: KubeObject, *, cluster: Cluster) -> Sequence[Files]:
+        """What a Kustomization may have applied, of commits as `applied_revisions` has them.
 
         Raises UnknownError when they are none of the repository's, not all of what was applied, or nothing was applied.
         """
@@ -49,41 +60,48 @@ class Trees:
         if field := next((one for one in _OTHER_FILES if source and dig(source.raw, "spec", one)), ""):
             why = f"whose .spec.{field} has it hold other files than the commit"
             raise UnknownError(f"{kustomization} is built from {kind} {place}, {why}")
+        ignore = text_at(source.raw, "spec", "ignore") if source else ""
+        if source and ignore != text_at(source.raw, "status", "observedIgnore"):
+            why = "whose .spec.ignore has changed since it made its artifact"
+            raise UnknownError(f"{kustomization} is built from {kind} {place}, {why}")
         revisions = applied_revisions(kustomization)
         if not revisions:
             raise UnknownError(f"{kustomization} has applied nothing yet")
-        return [self._repository.resolve(revision.rpartition(":")[2]) for revision in revisions]
+        commits = [self._repository.resolve(revision.rpartition(":")[2]) for revision in revisions]
+        return [Files(commit=commit, ignore=ignore) for commit in commits]
 
-    def at(self, commit: str) -> Path:
-        """The folder with a commit's files."""
-        tree = self._folder / commit
+    def at(self, files: Files) -> Path:
+        """The folder with what a source's artifact holds."""
         with self._lock:
-            if not tree.exists():
-                self._repository.check_out(commit, tree)
-        return tree
+            if files not in self._made:
+                tree = self._folder / f"tree-{len(self._made)}"
+                self._repository.check_out(files.commit, tree)
+                keep_artifact(tree, ignore=files.ignore)
+                self._made[files] = tree
+            return self._made[files]
 
 
-_Key = tuple[str, str, int, str]
-"""Cluster, UID, generation and commit."""
+_Key = tuple[str, str, int, Files]
+"""Cluster, UID, generation and what it is built of."""
 
 
 class Builds:
-    """What Kustomizations build of commits, each built once where git alone decides. Thread-safe."""
+    """What Kustomizations build of artifacts, each built once where git alone decides. Thread-safe."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[_Key, Sequence[KubeObject]] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, kustomization: KubeObject, commit: str, *, cluster: Cluster, trees: Trees) -> Sequence[KubeObject]:
-        """As `built` of a commit's files. Raises UnknownError."""
+    def of(self, kustomization: KubeObject, files: Files, *, cluster: Cluster, trees: Trees) -> Sequence[KubeObject]:
+        """As `built` of an artifact. Raises UnknownError."""
         # By its generation, not by its spec: flux asks for it again, and may see a later one than was seen here.
         uid, generation = text_at(kustomization.raw, "metadata", "uid"), kustomization.generation
-        key = cluster.name, uid, generation, commit
+        key = cluster.name, uid, generation, files
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        made = built(kustomization, cluster=cluster, tree=trees.at(commit))
+        made = built(kustomization, cluster=cluster, tree=trees.at(files))
         if not items_at(kustomization.raw, "spec", "postBuild", "substituteFrom"):  # these may change at any time
             with self._lock:
                 self._known[key] = made
@@ -100,17 +118,13 @@ def path_of(kustomization: KubeObject) -> str:
 def built(
     kustomization: KubeObject, *, cluster: Cluster, tree: Path, definition: Path | None = None
 ) -> Sequence[KubeObject]:
-    """What a Kustomization builds from a commit's files, with the variables that the cluster holds.
+    """What a Kustomization builds from an artifact's files, with the variables that the cluster holds.
 
     `definition` is a file in which the Kustomization stands as it would be, instead of as it is in the cluster.
 
     Raises UnknownError when it cannot be built, or not as the controller does.
     """
     path = path_of(kustomization)
-    # source-controller reads such files in all folders (LoadIgnorePatterns), flux only in this one and below.
-    if ignored := next((one for one in PurePosixPath(path).parents if (tree / one / _IGNORE_FILE).is_file()), None):
-        why = f"its source lacks what {ignored / _IGNORE_FILE} takes out of it"
-        raise UnknownError(f"{kustomization} cannot be built from the commit: {why}")
     words = ["build", "kustomization", kustomization.name, f"--namespace={kustomization.namespace}"]
     if definition:
         words.append(f"--kustomization-file={definition}")

@@ -12,11 +12,13 @@ from fluxlab.clusters.resources import SECRET, Resource
 from fluxlab.errors import UnknownError
 
 from .desired import APPLIERS, Desired
-from .fields import FieldDrift, agrees, compare
+from .fields import FieldDrift, agrees, compare, is_default, may_be_default
 from .live import Live, Served
 
 MOST_LOOKS = 5
 """How often an object is looked at that changes while it is."""
+ANOTHER = "fluxlab-"
+"""How an object begins its name that is never made: one is asked for in a dry run, beside the one that is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +86,30 @@ def compare_object(
         return unknown(error.what)
     if both is None:
         return Compared(desired=desired, wanted=wanted)
-    live, merged = map(as_before, both)  # what report-only does to an object is no drift
-    if resource == SECRET:  # only by digest from here on
-        three = (without_values(found.raw, key=digest_key) for found in (live, wanted, merged))
-        live, wanted, merged = map(KubeObject, three)
-    fields = compare(live, wanted, merged, applier=desired.applier)
-    return Compared(desired=desired, wanted=wanted, live=live, fields=fields)
+
+    def told(found: KubeObject) -> KubeObject:
+        return KubeObject(without_values(found.raw, key=digest_key)) if resource == SECRET else found
+
+    live, merged = (told(as_before(one)) for one in both)  # what report-only does to an object is no drift
+    fields = compare(live, told(wanted), merged, applier=desired.applier)
+    if any(map(may_be_default, fields)) and (made := _made_anew(api, resource, wanted)):
+        fields = [one for one in fields if not is_default(one, told(made))]
+    return Compared(desired=desired, wanted=told(wanted), live=live, fields=fields)
+
+
+def _made_anew(api: KubeApi, resource: Resource, wanted: KubeObject) -> KubeObject | None:
+    """What the API server would make of a manifest if there were nothing yet; None where it makes no second one.
+
+    So it is with kinds whose names follow from what they hold, such as CustomResourceDefinitions, and where a quota is
+    full or one must not create: then everything that may be a default is told as added.
+    """
+    named = dig(wanted.raw, "metadata")
+    metadata = {key: value for key, value in named.items() if key != "name"} if isinstance(named, Mapping) else {}
+    another = {**wanted.raw, "metadata": {**metadata, "generateName": ANOTHER}}
+    try:
+        return api.create(resource, another, namespace=wanted.namespace or None, dry_run=True)
+    except (ApiError, ApiUnreachableError):
+        return None
 
 
 def _live_and_merged(

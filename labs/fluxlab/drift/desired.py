@@ -132,10 +132,10 @@ def _of_release(owner: KubeObject, chain: Sequence[str], cluster: Cluster, appli
 def _of_kustomization(
     owner: KubeObject, chain: Sequence[str], cluster: Cluster, trees: Trees, builds: Builds
 ) -> Desired:
-    commits = trees.applied(owner, cluster=cluster)
-    manifests, disputed = agreed([builds.of(owner, commit, cluster=cluster, trees=trees) for commit in commits])
-    places = Places(trees.at(commits[-1]), path_of(owner))
-    return Desired(owner=owner, chain=chain, manifests=manifests, disputed=disputed, commit=commits[-1], places=places)
+    applied = trees.applied(owner, cluster=cluster)
+    manifests, disputed = agreed([builds.of(owner, files, cluster=cluster, trees=trees) for files in applied])
+    places, commit = Places(trees.at(applied[-1]), path_of(owner)), applied[-1].commit
+    return Desired(owner=owner, chain=chain, manifests=manifests, disputed=disputed, commit=commit, places=places)
 
 
 def elsewhere(owner: KubeObject) -> str:

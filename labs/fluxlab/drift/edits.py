@@ -90,6 +90,8 @@ class Edit:
     @property
     def fortune(self) -> str:
         """What became of it, in words."""
+        if self.class_ is DriftClass.UNKNOWN:
+            return f"what that {self.actor.verb} changed, and whether it is still so, was not recorded"
         if self.ending is None:
             return "it is still so"
         what = "reverted" if self.ending.reverted else "changed again"

@@ -1,7 +1,8 @@
 """Compare one object with what git wants of it, field by field. Pure.
 
 What the API server makes of a manifest (defaults, other spellings of a quantity) is told by its own dry run of a
-server-side apply; what others added is told by the object's managed fields, which that dry run leaves alone.
+server-side apply; what others added is told by the object's managed fields, which that dry run leaves alone. Where
+those name defaults, too, a dry run of its creation tells them apart.
 """
 
 import json
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from fluxlab.clusters.differences import differences
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter, set_beyond, setter_of
 from fluxlab.clusters.objects import KubeObject, dig, is_list, items_at, text_at
-from fluxlab.clusters.paths import overlap
+from fluxlab.clusters.paths import overlap, value_at
 from fluxlab.clusters.resources import is_flux
-from fluxlab.documents import Json
+from fluxlab.documents import Json, same
 from fluxlab.flux.claims import is_platform
 from fluxlab.timeline.entries import FieldChange
 
@@ -74,6 +75,22 @@ def compare(live: KubeObject, wanted: KubeObject, merged: KubeObject, *, applier
     found = [_classified(change, live) for change in changes if is_state(change.field)]
     reported = {drift.change.field for drift in found}
     return [*found, *(added for added in _added(live, wanted, applier) if added.change.field not in reported)]
+
+
+def may_be_default(drift: FieldDrift) -> bool:
+    """Whether it may be the API server that set a field: of what somebody made or replaced without applying it, the
+    managed fields name what the server filled in along with what was sent.
+    """
+    return drift.class_ is DriftClass.ADDED and drift.setter.operation == "Update"
+
+
+def is_default(drift: FieldDrift, made: KubeObject) -> bool:
+    """Whether a field is as the API server makes it by itself: `made` is what it would make of what git wants."""
+    return (
+        may_be_default(drift)
+        and drift.change.before is not None
+        and same(json.loads(drift.change.before), value_at(drift.change.field, made.raw))
+    )
 
 
 def _classified(change: FieldChange, live: KubeObject) -> FieldDrift:

@@ -1,21 +1,23 @@
 """The audit trail: edits by hand of what git should own or knows nothing of, asked for once or as they happen."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 from fluxlab.clusters.capabilities import Capability
+from fluxlab.clusters.resources import UNRECORDED, UNRECORDED_GROUPS
 from fluxlab.clusters.root import Root
 from fluxlab.errors import UnknownError, WaitTimeoutError
-from fluxlab.timeline.audit import audit_files, read_audit
+from fluxlab.timeline.audit import OWN_AGENT, audit_files, is_person, read_audit
 from fluxlab.timeline.entries import Detail, Entry, Source, format_time
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.journal import segments_of
 from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
-from .aspects import DriftClass
+from .aspects import Actor, Confidence, DriftClass
 from .edits import Edit, edits
 
 LOOK_SECONDS = 0.05
@@ -26,7 +28,7 @@ _OWNERS = ("Kustomization", "HelmRelease")
 
 def trail(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Sequence[Edit]:
     """The edits of what git should own, in order of time: also those that were reverted since; and what people made
-    beside it, in the same namespaces.
+    beside it, in the same namespaces. Of what is not recorded (`UNRECORDED`) only that somebody changed it: unknown.
 
     What was done while nobody recorded has no user, and only a report has it.
     Raises UnknownError where an audit log, which alone tells people from programs, does not reach back so far, and
@@ -38,7 +40,7 @@ def trail(folder: TimelineFolder, *, cluster: str = "", since: datetime | None =
         began = next((entry.time for entry in seen if entry.cluster == name), None)
         _check_audit(folder, name, since=max(began, since or began) if began else None)
         _check_recorder(entries, name, since=since, kept_since=since)
-    return _since(entries, since, cluster)
+    return _told(folder, entries, since, cluster)
 
 
 def follow(folder: TimelineFolder, *, cluster: str = "", since: datetime | None = None) -> Iterator[Edit]:
@@ -64,7 +66,7 @@ def _follow(folder: TimelineFolder, *, cluster: str, since: datetime) -> Iterato
             _check_audit(folder, name, since=looked)
             _check_recorder(entries, name, since=since, kept_since=looked)
         looked = datetime.now(UTC)
-        for edit in _since(entries, since, cluster):
+        for edit in _told(folder, entries, since, cluster):
             key, ended = (edit.cluster, str(edit.object), edit.field, edit.version), edit.ending is not None
             if told.get(key) in {None, not ended}:
                 told[key] = ended
@@ -80,14 +82,50 @@ def _entries(folder: TimelineFolder) -> Sequence[Entry]:
     return ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT, Source.ALERT, Source.RECORDER})))
 
 
-def _since(entries: Sequence[Entry], since: datetime | None, cluster: str) -> Sequence[Edit]:
-    return [
-        edit
-        for edit in edits(entries)
-        if _is_gits(edit)
-        and edit.cluster == (cluster or edit.cluster)
-        and (since is None or (edit.actor.time or since) >= since)
-    ]
+def _told(folder: TimelineFolder, entries: Sequence[Entry], since: datetime | None, cluster: str) -> Sequence[Edit]:
+    recorded = (edit for edit in edits(entries) if _is_gits(edit) and edit.cluster == (cluster or edit.cluster))
+    found = [edit for edit in recorded if since is None or (edit.actor.time or since) >= since]
+    for name in _chosen(folder, cluster):
+        found += _unrecorded(folder, name, since)
+    return sorted(found, key=lambda edit: edit.actor.time.timestamp() if edit.actor.time else 0)
+
+
+def _unrecorded(folder: TimelineFolder, cluster: str, since: datetime | None) -> Iterator[Edit]:
+    """Requests by which people may have changed what nobody records: only the audit log knows of them."""
+    files = audit_files(folder.lab.cluster(cluster))
+    for request in read_audit(files, cluster=cluster, since=since, writes_only=True):
+        details = request.details
+        if request.object and _changes_unrecorded(details) and is_person(details.get(Detail.USER, "")):
+            verb, user, agent = (details.get(key, "") for key in (Detail.VERB, Detail.USER, Detail.USER_AGENT))
+            actor = Actor(
+                who=f"{user} with {agent.partition('/')[0]}",
+                time=request.time,
+                user=user,
+                user_agent=agent,
+                verb=verb,
+                audit_id=details.get(Detail.AUDIT_ID, ""),
+                manager=details.get(Detail.MANAGER, ""),
+                subresource=details.get(Detail.SUBRESOURCE, ""),
+                confidence=Confidence.HIGH,
+                reason="the audit log",
+            )
+            yield Edit(
+                cluster=cluster,
+                object=request.object,
+                class_=DriftClass.UNKNOWN,
+                owner="",
+                actor=actor,
+                version=actor.audit_id,
+            )
+
+
+def _changes_unrecorded(request: Mapping[str, str]) -> bool:
+    """Whether a request has changed an object that was there, of a kind that is not recorded."""
+    group = request.get(Detail.URI, "").removeprefix("/apis/").partition("/")[0]
+    unrecorded = request.get(Detail.RESOURCE, "") in UNRECORDED or group in UNRECORDED_GROUPS
+    done = request.get(Detail.STATUS) == f"{HTTPStatus.OK:d}" and Detail.DRY_RUN not in request
+    ours = request.get(Detail.USER_AGENT) == OWN_AGENT or request.get(Detail.SUBRESOURCE) == "status"
+    return unrecorded and done and not ours
 
 
 def _check_audit(folder: TimelineFolder, cluster: str, *, since: datetime | None) -> None:

@@ -5,34 +5,13 @@ from datetime import datetime
 
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject, text_at
-from fluxlab.clusters.resources import DERIVED, EVENT, Resource
+from fluxlab.clusters.resources import DERIVED, EVENT, UNRECORDED, UNRECORDED_GROUPS, Resource
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Detail, Entry, Level, Source, format_time, parse_time
 from fluxlab.timeline.folder import RECORDER
 
 from .changes import Change, entry_of, event_entry, owner_of
 from .watching import Listed, WatchEvent
-
-# What says nothing of a lab, or is too large to be read by a person (definitions). Events come once, in their older
-# version.
-UNWATCHED = DERIVED | frozenset(
-    {
-        "apiservices",
-        "componentstatuses",
-        "csinodes",
-        "csistoragecapacities",
-        "customresourcedefinitions",
-        "flowschemas",
-        "ipaddresses",
-        "podtemplates",
-        "prioritylevelconfigurations",
-        "replicationcontrollers",
-        "runtimeclasses",
-        "servicecidrs",
-        "volumeattachments",
-    }
-)
-UNWATCHED_GROUPS = frozenset({"events.k8s.io", "resource.k8s.io", "storagemigration.k8s.io"})
 
 _Objects = Mapping[tuple[str, str], KubeObject]
 
@@ -70,7 +49,8 @@ class ClusterRecord:
         seen: set[tuple[str, str]] = set()
         for resource in self._api.resources(verb="watch"):
             key = resource.group, resource.plural
-            if key not in seen and resource.plural not in UNWATCHED and resource.group not in UNWATCHED_GROUPS:
+            watched = resource.plural not in DERIVED | UNRECORDED and resource.group not in UNRECORDED_GROUPS
+            if key not in seen and watched:
                 seen.add(key)  # the first version is the preferred one
                 yield resource
 

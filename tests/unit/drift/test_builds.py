@@ -8,9 +8,9 @@ import pytest
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.root import Root
-from fluxlab.documents import Json
+from fluxlab.documents import Json, JsonObject
 from fluxlab.drift import builds
-from fluxlab.drift.builds import KEPT_BUILDS, Builds, Trees
+from fluxlab.drift.builds import KEPT_BUILDS, Builds, Files, Trees
 from fluxlab.errors import UnknownError
 from fluxlab.repository import Repository
 
@@ -46,8 +46,8 @@ class Folders(Trees):
     def __init__(self) -> None:
         pass
 
-    def at(self, commit: str) -> Path:
-        return Path(commit)
+    def at(self, files: Files) -> Path:
+        return Path(files.commit + files.ignore)
 
 
 def kustomization(*, uid: str = "one", generation: int = 1, variables: Sequence[Json] = ()) -> KubeObject:
@@ -71,8 +71,15 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def names(known: Builds, subject: KubeObject, commit: str, *, cluster: str = "here") -> list[str]:
-    return [one.name for one in known.of(subject, commit, cluster=Named(cluster), trees=Folders())]
+def names(known: Builds, subject: KubeObject, commit: str, *, cluster: str = "here", ignore: str = "") -> list[str]:
+    files = Files(commit=commit, ignore=ignore)
+    return [one.name for one in known.of(subject, files, cluster=Named(cluster), trees=Folders())]
+
+
+def test_other_rules_of_the_source_are_another_build(built: list[str]) -> None:
+    known = Builds()
+    assert [names(known, kustomization(), "a", ignore=rules) for rules in ("", "/b", "")] == [["a"], ["a/b"], ["a"]]
+    assert len(built) == 2
 
 
 def test_what_was_built_of_a_commit_is_not_built_again(built: list[str]) -> None:
@@ -118,10 +125,11 @@ def test_what_was_not_asked_for_in_a_long_time_is_forgotten(built: list[str]) ->
     assert built == ["here 1"]
 
 
-def applied_from(**spec: Json) -> Sequence[str]:
-    """The commits that a Kustomization has applied from a source of this kind."""
+def applied_from(*, observed: Json = "", **spec: Json) -> Sequence[Files]:
+    """What a Kustomization has applied from a source of this kind."""
     source: Json = {"url": URL, **spec}
-    cluster = Named("here", source=KubeObject({"kind": "GitRepository", "spec": source}))
+    raw: JsonObject = {"kind": "GitRepository", "spec": source, "status": {"observedIgnore": observed}}
+    cluster = Named("here", source=KubeObject(raw))
     follows: Json = {"sourceRef": {"kind": "GitRepository", "name": "shop"}}
     metadata: Json = {"name": "apps", "namespace": "flux-system"}
     status: Json = {"lastAppliedRevision": "main@sha1:abc"}
@@ -132,7 +140,6 @@ def applied_from(**spec: Json) -> Sequence[str]:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("ignore", "/*\n!/deploy\n"),
         ("include", [{"repository": {"name": "library"}}]),
         ("sparseCheckout", ["deploy"]),
         ("recurseSubmodules", True),
@@ -150,38 +157,35 @@ def test_of_a_source_that_has_other_files_than_the_commit_it_is_not_known_what_w
 
 
 def test_a_source_that_leaves_these_fields_empty_has_the_files_of_the_commit() -> None:
-    assert applied_from(ignore="", include=[], sparseCheckout=[], recurseSubmodules=False) == ["abc"]
+    assert applied_from(ignore="", include=[], sparseCheckout=[], recurseSubmodules=False) == [Files(commit="abc")]
 
 
-class Flux(Named):
-    """A cluster whose flux command builds one object, which is called as the folder is asked for."""
-
-    def flux(self, *words: str, cwd: Path | None = None) -> str:
-        assert cwd
-        return f"kind: ConfigMap\nmetadata: {{name: {words[4]}}}\n"
+def test_a_source_with_rules_has_what_they_leave_of_the_commit() -> None:
+    assert applied_from(ignore="/old", observed="/old") == [Files(commit="abc", ignore="/old")]
 
 
-def build(tree: Path, path: str) -> list[str]:
-    apps = KubeObject({"kind": "Kustomization", "metadata": {"name": "apps"}, "spec": {"path": path}})
-    return [one.name for one in builds.built(apps, cluster=Flux("here"), tree=tree)]
+@pytest.mark.parametrize(("now", "then"), [("/old", ""), ("", "/old"), ("/old", "/new")])
+def test_while_a_source_has_not_followed_its_rules_it_is_not_known_what_was_applied(now: str, then: str) -> None:
+    with pytest.raises(UnknownError, match=r"whose .spec.ignore has changed since it made its artifact"):
+        applied_from(ignore=now, observed=then)
 
 
-def test_what_a_file_above_the_folder_takes_out_of_the_source_flux_build_does_not_see(tmp_path: Path) -> None:
-    (tmp_path / "apps" / "cart").mkdir(parents=True)
-    (tmp_path / "apps" / ".sourceignore").write_text("cart/old.yaml\n")
-    with pytest.raises(UnknownError) as caught:
-        build(tmp_path, "./apps/cart")
-    assert "apps/.sourceignore" in caught.value.what
-    (tmp_path / ".sourceignore").write_text("/apps/other\n")
-    with pytest.raises(UnknownError):
-        build(tmp_path, "apps")
+class Commits(Bare):
+    """A repository whose commits have one file each, which is called as they are, and rules."""
+
+    def check_out(self, commit: str, target: Path) -> None:
+        target.mkdir()
+        for name, text in ((commit, "x"), ("more", "x"), (".sourceignore", "/more\n")):
+            (target / name).write_text(text)
 
 
-def test_what_a_file_in_the_folder_itself_or_beside_it_takes_out_flux_build_sees_or_does_not_need(
-    tmp_path: Path,
-) -> None:
-    for folder in ("apps/cart", "docs"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / ".sourceignore").write_text("*.yaml\n")
-    assert build(tmp_path, "apps") == ["--path=apps"]
-    assert build(tmp_path, "./apps/cart") == ["--path=apps/cart"]
+def test_an_artifact_is_made_once_for_a_commit_and_its_rules(tmp_path: Path) -> None:
+    trees = Trees(Commits(), tmp_path)
+    first, again, other = (
+        trees.at(Files(commit=commit, ignore=ignore)) for commit, ignore in (("a", ""), ("a", ""), ("a", "!/more"))
+    )
+    assert first == again
+    assert [sorted(one.name for one in folder.iterdir()) for folder in (first, other)] == [
+        [".sourceignore", "a"],
+        [".sourceignore", "a", "more"],
+    ]

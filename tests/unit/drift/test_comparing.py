@@ -1,6 +1,5 @@
 """What is compared is one state of an object: what somebody changes in between is not taken for git's wish."""
 
-from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -31,9 +30,11 @@ def there(version: int, replicas: int, *, paused: bool = True) -> KubeObject:
 class Api:
     """An API server whose object goes from one state to the next just before each dry run."""
 
-    def __init__(self, states: Sequence[KubeObject | None]) -> None:
-        self._states = list(states)
+    def __init__(self) -> None:
+        self.states: list[KubeObject | None] = []
         self.asked = 0
+        self.made = 0
+        self.refusal: ApiError | None = None
 
     def apply(self, path: str, manifest: JsonObject, *, field_manager: str, dry_run: bool) -> KubeObject:
         assert (path, manifest, field_manager, dry_run) == (
@@ -43,22 +44,31 @@ class Api:
             True,
         )
         self.asked += 1
-        if len(self._states) > 1:
-            self._states.pop(0)
-        now = self._states[0]
+        if len(self.states) > 1:
+            self.states.pop(0)
+        now = self.states[0]
         if now is None:
             return WANTED  # it would be made
         return KubeObject(having(now.raw, ("spec", "paused"), False))
 
+    def create(self, resource: Resource, manifest: JsonObject, *, namespace: str, dry_run: bool) -> KubeObject:
+        assert (resource, namespace, dry_run) == (DEPLOYMENT, "shop", True)
+        assert manifest == having(WANTED.raw, ("metadata",), {"namespace": "shop", "generateName": "fluxlab-"})
+        self.made += 1
+        if self.refusal:
+            raise self.refusal
+        return KubeObject(having(manifest, ("spec", "replicas"), 1))
+
     def find(self, resource: Resource, name: str, *, namespace: str | None) -> KubeObject | None:
         assert (resource, name, namespace) == (DEPLOYMENT, "cart", "shop")
-        return self._states[0]
+        return self.states[0]
 
 
-def compared(first: KubeObject, *later: KubeObject | None) -> tuple[Compared, Api]:
+def compared(first: KubeObject, *later: KubeObject | None, api: Api | None = None) -> tuple[Compared, Api]:
     """What is told of an object that was listed in its first state."""
     owner = KubeObject({"kind": "Kustomization", "metadata": {"name": "apps", "namespace": "flux-system"}})
-    api = Api([first, *later])
+    api = api or Api()
+    api.states = [first, *later]
     served = {("apps/v1", "Deployment"): DEPLOYMENT}
     listed = Live({DEPLOYMENT: {("shop", "cart"): first}}, {})
     desired = Desired(owner=owner, chain=[], manifests=[WANTED])
@@ -108,3 +118,28 @@ def test_what_is_refused_is_unknown_and_is_told_as_it_was(monkeypatch: pytest.Mo
     monkeypatch.setattr(Api, "apply", refuse)
     told, _ = compared(there(1, 2))
     assert (told.refused, told.live, fields(told)) == (True, there(1, 2), [])
+
+
+def by_update(replicas: int, *, api: Api) -> Compared:
+    """The Deployment as somebody made it without applying it: everything in it is theirs."""
+    made = there(1, replicas, paused=False)
+    owned: JsonObject = {"f:spec": {"f:paused": {}, "f:replicas": {}}}
+    entry: Json = {"manager": "kubectl-create", "operation": "Update", "fieldsV1": owned}
+    return compared(KubeObject(having(made.raw, ("metadata", "managedFields"), [entry])), api=api)[0]
+
+
+def test_what_the_server_fills_in_is_not_added_by_who_made_the_object() -> None:
+    api = Api()
+    assert (fields(by_update(1, api=api)), api.made) == ([], 1)
+    assert fields(by_update(3, api=api)) == [(".spec.replicas", "3", None)]
+
+
+def test_where_no_second_object_can_be_made_all_that_may_be_a_default_is_told() -> None:
+    api = Api()
+    api.refusal = ApiError("POST deployments", status=403, message="exceeded quota")
+    assert (fields(by_update(1, api=api)), api.made) == ([(".spec.replicas", "1", None)], 1)
+
+
+def test_a_second_object_is_asked_for_only_where_a_field_may_be_a_default() -> None:
+    _, api = compared(there(1, 3), there(1, 3))
+    assert api.made == 0

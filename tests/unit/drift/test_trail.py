@@ -9,6 +9,7 @@ import pytest
 
 from fluxlab.clusters.capabilities import Footing
 from fluxlab.clusters.root import Root
+from fluxlab.drift.aspects import DriftClass
 from fluxlab.drift.trail import follow, trail
 from fluxlab.errors import UnknownError
 from fluxlab.redaction import Redactor
@@ -24,22 +25,31 @@ ANSWERED = timedelta(milliseconds=5)
 CART = ObjectRef(kind="ConfigMap", namespace="shop", name="cart")
 
 
-def request(at: datetime) -> str:
+def request(at: datetime, **changes: object) -> str:
     """A line of the audit log: alice patches the ConfigMap."""
-    return json.dumps(
-        {
-            "auditID": format_time(at),
-            "verb": "patch",
-            "user": {"username": "alice"},
-            "userAgent": "kubectl/v1.36.3",
-            "requestURI": "/api/v1/namespaces/shop/configmaps/cart?fieldManager=kubectl-patch",
-            "objectRef": {"resource": "configmaps", "namespace": "shop", "name": "cart"},
-            "responseStatus": {"code": 200},
-            "requestReceivedTimestamp": format_time(at),
-            "stageTimestamp": format_time(at + ANSWERED),
-        },
-        separators=(",", ":"),
-    )
+    line = {
+        "auditID": format_time(at),
+        "verb": "patch",
+        "user": {"username": "alice"},
+        "userAgent": "kubectl/v1.36.3",
+        "requestURI": "/api/v1/namespaces/shop/configmaps/cart?fieldManager=kubectl-patch",
+        "objectRef": {"resource": "configmaps", "namespace": "shop", "name": "cart"},
+        "responseStatus": {"code": 200},
+        "requestReceivedTimestamp": format_time(at),
+        "stageTimestamp": format_time(at + ANSWERED),
+    }
+    return json.dumps({**line, **changes}, separators=(",", ":"))
+
+
+WIDGETS = {"resource": "customresourcedefinitions", "name": "widgets.acme.io"}
+DEFINITION: dict[str, object] = {
+    "requestURI": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.acme.io?fieldManager=kubectl-edit",
+    "objectRef": WIDGETS,
+}
+CLAIM: dict[str, object] = {
+    "requestURI": "/apis/resource.k8s.io/v1/namespaces/shop/resourceclaims/gpu",
+    "objectRef": {"resource": "resourceclaims", "namespace": "shop", "name": "gpu"},
+}
 
 
 def recorded(at: datetime) -> Entry:
@@ -83,6 +93,49 @@ def test_edits_are_told_where_the_audit_log_reaches_back_to_them(folder: Timelin
     assert [edit.after for edit in trail(folder)] == ['"14:00"', '"15:00"']
     assert [edit.after for edit in trail(folder, since=BEGAN - HOUR)] == ['"14:00"', '"15:00"']
     assert trail(folder, since=BEGAN + 2 * HOUR) == []
+
+
+def add(file: Path, at: datetime, **changes: object) -> None:
+    with file.open("a") as lines:
+        lines.write(f"{request(at, **changes)}\n")
+
+
+def test_of_what_is_not_recorded_it_is_told_that_somebody_changed_it(folder: TimelineFolder) -> None:
+    write(audit_log(folder), BEGAN, BEGAN + HOUR)
+    add(audit_log(folder), BEGAN + HOUR / 2, **DEFINITION)
+    add(audit_log(folder), BEGAN + 2 * HOUR, verb="delete", **CLAIM)
+    told = [(str(edit.object), edit.class_, edit.actor.who) for edit in trail(folder)]
+    assert told[1::2] == [
+        ("customresourcedefinitions widgets.acme.io", DriftClass.UNKNOWN, "alice with kubectl"),
+        ("resourceclaims shop/gpu", DriftClass.UNKNOWN, "alice with kubectl"),
+    ]
+    [_, definition, _, claim] = trail(folder)
+    assert definition.fortune == "what that patch changed, and whether it is still so, was not recorded"
+    assert claim.fortune.startswith("what that delete changed")
+    assert "kubectl-edit" in definition.actor.manager
+    assert [str(edit.object) for edit in trail(folder, since=BEGAN + 1.5 * HOUR)] == ["resourceclaims shop/gpu"]
+    edit = next(follow(folder, since=BEGAN + 1.5 * HOUR))
+    assert str(edit.object) == "resourceclaims shop/gpu"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"user": {"username": "system:apiserver"}},
+        {"userAgent": "fluxlab"},
+        {"responseStatus": {"code": 201}},  # it was made, and no namespace is filled with such
+        {"responseStatus": {"code": 409}},
+        {"verb": "get"},
+        {"requestURI": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.acme.io?dryRun=All"},
+        {"objectRef": {**WIDGETS, "subresource": "status"}},
+    ],
+)
+def test_what_no_person_changed_of_what_is_not_recorded_is_no_edit(
+    folder: TimelineFolder, changes: dict[str, object]
+) -> None:
+    write(audit_log(folder), BEGAN, BEGAN + HOUR)
+    add(audit_log(folder), BEGAN + 2 * HOUR, **{**DEFINITION, **changes})
+    assert len(trail(folder)) == 2
 
 
 def test_what_was_there_before_the_lab_asks_for_no_audit_log(folder: TimelineFolder) -> None:
