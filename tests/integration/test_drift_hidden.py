@@ -12,7 +12,6 @@ from tests.integration.drift_objects import (
     SSA,
     chart,
     config_map,
-    deployment,
     kustomization,
     namespace,
     patch,
@@ -183,21 +182,3 @@ def test_a_release_edited_by_hand_whose_workload_has_followed(lab: Lab) -> None:
     assert f"release followed v2 was made from it (config digest {lab.cluster.kubectl(*words)})" in str(one)
     lab.cluster.flux("reconcile", "kustomization", "flux-system")
     lab.wait_until(lambda: colour(lab.cluster, "followed") == "red", what="the workload follows git")
-
-
-def test_what_the_server_fills_in_is_not_added_by_those_who_made_an_object_without_applying_it(lab: Lab) -> None:
-    cluster, plain = lab.cluster, deployment("plain", replicas=2)
-    cluster.kubectl("create", "-f", "-", stdin=json.dumps(deployment("moved-in")))
-    without: JsonObject = {"spec": {"install": {"serverSideApply": False}}}
-    lab.repository.write("moved-in/all.yaml", deployment("moved-in"))
-    both = [kustomization("moved-in"), merged(release("plain", [plain], mode="disabled"), without)]
-    lab.repository.write(f"{ROOT}.more.yaml", both)
-    lab.converge(lab.repository.commit("Adopt one, and install the other as Helm 3 did"))
-    for name in ("plain", "moved-in"):  # else the test is of nothing
-        shown = cluster.kubectl("get", "deployment", name, "-n", "shop", "-o", "json", "--show-managed-fields")
-        entries = json.loads(shown)["metadata"]["managedFields"]
-        assert any(one["operation"] == "Update" and "f:strategy" in one["fieldsV1"]["f:spec"] for one in entries)
-        assert told(lab, name) == []
-    cluster.kubectl(*patch("plain", {"spec": {"minReadySeconds": 7}}, kind="deployment"))
-    [edited] = told(lab, "plain")
-    assert (edited.class_, edited.pointer, edited.live) == (DriftClass.ADDED, "/spec/minReadySeconds", "7")

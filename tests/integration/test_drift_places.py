@@ -1,8 +1,10 @@
-"""Which commit a difference is measured against, and which line of git says what is wanted: git and kubectl know."""
+"""What a difference is measured against, and which line of git says what is wanted: git and kubectl know."""
 
+import json
 from pathlib import Path
 
 import pytest
+from tests.integration.drift_actors import merged
 from tests.integration.drift_objects import (
     AS_ALICE,
     CHARTS,
@@ -18,6 +20,7 @@ from tests.integration.drift_objects import (
 )
 
 from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.aspects import DriftClass
 from fluxlab.drift.records import Drift
 from fluxlab.lab import Lab
 
@@ -73,3 +76,21 @@ def test_each_difference_names_the_commit_and_the_line_that_says_what_is_wanted(
         "Kustomization flux-system/overlay",
         "HelmRelease shop/charted",
     ]
+
+
+def test_what_the_server_fills_in_is_not_added_by_those_who_made_an_object_without_applying_it(lab: Lab) -> None:
+    cluster, plain = lab.cluster, deployment("plain", replicas=2)
+    cluster.kubectl("create", "--field-manager=terraform", "-f", "-", stdin=json.dumps(deployment("moved-in")))
+    without: JsonObject = {"spec": {"install": {"serverSideApply": False}}}
+    lab.repository.write("moved-in/all.yaml", deployment("moved-in"))
+    both = [kustomization("moved-in"), merged(release("plain", [plain], mode="disabled"), without)]
+    lab.repository.write("clusters/flux-playground/more.yaml", both)
+    lab.converge(lab.repository.commit("Adopt one, and install the other as Helm 3 did"))
+    for name in ("plain", "moved-in"):  # else the test is of nothing
+        shown = cluster.kubectl("get", "deployment", name, "-n", "shop", "-o", "json", "--show-managed-fields")
+        entries = json.loads(shown)["metadata"]["managedFields"]
+        assert any(one["operation"] == "Update" and "f:strategy" in json.dumps(one) for one in entries)
+        assert [one for one in lab.drift().drifts if one.object.name == name] == []
+    cluster.kubectl(*patch("plain", {"spec": {"minReadySeconds": 7}}, kind="deployment"))
+    [edited] = [one for one in lab.drift().drifts if one.object.name == "plain"]
+    assert (edited.class_, edited.pointer, edited.live) == (DriftClass.ADDED, "/spec/minReadySeconds", "7")
