@@ -1,12 +1,13 @@
 """Clones of a lab's repository for people: a plain `git push` in one reaches the lab, and nothing else."""
 
+import getpass
 import hashlib
 import shlex
 import shutil
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from .commands import CommandError
+from .commands import CommandError, run
 from .errors import UsageError
 from .files import write_private
 from .git_client import GitClient
@@ -54,6 +55,10 @@ class Clones:
         # Helpers of the user's own config come first: an empty one makes git forget them.
         for value in ("", f"store --file={shlex.quote(str(self._credentials))}"):
             self._git("config", "--local", "--add", "credential.helper", value, cwd=target)
+        if not _is_somebody(target):
+            name = _login()
+            self._git("config", "--local", "user.name", name, cwd=target)
+            self._git("config", "--local", "user.email", f"{name}@lab.invalid", cwd=target)
 
     @property
     def _identity(self) -> str:
@@ -82,6 +87,22 @@ class Clones:
     def _remember(self, target: Path) -> None:
         clones = {*known_clones(self._folder, self._repository), str(target)}
         write_private(_clones_file(self._folder, self._repository), "\n".join(sorted(clones)))
+
+
+def _is_somebody(clone: Path) -> bool:
+    """Whether git knows by what name its user commits: on a new machine it does not, and refuses to."""
+    try:
+        run(["git", "-C", clone, "var", "GIT_AUTHOR_IDENT"])
+    except CommandError:
+        return False
+    return True
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "somebody"
 
 
 def known_clones(folder: LabFolder, repository: str) -> tuple[str, ...]:

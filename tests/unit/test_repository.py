@@ -541,3 +541,35 @@ def test_clones_are_remembered_while_they_exist(repository: Repository, lab: Pat
     assert known_clones(folder, "fleet") == tuple(sorted(map(str, clones)))
     clones[0].rename(tmp_path / "moved")
     assert known_clones(folder, "fleet") == (str(tmp_path / "a"),)
+
+
+def nobody(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """As on a new machine: git does not know who commits, and does not guess."""
+    for variable in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
+        monkeypatch.delenv(variable, raising=False)
+    home.mkdir()
+    (home / ".gitconfig").write_text("[user]\nuseConfigOnly = true\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.delenv("GIT_CONFIG_GLOBAL", raising=False)
+
+
+def test_who_has_not_told_git_their_name_can_commit_in_a_clone(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody(monkeypatch, tmp_path / "home")
+    clone = repository.clone(tmp_path / "clone")
+    plain = ["git", "-C", str(clone), "commit", "--quiet", "--allow-empty", "--message=Mine"]
+    subprocess.run(plain, check=True)
+    assert "@" in git(clone, "log", "-1", "--format=%an@%ae")
+
+
+def test_whoever_has_told_git_their_name_commits_under_it(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody(monkeypatch, tmp_path / "home")
+    (tmp_path / "home" / ".gitconfig").write_text("[user]\nname = Ada\nemail = ada@example.org\n")
+    clone = repository.clone(tmp_path / "clone")
+    subprocess.run(["git", "-C", str(clone), "commit", "--quiet", "--allow-empty", "--message=Mine"], check=True)
+    assert git(clone, "log", "-1", "--format=%an %ae") == "Ada ada@example.org"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .adopt_output import adopt
-from .options import MOMENTS, ClusterOption, LabOption, find_lab
+from .options import MOMENTS, AllClustersOption, LabOption, find_lab
 from .output import say, ticker
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def drift(
     *,
     lab: LabOption = None,
-    cluster: ClusterOption = None,
+    cluster: AllClustersOption = None,
     since: Annotated[
         str | None,
         typer.Option("--since", help=f"Edits by hand from then on, also those that were reverted: {MOMENTS}"),

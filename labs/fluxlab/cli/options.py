@@ -44,6 +44,10 @@ LabOption = Annotated[
     ),
 ]
 ClusterOption = Annotated[str | None, typer.Option("--cluster", "-c", help="The cluster; default: the only one.")]
+FirstClusterOption = Annotated[
+    str | None, typer.Option("--cluster", "-c", help="The cluster; default: the first of the lab file.")
+]
+AllClustersOption = Annotated[str | None, typer.Option("--cluster", "-c", help="One cluster; default: all of them.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print.")]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
+from .options import AllClustersOption, LabOption, Output, OutputOption, find_lab
 from .output import say, table, ticker
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ app = typer.Typer(help="Keep Flux from correcting drift, so that a person can lo
 
 
 @app.command()
-def on(lab: LabOption = None, cluster: ClusterOption = None) -> None:
+def on(lab: LabOption = None, cluster: AllClustersOption = None) -> None:
     """Hold Flux back: suspend Kustomizations, and have HelmReleases that correct drift only warn of it."""
     from fluxlab.drift.report_only import HOLD_SECONDS, Standing, hold
 
@@ -33,7 +33,7 @@ def on(lab: LabOption = None, cluster: ClusterOption = None) -> None:
 
 
 @app.command()
-def off(lab: LabOption = None, cluster: ClusterOption = None) -> None:
+def off(lab: LabOption = None, cluster: AllClustersOption = None) -> None:
     """Let Flux go: all that report-only changed is as before, and Flux corrects at once."""
     from fluxlab.drift.report_only import HOLD_SECONDS, release
 
@@ -49,7 +49,7 @@ def off(lab: LabOption = None, cluster: ClusterOption = None) -> None:
 
 
 @app.command()
-def status(lab: LabOption = None, cluster: ClusterOption = None, output: OutputOption = Output.TEXT) -> None:
+def status(lab: LabOption = None, cluster: AllClustersOption = None, output: OutputOption = Output.TEXT) -> None:
     """Show which Kustomizations and HelmReleases are held back, which do not correct anyway, and which correct."""
     found = _holdings(find_lab(lab), cluster)
     if output is Output.JSON:

@@ -10,7 +10,7 @@ import typer
 
 from fluxlab.timeline.entries import Level, Source
 
-from .options import MOMENTS, ClusterOption, LabOption, Output, OutputOption, find_lab
+from .options import MOMENTS, AllClustersOption, LabOption, Output, OutputOption, find_lab
 from .output import say, table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 def timeline(
     *,
     lab: LabOption = None,
-    cluster: ClusterOption = None,
+    cluster: AllClustersOption = None,
     since: Since = None,
     until: Until = None,
     object_: Object = None,

@@ -10,7 +10,7 @@ import typer
 
 from fluxlab.command_lines import TOOLS
 
-from .options import ClusterOption, LabOption, Output, OutputOption, find_lab
+from .options import FirstClusterOption, LabOption, Output, OutputOption, find_lab
 from .output import say
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -35,7 +35,7 @@ def _environment(lab: str | None, cluster: str | None) -> dict[str, str]:
     return shell_environment(find_lab(lab), cluster=cluster)
 
 
-def env(lab: LabOption = None, cluster: ClusterOption = None, output: OutputOption = Output.TEXT) -> None:
+def env(lab: LabOption = None, cluster: FirstClusterOption = None, output: OutputOption = Output.TEXT) -> None:
     """Print what points kubectl, flux and helm at the lab: eval "$(fluxlab env)"."""
     variables = _environment(lab, cluster)
     if output is Output.JSON:
@@ -45,7 +45,7 @@ def env(lab: LabOption = None, cluster: ClusterOption = None, output: OutputOpti
         print(f"export {name}={shlex.quote(value)}")
 
 
-def shell(lab: LabOption = None, cluster: ClusterOption = None) -> None:
+def shell(lab: LabOption = None, cluster: FirstClusterOption = None) -> None:
     """Open a shell in which kubectl, flux, helm and git know the lab."""
     from fluxlab.errors import UsageError
 
@@ -68,7 +68,7 @@ def _help(tool: str) -> NoReturn:
 
 
 def _runner(tool: str) -> Callable[..., None]:
-    def run_tool(words: Words = None, lab: LabOption = None, cluster: ClusterOption = None) -> None:
+    def run_tool(words: Words = None, lab: LabOption = None, cluster: FirstClusterOption = None) -> None:
         from fluxlab.shells import tools_folder
 
         if words and words[0] in HELP:
