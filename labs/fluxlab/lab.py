@@ -31,7 +31,7 @@ from .processes import Identity
 from .repository import Repository
 from .scenarios import Scenario, load_scenario
 from .spec import LabSpec, stored_spec
-from .state import LabFolder, checked_name, lab_folders
+from .state import LabFolder, checked_name, described_labs
 from .status import LabStatus
 from .supervisor.charts import chart_folder
 from .supervisor.control import Control
@@ -68,7 +68,7 @@ class Lab:
 
     def __init__(self, folder: LabFolder) -> None:
         if not folder.spec.exists():
-            names = ", ".join(known.name for known in lab_folders())
+            names = ", ".join(known.name for known in described_labs())
             raise UsageError(
                 f"there is no lab {folder.name!r}",
                 facts=[f"there are: {names or 'none'}"],
@@ -89,7 +89,8 @@ class Lab:
         retain: bool = False,
         lifeline: bool = False,
     ) -> "Lab":
-        """Have the lab of `spec` run; a new one begins with its charts and scenarios, by paths relative to `base`.
+        """Have the lab of `spec` run; a new one begins with its charts and scenarios, by paths relative to `base`, and
+        one whose first start was cut off gets them now.
 
         With `lifeline` a new lab ends, and its folder goes, when this process does, whatever ends it.
 
@@ -103,7 +104,7 @@ class Lab:
             return [load_scenario(name, base=base) for name in spec.scenarios]
 
         scenarios: Sequence[Scenario] | None = None
-        if not LabFolder.named(spec.name).spec.exists():  # else it has them, wherever they came from
+        if not LabFolder.named(spec.name).filled:  # else it has them, wherever they came from
             scenarios = load_scenarios()
             for url, source in sources:
                 if not source.exists():
@@ -192,7 +193,7 @@ class Lab:
         """The lab of that name, or the only one there is. Raises UsageError otherwise."""
         if name:
             return cls(LabFolder.named(name))
-        labs = lab_folders()
+        labs = described_labs()
         if len(labs) != 1:
             names = ", ".join(folder.name for folder in labs)
             hint = "add --lab NAME, or set FLUXLAB_LAB" if labs else "fluxlab up"

@@ -24,7 +24,7 @@ from .moments import Commit
 from .redaction import Redactor
 from .repository import Repository
 from .spec import LabSpec
-from .state import lab_folders
+from .state import described_labs
 
 ASK_GIT_SECONDS = 1.0
 """How often git is asked what else was pushed while a commit is waited for: each time costs two processes."""
@@ -155,4 +155,4 @@ def _composed(cluster: Cluster, release: KubeObject) -> str:
 
 def lab_option(lab: str) -> str:
     """What a command has to say so that it is for this lab: nothing in the playground, while there is no other lab."""
-    return f" --lab {lab}" if lab != LabSpec().name or len(lab_folders()) > 1 else ""
+    return f" --lab {lab}" if lab != LabSpec().name or len(described_labs()) > 1 else ""

@@ -62,8 +62,8 @@ def _pid(folder: Path) -> int:
 def _runs_still(folder: Path) -> bool:
     try:
         identity = Identity.of(_pid(folder))
-    except (ProcessLookupError, ValueError):
+        with suppress(FileNotFoundError):  # it is being made
+            identity = replace(identity, since_boot=float((folder / _BEGAN).read_text()))
+    except (ProcessLookupError, ValueError):  # written whole or not at all: a power cut has emptied it
         return False
-    with suppress(FileNotFoundError):  # it is being made
-        identity = replace(identity, since_boot=float((folder / _BEGAN).read_text()))
     return identity.process() is not None

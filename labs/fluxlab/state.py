@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from .errors import FluxlabError, UsageError, WaitTimeoutError
+from .errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
 from .files import make_private, write_private
 from .processes import Identity
 from .waiting import wait_until
@@ -114,6 +114,16 @@ class LabFolder:
         return self.root / "spec.json"
 
     @property
+    def filling(self) -> Path:
+        """There from a lab's beginning until it has the charts and scenarios that it begins with."""
+        return self.root / "filling"
+
+    @property
+    def filled(self) -> bool:
+        """Whether a lab is there that has what it begins with: one whose first start was cut off may not."""
+        return self.spec.exists() and not self.filling.exists()
+
+    @property
     def control_socket(self) -> Path:
         """Where the supervisor listens for its verbs."""
         return self.root / "control.sock"
@@ -193,11 +203,24 @@ class LabFolder:
 
     @property
     def scratch(self) -> Path:
-        """For files that only a running command needs: made if need be, and removed with the lab at the latest."""
-        return make_private(self.root / "scratch")
+        """For files that only a running command needs: made if need be, and removed with the lab at the latest.
+
+        Raises UnknownError when the lab has gone: it stays so.
+        """
+        place = self.root / "scratch"
+        try:
+            if not place.exists():
+                place.mkdir(exist_ok=True)  # without those above it
+                place.chmod(0o700)
+        except FileNotFoundError:
+            raise UnknownError(f"lab {self.name} is not there any more") from None
+        return place
 
     def digest_key(self) -> bytes:
-        """The key under which this lab tells values of Secrets apart; made when it is first asked for."""
+        """The key under which this lab tells values of Secrets apart; made when it is first asked for.
+
+        Raises UnknownError when the lab has gone.
+        """
         file = self.root / "digest.key"
         if not file.exists():
             fresh = write_private(
@@ -241,10 +264,15 @@ class LabFolder:
 
 
 def lab_folders() -> list[LabFolder]:
-    """All labs that left something on disk, by name."""
+    """All labs that left something on disk, by name; also what is being made, or was left half-made."""
     labs = state_folder() / "labs"
     found = [path for path in sorted(labs.iterdir()) if NAME.fullmatch(path.name)] if labs.is_dir() else []
     return [LabFolder(path) for path in found if path.is_dir()]
+
+
+def described_labs() -> list[LabFolder]:
+    """The labs that commands are for, by name: those that were described, with which a start begins."""
+    return [folder for folder in lab_folders() if folder.spec.exists()]
 
 
 def _made(folder: Path) -> Path:

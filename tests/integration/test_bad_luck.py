@@ -252,6 +252,18 @@ def test_a_start_that_is_broken_off_leaves_nothing(
     broken_off(alone, eventually, step, number)
 
 
+def test_the_next_start_after_one_that_was_killed_has_the_scenario_that_was_asked_for(alone: CommandLine) -> None:
+    with begins(alone) as process:
+        reaches(process, "git and charts are served")
+        process.kill()
+        process.wait(60)
+    alone.ok("up", "lab.yaml")  # at once: the first supervisor still has to notice
+    assert "otel-demo" in alone.ok("kubectl", "get", "helmreleases", "--all-namespaces")
+    assert not (alone.state / "labs" / LAB / "filling").exists()
+    alone.ok("down", LAB)
+    assert leftovers(alone) == []
+
+
 @pytest.mark.verify
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("step", STEPS[:-1])

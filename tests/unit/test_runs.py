@@ -83,3 +83,12 @@ def test_a_run_whose_process_is_not_there_leaves_nothing(run: str) -> None:
     folder = run_folder(run)
     remove_runs()
     assert not folder.exists()
+
+
+@pytest.mark.usefixtures("state_dir")
+@pytest.mark.parametrize("began", [b"", b"\0\0\0\0", b"{", b"\xff"])
+def test_a_run_of_which_a_power_cut_has_left_no_beginning_has_ended(began: bytes) -> None:
+    left = run_folder(f"left-{os.getpid()}")
+    (left / ".began").write_bytes(began)
+    with secret_files():
+        assert not left.exists()

@@ -12,9 +12,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fluxlab.errors import FluxlabError, UsageError
+from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.processes import Identity
-from fluxlab.state import LabFolder, Phase, Record, Step, checked_name, held, lab_folders, state_folder
+from fluxlab.state import (
+    LabFolder,
+    Phase,
+    Record,
+    Step,
+    checked_name,
+    described_labs,
+    held,
+    lab_folders,
+    state_folder,
+)
 
 HOSTILE = ["", ".", "..", "../x", "a/b", "/a", "A", "aB", "-a", "a-", "a b", "a\n", "\na", "a.b", "a_b", "ü", "a" * 41]
 CHILDREN: list[object] = [[], None, "x", {"a": 1}, {"a": {}}]
@@ -80,6 +90,8 @@ def test_everything_of_a_lab_is_in_its_own_private_folder(state_dir: Path) -> No
 
 
 def test_digests_are_told_under_one_key_for_each_lab_whoever_asks_first(state_dir: Path) -> None:
+    for name in ("one", "other"):
+        LabFolder.named(name).create()
     with ThreadPoolExecutor(8) as threads:
         keys = set(threads.map(lambda _: LabFolder.named("one").digest_key(), range(32)))
     assert len(keys) == 1
@@ -88,6 +100,19 @@ def test_digests_are_told_under_one_key_for_each_lab_whoever_asks_first(state_di
     file = state_dir / "labs/one/digest.key"
     assert file.stat().st_mode & 0o777 == 0o600
     assert not list((state_dir / "labs/one/scratch").iterdir())
+
+
+def test_no_command_that_still_runs_makes_the_folder_of_a_lab_again_that_has_gone(state_dir: Path) -> None:
+    lab = LabFolder.named("one")
+    lab.create()
+    assert stat.S_IMODE(lab.scratch.stat().st_mode) == 0o700
+    assert lab.scratch == state_dir / "labs/one/scratch"
+    lab.remove()
+    with pytest.raises(UnknownError, match="lab one is not there any more"):
+        _ = lab.scratch
+    with pytest.raises(UnknownError):
+        lab.digest_key()
+    assert lab_folders() == []
 
 
 def test_removal_takes_all_and_nothing_else(state_dir: Path) -> None:
@@ -123,6 +148,28 @@ def test_labs_are_listed_by_name_and_strangers_are_not(state_dir: Path) -> None:
     (state_dir / "labs" / ".stray").mkdir()
     (state_dir / "labs" / "file").touch()
     assert [lab.name for lab in lab_folders()] == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("state_dir")
+def test_what_is_half_made_is_no_lab_yet() -> None:
+    whole, half = LabFolder.named("a"), LabFolder.named("b")
+    for lab in (whole, half):
+        lab.create()
+    whole.spec.touch()
+    assert described_labs() == [whole]
+    assert lab_folders() == [whole, half]
+
+
+@pytest.mark.usefixtures("state_dir")
+def test_a_lab_is_filled_unless_its_first_start_has_still_to_do_that() -> None:
+    lab = LabFolder.named("one")
+    lab.create()
+    assert not lab.filled
+    lab.filling.touch()
+    lab.spec.touch()
+    assert not lab.filled
+    lab.filling.unlink()
+    assert lab.filled
 
 
 # -- the record ------------------------------------------------------------------------------------------------------

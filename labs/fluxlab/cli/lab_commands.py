@@ -85,7 +85,7 @@ def _up(
     from fluxlab.supervisor.launch import end, started_here
 
     folder = LabFolder.named(spec.name)
-    new = not folder.spec.exists()
+    new = not folder.filled
     looks: Sequence[Convergence] = ()
     with ticker() as tick:
         try:
@@ -129,12 +129,13 @@ def down(
 ) -> None:
     """End a lab and remove all of it."""
     from fluxlab.errors import FluxlabError, UsageError
-    from fluxlab.state import LabFolder, lab_folders
+    from fluxlab.state import LabFolder, described_labs, lab_folders
+    from fluxlab.supervisor.launch import sweep
 
     if name and everything:
         raise UsageError("a name and --all contradict each other")
     name = name or (None if everything else os.environ.get("FLUXLAB_LAB"))
-    folders = [LabFolder.named(name)] if name else lab_folders()
+    folders = [LabFolder.named(name)] if name else lab_folders() if everything else described_labs()
     if name and not folders[0].root.exists():
         raise UsageError(f"there is no lab {name!r}", hint="fluxlab ls")
     if len(folders) > 1 and not everything:
@@ -149,6 +150,7 @@ def down(
                 errors.append(error)  # the others end nevertheless
             else:
                 say(f"lab {folder.name} is gone")
+        sweep(progress=tick)
     if not folders:
         say("no lab is there")
     for earlier in errors[:-1]:
@@ -172,9 +174,9 @@ def _end(folder: "LabFolder", *, forget: bool, tick: "Progress") -> None:
 def ls(output: OutputOption = Output.TEXT) -> None:
     """List all labs."""
     from fluxlab.lab import Lab
-    from fluxlab.state import lab_folders
+    from fluxlab.state import described_labs
 
-    statuses = [Lab(folder).status() for folder in lab_folders() if folder.spec.exists()]
+    statuses = [Lab(folder).status() for folder in described_labs()]
     if output is Output.JSON:
         print(json.dumps([state.model_dump(mode="json") for state in statuses], indent=2))
         return

@@ -18,9 +18,9 @@ class Output(StrEnum):
 
 
 def _complete_lab(incomplete: str) -> list[str]:
-    from fluxlab.state import lab_folders
+    from fluxlab.state import described_labs
 
-    return [folder.name for folder in lab_folders() if folder.name.startswith(incomplete)]
+    return [folder.name for folder in described_labs() if folder.name.startswith(incomplete)]
 
 
 def _complete_lab_file(incomplete: str) -> list[str]:

@@ -103,7 +103,8 @@ def kind_program() -> Path:
 def check(spec: LabSpec, toolchain: Toolchain, *, folder: LabFolder) -> None:
     """Raise FluxlabError for what a lab's clusters need and do not find, before anything is made.
 
-    In `folder`, the lab's, which may not be there yet, are the credentials that are tried, for as long as that takes.
+    In `folder`, the lab's, are the credentials that are tried, for as long as that takes: made if it is not there yet,
+    by whoever holds the lab's lock.
     """
     for cluster in spec.clusters:
         if cluster.backend == "kind":
@@ -114,6 +115,7 @@ def check(spec: LabSpec, toolchain: Toolchain, *, folder: LabFolder) -> None:
         elif cluster.backend == "existing":
             from .existing import connect
 
+            folder.create()
             with TemporaryDirectory(dir=folder.scratch) as scratch:
                 connect(cluster, folder=Path(scratch), kubectl=toolchain.binary("kubectl")).close()
 

@@ -26,6 +26,8 @@ _UNSUPPORTED = ("proxy-url", "auth-provider", "username", "as")
 def import_context(context: str, *, kubeconfig: str, folder: Path, kubectl: Path) -> Path:
     """Copy one context (default: the current one) of a kubeconfig (default: kubectl's) into `folder`/kubeconfig, 0600.
 
+    It is there after a power cut, too: what a lab made in the cluster is removed with it.
+
     kubectl resolves it, as it does for its own use: several files in KUBECONFIG, relative paths, inlined data.
     Raises UsageError for one that is not there, or is beyond what the client here can do.
     """
@@ -56,7 +58,8 @@ def import_context(context: str, *, kubeconfig: str, folder: Path, kubectl: Path
         "users": [{"name": name, "user": _with_files(user, folder)}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
     }
-    return write_private(folder / "kubeconfig", yaml.dump(own, Dumper=yaml.CSafeDumper, sort_keys=False))
+    told = yaml.dump(own, Dumper=yaml.CSafeDumper, sort_keys=False)
+    return write_private(folder / "kubeconfig", told, durable=True)
 
 
 def _names(kubectl: Path, environment: Mapping[str, str]) -> list[str]:
@@ -75,5 +78,5 @@ def _with_files(part: Json, folder: Path) -> JsonObject:
                 content = base64.b64decode(str(data), validate=True)
             except binascii.Error as error:
                 raise UsageError(f"the kubeconfig's {key}-data is no base64", facts=[str(error)]) from None
-            entries[key] = str(write_private(folder / "access" / name, content))
+            entries[key] = str(write_private(folder / "access" / name, content, durable=True))
     return entries

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from fluxlab.errors import FluxlabError
 from fluxlab.files import write_private
 from fluxlab.timeline.entries import ObjectRef
 
@@ -56,18 +57,28 @@ class Root:
             raise UnsupportedError(f"cluster {cluster} ({self.footing}) has no {capability}", facts=[reason])
 
     def save(self, folder: Path) -> Self:
-        """Write it into the cluster's folder, for those who come later."""
-        write_private(folder / _FILE, json.dumps(asdict(self), indent=1))
+        """Write it into the cluster's folder, for those who come later, and for good: what it marks outlives a power
+        cut in Docker or in somebody's cluster.
+        """
+        write_private(folder / _FILE, json.dumps(asdict(self), indent=1), durable=True)
         return self
 
     @classmethod
     def of(cls, folder: Path) -> "Root":
-        """The root of the cluster in a folder; that of `flux bootstrap` where nothing else was written down."""
+        """The root of the cluster in a folder; that of `flux bootstrap` where nothing else was written down.
+
+        Raises FluxlabError when it cannot be read: then nobody can tell what is the lab's.
+        """
         try:
             words = json.loads((folder / _FILE).read_text())
+            return cls(**{**words, "footing": Footing(words["footing"])})
         except FileNotFoundError:
             return cls()
-        return cls(**{**words, "footing": Footing(words["footing"])})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            lab = folder.parents[1].name
+            what = f"{folder / _FILE} cannot be read: it tells what lab {lab} made outside its folder"
+            hint = f"remove what is labelled {LAB_LABEL}={lab} by hand, then fluxlab down {lab} --forget"
+            raise FluxlabError(what, facts=[repr(error)], hint=hint) from error
 
 
 def lasting(lab: Path) -> frozenset[str]:

@@ -9,7 +9,7 @@ from fluxlab.fault_records import FaultRecords
 from fluxlab.files import make_private
 from fluxlab.lab import Lab
 from fluxlab.spec import LabSpec
-from fluxlab.state import lab_folders
+from fluxlab.state import described_labs
 
 from .spec import LabNeeds
 
@@ -21,7 +21,7 @@ def check_faults() -> None:
 
     Raises FluxlabError when nobody can tell.
     """
-    for folder in lab_folders():
+    for folder in described_labs():
         if FaultRecords(folder).all():
             Lab(folder).faults.check()
 

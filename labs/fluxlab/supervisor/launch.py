@@ -13,7 +13,7 @@ from fluxlab.files import write_private
 from fluxlab.host import ended_by_exception, unbroken, unsupported
 from fluxlab.processes import Identity, reap, tail
 from fluxlab.spec import LabSpec, stored_spec
-from fluxlab.state import SERVING, LabFolder, Phase, Record, forget, held
+from fluxlab.state import SERVING, LabFolder, Phase, Record, forget, held, lab_folders
 from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
@@ -48,10 +48,11 @@ def launch(
 ) -> None:
     """Have the lab of `spec` run and ready: start it, resume what a killed one left, or repair what died in it.
 
-    `serving` is called as soon as git and charts are served, which is long before Flux acts: what is pushed there is
-    in Flux's first fetch. `prepare` fills the folder of a new lab beforehand, which then starts as if it were resumed;
-    a lab of that name must not be there. A start that fails or is interrupted leaves nothing, unless the lab was there
-    before, or `retain` asks for its folder to be kept.
+    `serving` fills a new lab, and one whose first start was cut off before it was filled. It is called as soon as git
+    and charts are served, which is long before Flux acts: what is pushed there is in Flux's first fetch. `prepare`
+    fills the folder of a new lab beforehand, which then starts as if it were resumed; a lab of that name must not be
+    there. A start that fails or is interrupted leaves nothing, unless the lab was there before and filled, or `retain`
+    asks for its folder to be kept. What killed starts of other labs left half-made is removed.
 
     Raises:
         UsageError: A lab of that name is there with another spec.
@@ -61,16 +62,15 @@ def launch(
     waiting = _once(progress, f"waiting for another fluxlab that is at lab {spec.name}")
     limit = backends.start_seconds(spec)
     lock = folder.lock()
-    with (
-        ended_by_exception(),
-        held(lock, what=f"lab {spec.name}", timeout_seconds=limit + START_MARGIN_SECONDS, waiting=waiting),
-    ):
-        try:
-            _check_machine(folder, spec)
-            _launch_alone(folder, spec, progress, serving, prepare, retain=retain, lifeline=lifeline)
-        finally:
-            if not folder.root.exists():
-                forget(lock)
+    with ended_by_exception():
+        sweep(progress=progress)
+        with held(lock, what=f"lab {spec.name}", timeout_seconds=limit + START_MARGIN_SECONDS, waiting=waiting):
+            try:
+                _check_machine(folder, spec)
+                _launch_alone(folder, spec, progress, serving, prepare, retain=retain, lifeline=lifeline)
+            finally:
+                if not folder.root.exists():
+                    forget(lock)
 
 
 def _launch_alone(
@@ -90,18 +90,15 @@ def _launch_alone(
         raise UsageError(f"lab {spec.name} is there already", hint=hint)
     if _joined(folder, progress):
         return
-    mortal = lifeline and (not resumed or _holds(folder))
+    keep = retain or (folder.filled and not (lifeline and _holds(folder)))
     if resumed:
         progress("reaping what an earlier run left")
         _reap(folder)
     elif folder.root.exists():  # half-made by one that was killed before the lab was described
         _reap(folder)
         discard(folder)
-    fill = prepare or _leave_as_it_is
-    filled = resumed or prepare is not None
-    serve = _nothing if filled else serving
-    keep = retain or (resumed and not mortal)
-    _start(folder, spec, progress, prepare=fill, serving=serve, keep=keep, hold=lifeline)
+    begin = _leave_as_it_is if resumed else prepare or _begin_empty
+    _start(folder, spec, progress, prepare=begin, serving=lambda: _fill(folder, serving), keep=keep, hold=lifeline)
 
 
 def _holds(folder: LabFolder) -> bool:
@@ -110,12 +107,20 @@ def _holds(folder: LabFolder) -> bool:
     return starter is not None and starter.holds
 
 
-def _nothing() -> None:
-    """A resumed lab has its content: what its owner changed since must not be overwritten."""
-
-
 def _leave_as_it_is(_: LabFolder) -> None:
-    """A new lab begins empty."""
+    """A resumed lab has its data."""
+
+
+def _begin_empty(folder: LabFolder) -> None:
+    """A new lab is described only when it is marked: whoever comes after a killed start must know that it is empty."""
+    write_private(folder.filling, "")
+
+
+def _fill(folder: LabFolder, serving: Callable[[], None]) -> None:
+    """Give a lab what it begins with, once: what its owner changed since must not be overwritten."""
+    if folder.filling.exists():
+        serving()
+        folder.filling.unlink(missing_ok=True)
 
 
 def _once(progress: Progress, text: str) -> Callable[[], None]:
@@ -166,7 +171,7 @@ def _joined(folder: LabFolder, progress: Progress) -> bool:
     Raises UnfinishedError while it is still at that: a lab that is being repaired must not be ended.
     """
     record = folder.read_record()
-    if not record or not alive(record) or record.phase is not Phase.READY:
+    if not record or not alive(record) or record.phase is not Phase.READY or folder.filling.exists():
         return False  # whoever started it would hold the lock: that process is gone, and the supervisor about to end
     control = Control(folder)
     try:
@@ -306,6 +311,26 @@ def _discard_or_tell(folder: LabFolder, progress: Progress) -> None:
         discard(folder, progress=progress)
     except FluxlabError as error:
         progress(f"{error.what}; next: fluxlab down {folder.name}")
+
+
+def sweep(*, progress: Progress) -> None:
+    """Remove what starts left half-made that were killed before the lab was described: Secrets may be in it.
+
+    Whoever makes a lab holds its lock, so that what is being made right now is left alone. What the lab made outside
+    its folder, and cannot be removed, is told of, and the folder stays.
+    """
+    for folder in lab_folders():
+        if folder.spec.exists():
+            continue
+        lock = folder.lock()
+        with suppress(FluxlabError), held(lock, what=f"lab {folder.name}", timeout_seconds=0):
+            if folder.root.exists() and not folder.spec.exists():
+                progress(f"removing what a start of lab {folder.name} left half-made")
+                with unbroken():
+                    _reap(folder)
+                    _discard_or_tell(folder, progress)
+            if not folder.root.exists():
+                forget(lock)
 
 
 def end(folder: LabFolder, *, leave_clusters: bool = False, progress: Progress = lambda _: None) -> None:

@@ -176,6 +176,25 @@ def test_of_several_labs_one_must_be_chosen(run: Run) -> None:
     assert (LabFolder.named("one").root / "spec.json").exists()
 
 
+def test_what_was_left_half_made_is_in_no_commands_way_and_goes_with_the_next_removal(run: Run) -> None:
+    dead_lab("one")
+    half = LabFolder.named("half")
+    half.create()
+    assert "lab one: dead" in run("status").out
+    assert [lab["name"] for lab in json.loads(run("ls", "-o", "json").out)] == ["one"]
+    ended = run("down")
+    assert (ended.code, "lab one is gone" in ended.err) == (0, True)
+    assert not half.root.exists()
+
+
+@pytest.mark.parametrize("words", [["half"], ["--all"], []])
+def test_what_was_left_half_made_can_be_removed_by_itself(run: Run, words: list[str]) -> None:
+    half = LabFolder.named("half")
+    half.create()
+    assert run("down", *words).code == 0
+    assert not half.root.exists()
+
+
 # -- answers ---------------------------------------------------------------------------------------------------------
 
 

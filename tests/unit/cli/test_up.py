@@ -138,10 +138,13 @@ def test_a_cluster_of_containers_does_not_call_its_pods_simulated(capsys: Captur
     assert "cluster here (kind)\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("cut_off", [True, False])
 @pytest.mark.parametrize("started", [True, False])
 def test_who_is_interrupted_ends_the_lab_that_it_started_and_no_other(
-    monkeypatch: pytest.MonkeyPatch, started: bool
+    monkeypatch: pytest.MonkeyPatch, started: bool, cut_off: bool
 ) -> None:
+    if cut_off:  # an earlier start, before the lab was filled
+        dead_lab("one").filling.touch()
     ended: list[str] = []
 
     def interrupted(*_: object, **__: object) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fluxlab.errors import FluxlabError
+from fluxlab.files import write_private
 from fluxlab.processes import Identity
 from fluxlab.state import LabFolder, Phase, Record
 from fluxlab.supervisor.charts import chart_folder
@@ -72,6 +73,15 @@ def test_a_half_made_lab_is_removed(folder: LabFolder, record: str | None) -> No
     end(folder)
     assert not folder.root.exists()
     end(folder)  # and once more
+
+
+def test_a_lab_of_which_nobody_can_tell_what_it_made_elsewhere_stays_until_that_is_given_up(folder: LabFolder) -> None:
+    write_private(folder.cluster("shared") / "root.json", "")  # as a power cut leaves it
+    with pytest.raises(FluxlabError, match=r"shared/root.json cannot be read(.|\n)*fluxlab down one --forget"):
+        end(folder)
+    assert folder.spec.exists()
+    end(folder, leave_clusters=True)
+    assert not folder.root.exists()
 
 
 # -- the pipe --------------------------------------------------------------------------------------------------------
