@@ -14,14 +14,16 @@ from typing import Self
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from .errors import FluxlabError, UnknownError
+from .errors import FluxlabError, UnknownError, WaitTimeoutError
 from .files import make_private, write_private
 from .processes import Identity
 from .state import LabFolder
+from .waiting import wait_until
 
 TIME_LIMIT_SECONDS = 300.0
 """For how long a fault is in, if nothing else is said."""
 LONGEST_HEALING_SECONDS = 180.0
+TRY_SECONDS = 0.05
 _SUFFIX, _MENDED = ".json", "mended"
 
 
@@ -196,20 +198,36 @@ class FaultRecords:
     def alone(self, *, timeout_seconds: float = LONGEST_HEALING_SECONDS) -> Iterator[None]:
         """While nobody else injects or heals. Raises UnknownError when somebody does so for longer than that."""
         lock = FileLock(self._made() / "lock")
+
+        def acquired() -> bool:
+            self._check_there()  # else the lock's file would be made again, with its folder
+            with contextlib.suppress(Timeout):
+                lock.acquire(blocking=False)
+            return lock.is_locked
+
         try:
-            lock.acquire(timeout=timeout_seconds)
-        except Timeout:
+            wait_until(acquired, what="the lock", timeout_seconds=timeout_seconds, interval_seconds=TRY_SECONDS)
+        except WaitTimeoutError:
             raise self._busy(timeout_seconds) from None
+        except FileNotFoundError:
+            raise self._gone() from None
         try:
+            self._check_there()  # what was waited for may have been its end
             yield
         finally:
             lock.release()
 
     def _made(self) -> Path:
         """The folder of the records, which is made in a lab that is there."""
-        if not self._lab.spec.exists():
-            raise LabGoneError(f"lab {self._lab.name} is not there any more")
+        self._check_there()
         return make_private(self._folder)
+
+    def _check_there(self) -> None:
+        if not self._lab.spec.exists():
+            raise self._gone()
+
+    def _gone(self) -> LabGoneError:
+        return LabGoneError(f"lab {self._lab.name} is not there any more")
 
     def _busy(self, seconds: float) -> UnknownError:
         what = f"another process puts faults in or takes them out, for more than {seconds:g} s"

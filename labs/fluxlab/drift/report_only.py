@@ -25,7 +25,7 @@ from fluxlab.flux.claims import is_platform
 from fluxlab.flux.convergence import stopped_controllers
 from fluxlab.flux.ownership import depth
 from fluxlab.flux.requests import REQUESTED_AT
-from fluxlab.host import ended_by_exception
+from fluxlab.host import ended_by_exception, unbroken
 from fluxlab.timeline.entries import ObjectRef, format_time
 from fluxlab.waiting import wait_until
 
@@ -74,11 +74,16 @@ def report_only(
         for line in release(cluster, progress=progress, timeout_seconds=timeout_seconds):
             progress(line)
 
-    with ended_by_exception(), ExitStack() as undone:
-        for cluster in clusters:
-            undone.callback(undo, cluster)
-            hold(cluster, progress=progress, timeout_seconds=timeout_seconds)
-        yield
+    undone = ExitStack()
+    with ended_by_exception():
+        try:
+            for cluster in clusters:
+                undone.callback(undo, cluster)
+                hold(cluster, progress=progress, timeout_seconds=timeout_seconds)
+            yield
+        finally:
+            with unbroken():  # people press Ctrl-C again when nothing seems to happen
+                undone.close()
 
 
 def hold(cluster: Cluster, *, progress: Callable[[str], None], timeout_seconds: float) -> None:

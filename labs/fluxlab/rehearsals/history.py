@@ -180,9 +180,12 @@ class History:
             yield from sightings
 
     def is_after(self, sighting: Sighting, moment: Moment) -> bool:
-        """Whether a version is newer than a moment: by the cluster's own count, where that was known then."""
+        """Whether a version is newer than a moment: by the cluster's own count, where that was known then.
+
+        Else by the clock, which may be set meanwhile.
+        """
         known = moment.versions.get(self._cluster.name)
-        return sighting.time >= moment.time and (known is None or sighting.version > known)
+        return sighting.time >= moment.time if known is None else sighting.version > known
 
 
 def _version_of(subject: KubeObject) -> int:

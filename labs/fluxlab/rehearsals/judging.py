@@ -12,13 +12,29 @@ from .signals import ForbiddenSignal
 if TYPE_CHECKING:
     from .running import Run
 
+CLOCK_SECONDS = 1.0
+"""By more than that it was set: where NTP only has it go faster, so does the clock beside it (clock_gettime(2))."""
+
 
 def judge(run: "Run") -> None:
     """Add the findings of a run that has ended, also before its end."""
-    run.findings.extend(_hypothesis(run))
-    run.findings.extend(_recovery(run))
-    run.findings.extend(_signals(run))
+    timed = [*_hypothesis(run), *_recovery(run), *_signals(run)]
+    if abs(run.clock_set_seconds) > CLOCK_SECONDS:
+        run.findings.append(_clock(run.clock_set_seconds))
+        timed = [_doubted(one) for one in timed]
+    run.findings.extend(timed)
     run.findings.extend(_residue(run))
+
+
+def _clock(set_seconds: float) -> Finding:
+    why = f"it was set by {set_seconds:+.1f} s, or the machine slept: nobody knows what came when, and took how long"
+    return Finding(part=Part.CLOCK, what="nobody sets the clock", outcome=Outcome.INCONCLUSIVE, why=why)
+
+
+def _doubted(one: Finding) -> Finding:
+    """What was judged by times that may be wrong: logs and alerts have no others."""
+    why = f"the clock was set meanwhile: {one.why}"
+    return one.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "why": why})
 
 
 def _hypothesis(run: "Run") -> Iterator[Finding]:

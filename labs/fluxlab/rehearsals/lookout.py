@@ -1,6 +1,7 @@
 """Who looks for a run's signals: each from the moment on from which it counts, until it was seen once."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -163,25 +164,28 @@ class Lookout:
         """Until each expected signal has come, or its time is over; a control run waits for none for a while."""
         if self.first_fault is None:
             return
-        deadlines = [self._deadline(one) for one in self._rehearsal.expect]
+        began = time.monotonic()
+        left = [self._left_seconds(one) for one in self._rehearsal.expect]
 
         def over() -> bool:
             self.look()
-            now = datetime.now(UTC).timestamp()
+            waited = time.monotonic() - began
             return all(
                 (not self._control and (found := self._seen.get(number)) is not None and found.seen is not None)
-                or now >= deadline
-                for number, deadline in enumerate(deadlines)
+                or waited >= seconds
+                for number, seconds in enumerate(left)
             )
 
-        longest = max(deadlines) - datetime.now(UTC).timestamp()
-        wait_until(over, what="signals", timeout_seconds=max(longest, 0) + 60, interval_seconds=LOOK_SECONDS)
+        wait_until(over, what="signals", timeout_seconds=max(left) + 60, interval_seconds=LOOK_SECONDS)
 
-    def _deadline(self, signal: ExpectedSignal) -> float:
+    def _left_seconds(self, signal: ExpectedSignal) -> float:
+        """How long it may still take to come; never more than it has, also where the clock was set back meanwhile."""
+        within_seconds = self._lab.patience(signal.within_seconds)
         if self._control:
-            return datetime.now(UTC).timestamp() + min(self._lab.patience(signal.within_seconds), QUIET_SECONDS)
+            return min(within_seconds, QUIET_SECONDS)
         after = self._outset_of(signal)
-        return after.moment.time.timestamp() + self._lab.patience(signal.within_seconds) if after else 0.0
+        passed = (datetime.now(UTC) - after.moment.time).total_seconds() if after else within_seconds
+        return min(max(0.0, within_seconds - passed), within_seconds)
 
 
 def _named(signal: ExpectedSignal | ForbiddenSignal) -> str:

@@ -42,6 +42,8 @@ class Part(StrEnum):
     """A signal that came without any fault."""
     RECOVERY = "recovery"
     RESIDUE = "residue"
+    CLOCK = "clock"
+    """That nobody set it, by which all but what is left was judged."""
 
 
 class Finding(_Model):

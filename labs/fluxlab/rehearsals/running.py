@@ -1,5 +1,6 @@
 """Run a rehearsal on a lab: the hypothesis holds, something is broken, signals come, it heals, the hypothesis holds."""
 
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -53,7 +54,10 @@ class Run:
         self.residue_unknown = "the run did not come to where it would have been looked for"
         """Why nobody knows what is left; nothing when that is known."""
         self.recovered: datetime | None = None
+        self.clock_set_seconds = 0.0
+        """By how much the clock was set meanwhile, once the run has ended."""
         self.head = ""
+        self._clock_ahead_seconds = clock_ahead_seconds()
         self._begun = False
         self.history = History(lab.cluster)
         self._progress = progress
@@ -108,6 +112,7 @@ class Run:
             finally:
                 self.sampler.stop()
                 self.history.stop()
+        self.clock_set_seconds = clock_ahead_seconds() - self._clock_ahead_seconds
         if self._begun:  # what was seen counts, also of a run that did not come to its end
             judge(self)
         return tell(self)
@@ -177,7 +182,7 @@ class Run:
         early = self.sampler.recovered  # what was done since may need time of its own to arrive
         began = self.healed if self.healed and not early else datetime.now(UTC)
         for state in self._hypothesis("after"):
-            took = (datetime.now(UTC) - began).total_seconds()
+            took = max(0.0, (datetime.now(UTC) - began).total_seconds())  # less only where the clock was set back
             left = self.rehearsal.recovery_seconds - took / self.lab.patience(1)
             self._answer(state.what, "after", await_check(state, self.lab, max(0.0, left)))
         after = [one.holds for one in self.checks if one.when == "after"]
@@ -219,6 +224,11 @@ class Run:
 
     def _find(self, part: Part, what: str, why: str) -> None:
         self.findings.append(Finding(part=part, what=what, outcome=Outcome.INCONCLUSIVE, why=why))
+
+
+def clock_ahead_seconds() -> float:
+    """How far the clock that others set is ahead of one that nobody does; also what a machine slept is between them."""
+    return time.time() - time.monotonic()
 
 
 def rehearse(

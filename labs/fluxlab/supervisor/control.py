@@ -17,7 +17,10 @@ from fluxlab.status import LabStatus
 from fluxlab.unix_http import Answer, ask
 
 STATUS_TIMEOUT_SECONDS = 10
-"""It answers in milliseconds; on a machine that does ten things at once it was seen to take seconds."""
+"""It answers in milliseconds, or when clusters that are silent have had their time (`verbs`), which is less than this.
+
+On a machine that does ten things at once it was seen to take seconds.
+"""
 CHANGE_TIMEOUT_SECONDS = 60
 START_TIMEOUT_SECONDS = 360
 """What starts programs waits until they act: five minutes on kind, and some for what is to end before."""

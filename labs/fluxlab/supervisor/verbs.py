@@ -1,13 +1,14 @@
 """What the supervisor answers: each verb, carried from the services' loop to the main thread where it must be."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxlab.clones import known_clones
-from fluxlab.clusters.base import ClusterBackend
+from fluxlab.clusters.base import ClusterBackend, ComponentStatus
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.flux import bootstrap
 from fluxlab.host_rules import HostRule
@@ -18,6 +19,9 @@ from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, 
 
 if TYPE_CHECKING:
     from .lifecycle import Supervisor
+
+CLUSTERS_SECONDS = 7.0
+"""For how long clusters are asked how they are: whoever asks for the status waits a little longer (`control`)."""
 
 
 class SupervisorVerbs:
@@ -92,6 +96,7 @@ class SupervisorVerbs:
     def _status(self) -> LabStatus:
         supervisor = self._supervisor
         record, services = supervisor.record, supervisor.services
+        parts = self._parts()
         return LabStatus(
             name=supervisor.folder.name,
             phase=record.phase,
@@ -106,7 +111,7 @@ class SupervisorVerbs:
                 *self._registry(),
                 *self._recorder(),
             ),
-            clusters=tuple(map(self._cluster, supervisor.clusters)),
+            clusters=tuple(self._cluster(cluster, parts[cluster.name]) for cluster in supervisor.clusters),
             repositories=(self._repository(),),
             charts=self._charts(),
             sinks={host: sink.kind for host, sink in dict(services.sinks).items()},
@@ -116,7 +121,16 @@ class SupervisorVerbs:
             toolchain=dict(supervisor.toolchain.versions),
         )
 
-    def _cluster(self, cluster: ClusterBackend) -> ClusterState:
+    def _parts(self) -> Mapping[str, Sequence[ComponentStatus]]:
+        """How the parts of each cluster are, all asked at once: one that hangs must keep no other from being told."""
+        clusters = self._supervisor.clusters
+        pool = ThreadPoolExecutor(max(1, len(clusters)))  # a lab that starts has none yet
+        asked = {cluster.name: pool.submit(cluster.components) for cluster in clusters}
+        wait(asked.values(), timeout=CLUSTERS_SECONDS)
+        pool.shutdown(wait=False)  # what is late comes to its own end
+        return {one.name: asked[one.name].result() if asked[one.name].done() else [_silent(one)] for one in clusters}
+
+    def _cluster(self, cluster: ClusterBackend, parts: Sequence[ComponentStatus]) -> ClusterState:
         spec = self._supervisor.spec.cluster(cluster.name)
         mask = self._supervisor.chronicle.redactor.redact  # of a dead one it is the last words
         return ClusterState(
@@ -129,7 +143,7 @@ class SupervisorVerbs:
             kubeconfig=str(cluster.kubeconfig),
             components=tuple(
                 ComponentState(name=part.name, state=part.state, detail=mask(part.detail), pid=part.pid, log=part.log)
-                for part in cluster.components()
+                for part in parts
             ),
             links=tuple(LinkState(name=link.name, port=link.port, upstream=link.upstream) for link in cluster.links()),
         )
@@ -199,3 +213,12 @@ class SupervisorVerbs:
             for url, repository in dict(self._supervisor.services.charts).items()
             for chart in repository.charts()
         )
+
+
+def _silent(cluster: ClusterBackend) -> ComponentStatus:
+    """What is told of a cluster that has not said how it is."""
+    detail = (
+        f"cluster {cluster.name} does not answer within {CLUSTERS_SECONDS:g} s\n"
+        f"kubectl --kubeconfig={cluster.kubeconfig} get --raw /readyz; on backend kind: docker info"
+    )
+    return ComponentStatus(name=cluster.process_name("api"), state="dead", detail=detail)

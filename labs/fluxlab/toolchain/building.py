@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from functools import cached_property
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from . import golang, recipes
 from .components import COMPONENTS, Component
@@ -57,6 +58,7 @@ class _Builder:
         self._components = components
         self._progress = progress
         self._jobs = jobs
+        self._known_go: Go | None = None
 
     def build_missing(self, platform: Platform, components: Sequence[Component]) -> None:
         """Build what the store lacks, in order."""
@@ -73,9 +75,12 @@ class _Builder:
                 raise
 
     def clear_build_cache(self) -> None:
-        """Delete what only a build needs: Go's cache, and Go itself if it was fetched."""
+        """Delete what only a build needs: Go's cache, and Go itself if it was fetched.
+
+        Where another process builds it is left to that one, which needs it now and deletes it at its end.
+        """
         if self._store.build_cache.exists():
-            with self._store.lock():
+            with suppress(_BusyError), self._store.lock(waiting=_leave):
                 remove(self._store.build_cache)
 
     def _installed(self, entry: Entry) -> bool:
@@ -87,7 +92,7 @@ class _Builder:
             if self._installed(entry):
                 self._progress.found(entry.name)
                 return
-            go = self._go
+            go = self._go()
             began = time.monotonic()
             self._progress.started(entry.name)
             try:
@@ -114,9 +119,17 @@ class _Builder:
         native = entries(self._components, platform=Platform.native())
         return {entry.name: self._store.folder(entry) for entry in native if entry.name in TOOLS}
 
-    @cached_property
     def _go(self) -> Go:
-        """Found when first needed: a complete toolchain needs no Go. Called with the lock held."""
+        """Found when first needed: a complete toolchain needs no Go. Called with the lock held.
+
+        One that was fetched may have gone since: another build that ended has deleted it, while nobody held the lock.
+        """
+        known = self._known_go
+        if known is None or (known.fetched and not known.program.exists()):
+            known = self._known_go = self._found_go()
+        return known
+
+    def _found_go(self) -> Go:
         versions = (component.go_version for component in self._components)
         minimum = max(versions, key=lambda version: tuple(map(int, version.split("."))))
         found, reason = golang.find_on_path(minimum=minimum, build_cache=self._store.build_cache)
@@ -131,3 +144,12 @@ class _Builder:
             raise
         self._progress.finished("go", seconds=time.monotonic() - began)
         return go
+
+
+class _BusyError(Exception):
+    """Another process holds the store."""
+
+
+def _leave() -> NoReturn:
+    """Instead of waiting for it."""
+    raise _BusyError

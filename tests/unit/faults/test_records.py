@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from fluxlab import fault_records
 from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, LabGoneError, pair
 from fluxlab.processes import Identity
@@ -170,3 +172,52 @@ def test_a_lab_that_has_gone_meanwhile_is_not_there_again(folder: LabFolder) -> 
     with pytest.raises(LabGoneError), records.alone():
         raise AssertionError("there is nothing to be alone with")
     assert not folder.root.exists()
+
+
+@pytest.mark.parametrize("makes_folders", [True, False], ids=["filelock 3.16", "filelock 4.3"])
+@pytest.mark.parametrize("taken", [True, False])
+def test_who_waits_for_another_while_the_lab_goes_is_told_and_brings_none_of_it_back(
+    folder: LabFolder, monkeypatch: pytest.MonkeyPatch, makes_folders: bool, taken: bool
+) -> None:
+    """It goes as soon as somebody has tried to take the lock, in vain or not."""
+    holding, enough = threading.Event(), threading.Event()
+
+    class Lock(FileLock):  # which is another class on other systems
+        def _acquire(self) -> None:
+            if makes_folders:
+                Path(self.lock_file).parent.mkdir(parents=True, exist_ok=True)
+            super()._acquire()
+            if folder.root.exists():
+                folder.remove()
+
+    def hold() -> None:
+        with FaultRecords(folder).alone():
+            holding.set()
+            enough.wait()
+
+    holder = threading.Thread(target=hold)
+    if taken:
+        holder.start()
+        assert holding.wait(timeout=60)
+    try:
+        monkeypatch.setattr(fault_records, "FileLock", Lock)
+        with pytest.raises(LabGoneError, match="lab one is not there any more"), FaultRecords(folder).alone():
+            raise AssertionError("there is nothing to be alone with")
+        assert not folder.root.exists()
+    finally:
+        enough.set()
+        if taken:
+            holder.join()
+
+
+def test_a_lab_that_goes_just_before_the_lock_is_taken_is_told_too(
+    folder: LabFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lock(FileLock):  # which is another class on other systems
+        def _acquire(self) -> None:
+            folder.remove()
+            super()._acquire()
+
+    monkeypatch.setattr(fault_records, "FileLock", Lock)
+    with pytest.raises(LabGoneError), FaultRecords(folder).alone():
+        raise AssertionError("there is nothing to be alone with")

@@ -1,7 +1,7 @@
 """The history of a run is complete when the run ends, or the run knows that it is not."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
 
@@ -12,9 +12,10 @@ from fluxlab.clusters.api import ApiUnreachableError
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import KUSTOMIZATION, SECRET, Resource
 from fluxlab.errors import WaitTimeoutError
+from fluxlab.moments import Moment
 from fluxlab.recorder.watching import Listed, WatchEvent
 from fluxlab.rehearsals import history
-from fluxlab.rehearsals.history import History
+from fluxlab.rehearsals.history import History, Sighting
 
 NOW = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -78,3 +79,19 @@ def test_where_nobody_tells_what_there_is_nobody_has_caught_up(
     monkeypatch.setattr(watched.history._cluster.api, "list", fail)
     with pytest.raises(ApiUnreachableError):
         watched.history.catch_up()
+
+
+@pytest.mark.parametrize(
+    ("versions", "version", "seconds", "after"),
+    [
+        ({"one": 8}, 9, -30, True),  # the clock was set back meanwhile
+        ({"one": 8}, 8, 30, False),  # it was set forward, or the watch was late
+        ({"two": 8}, 9, -30, False),  # where the cluster did not answer then, the clock is all that there is
+        ({"two": 8}, 8, 30, True),
+    ],
+)
+def test_what_came_after_a_moment_is_told_by_the_clusters_own_count(
+    watched: Watched, versions: dict[str, int], version: int, seconds: float, after: bool
+) -> None:
+    seen = Sighting(time=NOW + timedelta(seconds=seconds), subject=made(KUSTOMIZATION, "shop", version=version))
+    assert watched.history.is_after(seen, Moment(time=NOW, versions=versions)) is after

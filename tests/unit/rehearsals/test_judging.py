@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
@@ -79,6 +80,7 @@ def judged(
     asked_after: bool = True,
     residue: Sequence[str] = (),
     residue_unknown: str = "",
+    clock_set_seconds: float = 0.0,
 ) -> Sequence[Finding]:
     """What is found of a run of which this is known, and in which everything else passed."""
     after = CheckResult(what="it is there", when="after", holds=True, words="told", at=at(recovered or 0))
@@ -95,6 +97,7 @@ def judged(
         rehearsal=SimpleNamespace(signals=(), recovery_seconds=30.0),
         residue=residue,
         residue_unknown=residue_unknown,
+        clock_set_seconds=clock_set_seconds,
     )
     judge(cast("Run", run))
     return findings
@@ -157,3 +160,19 @@ def test_residue_that_could_not_be_looked_for_is_no_pass() -> None:
     assert outcomes(judged(), Part.RESIDUE) == {Outcome.PASS}
     assert outcomes(judged(residue_unknown="the API is gone"), Part.RESIDUE) == {Outcome.INCONCLUSIVE}
     assert Outcome.FAIL in outcomes(judged(residue=["a rule is in"], residue_unknown="the API is gone"), Part.RESIDUE)
+
+
+@pytest.mark.parametrize("seconds", [-30.0, 30.0])
+def test_in_a_run_in_which_the_clock_was_set_times_prove_nothing(seconds: float) -> None:
+    """Set forward, what broke for a moment seems to have been broken for long; set back, the other way round."""
+    broken = answers((-9, -8.9, True), (-5, -4.9, False), (-1, -0.9, True))
+    kill = [fault("kill", proven=-9.1, healing=0)]
+    run = partial(judged, course=broken, faults=kill, healed=0, recovered=100.0)
+    still = run(clock_set_seconds=0.9)
+    assert outcomes(still, Part.HYPOTHESIS) == outcomes(still, Part.RECOVERY) - {Outcome.PASS} == {Outcome.FAIL}
+    first, *rest = run(clock_set_seconds=seconds)
+    assert (first.part, first.outcome) == (Part.CLOCK, Outcome.INCONCLUSIVE)
+    assert first.why.startswith(f"it was set by {seconds:+.1f} s")
+    assert outcomes(rest, Part.HYPOTHESIS) == outcomes(rest, Part.RECOVERY) == {Outcome.INCONCLUSIVE}
+    assert any(one.why.startswith("the clock was set meanwhile: not for") for one in rest)
+    assert outcomes(rest, Part.RESIDUE) == {Outcome.PASS}, "what is left was looked at, not timed"

@@ -1,7 +1,7 @@
 """Who looks for signals waits through troubles, and looks for nothing that can never be."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
@@ -16,6 +16,7 @@ from fluxlab.lab import Lab
 from fluxlab.metrics import Sample
 from fluxlab.moments import Moment
 from fluxlab.recorder.watching import Listed
+from fluxlab.rehearsals import lookout as lookouts
 from fluxlab.rehearsals import sensing
 from fluxlab.rehearsals.history import History
 from fluxlab.rehearsals.lookout import Lookout
@@ -46,7 +47,9 @@ def lookout(forbidden: Mapping[str, object], *answers: object, control: bool = F
             "title": "a pause",
             "hypothesis": [{"what": "it is there", "workloads": "shop"}],
             "steps": [{"fault": {"fault": "controller-pause"}}, {"wait": LATE}],
-            "expect": [{"what": "it is logged", "log": {"component": "etcd", "pattern": "late"}}],
+            "expect": [
+                {"what": "it is logged", "log": {"component": "etcd", "pattern": "late"}, "within_seconds": 0.1}
+            ],
             "forbid": [{"what": "it is said", **forbidden}],
             "truth": {"cause": "a pause"},
         }
@@ -214,3 +217,18 @@ def test_what_could_not_be_asked_for_once_may_have_been_missed(monkeypatch: pyte
 
 def test_in_a_control_run_what_only_the_faults_make_may_be_missing() -> None:
     assert unknown(forbidding({"condition": READY}, control=True)) == ""
+
+
+def test_who_waits_for_signals_waits_no_longer_when_the_clock_is_set_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override] # an ordinary one
+            return datetime.now(tz) - timedelta(hours=1)
+
+    looking = forbidding({"condition": READY})
+    looking._lab.folder = LabFolder(tmp_path)
+    monkeypatch.setattr(lookouts, "datetime", SetBack)
+    looking.await_expected()
+    assert looking.results[0].seen is None

@@ -18,7 +18,7 @@ from tests.unit.report.samples import (
 )
 
 from fluxlab import pages
-from fluxlab.rehearsals.results import RunResult
+from fluxlab.rehearsals.results import Finding, Outcome, Part, RunResult
 from fluxlab.report.page import index, page
 
 STYLE = (Path(pages.__file__).parent / "templates" / "style.css").read_text()
@@ -156,6 +156,14 @@ def test_what_is_not_known_is_not_told_as_nothing() -> None:
     assert "Blast radius not known" in text
     for claim in ("Nothing was left", "Nothing went wrong", "No object said", "✓"):
         assert claim not in text
+
+
+def test_a_clock_that_was_set_is_told_as_why_nothing_is_proven() -> None:
+    why = "it was set by +30.0 s"
+    doubt = Finding(part=Part.CLOCK, what="nobody sets the clock", outcome=Outcome.INCONCLUSIVE, why=why)
+    text = Parsed(page(PASSED.with_finding(doubt))).text
+    assert f"The run has proven nothing: nobody sets the clock {why}" in text
+    assert f"clock nobody sets the clock {why} " in text, "it is among what was judged, too"
 
 
 def test_a_control_run_says_that_nothing_was_broken() -> None:

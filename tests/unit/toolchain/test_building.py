@@ -149,6 +149,64 @@ def test_the_build_cache_is_kept_when_asked(bench: Bench) -> None:
     assert bench.leftovers() == []
 
 
+def test_the_build_cache_is_left_to_another_build_that_is_at_work(bench: Bench, maker: Maker) -> None:
+    build(components=bench.components, keep_build_cache=True)
+    holds, may_go = threading.Event(), threading.Event()
+
+    def other_process() -> None:
+        with bench.store.lock():
+            holds.set()
+            may_go.wait(10)
+
+    thread = threading.Thread(target=other_process)
+    thread.start()
+    try:
+        assert holds.wait(10)
+        build(components=bench.components)
+        assert thread.is_alive(), "nobody waits for another build only to clear up"
+        assert (bench.store.build_cache / "objects").exists()
+    finally:
+        may_go.set()
+        thread.join()
+    build(components=bench.components)
+    assert bench.leftovers() == []
+    assert maker.built == ["alpha", "beta"]
+
+
+def test_a_fetched_go_that_another_build_has_cleared_away_is_fetched_again(
+    bench: Bench, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two components nobody holds the lock."""
+
+    def fetch(*, build_cache: Path, reason: str) -> Go:
+        assert reason == "no `go` on PATH"
+        program = build_cache / "go" / "go"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.touch()
+        return Go(program=program, version="go1.26.8", build_cache=build_cache, fetched=True)
+
+    def make(workshop: Workshop) -> Manifest:
+        assert workshop.go.program.exists()
+        return maker(workshop)
+
+    class Cleared(Recorder):
+        def finished(self, name: str, *, seconds: float) -> None:
+            super().finished(name, seconds=seconds)
+            if name == "alpha":
+                shutil.rmtree(bench.store.build_cache)
+
+    monkeypatch.setattr(golang, "find_on_path", lambda **_: (None, "no `go` on PATH"))
+    monkeypatch.setattr(golang, "fetch", fetch)
+    monkeypatch.setattr(recipes, "make", make)
+    recorder = Cleared()
+    build(components=bench.components, progress=recorder)
+    assert recorder.events == [
+        "planned alpha beta",
+        *("started go", "finished go", "started alpha", "finished alpha"),
+        *("started go", "finished go", "started beta", "finished beta"),
+    ]
+
+
 @pytest.mark.parametrize("failure", [ToolchainError("beta: go build failed"), KeyboardInterrupt()])
 def test_what_is_finished_stays_when_a_later_one_fails_or_is_interrupted(
     bench: Bench, maker: Maker, failure: BaseException

@@ -1,0 +1,102 @@
+"""What a supervisor answers while a part of its lab does not answer it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fluxlab.clusters import existing, kind
+from fluxlab.clusters.base import ComponentStatus
+from fluxlab.clusters.root import Root
+from fluxlab.spec import LabSpec
+from fluxlab.state import LabFolder, Phase
+from fluxlab.status import ClusterState, LabStatus
+from fluxlab.supervisor import control, verbs
+from fluxlab.supervisor.verbs import SupervisorVerbs
+
+Ask = Callable[[], Sequence[ComponentStatus]]
+
+
+def told(folder: Path, **clusters: Ask) -> LabStatus:
+    """The status of a lab with these clusters, of which each is asked in its way."""
+    named = [{"name": name, "backend": "kind"} for name in clusters]
+    spec = LabSpec.model_validate({"clusters": named} if named else {})
+    repository = SimpleNamespace(name="fleet", url="https://x/fleet", branch="main", served_commit=lambda: "")
+    services = SimpleNamespace(
+        ports={},
+        registry=SimpleNamespace(process=None),
+        repository=repository,
+        deliveries=list,
+        clone_url="",
+        charts={},
+        sinks={},
+        routes=SimpleNamespace(mapped=list, allowed=list),
+    )
+    supervisor: Any = SimpleNamespace(
+        folder=LabFolder(folder),
+        spec=spec,
+        record=SimpleNamespace(phase=Phase.READY, error="", supervisor=SimpleNamespace(pid=1), steps=()),
+        services=services,
+        recording=SimpleNamespace(process=None),
+        chronicle=SimpleNamespace(redactor=SimpleNamespace(redact=str)),
+        toolchain=SimpleNamespace(versions={}),
+        clusters=[
+            SimpleNamespace(
+                name=name,
+                root=Root(),
+                kubeconfig=folder / "kubeconfig",
+                components=ask,
+                links=list,
+                process_name=f"{name}/{{}}".format,
+            )
+            for name, ask in clusters.items()
+        ],
+    )
+    return SupervisorVerbs(supervisor)._status()
+
+
+def parts(cluster: ClusterState) -> Sequence[tuple[str, str]]:
+    return [(part.name, part.state) for part in cluster.components]
+
+
+def test_clusters_are_asked_side_by_side(tmp_path: Path) -> None:
+    both_asked = threading.Barrier(2)
+
+    def answer() -> Sequence[ComponentStatus]:
+        both_asked.wait(timeout=20)
+        return [ComponentStatus(name="api", state="running")]
+
+    assert [parts(one) for one in told(tmp_path, one=answer, two=answer).clusters] == [[("api", "running")]] * 2
+
+
+def test_a_cluster_that_does_not_answer_in_time_is_told_beside_those_that_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbs, "CLUSTERS_SECONDS", 1.0)
+    over = threading.Event()
+
+    def hang() -> Sequence[ComponentStatus]:
+        over.wait(timeout=60)
+        return [ComponentStatus(name="api", state="running")]
+
+    try:
+        status = told(tmp_path, one=hang, two=lambda: [ComponentStatus(name="api", state="running")], three=hang)
+    finally:
+        over.set()
+    assert list(map(parts, status.clusters)) == [[("one/api", "dead")], [("api", "running")], [("three/api", "dead")]]
+    [silent, _] = status.broken()
+    assert "cluster one does not answer within 1 s" in silent.detail
+    assert "docker info" in silent.detail, "which kind asks first"
+
+
+def test_who_asks_a_supervisor_waits_longer_than_that_waits_for_its_clusters() -> None:
+    """And that longer than for a single one, which then says more of itself."""
+    single = max(existing.API_TIMEOUT_SECONDS, kind.API_TIMEOUT_SECONDS)
+    assert single + 1 < verbs.CLUSTERS_SECONDS < control.STATUS_TIMEOUT_SECONDS - 1
+
+
+def test_a_lab_that_starts_has_no_cluster_to_ask_yet(tmp_path: Path) -> None:
+    assert told(tmp_path).clusters == ()
