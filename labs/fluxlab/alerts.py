@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -11,10 +12,9 @@ import psutil
 
 from .documents import Json
 from .errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
-from .logs import log_files
+from .logs import log_files, read_whole_log
 from .metrics import samples_of
 from .moments import Commit, Moment
-from .spec import SinkSpec
 from .status import ClusterState
 from .timeline.entries import Detail, Entry, Level, ObjectRef, Source
 from .timeline.folder import SUPERVISOR, TimelineFolder
@@ -35,7 +35,10 @@ TELLER = "notification-controller"
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 # What notification-controller (internal/server/event_handlers.go) and the other controllers log at their usual level.
 _DROPPED: Mapping[str, str] = {
-    "discarding event, no alerts found for the involved object": "no Alert selects this object",
+    # So it says also where an Alert selects the object, and its severity, its lists or `suspend` leave the event out.
+    "discarding event, no alerts found for the involved object": "no Alert wants this event (object, severity, message)",
+    "event dropped for commit status providers": "the provider tells of commits, and this event names none",
+    "event dropped for change request providers": "the provider tells of change requests, and this event names none",
     "failed to send notification": "the provider did not take it",
     "failed to dispatch notification": "it could not be sent",
     "unable to record event": "notification-controller did not take the event",
@@ -146,8 +149,7 @@ class Alerts:
             raise UsageError(
                 f"no alert has severity {wanted.severity!r}", facts=[f"there are: {', '.join(SEVERITIES)}"]
             )
-        sinks = [SinkSpec.model_validate_json(file.read_text()) for file in self._folder.lab.sinks.glob("*")]
-        known = sorted({name for sink in sinks for name in (sink.kind, sink.host)})
+        known = sorted({name for sink in self._folder.sinks() for name in (sink.kind, sink.host)})
         if wanted.provider not in {"", *known}:
             facts = [f"there are: {', '.join(known) or 'none: add alerts to the lab file'}"]
             raise UsageError(f"no alert of this lab ends at {wanted.provider!r}", facts=facts)
@@ -193,8 +195,7 @@ class Alerts:
             replace(dropped, message=mask(dropped.message))
             for name, file in log_files(self._folder.lab).items()
             if name.endswith("-controller")
-            for place in (file.with_name(f"{file.name}.1"), file)
-            for line in read_log_lines(place, part=name)
+            for line in read_whole_log(file, partial(read_log_lines, part=name))
             if line.entry.time >= since and (dropped := _dropped(line))
         )
         return sorted(found, key=lambda one: one.time)

@@ -1,21 +1,22 @@
 """Read the log files of a lab."""
 
+import fcntl
 import os
 import re
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from .errors import UsageError
 from .state import LabFolder
 
 FOLLOW_SECONDS = 0.2
 MAXIMUM_BYTES = 20 * 1024 * 1024
-
+T = TypeVar("T")
 
 _UNLIKE = tuple(sign * 100 for sign in "x1-")
 """Lines that have no sign in common."""
@@ -46,12 +47,60 @@ def log_files(folder: LabFolder) -> Mapping[str, Path]:
 def bound_logs(folder: LabFolder, *, maximum_bytes: int = MAXIMUM_BYTES) -> None:
     """Keep each program's log within twice a size: its content moves to `<name>.1`, once. Raises OSError.
 
-    The programs go on writing to the same file, which is emptied: they append. The gateway's log bounds itself.
+    The programs go on writing to the same file, which is emptied: they append. So one that is being read (see
+    `read_together`) has to wait. The gateway's log bounds itself.
     """
     for name, file in log_files(folder).items():
         if name != "gateway" and file.stat().st_size > maximum_bytes:
-            shutil.copyfile(file, file.with_name(f"{file.name}.1"))
-            os.truncate(file, 0)
+            with _open(file) as held, suppress(BlockingIOError):
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.copyfile(file, _aside(file))
+                os.truncate(file, 0)
+
+
+def _aside(log: Path) -> Path:
+    return log.with_name(f"{log.name}.1")
+
+
+def read_whole_log(log: Path, read: Callable[[Path], Iterable[T]]) -> Iterator[T]:
+    """What `read` finds in what was moved aside of a log, and then in the log. Raises OSError, and what `read` does."""
+    return read_together(lambda: [_aside(log), log], read)
+
+
+def read_together(files: Callable[[], Sequence[Path]], read: Callable[[Path], Iterable[T]]) -> Iterator[T]:
+    """What `read` finds in a log and in what was rotated away from it, however they are rotated meanwhile.
+
+    `files` tells where they are now, in their order; what is not there is left out. `read` is given other paths, which
+    stay with the files when these are renamed. Raises OSError, and what `read` does.
+    """
+    with ExitStack() as opened:
+        for file in _opened_together(files, opened):
+            yield from read(file)
+
+
+def _opened_together(files: Callable[[], Sequence[Path]], opened: ExitStack) -> Sequence[Path]:
+    """The files, none of which was moved between the first look and the last."""
+    while True:
+        with ExitStack() as attempt:
+            found: list[Path] = []
+            for place in files():
+                with suppress(FileNotFoundError):  # there is none yet, or none for a moment
+                    file = attempt.enter_context(_open(place))
+                    fcntl.flock(file, fcntl.LOCK_SH)  # see `bound_logs`
+                    found.append(Path(f"/dev/fd/{file.fileno()}"))
+            if _inodes(found) == _inodes(files()):
+                opened.push(attempt.pop_all())
+                return found
+
+
+def _inodes(files: Iterable[Path]) -> Sequence[tuple[int, int]]:
+    """Which files they are, as far as they are there."""
+    seen = []
+    for file in files:
+        with suppress(FileNotFoundError):
+            status = file.stat()
+            seen.append((status.st_dev, status.st_ino))
+    return seen
 
 
 def find_log(files: Mapping[str, Path], component: str) -> str:

@@ -27,10 +27,27 @@ from .toolchain.manifests import FileRecord
 KIND: Literal["fluxlab snapshot"] = "fluxlab snapshot"
 COMPRESSION_LEVEL = 3
 LARGEST_MANIFEST = 64 * 1024 * 1024
-_OF_A_REPOSITORY = ("HEAD", "packed-refs", "refs", "objects")
-"""The rest is written anew: hooks, configuration, and what a running git leaves for a moment."""
+_OF_A_REPOSITORY = ("HEAD", "refs", "packed-refs", "objects")
+"""The rest is written anew: hooks, configuration, and what a running git leaves for a moment.
+
+As git reads them: what moves from `refs` to `packed-refs` meanwhile is in both for a moment, and never in neither.
+"""
 _OF_THE_MOMENT = re.compile(r".*\.lock$|git/[^/]+/objects/info/")
 """What programs keep for themselves while they run; what is in `info` may lead to other repositories."""
+_UNFINISHED = re.compile(
+    r"(.*/)?\.[^/]+$"  # of `write_private`, of charts that are added, of git repack
+    r"|git/[^/]+/objects/(.*/)?(tmp_|incoming-)"  # of a push: git's tmp-objdir.c and object-file.c
+    r"|registry/data/.*(/_uploads/|\.tmp$)"  # distribution's registry/storage: paths.go, driver/filesystem/driver.go
+)
+"""What is being written: nothing names it, it may go at any time, and a program that was killed leaves it for good."""
+_NAMING = re.compile(
+    r"git/[^/]+/(HEAD|refs/.+|packed-refs)|registry/data/docker/registry/v2/repositories/.+/_manifests/tags/.+"
+)
+"""What says which of the other files count: branches and tags.
+
+It is read before the others are looked for: git and the registry write what is named before what names it, and remove
+nothing. (The fault that has git collect garbage moves the main branch, which is noticed.)
+"""
 
 
 class _Model(BaseModel):
@@ -80,16 +97,18 @@ def save(
     """Write a snapshot of the lab in `folder`, whole or not at all; for its owner only, for it holds Secrets.
 
     `etcd` is the folder with `<cluster>.db` for each cluster. `unchanged` says at the end whether `commit` is still
-    the newest. Raises FluxlabError.
+    the newest; what is pushed to other branches or to the registry meanwhile may be in it or not. Raises FluxlabError.
     """
-    chosen = dict(_chosen(folder, spec, etcd))
+    naming = {name: _content(path) for name, path in _chosen(folder, spec, etcd) if _NAMING.fullmatch(name)}
+    others = {name: path for name, path in _chosen(folder, spec, etcd) if not _NAMING.fullmatch(name)}
+    chosen: Mapping[str, bytes | Path] = {**others, **naming}
     snapshot = Snapshot(
         created=datetime.now(UTC).replace(microsecond=0),
         commit=commit,
         spec=spec,
         toolchain=dict(toolchain),
         registries=tuple(sorted(path.name for path in folder.registry.glob("hosts/*"))),
-        files={name: _record(_content(path)) for name, path in sorted(chosen.items())},
+        files={name: _record(_content(chosen[name])) for name in sorted(chosen)},
     )
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -100,7 +119,7 @@ def save(
             for name, record in snapshot.files.items():
                 content = _content(chosen[name])
                 if _record(content) != record:
-                    raise FluxlabError(f"no snapshot was made: {chosen[name]} changed meanwhile", hint="try again")
+                    raise FluxlabError(f"no snapshot was made: {name} changed meanwhile", hint="try again")
                 add(archive, name, content)
         if not unchanged():
             raise FluxlabError("no snapshot was made: somebody pushed meanwhile", hint="try again")
@@ -135,17 +154,37 @@ def _chosen(folder: LabFolder, spec: LabSpec, etcd: Path) -> Iterator[tuple[str,
 
 
 def _below(folder: LabFolder, place: Path) -> Iterator[tuple[str, Path]]:
-    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
-    named = ((path.relative_to(folder.root).as_posix(), path) for path in files)
-    yield from ((name, path) for name, path in named if not _OF_THE_MOMENT.match(name))
+    for path in _files(place):
+        name = path.relative_to(folder.root).as_posix()
+        if not _OF_THE_MOMENT.match(name) and not _UNFINISHED.match(name):
+            yield name, path
 
 
-def _content(path: Path) -> bytes:
+def _files(place: Path) -> Iterator[Path]:
+    if place.is_file():
+        yield place
+        return
+    for parent, folders, names in os.walk(place, onerror=_unlisted):
+        folders.sort()  # packs last: git packs objects before it removes the files of each
+        yield from (path for name in sorted(names) if (path := Path(parent, name)).is_file())
+
+
+def _unlisted(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # programs remove folders that they do not need any more
+        raise _unsaved(Path(error.filename), error) from error
+
+
+def _content(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source
     try:
-        return path.read_bytes()
+        return source.read_bytes()
     except OSError as error:
-        what = f"no snapshot was made: {path} cannot be read"
-        raise FluxlabError(what, facts=[str(error)], hint="try again") from error
+        raise _unsaved(source, error) from error
+
+
+def _unsaved(path: Path, error: OSError) -> FluxlabError:
+    return FluxlabError(f"no snapshot was made: {path} cannot be read", facts=[str(error)], hint="try again")
 
 
 def _record(content: bytes) -> _File:

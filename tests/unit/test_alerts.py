@@ -9,9 +9,11 @@ import pytest
 
 from fluxlab.alerts import Alerts, Duplicates, Wanted
 from fluxlab.errors import UsageError
+from fluxlab.logs import bound_logs
 from fluxlab.spec import SinkSpec
 from fluxlab.state import LabFolder
 from fluxlab.status import ClusterState, ComponentState
+from fluxlab.timeline import loglines
 from fluxlab.timeline.entries import Entry, ObjectRef, Source
 from fluxlab.timeline.folder import TimelineFolder
 
@@ -24,6 +26,7 @@ def alerts(root: Path, component: str, line: Mapping[str, object]) -> Alerts:
     folder = LabFolder(root)
     folder.sinks.mkdir()
     (folder.sinks / "hooks.slack.com").write_text(SinkSpec(kind="slack", host="hooks.slack.com").model_dump_json())
+    (folder.sinks / ".ghe.example.org.17.18").touch()  # what a killed supervisor has left
     logs = folder.cluster("c") / "logs"
     logs.mkdir(parents=True)
     told = {"level": "error", "ts": "2026-11-01T12:00:00.000Z", **line}
@@ -64,6 +67,39 @@ def test_what_was_dropped_names_its_object_and_no_address(
     assert not dropped.is_about("flux-system/shop")
     assert "https://hooks.slack.com/[redacted]" in dropped.message
     assert "canary" not in dropped.message
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        # As notification-controller 1.9.2 writes them (internal/server/event_handlers.go).
+        ("discarding event, no alerts found for the involved object", "no Alert wants this event"),
+        ("event dropped for commit status providers due to missing commit metadata key", "this event names none"),
+        ("event dropped for change request providers due to missing change request metadata key", "names none"),
+    ],
+)
+def test_why_an_event_became_no_alert_is_told_as_far_as_its_line_says(tmp_path: Path, line: str, why: str) -> None:
+    told = {"level": "info", "msg": line, "eventInvolvedObject": ABOUT, "alerts": ["flux-system/shop"]}
+    (dropped,) = alerts(tmp_path, "notification-controller", told).dropped()
+    assert (dropped.object, why in dropped.why) == (SHOP, True)
+
+
+def test_what_was_dropped_is_told_also_when_the_log_would_move_aside_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = alerts(
+        tmp_path, "notification-controller", {"msg": "failed to send notification", "eventInvolvedObject": ABOUT}
+    )
+    log = LabFolder(tmp_path).cluster("c") / "logs" / "notification-controller.log"
+    log.with_name(f"{log.name}.1").write_text(log.read_text())
+    plain = loglines._entry
+
+    def seen(*line: object, **of: object) -> object:
+        bound_logs(LabFolder(tmp_path), maximum_bytes=1)
+        return plain(*line, **of)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loglines, "_entry", seen)
+    assert [dropped.object for dropped in found.dropped()] == [SHOP, SHOP]
 
 
 ABOUT_SHOP = (

@@ -2,15 +2,17 @@
 
 import json
 import threading
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TextIO
 
 import pytest
 
 from fluxlab import logs
 from fluxlab.errors import UsageError
 from fluxlab.gateway.requestlog import Entry, RequestLog
-from fluxlab.logs import bound_logs, log_files, read_log
+from fluxlab.logs import bound_logs, log_files, read_log, read_together, read_whole_log
 from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
 
@@ -179,3 +181,54 @@ def test_a_log_that_grew_too_large_moves_aside_and_its_writer_goes_on(tmp_path: 
     assert file.read_bytes() == b"new\n"
     assert file.with_name("etcd.log.1").read_bytes() == b"old\n" * 100
     assert list(log_files(folder)) == ["c/etcd"]
+
+
+def lines(file: Path) -> list[str]:
+    return file.read_text().splitlines()
+
+
+def test_a_log_is_read_after_what_was_moved_aside_from_it(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    assert list(read_whole_log(log, lines)) == []
+    log.write_text("2\n")
+    assert list(read_whole_log(log, lines)) == ["2"]
+    log.rename(tmp_path / "a.log.1")
+    assert list(read_whole_log(log, lines)) == ["2"]
+    log.write_text("3\n")
+    assert list(read_whole_log(log, lines)) == ["2", "3"]
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_rotation_while_files_are_opened_takes_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    (tmp_path / "a-1.log").write_text("1\n")
+    (tmp_path / "a.log").write_text("2\n")
+    moments, opening = count(), logs._open
+
+    def rotated(place: Path) -> TextIO:
+        if next(moments) == moment:
+            (tmp_path / "a.log").rename(tmp_path / "a-2.log")
+            (tmp_path / "a.log").write_text("3\n")
+        return opening(place)
+
+    def files() -> list[Path]:
+        return [*sorted(tmp_path.glob("a-*.log")), tmp_path / "a.log"]
+
+    monkeypatch.setattr(logs, "_open", rotated)
+    assert list(read_together(files, lines)) == (
+        ["1", "2", "3"] if moment < 2 else ["1", "2"]
+    )  # nothing else is opened
+
+
+def test_a_log_that_is_read_moves_aside_when_that_is_over(tmp_path: Path) -> None:
+    folder = LabFolder(tmp_path)
+    folder.supervisor_log.write_text("1\n2\n")
+    reading = read_whole_log(folder.supervisor_log, lines)
+    assert next(reading) == "1"
+    bound_logs(folder, maximum_bytes=1)
+    assert folder.supervisor_log.read_text() == "1\n2\n"
+    assert list(reading) == ["2"]
+    bound_logs(folder, maximum_bytes=1)
+    assert folder.supervisor_log.read_text() == ""
+    assert list(read_whole_log(folder.supervisor_log, lines)) == ["1", "2"]

@@ -1,16 +1,21 @@
 """A snapshot says what is in it; one that was made by hand cannot choose where its files go."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from fluxlab import snapshots
 from fluxlab.errors import FluxlabError
 from fluxlab.snapshots import Snapshot, SnapshotRefusedError, _File, read, save, unpack
 from fluxlab.spec import LabSpec
@@ -109,6 +114,221 @@ def test_what_git_keeps_for_itself_does_not_come_along(tmp_path: Path) -> None:
         "git/fleet.git/HEAD",
         "git/fleet.git/objects/ab/cd",
     }
+
+
+def test_what_is_still_being_written_does_not_come_along(tmp_path: Path) -> None:
+    folder = lab(tmp_path)
+    repository, of_host = (
+        folder.repositories / "fleet.git",
+        folder.registry / "data/docker/registry/v2/repositories/h/x",
+    )
+    finished = {folder.sinks / "hooks.slack.com", of_host / "_manifests/tags/a.tmp/current/link"}
+    unfinished = {
+        repository / "objects/tmp_objdir-incoming-a1/ab/cd",  # as git 2.34 and later receive a push
+        repository / "objects/incoming-a1/ab/cd",  # as those before it did
+        repository / "objects/ab/tmp_obj_a1",
+        repository / "objects/pack/tmp_pack_a1",
+        repository / "objects/pack/.tmp-17-pack-ab.pack",  # git repack
+        folder.sinks / ".hooks.slack.com.17.18",
+        folder.charts / "x" / ".adding-a1",
+        of_host / "_uploads/1/data",
+        of_host / "_manifests/tags/1.0.0/current/link.1b4e28ba.tmp",
+    }
+    for file in finished | unfinished:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    before = {path.relative_to(folder.root).as_posix() for path in finished}
+    found = copied(tmp_path, folder)
+    assert before <= found
+    assert not {path.relative_to(folder.root).as_posix() for path in unfinished} & found
+
+
+def test_a_folder_that_goes_while_files_are_looked_for_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = lab(tmp_path)
+    going = folder.registry / "data" / "going"
+    (going / "on").mkdir(parents=True)
+
+    def listed(place: str | Path | int) -> Iterator[os.DirEntry[str]]:
+        if str(place) == str(going) and going.exists():
+            shutil.rmtree(going)
+        return listing(place)
+
+    listing = os.scandir
+    monkeypatch.setattr("os.scandir", listed)
+    assert "registry/data/docker/blob" in copied(tmp_path, folder)
+
+
+def test_a_folder_that_cannot_be_listed_makes_it_no_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = lab(tmp_path)
+
+    def listed(place: str | Path) -> Iterator[os.DirEntry[str]]:
+        if str(place) == str(folder.charts):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(place))
+        return listing(place)
+
+    listing = os.scandir
+    monkeypatch.setattr("os.scandir", listed)
+    with pytest.raises(FluxlabError, match=r"no snapshot was made: .*/charts cannot be read"):
+        saved(tmp_path, folder)
+
+
+# -- beside what others do meanwhile -----------------------------------------------------------------------------------
+
+
+def git(*words: str | Path) -> str:
+    author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    return subprocess.run(["git", *author, *words], capture_output=True, check=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a repository of two branches, one of which has a packed and a newer loose name, and a clone that
+    is ahead of it."""
+    folder = tmp_path_factory.mktemp("prepared")
+    bare, clone = folder / "fleet.git", folder / "clone"
+    git("init", "--quiet", "--bare", "--initial-branch=main", bare)
+    git("init", "--quiet", "--initial-branch=main", clone)
+    for branch in ("main", "feature", "feature", ""):
+        (clone / "file").write_bytes(os.urandom(8))
+        git("-C", clone, "add", "file")
+        git("-C", clone, "commit", "--quiet", "--message=x")
+        if branch:
+            git(f"--git-dir={bare}", "pack-refs", "--all")
+            git("-C", clone, "push", "--quiet", bare, f"HEAD:refs/heads/{branch}")
+    return folder
+
+
+def served(folder: LabFolder, prepared: Path) -> Path:
+    """The lab's repository, and in it what was prepared."""
+    repository = folder.repositories / "fleet.git"
+    shutil.rmtree(repository)
+    return shutil.copytree(prepared / "fleet.git", repository)
+
+
+def branches(repository: Path) -> str:
+    """Each branch of a repository, and its commit."""
+    return git(f"--git-dir={repository}", "for-each-ref", "--format=%(refname) %(objectname)")
+
+
+def in_the_midst(monkeypatch: pytest.MonkeyPatch, function: str, moment: float, act: Callable[[], object]) -> None:
+    """Have something happen just before a call of a function of snapshots (0: the first), or (0.5) just after it."""
+    calls, plain = count(), getattr(snapshots, function)
+
+    def called(argument: object) -> object:
+        now = next(calls)
+        if now == moment:
+            act()
+        found = plain(argument)
+        if now == moment - 0.5:
+            act()
+        return found
+
+    monkeypatch.setattr(snapshots, function, called)
+
+
+MOMENTS = [("_record", 0), *(("_content", number / 2) for number in range(12))]
+
+
+@pytest.mark.parametrize(("function", "moment"), MOMENTS)
+def test_a_push_to_another_branch_meanwhile_leaves_nothing_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: Path, function: str, moment: float
+) -> None:
+    folder = lab(tmp_path)
+    repository = served(folder, prepared)
+    before = branches(repository)
+    push = ("-C", prepared / "clone", "push", "--quiet", repository, "HEAD:refs/heads/feature")
+    in_the_midst(monkeypatch, function, moment, lambda: git(*push))
+    copied(tmp_path, folder)
+    copy = tmp_path / "copy/git/fleet.git"
+    git(f"--git-dir={copy}", "fsck", "--full", "--strict")
+    assert branches(repository) != before
+    assert branches(copy) in (before, branches(repository))
+
+
+@pytest.mark.parametrize("words", [("pack-refs", "--all"), ("gc", "--quiet", "--prune=now")])
+@pytest.mark.parametrize("moment", [number / 2 for number in range(12)])
+def test_of_a_repository_that_is_tidied_meanwhile_there_is_all_or_no_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: Path, words: tuple[str, ...], moment: float
+) -> None:
+    folder = lab(tmp_path)
+    repository = served(folder, prepared)
+    in_the_midst(monkeypatch, "_content", moment, lambda: git(f"--git-dir={repository}", *words))
+    assert_whole_or_refused(tmp_path, folder)
+
+
+def assert_whole_or_refused(root: Path, folder: LabFolder) -> None:
+    refused = ""
+    try:
+        copied(root, folder)
+    except FluxlabError as error:
+        refused = error.hint
+    if refused:
+        assert refused == "try again"
+        return
+    copy = root / "copy/git/fleet.git"
+    git(f"--git-dir={copy}", "fsck", "--full", "--strict")
+    assert branches(copy) == branches(folder.repositories / "fleet.git")
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_objects_that_are_packed_once_the_packs_were_listed_are_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: Path, look: int
+) -> None:
+    folder = lab(tmp_path)
+    repository = served(folder, prepared)
+    seen: list[str] = []
+
+    def listed(place: str | Path) -> Iterator[os.DirEntry[str]]:
+        packs = str(repository / "objects/pack")
+        if seen.count(packs) == look and seen[-1] == packs:
+            git(f"--git-dir={repository}", "gc", "--quiet", "--prune=now")
+        seen.append(str(place))
+        return listing(place)
+
+    listing = os.scandir
+    monkeypatch.setattr("os.scandir", listed)
+    assert_whole_or_refused(tmp_path, folder)
+    assert seen.count(str(repository / "objects/pack")) >= look
+
+
+TAGS = "registry/data/docker/registry/v2/repositories/ghcr.io/x/_manifests"
+
+
+def push_chart(folder: LabFolder, tag: str, text: str) -> None:
+    """Store as distribution does (registry/storage/{blobwriter,manifeststore,tagstore}.go), in its order."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    for name, content in {
+        f"registry/data/docker/registry/v2/blobs/sha256/{digest[:2]}/{digest}/data": text,
+        f"{TAGS}/revisions/sha256/{digest}/link": f"sha256:{digest}",
+        f"{TAGS}/tags/{tag}/index/sha256/{digest}/link": f"sha256:{digest}",
+        f"{TAGS}/tags/{tag}/current/link": f"sha256:{digest}",
+    }.items():
+        (folder.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder.root / name).write_text(content)
+
+
+@pytest.mark.parametrize(("function", "moment"), MOMENTS)
+def test_a_chart_that_is_pushed_meanwhile_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, moment: float
+) -> None:
+    folder = lab(tmp_path)
+    push_chart(folder, "1.0.0", "first")
+
+    def push() -> None:
+        push_chart(folder, "1.0.0", "moved")
+        push_chart(folder, "2.0.0", "new")
+
+    in_the_midst(monkeypatch, function, moment, push)
+    copied(tmp_path, folder)
+    tags = list((tmp_path / "copy" / TAGS / "tags").iterdir())
+    assert tags
+    for tag in tags:
+        digest = (tag / "current/link").read_text().removeprefix("sha256:")
+        assert (tmp_path / "copy" / TAGS / "revisions/sha256" / digest / "link").exists()
+        blobs = tmp_path / "copy/registry/data/docker/registry/v2/blobs/sha256"
+        assert (blobs / digest[:2] / digest / "data").exists()
 
 
 def ended() -> int:

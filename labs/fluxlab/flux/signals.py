@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from fluxlab.clusters.kinds import Kinds
 from fluxlab.clusters.objects import Condition, KubeObject, dig, text_at
 from fluxlab.clusters.resources import EVENT, KUSTOMIZATION
 from fluxlab.errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
-from fluxlab.logs import find_log, matches_anything
+from fluxlab.logs import find_log, matches_anything, read_whole_log
 from fluxlab.moments import Moment
 from fluxlab.timeline.loglines import read_log_lines
 from fluxlab.waiting import check_duration, wait_until
@@ -224,12 +225,9 @@ class LogLine:
 
     def _lines(self, scene: Scene) -> list[str]:
         name = find_log(scene.logs, self.component)
-        file = scene.logs[name]
-        places = (file.with_name(f"{file.name}.1"), file)
         return [
             line.raw
-            for place in places
-            for line in read_log_lines(place, part=name)
+            for line in read_whole_log(scene.logs[name], partial(read_log_lines, part=name))
             if _rounded(line.entry.time) >= _rounded(scene.after.time) and not scene.is_of_earlier(line.raw)
         ]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 
 from fluxlab.alerts import Wanted
 from fluxlab.clusters.objects import Condition, KubeObject, items_at, text_at
@@ -13,7 +14,7 @@ from fluxlab.clusters.resources import SECRET
 from fluxlab.drift.records import Unknown
 from fluxlab.errors import FluxlabError, UnknownError
 from fluxlab.lab import Lab
-from fluxlab.logs import find_log, log_files
+from fluxlab.logs import find_log, log_files, read_whole_log
 from fluxlab.metrics import Sample, samples_of
 from fluxlab.moments import Moment
 from fluxlab.timeline.entries import Entry
@@ -202,10 +203,9 @@ class Senses:
     def _lines(self, spec: LogSpec, after: Moment) -> Iterator[Seen]:
         logs = log_files(self._lab.folder)
         name = find_log(logs, spec.component)
-        for place in (logs[name].with_name(f"{logs[name].name}.1"), logs[name]):
-            for line in read_log_lines(place, part=name):
-                if line.entry.time >= _whole_milliseconds(after.time) and re.search(spec.pattern, line.raw):
-                    yield Seen(time=line.entry.time, words=line.raw)
+        for line in read_whole_log(logs[name], partial(read_log_lines, part=name)):
+            if line.entry.time >= _whole_milliseconds(after.time) and re.search(spec.pattern, line.raw):
+                yield Seen(time=line.entry.time, words=line.raw)
 
     def _alerts(self, spec: AlertSpec, after: Moment) -> Iterator[Seen]:
         if spec.commit and spec.commit not in self._commits:

@@ -35,6 +35,7 @@ from fluxlab.servers.sinks import SINKS
 from fluxlab.servers.webhook import Delivery, Webhook
 from fluxlab.spec import LabSpec, SinkSpec, host_of
 from fluxlab.state import LabFolder
+from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.toolchain import Toolchain
 
 from .authorities import bundle
@@ -175,8 +176,8 @@ class Services:
             self.serve_charts(url)
         for sink in self._spec.alerts:
             self.serve_sink(sink)
-        for file in sorted(self._folder.sinks.glob("*")):
-            self.serve_sink(SinkSpec.model_validate_json(file.read_text()))
+        for sink in TimelineFolder(self._folder).sinks():
+            self.serve_sink(sink)
 
     def serve_charts(self, url: str) -> None:
         """Answer for the chart repository at a public URL, from its folder. From any thread; safe to repeat."""

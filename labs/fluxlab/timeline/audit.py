@@ -4,10 +4,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from fluxlab.logs import read_together
 
 from .entries import Detail, Entry, Level, ObjectRef, Source, format_time, parse_time
 
@@ -42,19 +45,20 @@ def read_audit(
 ) -> Iterator[Entry]:
     """The requests that ended between two moments, in the order in which they did, dry runs included.
 
-    With `writes_only` those that only read, which are most, are not even parsed.
+    `files` are those of `audit_files`, and what the last of them has become since: the API server rotates it. With
+    `writes_only` those that only read, which are most, are not even parsed.
     """
-    for file in files:
-        try:
-            with file.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    if writes_only and _READS.search(line):
-                        continue
-                    time = _time(line)
-                    if time and (since is None or time >= since) and (until is None or time <= until):
-                        yield _entry(line, time, cluster)
-        except FileNotFoundError:
-            continue
+
+    def requests(file: Path) -> Iterator[Entry]:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if writes_only and _READS.search(line):
+                    continue
+                time = _time(line)
+                if time and (since is None or time >= since) and (until is None or time <= until):
+                    yield _entry(line, time, cluster)
+
+    return read_together(partial(audit_files, files[-1].parent), requests)
 
 
 def _time(line: str) -> datetime | None:

@@ -5,10 +5,11 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from fluxlab.logs import find_log, log_files
+from fluxlab.logs import find_log, log_files, read_whole_log
 
 from .attribution import attribute, with_actors
 from .audit import audit_files, read_audit
@@ -172,8 +173,7 @@ def _said(folder: TimelineFolder) -> Iterator[Entry]:
 
 
 def _lines(file: Path, part: str) -> Iterator[LogLine]:
-    for place in (file.with_name(f"{file.name}.1"), file):
-        yield from read_log_lines(place, part=part, cluster=part.rpartition("/")[0])
+    return read_whole_log(file, partial(read_log_lines, part=part, cluster=part.rpartition("/")[0]))
 
 
 def _with_kind(entry: Entry, kinds: dict[str, str]) -> Entry:

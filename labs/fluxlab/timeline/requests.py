@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
+from fluxlab.logs import read_whole_log
+
 from .entries import Detail, Entry, Level, Source, parse_time
 
 _EXPECTED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND})
@@ -13,14 +15,12 @@ _EXPECTED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND})
 
 def read_requests(log: Path) -> Iterator[Entry]:
     """The requests in the order in which they ended."""
-    for file in (log.with_name(f"{log.name}.1"), log):
-        try:
-            with file.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    if entry := _entry(line):
-                        yield entry
-        except FileNotFoundError:
-            continue
+    return read_whole_log(log, _requests)
+
+
+def _requests(file: Path) -> Iterator[Entry]:
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        yield from filter(None, map(_entry, lines))
 
 
 def _entry(line: str) -> Entry | None:

@@ -1,11 +1,16 @@
-"""Each worker's share of the labs that are prepared ahead, and what is told of a lab that died."""
+"""Each worker's share of the labs that are prepared ahead, what is told of a lab that died, and whose a snapshot is."""
 
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from fluxlab.errors import UsageError
 from fluxlab.lab import Lab
+from fluxlab.pool import Pool
+from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
 from pytest_fluxlab import session
@@ -68,3 +73,59 @@ def test_of_a_lab_whose_supervisor_is_gone_the_supervisors_last_words_are_told_w
     assert died.facts[0] == "it is dead: its supervisor is gone; see it"
     assert died.facts[1:][-1] == "line 99 of [redacted]"
     assert "c4nary" not in str(died)
+
+
+class Taken:
+    """A pool whose labs are made of nothing; one of them cannot be given back."""
+
+    def __init__(self) -> None:
+        self.given_back = 0
+
+    def take(self, _: object) -> Lab:
+        return cast("Lab", SimpleNamespace(save_snapshot=lambda target: target.write_text("a lab")))
+
+    def give_back(self, _: Lab) -> None:
+        self.given_back += 1
+        if self.given_back == 1:
+            raise OSError("no room for a thread")
+
+
+@pytest.fixture
+def snapshots(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, state_dir: Path) -> LabSession:
+    """A session that makes snapshots of such labs."""
+    assert not state_dir.exists()
+    made = LabSession(pytester.parseconfig(), settings(pytester), f"abc-{os.getpid()}")
+    monkeypatch.setattr(made, "_pool", cast("Pool", Taken()))
+    return made
+
+
+NODE = cast("pytest.Collector", None)
+
+
+def prepare(_: Lab) -> None:
+    """What every test begins with."""
+
+
+def prepare_otherwise(_: Lab) -> None:
+    """What others begin with."""
+
+
+def fail(_: Lab) -> None:
+    raise RuntimeError("it cannot be prepared")
+
+
+def test_a_snapshot_that_was_made_is_there_for_all_whatever_went_wrong_afterwards(snapshots: LabSession) -> None:
+    with pytest.raises(OSError, match="no room"):
+        snapshots.snapshot("demo", prepare, LabSpec(), node=NODE)
+    target = snapshots.snapshot("demo", prepare, LabSpec(), node=NODE)
+    assert target.read_text() == "a lab"
+    with pytest.raises(UsageError, match="another snapshot 'demo'"):
+        snapshots.snapshot("demo", prepare_otherwise, LabSpec(), node=NODE)
+
+
+def test_a_snapshot_that_was_not_made_leaves_its_name_to_others(snapshots: LabSession) -> None:
+    with pytest.raises(RuntimeError):
+        snapshots.snapshot("demo", fail, LabSpec(), node=NODE)
+    with pytest.raises(OSError, match="no room"):
+        snapshots.snapshot("demo", prepare, LabSpec(), node=NODE)
+    assert snapshots.snapshot("demo", prepare, LabSpec(), node=NODE).read_text() == "a lab"

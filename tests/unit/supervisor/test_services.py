@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from fluxlab.errors import UsageError
+from fluxlab.files import write_private
 from fluxlab.processes import ProcessGroup
 from fluxlab.spec import GatewaySpec, LabSpec, SinkSpec
 from fluxlab.state import LabFolder
@@ -79,3 +80,12 @@ def test_alerts_that_are_heard_are_remembered(services: Services, folder: LabFol
     sink = SinkSpec(kind="slack", host="hooks.example.org")
     services.serve_sink(sink)
     assert [file.name for file in folder.sinks.glob("*")] == [sink.host]
+
+
+def test_what_a_killed_supervisor_began_to_write_of_alerts_is_not_served(services: Services, folder: LabFolder) -> None:
+    sink = SinkSpec(kind="slack", host="hooks.example.org")
+    write_private(folder.sinks / sink.host, sink.model_dump_json())
+    for part in ("", sink.model_dump_json()[:9]):
+        write_private(folder.sinks / f".{sink.host}.17.{len(part)}", part)
+    services._map_hosts()
+    assert services.sinks == {sink.host: sink}

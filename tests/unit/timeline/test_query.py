@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from fluxlab.errors import UsageError
+from fluxlab.gateway.requestlog import Entry as Request
+from fluxlab.gateway.requestlog import RequestLog
+from fluxlab.logs import bound_logs
 from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
-from fluxlab.timeline.audit import is_person, read_audit, short_user
+from fluxlab.timeline import loglines
+from fluxlab.timeline.audit import audit_files, is_person, read_audit, short_user
 from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source, format_time
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.issues import issue_references
@@ -220,6 +224,59 @@ def test_the_audit_log_tells_who_did_what(tmp_path: Path) -> None:
     assert found.details[Detail.AUDIT_ID] == "3"
 
 
+class AuditLog:
+    """The audit log of a cluster, as the API server writes and rotates it (lumberjack)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rotations = 0
+
+    def write(self, audit_id: str) -> None:
+        raw = {
+            "auditID": audit_id,
+            "verb": "patch",
+            "requestURI": "/api/v1/namespaces/shop/configmaps/cart",
+            "user": {"username": "ada"},
+            "responseStatus": {"code": 200},
+            "requestReceivedTimestamp": format_time(NOW),
+            "stageTimestamp": format_time(NOW),
+        }
+        with (self._folder / "audit.log").open("a") as log:
+            log.write(json.dumps(raw, separators=(",", ":")) + "\n")
+
+    def rotate(self) -> None:
+        self._rotations += 1
+        (self._folder / "audit.log").rename(self._folder / f"audit-2026-11-22T14-0{self._rotations}-00.000.log")
+
+
+@pytest.fixture
+def audit_log(tmp_path: Path) -> AuditLog:
+    """One that was rotated once."""
+    log = AuditLog(tmp_path)
+    log.write("1")
+    log.rotate()
+    log.write("2")
+    return log
+
+
+def test_an_audit_log_that_is_rotated_while_it_is_read_is_read_to_its_end(tmp_path: Path, audit_log: AuditLog) -> None:
+    found = read_audit(audit_files(tmp_path), cluster="c")
+    ids = [next(found).details[Detail.AUDIT_ID]]
+    audit_log.write("3")
+    audit_log.rotate()
+    audit_log.write("4")
+    ids += [entry.details[Detail.AUDIT_ID] for entry in found]
+    assert ids == ["1", "2", "3"]
+
+
+def test_an_audit_log_that_is_rotated_before_it_is_read_has_all(tmp_path: Path, audit_log: AuditLog) -> None:
+    files = audit_files(tmp_path)
+    audit_log.rotate()  # there is no new one yet
+    assert [entry.details[Detail.AUDIT_ID] for entry in read_audit(files, cluster="c")] == ["1", "2"]
+    audit_log.write("3")
+    assert [entry.details[Detail.AUDIT_ID] for entry in read_audit(files, cluster="c")] == ["1", "2", "3"]
+
+
 @pytest.mark.parametrize(("selectors", "selected"), [("", False), ("?labelSelector=app%3Dcart", True),
                                                       ("?limit=5&fieldSelector=metadata.name%3Dx", True)])  # fmt: skip
 def test_the_audit_log_tells_of_which_collection_objects_were_deleted(
@@ -267,6 +324,19 @@ def test_requests_that_fail_are_warnings_and_half_a_line_is_no_entry(tmp_path: P
     assert "https://github.com/x: 502 (reset)" in failed.text
 
 
+def test_a_request_log_that_gives_way_while_it_is_read_is_read_to_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "gateway.log"
+    for path in ("/older", "/newer"):
+        size = 1 if path == "/older" else 1000  # it moves aside at once, or not
+        asked = Request(asked_by="c.x", host="h", method="GET", path=path, status=200, bytes=0, duration_ms=1)
+        RequestLog(log, Redactor(), maximum_bytes=size).write(asked)
+    found = read_requests(log)
+    first = next(found)
+    log.replace(tmp_path / "gateway.log.1")
+    log.touch()
+    assert [entry.text for entry in (first, *found)] == ["GET https://h/older: 200", "GET https://h/newer: 200"]
+
+
 def test_a_lab_without_a_timeline_has_an_empty_one(tmp_path: Path) -> None:
     assert ask(TimelineFolder(LabFolder(tmp_path)), Query()) == []
 
@@ -297,6 +367,24 @@ def test_what_was_moved_aside_of_a_log_is_still_searched(tmp_path: Path) -> None
     found = ask_logs(TimelineFolder(folder), Query(), component="supervisor")
     assert [line.entry.text for line in found] == ["older", "newer", "with a second line"]
     assert [line.entry.level for line in found] == [Level.INFO, Level.ERROR, Level.ERROR]
+
+
+def test_a_log_that_would_move_aside_while_it_is_searched_is_searched_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = LabFolder(tmp_path)
+    log = folder.supervisor_log
+    log.with_name(f"{log.name}.1").write_text("2026-11-22 14:00:00,000 INFO older\n")
+    log.write_text("2026-11-22 14:00:01,000 ERROR newer\n")
+    plain = loglines._entry
+
+    def seen(*line: object, **of: object) -> object:
+        bound_logs(folder, maximum_bytes=1)
+        return plain(*line, **of)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loglines, "_entry", seen)
+    found = ask_logs(TimelineFolder(folder), Query(), component="supervisor")
+    assert [line.entry.text for line in found] == ["older", "newer"]
 
 
 class Bench:
