@@ -180,6 +180,26 @@ spec:
     assert "Job/default/once" in done.stderr
 
 
+@pytest.mark.verify
+def test_an_immutable_job_that_goes_by_itself_is_waited_for(workshop: Workshop) -> None:
+    job = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: passing, namespace: default}}
+spec:
+  ttlSecondsAfterFinished: 15
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{{name: main, image: "{image}"}}]
+"""
+    child = {"child.yaml": CHILD.split("  postBuild", maxsplit=1)[0]}
+    workshop.arrives(workshop.push({**child, "../../apps/child/job.yaml": job.format(image="busybox:1")}))
+    workshop.arrives(workshop.push({"../../apps/child/job.yaml": job.format(image="busybox:2")}))
+    image = "jsonpath={.spec.template.spec.containers[0].image}"
+    assert workshop.observer.kubectl("get", "job", "passing", "-n", "default", "-o", image) == "busybox:2"
+
+
 CHILD = """\
 apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
@@ -205,13 +225,20 @@ WORDS = """\
 apiVersion: v1
 kind: ConfigMap
 metadata: {{name: words, namespace: default}}
-data: {{WORD: {word}}}
+data: {{WORD: {word}, SHAPE: round}}
 """
+SHAPED = TEMPLATE.replace("substituted", "shaped").replace("WORD", "SHAPE")
 
 
 def test_a_kustomization_has_arrived_when_it_was_built_with_the_variables_that_it_reads(workshop: Workshop) -> None:
     child = CHILD.replace("kind: Secret, name: late", "kind: ConfigMap, name: words")
-    files = {"child.yaml": child, "../../apps/child/app.yaml": TEMPLATE}
+    bystander = child.replace("name: child", "name: bystander").replace("apps/child", "apps/bystander")
+    files = {
+        "child.yaml": child,
+        "../../apps/child/app.yaml": TEMPLATE,
+        "bystander.yaml": bystander,
+        "../../apps/bystander/app.yaml": SHAPED,
+    }
 
     def value() -> str:
         jsonpath = ("--output", "jsonpath={.data.value}")
@@ -219,10 +246,12 @@ def test_a_kustomization_has_arrived_when_it_was_built_with_the_variables_that_i
 
     workshop.arrives(workshop.push({**files, "words.yaml": WORDS.format(word="one")}))
     assert value() == "one"
-    # Both are built for the new commit at once, the child before its parent has applied what it reads.
+    # All are built for the new commit at once, mostly before their parent has applied what they read. What one of them
+    # reads of that has not changed.
     commit = workshop.push({**files, "words.yaml": WORDS.format(word="two")})
     done = workshop.wait(commit, "--timeout", "6")
     assert workshop.ready("kustomization", "child", "default") == ("True", f"main@sha1:{commit}")
+    assert "Kustomization default/bystander" not in done.stderr
     if value() == "one":
         assert done.returncode == 1, done.stdout
         assert (
@@ -255,6 +284,23 @@ def test_a_missing_secret_is_waited_for_by_name_and_its_arrival_opens_the_latch(
     words = ("get", "configmap", "substituted", "-n", "default", "-o", "jsonpath={.data.value}")
     assert workshop.observer.kubectl(*words) == "hello"
     workshop.observer.kubectl("delete", "secret", "late", "-n", "default")
+
+
+def test_a_missing_secret_with_keys_is_asked_for_and_its_arrival_opens_the_latch(workshop: Workshop) -> None:
+    decrypting = CHILD.split("  postBuild", maxsplit=1)[0]
+    decrypting += "  decryption: {provider: sops, secretRef: {name: sops-age}}\n"
+    commit = workshop.push({"child.yaml": decrypting, "../../apps/child/app.yaml": TEMPLATE})
+    done = workshop.wait(commit, "--timeout", "6")
+    assert done.returncode == 1
+    assert (
+        "Kustomization default/child: waits for Secret default/sops-age with key age.agekey "
+        "(fluxlab secret set default/sops-age age.agekey --lab convergence)"
+    ) in done.stderr
+    assert "not arrived within" in done.stderr, "a missing Secret is no terminal failure"
+    # kustomize-controller only wants the Secret to be there: nothing of what lies in git is encrypted.
+    workshop.observer.kubectl("create", "secret", "generic", "sops-age", "-n=default", "--from-literal=note=no key")
+    workshop.arrives(commit)
+    workshop.observer.kubectl("delete", "secret", "sops-age", "-n=default")
 
 
 def _kubectl(workshop: Workshop) -> list[str]:
@@ -383,6 +429,31 @@ def test_a_chart_in_the_repository_itself_arrives_with_its_commit(workshop: Work
     assert _image(workshop) == "app:second 1"
 
 
+@pytest.mark.verify
+def test_the_fix_of_a_chart_is_waited_for_when_the_release_has_given_up(workshop: Workshop) -> None:
+    broken = DEPLOYMENT.replace("{{ .Chart.Version }}", "fixed").replace("  selector: {matchLabels: {app: app}}\n", "")
+    chart = {
+        "../../charts/app/Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n",
+        "../../charts/app/values.yaml": "replicas: 1\n",
+        "../../charts/app/templates/deployment.yaml": broken,
+    }
+    done = workshop.wait(workshop.push({"app.yaml": CHART_IN_GIT, **chart}), "--timeout", "60")
+    assert "HelmRelease default/app: Stalled RetriesExceeded" in done.stderr
+    assert "not arrived within" not in done.stderr
+    controller = _component(workshop, "flux-playground/helm-controller")["pid"]
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        fixed = DEPLOYMENT.replace("{{ .Chart.Version }}", "fixed")
+        commit = workshop.push({"../../charts/app/templates/deployment.yaml": fixed})
+        done = workshop.wait(commit, "--timeout", "8")
+        assert "HelmRelease default/app: has chart 1.0.0+" in done.stderr
+        assert "not arrived within" in done.stderr, "a chart that the release has not tried is no terminal failure"
+    finally:
+        os.kill(controller, signal.SIGCONT)
+    workshop.arrives(commit)
+    assert _image(workshop) == "app:fixed 1"
+
+
 @pytest.fixture(scope="module")
 def charts(standing: tuple[Workshop, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     """A chart repository at a public URL that serves `app` 1.0.0."""
@@ -402,6 +473,21 @@ def test_a_release_has_arrived_when_its_workloads_have(workshop: Workshop, chart
     assert _image(workshop) == "app:1.0.0 2"
     workshop.arrives(workshop.push({"app.yaml": RELEASE.format(url=charts, chart="app", replicas=3)}))
     assert _image(workshop) == "app:1.0.0 3"
+
+
+@pytest.mark.verify
+def test_a_release_that_is_suspended_before_it_was_installed_holds_up_no_later_commit(
+    workshop: Workshop, charts: str
+) -> None:
+    parked = RELEASE.format(url=charts, chart="app", replicas=1).replace(
+        "spec:\n  interval", "spec:\n  suspend: true\n  interval"
+    )
+    assert "suspend: true" in parked
+    assert workshop.wait(workshop.push({"app.yaml": parked})).returncode == 1, "it never arrives"
+    workshop.arrives(workshop.push({"probe.yaml": CONFIG_MAP.format(value="beside what is suspended")}))
+    assert workshop.value() == "beside what is suspended"
+    done = workshop.wait(workshop.push({"app.yaml": parked.replace("replicas: 1", "replicas: 2")}))
+    assert "HelmRelease default/app: is suspended: what it had not released does not arrive" in done.stderr
 
 
 CHART_REFERENCE = """\

@@ -1,9 +1,9 @@
 """Where a HelmRelease has its chart from, and whether it runs what is there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from fluxlab.clusters.api import KubeApi
-from fluxlab.clusters.objects import KubeObject, dig, text_at
+from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import EXTERNAL_ARTIFACT, HELM_CHART, OCI_REPOSITORY
 
 from .pending import Pending, waiting
@@ -44,6 +44,20 @@ def chart_not_in_use(release: KubeObject, chart: KubeObject) -> Pending | None:
     if attempted.rpartition("@")[2] == there.rpartition("@")[2]:
         return None
     return waiting(release, f"has chart {short_revision(attempted)}, {chart} is at {short_revision(there)}")
+
+
+def asked_for(release: KubeObject, chart: KubeObject | None) -> KubeObject | None:
+    """What a release has its chart from: `chart`, which it names, or the HelmChart that its controller would make."""
+    if follows_a_chart(release):
+        return chart
+    template = dig(release.raw, "spec", "chart", "spec")
+    return KubeObject({"kind": HELM_CHART.kind, "metadata": {"namespace": release.namespace}, "spec": template})
+
+
+def packaged_from(chart: KubeObject) -> Sequence[str]:
+    """The paths of a HelmChart in its GitRepository: of the chart, and of files with values."""
+    values = (one for one in items_at(chart.raw, "spec", "valuesFiles") if isinstance(one, str))
+    return [text_at(chart.raw, "spec", "chart"), *values]
 
 
 def wanted_chart(chart: KubeObject) -> str:

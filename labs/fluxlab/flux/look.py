@@ -8,8 +8,9 @@ at the object's current generation.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.loans import SUSPEND, is_lent
 from fluxlab.clusters.objects import KubeObject, number_at, text_at
 from fluxlab.clusters.resources import (
@@ -24,14 +25,29 @@ from fluxlab.clusters.resources import (
     Resource,
 )
 
-from .charts import chart_not_in_use, chart_reference, charts_of, follows_a_chart, short_revision, wanted_chart
+from .charts import (
+    asked_for,
+    chart_not_in_use,
+    chart_reference,
+    charts_of,
+    follows_a_chart,
+    short_revision,
+    wanted_chart,
+)
 from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, git_source, owner, parent, tried_revision
 from .pending import Blocker, Outlook, Pending, failed, waiting
 from .release_values import ReleaseValues
 from .rollout import rollout
-from .substitution import Text, substitution_problem, variables_not_in_use, with_literal_variables
-from .suspension import never_arrives, same_below, same_but_suspended
-from .verdicts import kustomization_failure, not_ready, not_since, under_way
+from .substitution import (
+    Text,
+    decryption_problem,
+    substitution_problem,
+    variable_sources,
+    variables_not_in_use,
+    with_literal_variables,
+)
+from .suspension import never_arrives, parked, same_below, same_but_suspended, same_chart
+from .verdicts import has_given_up, kustomization_failure, not_ready, not_since, under_way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +117,8 @@ class _Look:
         self.arrived: list[str] = []
         self.pending: list[Pending] = []
         self.blocker: Blocker | None = None
-        self._paths: dict[tuple[str, str], str] = {}
-        """The path of each Kustomization in the repository."""
+        self._following: dict[tuple[str, str], KubeObject] = {}
+        """The Kustomizations that are built from the branch."""
         self._followers: set[tuple[str, str]] = set()
         """The GitRepositories that follow the branch."""
         self._elsewhere: list[tuple[Resource, KubeObject]] = []
@@ -128,12 +144,12 @@ class _Look:
         sources = {_id(source) for source in self._sources()}
         if not sources:
             return
-        applied = {_id(kustomization) for kustomization in self._kustomizations(sources)}
-        if not applied:
+        kustomizations = list(self._kustomizations(sources))
+        if not kustomizations:
             return
-        self._brought(applied, sources)
-        releases = {_id(release) for release in self._releases(applied, sources)}
-        self._workloads(applied, releases)
+        self._brought(_accountable(kustomizations), sources)
+        releases = list(self._releases({_id(one) for one in kustomizations}, sources))
+        self._workloads(_accountable(kustomizations), _accountable(releases))
 
     def _sources(self) -> Iterator[KubeObject]:
         found = self._api.list(GIT_REPOSITORY)
@@ -174,7 +190,7 @@ class _Look:
         found = self._api.list(KUSTOMIZATION)
         following = {one.reference: one for one in found if git_source(one) in sources}
         self._elsewhere += [(KUSTOMIZATION, one) for one in found if git_source(one) not in self._followers]
-        self._paths = {_id(one): text_at(one.raw, "spec", "path") for one in following.values()}
+        self._following = {_id(one): one for one in following.values()}
         arrived: set[tuple[str, str]] = set()
         for kustomization in sorted(following.values(), key=lambda found: depth(found, following)):
             above = parent(kustomization, following)
@@ -190,9 +206,10 @@ class _Look:
             return self._suspended_kustomization(kustomization, applied)
         if self._accepts(tried_revision(kustomization)):
             problem = substitution_problem(kustomization, api=self._api, text=self._target.text)
-            failure = not_since(kustomization, kustomization_failure(kustomization), self._target.mended)
+            problem = problem or decryption_problem(kustomization, api=self._api, text=self._target.text)
+            failure = kustomization_failure(kustomization, api=self._api)
             if problem or failure:
-                return problem or failure
+                return problem or not_since(kustomization, failure, self._target.mended)
         verdict = self._not_ready(kustomization)
         if verdict or self._accepts(applied):
             return verdict or self._variables_not_in_use(kustomization)
@@ -205,7 +222,7 @@ class _Look:
         )
 
     def _variables_not_in_use(self, kustomization: KubeObject) -> Pending | None:
-        why = variables_not_in_use(kustomization, api=self._api, text=self._target.text, of=self._paths.keys())
+        why = variables_not_in_use(kustomization, api=self._api, text=self._target.text, of=self._following.keys())
         if not why:
             return None
         again = text_at(kustomization.raw, "spec", "interval")
@@ -214,42 +231,82 @@ class _Look:
 
     def _suspended_kustomization(self, kustomization: KubeObject, applied: str) -> Pending | None:
         target, path = self._target, text_at(kustomization.raw, "spec", "path")
+        if (
+            self._parked(kustomization)
+            and same_below(kustomization, target.text_before, target.text)
+            and self._says_nothing_of(partial(variable_sources, kustomization, api=self._api))
+        ):
+            return None
         ready = kustomization.condition("Ready")
         since = target.text_at(applied.rpartition(":")[2])
         if not applied or (ready and ready.status == "False"):
             return never_arrives(kustomization, "what it had not applied does not arrive")
-        if not self._accepts(applied) and not same_below(path, since, target.text):
+        if not self._accepts(applied) and not same_below(kustomization, since, target.text):
             return never_arrives(
                 kustomization, f"what changed in {path or './'} since {short_revision(applied)} does not arrive"
             )
-        above = self._paths.get(owner(kustomization, KUSTOMIZE_LABEL))
-        if self._says_anew(kustomization, above):
+        if self._says_anew(kustomization):
             return never_arrives(kustomization, "what this commit changes of its spec does not arrive")
         return None
 
     def _suspended_release(self, release: KubeObject, chart: KubeObject | None) -> Pending | None:
+        if self._parked(release) and self._same_below(release, chart):
+            return None
         ready = release.condition("Ready")
         if ready is None or ready.status != "True":
             return never_arrives(release, f"what it had not released does not arrive{f' ({ready})' if ready else ''}")
         if chart and chart_not_in_use(release, chart):
             return never_arrives(release, f"what changed in its {chart} does not arrive")
-        if self._says_anew(release, self._paths.get(owner(release, KUSTOMIZE_LABEL))):
+        if self._says_anew(release):
             return never_arrives(release, "what this commit changes of its spec does not arrive")
         if why := self._values.not_in_use(release):
             return never_arrives(release, f"it {why}")
         return None
 
-    def _says_anew(self, subject: KubeObject, path: str | None) -> bool:
+    def _parked(self, subject: KubeObject) -> bool:
+        """Whether git had it suspended before the commit already, which says nothing else of it; if in doubt, not.
+
+        What applies it may patch it.
+        """
+        target, by = self._target, self._applied_by(subject)
+        if by is None or self._says_else(by):
+            return False
+        return parked(subject, by, target.text_before, target.text)
+
+    def _same_below(self, release: KubeObject, chart: KubeObject | None) -> bool:
+        """Whether the commit changes nothing of what a release is made from; if in doubt, it does."""
+        target, wanted = self._target, asked_for(release, chart)
+        from_git = wanted is not None and git_source(wanted) in self._followers
+        if wanted and from_git and not same_chart(wanted, target.text_before, target.text):
+            return False
+        if chart and self._says_else(chart):
+            return False
+        return self._says_nothing_of(partial(self._values.read, release))
+
+    def _says_nothing_of(self, read: Callable[[], Sequence[KubeObject]]) -> bool:
+        try:
+            return not any(map(self._says_else, read()))
+        except ApiError:  # not everybody may read Secrets
+            return False
+
+    def _says_anew(self, subject: KubeObject) -> bool:
         """Whether the commit says something of an object that its controller has not acted on; if in doubt, it does.
 
         The observed generation tells nothing: helm-controller sets it of what is suspended, too.
         """
-        target = self._target
-        if path is None or number_at(subject.raw, "status", "lastAttemptedGeneration") == subject.generation:
+        attempted = number_at(subject.raw, "status", "lastAttemptedGeneration")
+        return attempted != subject.generation and self._says_else(subject)
+
+    def _says_else(self, subject: KubeObject) -> bool:
+        """Whether the commit says something else of an object than was said before; if in doubt, it does."""
+        target, by = self._target, self._applied_by(subject)
+        if by is None or same_below(by, target.text_before, target.text):
             return False
-        return not same_below(path, target.text_before, target.text) and not same_but_suspended(
-            subject, path, target.text_before, target.text
-        )
+        return not same_but_suspended(subject, by, target.text_before, target.text)
+
+    def _applied_by(self, subject: KubeObject) -> KubeObject | None:
+        """The Kustomization that applied an object, if it is built from the branch."""
+        return self._following.get(owner(subject, KUSTOMIZE_LABEL))
 
     def _brought(self, applied: set[tuple[str, str]], sources: set[tuple[str, str]]) -> None:
         """What the commit has of sources, and of what follows other ones: at no revision of it, but to be ready."""
@@ -289,8 +346,7 @@ class _Look:
                 verdict = verdict or chart_not_in_use(release, followed)
             verdict = verdict or self._values_not_in_use(release)
             if verdict:
-                path = self._paths.get(owner(release, KUSTOMIZE_LABEL), "")
-                verdict = with_literal_variables(release, verdict, path=path, text=self._target.text)
+                verdict = with_literal_variables(release, verdict, by=self._applied_by(release), text=self._target.text)
             if self._judge(HELM_RELEASE, release, verdict):
                 yield release
 
@@ -298,9 +354,18 @@ class _Look:
         verdict = self._not_ready(release)
         cause = self._not_ready(chart) if verdict and chart and not chart.deleting else None
         if cause is None or chart is None:
-            return verdict
+            return (self._untried(release, chart) if verdict and has_given_up(release) else None) or verdict
         outlook = failed if cause.outlook is Outlook.FAILED else waiting
         return outlook(release, f"waits for {chart} ({wanted_chart(chart)}): {cause.why}")
+
+    def _untried(self, release: KubeObject, chart: KubeObject | None) -> Pending | None:
+        """What a release that has given up is about to be tried with: that resets its count of failures.
+
+        Releases are listed before charts, and helm-controller hears of a chart when we do.
+        """
+        newer = chart_not_in_use(release, chart) if chart else None
+        values = "" if newer else self._values.untried(release)
+        return waiting(release, values) if values else newer
 
     def _values_not_in_use(self, release: KubeObject) -> Pending | None:
         why = self._values.not_in_use(release)
@@ -331,6 +396,11 @@ class _Look:
 def _reconcile_command(subject: KubeObject) -> str:
     """What has its controller look at once."""
     return f"fluxlab flux reconcile {subject.kind.lower()} {subject.name} -n {subject.namespace}"
+
+
+def _accountable(subjects: Sequence[KubeObject]) -> set[tuple[str, str]]:
+    """Those whose sources and workloads have to be well: not what is suspended and was failing before."""
+    return {_id(one) for one in subjects if one.ready or not one.suspended}
 
 
 def _id(subject: KubeObject) -> tuple[str, str]:

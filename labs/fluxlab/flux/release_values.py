@@ -2,7 +2,7 @@
 
 Nothing in the status of a HelmRelease tells: it stays Ready, at its generation, while a ConfigMap that it reads says
 something else, until helm-controller looks again: within its interval, or at once where the ConfigMap is labelled to be
-watched (`reconcile.fluxcd.io/watch: Enabled`). What Helm keeps of the release tells.
+watched. What Helm keeps of the release tells.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,10 @@ from fluxlab.documents import Json, ManifestLoader, same
 from fluxlab.errors import FluxlabError, UnknownError
 
 from .helm_storage import storage_of, values_of
+from .verdicts import written_since
+
+WATCH_LABEL = "reconcile.fluxcd.io/watch"
+"""With the value Enabled: helm-controller looks at once at the releases that read from it."""
 
 Compose = Callable[[KubeObject], str]
 """The values that a HelmRelease gives now, all together, as YAML. Raises CommandError."""
@@ -43,18 +47,36 @@ class ReleaseValues:
             return ""
         named = " and ".join(f"{kind} {name}" for kind, name in references)
         try:
-            differs = self._differs(release, references)
+            differs = self._differs(release)
         except ApiUnreachableError:
             raise
         except (ApiError, CommandError, UnknownError, yaml.YAMLError) as error:  # who may not read Secrets, is told
             return f"whether it runs with the values of {named} is not known: {_reason(error)}"
         return f"has not been released with the values of {named}" if differs else ""
 
-    def _differs(self, release: KubeObject, references: Sequence[tuple[str, str]]) -> bool:
+    def untried(self, release: KubeObject) -> str:
+        """What a release was not tried with although its `valuesFrom` gives it, and its controller hears of it.
+
+        Empty when there is nothing. Raises ApiUnreachableError.
+        """
+        try:
+            read = self.read(release)
+        except ApiError:
+            return ""
+        heard = (one for one in read if one.labels.get(WATCH_LABEL) == "Enabled" and written_since(one, release))
+        named = " and ".join(map(str, heard))
+        return f"has not been tried with the values of {named} as they are now" if named else ""
+
+    def read(self, release: KubeObject) -> Sequence[KubeObject]:
+        """What there is of all that a release reads values from. Raises ApiError or ApiUnreachableError."""
         kinds = {resource.kind: resource for resource in (CONFIG_MAP, SECRET)}
-        found = [self._api.find(kinds[kind], name, namespace=release.namespace) for kind, name in references]
-        versions = (one.resource_version if one else "" for one in found)
-        known = (str(release), release.resource_version, *versions)
+        references = _references(release)
+        found = (self._api.find(kinds[kind], name, namespace=release.namespace) for kind, name in references)
+        return [one for one in found if one]
+
+    def _differs(self, release: KubeObject) -> bool:
+        read = (f"{one} {one.resource_version}" for one in self.read(release))
+        known = (str(release), release.resource_version, *read)
         if known not in self._compared:
             namespace, name = storage_of(release)
             given = values_of(release, self._api.find(SECRET, name, namespace=namespace))

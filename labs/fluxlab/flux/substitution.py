@@ -1,31 +1,46 @@
-"""What Flux puts into manifests after it has built them (`postBuild`): which variables are wanted, and from where.
+"""What Flux takes from the cluster for what it builds: variables (`postBuild`), and the keys that open what lies in git
+(`decryption`). Which are wanted, from where, and what git says of all that is built.
 
 The messages are those of kustomize-controller 1.9; the grammar is that of its envsubst: `${NAME}` must be set,
 `${NAME:=default}` need not be, and `$${NAME}` stands for itself.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from posixpath import join, normpath
 
-from fluxlab.clusters.api import KubeApi
+import yaml
+
+from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
-from fluxlab.clusters.resources import CONFIG_MAP, SECRET
-from fluxlab.documents import Json
+from fluxlab.clusters.resources import CONFIG_MAP, SECRET, Resource
+from fluxlab.documents import Json, ManifestLoader, check_nesting
+from fluxlab.errors import UnknownError
 
 from .ownership import KUSTOMIZE_LABEL, owner
 from .pending import Pending, asking, failed, waiting
-from .verdicts import current
+from .subjects import Subject
+from .verdicts import current, written_since
 
 MOST_FOLDERS = 50
 Text = Callable[[str], str]
-"""All that the files below a path of the repository say, at the commit that is waited for."""
+"""All that the files below a path of the repository say at a commit; empty where there are none."""
 
 _NO_SOURCE = re.compile(r"substitute from '(Secret|ConfigMap)/([^']+)' error: .*not found")
 _UNSET = re.compile(r'variable not set \(strict mode\): "([^"]+)"')
 _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_BASE = re.compile(r"^\s*- (\.\./\S+)$", re.MULTILINE)
+_BETWEEN = re.compile(r"^---.*$", re.MULTILINE)
+_OF_A_KIND = re.compile(r"^kind:", re.MULTILINE)
+_KUSTOMIZE = "kustomize.config.k8s.io/"
+_BUILDS = frozenset({"resources", "components", "bases"})
+_NO_KEYS = re.compile(r"""(?:^|decryption Secret '.*: )(?:Secret|secrets) "([^"]+)" not found$""")
+_KEYS = {
+    "BEGIN AGE ENCRYPTED FILE": "age.agekey",
+    "BEGIN PGP MESSAGE": "sops.asc",
+    "vault_address": "sops.vault-token",
+}
+"""What SOPS leaves in a file, and which key of a Secret opens that."""
 _IN_A_KUSTOMIZE_FILE = re.compile(r"^postBuild:", re.MULTILINE)
 
 
@@ -36,12 +51,8 @@ def substitution_problem(kustomization: KubeObject, *, api: KubeApi, text: Text)
         return None
     message = ready.message
     if found := _NO_SOURCE.search(message):
-        kind, name = found.groups()
         wanted = _unprovided(kustomization, text)
-        why, places = _waits_for(kustomization, kind, name, wanted), _places(api, kind, name)
-        if kustomization.namespace in places:
-            return waiting(kustomization, f"{why}, which is there now: Flux will try again")
-        return _asking(kustomization, why + _elsewhere(places), [(kind, name)], wanted)
+        return _lacks(kustomization, found[1], found[2], wanted, api=api, reader="substituteFrom")
     if found := _UNSET.search(message):
         sources = list(_sources(kustomization))
         if not sources:
@@ -49,6 +60,18 @@ def substitution_problem(kustomization: KubeObject, *, api: KubeApi, text: Text)
         why = " or ".join(_waits_for(kustomization, kind, name, [found[1]]) for kind, name in sources)
         return _asking(kustomization, why, sources, [found[1]])
     return None
+
+
+def decryption_problem(kustomization: KubeObject, *, api: KubeApi, text: Text) -> Pending | None:
+    """The Secret with the keys of its `decryption` that a Kustomization lacks; None when it lacks none."""
+    ready = current(kustomization, "Ready")
+    found = _NO_KEYS.search(ready.message) if ready and ready.reason == "BuildFailed" else None
+    name = text_at(kustomization.raw, "spec", "decryption", "secretRef", "name")
+    if found is None or found[1] != name:
+        return None
+    said = built_from(kustomization, text)
+    wanted = [next((key for sign, key in _KEYS.items() if sign in said), _KEYS["BEGIN AGE ENCRYPTED FILE"])]
+    return _lacks(kustomization, SECRET.kind, name, wanted, api=api, reader="decryption")
 
 
 def variables_not_in_use(
@@ -59,44 +82,89 @@ def variables_not_in_use(
     Nothing in its status tells: it stays Ready, at its generation and revision, until kustomize-controller looks again,
     within its interval, or at once where the object is labelled to be watched. What was written after its own last
     status has not been read; what was written while it was built may have been, and is not told from that.
+    Raises ApiError or ApiUnreachableError.
     """
-    said = with_bases(text_at(kustomization.raw, "spec", "path"), text)
-    for kind, name in _sources(kustomization):
-        found = api.find(SECRET if kind == SECRET.kind else CONFIG_MAP, name, namespace=kustomization.namespace)
-        if found is None or owner(found, KUSTOMIZE_LABEL) not in of or not _newer(found, kustomization):
-            continue
-        data = dig(found.raw, "data")
-        keys = [key for key in data if _mentions(said, key)] if isinstance(data, dict) else []
-        if keys:
-            return f"has not been built with {', '.join(keys)} of {found} as it is now"
+    said = _searched(kustomization, text)
+    overridden = set(_entries(dig(kustomization.raw, "spec", "postBuild", "substitute")))
+    for found in reversed(variable_sources(kustomization, api=api)):
+        now = _entries(dig(found.raw, "data"))
+        if owner(found, KUSTOMIZE_LABEL) in of and written_since(found, kustomization):
+            before = _entries_before(found, kustomization, api)
+            keys = [
+                key if key in now else f"{key} (gone)"
+                for key in {**now, **before}
+                if key not in overridden and now.get(key) != before.get(key) and _mentions(said, key)
+            ]
+            if keys:
+                return f"has not been built with {', '.join(keys)} of {found} as it is now"
+        overridden |= now.keys()
     return ""
 
 
-def _newer(one: KubeObject, other: KubeObject) -> bool:
-    """Whether an object was written after another one, as the cluster counts its changes."""
-    versions = [one.resource_version, other.resource_version]
-    return all(version.isdigit() for version in versions) and int(versions[0]) > int(versions[1])
+def variable_sources(kustomization: KubeObject, *, api: KubeApi) -> Sequence[KubeObject]:
+    """What there is of all that `substituteFrom` names; of a variable that several have, the last one's value counts.
+
+    Raises ApiError or ApiUnreachableError.
+    """
+    named = ((_resource(kind), name) for kind, name in _sources(kustomization))
+    found = (api.find(resource, name, namespace=kustomization.namespace) for resource, name in named)
+    return [one for one in found if one]
+
+
+def _resource(kind: str) -> Resource:
+    return SECRET if kind == SECRET.kind else CONFIG_MAP
+
+
+def _entries_before(source: KubeObject, reader: KubeObject, api: KubeApi) -> Mapping[str, Json]:
+    """What one said when the status of its reader was written; nothing where that is not known any more.
+
+    Git does not tell it: what is written by hand, generated or encrypted is not there, nor is what a commit had that
+    came just before.
+    """
+    resource, version = _resource(source.kind), int(reader.resource_version)
+    try:
+        before = Subject(
+            api=api, resource=resource, namespace=source.namespace, name=source.name, version=version
+        ).before
+    except ApiUnreachableError:
+        raise
+    except (ApiError, UnknownError):  # who may not list Secrets, still may see that there is a new one
+        return {}
+    return _entries(dig(before.raw, "data")) if before else {}
+
+
+def _entries(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _mentions(said: str, variable: str) -> bool:
     return bool(re.search(rf"(?<!\$)\$\{{{re.escape(variable)}\b", said))
 
 
-def with_literal_variables(subject: KubeObject, pending: Pending, *, path: str, text: Text) -> Pending:
+def with_literal_variables(subject: KubeObject, pending: Pending, *, by: KubeObject | None, text: Text) -> Pending:
     """`pending`, which may be due to `${...}` that stands in the spec of an object as it does in git.
 
-    It may also be meant so (dashboards and collectors have variables of their own): it is only certain to be a mistake,
-    and terminal, where the manifests want to substitute in a way that Flux ignores.
+    `by` is the Kustomization that applied it, if one that is built from the branch did. It may also be meant so
+    (dashboards and collectors have variables of their own): it is only certain to be a mistake, and terminal, where the
+    manifests want to substitute in a way that Flux ignores.
     """
     names = sorted({name for value in _strings(subject.raw.get("spec")) for name in _VARIABLE.findall(value)})
     if not names:
         return pending
     said = f"its spec holds {', '.join(f'${{{name}}}' for name in names)} as it stands in git: nothing substitutes it"
-    if _IN_A_KUSTOMIZE_FILE.search(with_bases(path, text)):
+    if by and _IN_A_KUSTOMIZE_FILE.search(built_from(by, text)):
         return failed(
             subject, f"{said}; postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml"
         )
     return replace(pending, why=f"{pending.why}; {said}")
+
+
+def _lacks(kustomization: KubeObject, kind: str, name: str, keys: list[str], *, api: KubeApi, reader: str) -> Pending:
+    """A Secret or ConfigMap that its `reader` did not find."""
+    why, places = _waits_for(kustomization, kind, name, keys), _places(api, kind, name)
+    if kustomization.namespace in places:
+        return waiting(kustomization, f"{why}, which is there now: Flux will try again")
+    return _asking(kustomization, why + _elsewhere(places, reader), [(kind, name)], keys)
 
 
 def _waits_for(kustomization: KubeObject, kind: str, name: str, keys: list[str]) -> str:
@@ -114,34 +182,92 @@ def _asking(kustomization: KubeObject, why: str, sources: list[tuple[str, str]],
 
 
 def _places(api: KubeApi, kind: str, name: str) -> list[str]:
-    resource = SECRET if kind == SECRET.kind else CONFIG_MAP
-    return sorted(found.namespace for found in api.list(resource, query={"fieldSelector": f"metadata.name={name}"}))
+    named = {"fieldSelector": f"metadata.name={name}"}
+    return sorted(found.namespace for found in api.list(_resource(kind), query=named))
 
 
-def _elsewhere(places: list[str]) -> str:
+def _elsewhere(places: list[str], reader: str) -> str:
     if not places:
         return ""
     named = " and ".join(places)
-    return f"; there is one in namespace {named}, but substituteFrom reads no namespace but the Kustomization's own"
+    return f"; there is one in namespace {named}, but {reader} reads no namespace but the Kustomization's own"
 
 
-def with_bases(path: str, text: Text) -> str:
-    """What a folder and the folders that its overlays build on (`- ../../base/app`) say, as far as that can be seen."""
-    waiting, seen, said = [normpath(path.lstrip("/"))], set[str](), []
-    while waiting and len(seen) < MOST_FOLDERS:
+def built_from(kustomization: KubeObject, text: Text) -> str:
+    """What git says in the folder of a Kustomization, in its components, and in what these build on."""
+    path = text_at(kustomization.raw, "spec", "path")
+    components = [one for one in items_at(kustomization.raw, "spec", "components") if isinstance(one, str)]
+    return with_bases([path, *(join(path, one) for one in components)], text)
+
+
+def with_bases(folders: Iterable[str], text: Text) -> str:
+    """What folders and those that their overlays build on (`- ../../base/app`) say, as far as that can be seen."""
+    waiting, seen, said = [normpath(folder.lstrip("/")) for folder in folders][::-1], set[str](), list[str]()
+    while waiting and len(said) < MOST_FOLDERS:
         folder = waiting.pop()
         if folder in seen or folder.startswith(".."):
             continue
         seen.add(folder)
-        said.append(text(folder))
-        waiting.extend(normpath(join(folder, base)) for base in _BASE.findall(said[-1]))
-    return "\n".join(said)
+        if found := text(folder):
+            said.append(found)
+            waiting.extend(base for way in _ways_out(found) for base in _ends(folder, way))
+    return "\n---\n".join(said)
+
+
+def parts_of(text: str) -> Sequence[str]:
+    """The documents of files, as they stand there."""
+    return _BETWEEN.split(text)
+
+
+def documents(parts: Iterable[str]) -> Iterator[Json]:
+    """Documents, without what is no YAML: notes and scripts lie in repositories, too."""
+    for part in parts:
+        try:
+            check_nesting(part)
+            yield from yaml.load_all(part, Loader=ManifestLoader)
+        except (yaml.YAMLError, ValueError):  # the latter of a date that there is not
+            continue
+
+
+def kustomization_files(text: str) -> Iterator[Json]:
+    """Each kustomization.yaml, which may say anything of any object."""
+    likely = (part for part in parts_of(text) if _KUSTOMIZE in part or not _OF_A_KIND.search(part))
+    return filter(is_kustomization_file, documents(likely))
+
+
+def is_kustomization_file(document: Json) -> bool:
+    """Whether a document is for kustomize itself; that need not say its kind, nor its apiVersion."""
+    if not isinstance(document, Mapping):
+        return False
+    version = text_at(document, "apiVersion")
+    return version.startswith(_KUSTOMIZE) or not (version or "kind" in document or _BUILDS.isdisjoint(document))
+
+
+def _ways_out(said: str) -> Iterator[str]:
+    """Where the kustomization files of a folder, and of those in it, lead out of where they are."""
+    for value in _strings(list(kustomization_files(said))):
+        way = normpath(value.rpartition("=")[2])  # generators name what they take: `settings.yaml=../settings.yaml`
+        if way.startswith("../"):
+            yield way
+
+
+def _ends(folder: str, way: str) -> Iterator[str]:
+    """Where a way out may end: how deep in the folder the file lies that says it, is not told."""
+    up = way.split("/").count("..")
+    for levels in range(1, up + 1):
+        yield normpath(join(folder, "../" * levels, way.removeprefix("../" * up)))
+
+
+def _searched(kustomization: KubeObject, text: Text) -> str:
+    """All in which variables are looked for."""
+    patches = _strings(items_at(kustomization.raw, "spec", "patches"))
+    return "\n".join([built_from(kustomization, text), *patches])
 
 
 def _unprovided(kustomization: KubeObject, text: Text) -> list[str]:
     """The variables that the manifests want and the Kustomization itself does not set, in order."""
     given = dig(kustomization.raw, "spec", "postBuild", "substitute")
-    wanted = dict.fromkeys(_VARIABLE.findall(with_bases(text_at(kustomization.raw, "spec", "path"), text)))
+    wanted = dict.fromkeys(_VARIABLE.findall(_searched(kustomization, text)))
     return [name for name in wanted if not isinstance(given, dict) or name not in given]
 
 

@@ -4,36 +4,45 @@ That it is suspended has arrived with its parent. Whether the commit changes any
 what is suspended does not.
 """
 
-import re
-from collections.abc import Sequence
-
-import yaml
+from collections.abc import Mapping, Sequence
 
 from fluxlab.clusters.loans import SUSPEND, is_lent
-from fluxlab.clusters.objects import KubeObject, dig, text_at
+from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.documents import Json
 
+from .charts import packaged_from
 from .pending import Pending, failed
-from .substitution import Text, with_bases
-
-_BETWEEN = re.compile(r"^---.*$", re.MULTILINE)
-_BUILDS = frozenset({"Kustomization", "Component"})
-"""The kinds of a kustomization.yaml, which may say anything of any object."""
+from .substitution import Text, built_from, documents, is_kustomization_file, kustomization_files, parts_of, with_bases
 
 
-def same_below(path: str, one: Text, other: Text) -> bool:
-    """Whether a folder, and what it builds on, says the same at two commits."""
-    said = with_bases(path, one)
-    return bool(said.strip()) and said == with_bases(path, other)
+def same_below(kustomization: KubeObject, one: Text, other: Text) -> bool:
+    """Whether all that a Kustomization is built from says the same at two commits; nothing is no answer."""
+    said = built_from(kustomization, one)
+    return bool(said.strip()) and said == built_from(kustomization, other)
 
 
-def same_but_suspended(subject: KubeObject, path: str, one: Text, other: Text) -> bool:
-    """Whether a folder says the same of an object at two commits, but for whether it is suspended.
-
-    A folder that says nothing of it may generate it: that is no answer, and not taken for one.
-    """
-    before, after = (_said_of(subject, with_bases(path, text)) for text in (one, other))
+def same_chart(chart: KubeObject, one: Text, other: Text) -> bool:
+    """Whether a chart that lies in the repository is the same at two commits, with its values; archives are no text."""
+    before, after = (with_bases(packaged_from(chart), text) for text in (one, other))
     return bool(after) and before == after
+
+
+def same_but_suspended(subject: KubeObject, by: KubeObject, one: Text, other: Text) -> bool:
+    """Whether what a Kustomization is built from says the same of an object at two commits, but for its suspension.
+
+    Where nothing is said of it, it may be generated: that is no answer, and not taken for one.
+    """
+    before, after = ([_without_suspend(said) for said in _said_of(subject, by, text)] for text in (one, other))
+    return bool(after) and _goes_on(before, after)
+
+
+def parked(subject: KubeObject, by: KubeObject, before: Text, after: Text) -> bool:
+    """Whether git had an object suspended before a commit already, and says the same of it with the commit.
+
+    What suspends it otherwise (by hand, a JSON patch, a variable) is not seen, and not taken for that.
+    """
+    said = _said_of(subject, by, before)
+    return any(_suspends(one, subject) for one in said) and _goes_on(said, _said_of(subject, by, after))
 
 
 def never_arrives(subject: KubeObject, what: str) -> Pending:
@@ -43,19 +52,37 @@ def never_arrives(subject: KubeObject, what: str) -> Pending:
     return failed(subject, f"is suspended: {what}")
 
 
-def _said_of(subject: KubeObject, text: str) -> Sequence[Json]:
-    found: list[Json] = []
-    for part in _BETWEEN.split(text):
-        try:
-            document: Json = yaml.safe_load(part)
-        except yaml.YAMLError:
-            continue  # notes and scripts lie in repositories, too
-        if text_at(document, "kind") == subject.kind and text_at(document, "metadata", "name") == subject.name:
-            found.append(_without_suspend(document))
-        elif text_at(document, "kind") in _BUILDS and "kustomize.config.k8s.io" in text_at(document, "apiVersion"):
-            found.append(document)
-    # What only builds says nothing of it by itself.
-    return found if any(text_at(one, "kind") == subject.kind for one in found) else []
+def _said_of(subject: KubeObject, by: KubeObject, text: Text) -> Sequence[Json]:
+    """What is said of an object, and the kustomization files, which may change it; nothing where nothing names it."""
+    said = built_from(by, text)
+    naming = documents(part for part in parts_of(said) if subject.kind in part and subject.name in part)
+    found = [one for one in naming if _names(one, subject) and not is_kustomization_file(one)]
+    return [*found, *kustomization_files(said)] if found else []
+
+
+def _goes_on(before: Sequence[Json], after: Sequence[Json]) -> bool:
+    """Whether all is said as before. That a kustomization file takes in more says nothing of what it had."""
+    return len(before) == len(after) and all(map(_says_the_same, before, after))
+
+
+def _says_the_same(one: Json, other: Json) -> bool:
+    had, has = items_at(one, "resources"), items_at(other, "resources")
+    if isinstance(one, Mapping) and is_kustomization_file(one) and all(each in has for each in had) and had:
+        one = {**one, "resources": has}
+    return one == other
+
+
+def _names(document: Json, subject: KubeObject) -> bool:
+    named, namespace = text_at(document, "metadata", "name"), text_at(document, "metadata", "namespace")
+    place = named == subject.name and namespace in {"", subject.namespace}
+    return place and text_at(document, "kind") == subject.kind
+
+
+def _suspends(document: Json, subject: KubeObject) -> bool:
+    if is_kustomization_file(document):
+        patches = documents(text_at(one, "patch") for one in items_at(document, "patches"))
+        return any(_suspends(one, subject) for one in patches if _names(one, subject))
+    return dig(document, "spec", "suspend") is True
 
 
 def _without_suspend(document: Json) -> Json:

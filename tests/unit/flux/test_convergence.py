@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import DEPLOYMENT, HELM_RELEASE, Resource
 from fluxlab.errors import FluxlabError
@@ -36,7 +36,8 @@ class Cluster:
 
     def list(self, resource: Resource, *, query: Mapping[str, str] | None = None) -> Sequence[KubeObject]:
         self.asked.append(resource.kind)
-        assert query is None or query == {"labelSelector": "app.kubernetes.io/part-of=flux"}
+        part_of_flux = {"labelSelector": "app.kubernetes.io/part-of=flux"}
+        assert query in (None, part_of_flux, {"fieldSelector": "metadata.name=sops-age"})
         return [found for found in self.objects if found.kind == resource.kind]
 
     def find(self, resource: Resource, name: str, *, namespace: str | None = None) -> KubeObject | None:
@@ -386,7 +387,7 @@ FAILURES = [
     ("BuildFailed", 'kustomize build failed: mapping key "apiVersion" already defined at line 1', "failed"),
     ("ArtifactFailed", "kustomization path not found: stat /tmp/x/apps: no such file or directory", "failed"),
     ("ArtifactFailed", "artifact not found", "waiting"),
-    ("ReconciliationFailed", "Job/demo/x dry-run failed: spec.template: field is immutable", "failed"),
+    ("ReconciliationFailed", "Deployment/demo/x dry-run failed: spec.selector: field is immutable", "failed"),
     ("HealthCheckFailed", "timeout waiting for: [Deployment/demo/x status: 'InProgress']", "waiting"),
 ]
 
@@ -438,6 +439,24 @@ def test_a_failure_that_was_tried_again_since_something_was_mended_is_one(flux: 
     refused = {"Ready": ("False", "ReconciliationFailed", "ConfigMap/x dry-run failed (Invalid): denied")}
     failing = flux.kustomization(OLD, status=status, conditions=refused, since=BEFORE)
     assert [found for found, _ in pending(flux.source(), failing, target=MENDED)] == ["failed"]
+
+
+def test_a_job_in_the_way_is_waited_for_if_it_goes_by_itself(flux: Flux, build: Build) -> None:
+    immutable = ("False", "ReconciliationFailed", "Job/demo/once dry-run failed (Invalid): x: field is immutable")
+    tried = {"lastAttemptedRevision": f"main@sha1:{NEW}"}
+    failing = flux.kustomization(OLD, status=tried, conditions={"Ready": immutable})
+    for spec, outlook in (({}, "failed"), ({"ttlSecondsAfterFinished": 60}, "waiting")):
+        job = build("Job", "once", namespace="demo", spec=spec)
+        assert [found for found, _ in pending(flux.source(), failing, job)] == [outlook]
+
+
+def test_a_secret_with_keys_that_is_missing_is_asked_for(flux: Flux) -> None:
+    spec = {"decryption": {"provider": "sops", "secretRef": {"name": "sops-age"}}}
+    keyless = {"Ready": ("False", "BuildFailed", 'secrets "sops-age" not found')}
+    tried = {"lastAttemptedRevision": f"main@sha1:{NEW}"}
+    [found] = seen(flux.source(), flux.kustomization(OLD, spec=spec, status=tried, conditions=keyless)).pending
+    assert found.outlook is Outlook.ASKING
+    assert found.next == "fluxlab secret set flux-system/sops-age age.agekey"
 
 
 @pytest.mark.parametrize(("reason", "message", "outlook"), FAILURES)
@@ -546,6 +565,81 @@ def test_a_stalled_release_has_failed(flux: Flux) -> None:
         "failed",
         f"HelmRelease demo/demo: Stalled RetriesExceeded: {why}",
     )
+
+
+GIVEN_UP = {
+    "Ready": ("False", "InstallFailed", "timeout"),
+    "Stalled": ("True", "RetriesExceeded", "Failed to install after 1 attempt(s)"),
+}
+
+
+def given_up(build: Build, *, attempted: str, reason: str = "RetriesExceeded", **spec: Any) -> KubeObject:
+    """A release that failed with the chart that it attempted last, and is not tried again as it is."""
+    conditions = {**GIVEN_UP, "Stalled": ("True", reason, "x")}
+    status = {"helmChart": "flux-system/demo-demo", "lastAttemptedRevision": attempted}
+    metadata = {"resourceVersion": "10"}
+    return build(
+        "HelmRelease",
+        "demo",
+        namespace="demo",
+        spec=spec,
+        status=status,
+        conditions=conditions,
+        labels=SYSTEM,
+        metadata=metadata,
+    )
+
+
+@pytest.mark.parametrize("reason", ["RetriesExceeded", "MissingRollbackTarget"])
+def test_a_release_that_has_given_up_is_tried_again_with_a_chart_that_it_has_not_tried(
+    flux: Flux, build: Build, reason: str
+) -> None:
+    chart = chart_in_git(build, NEW, conditions={"Ready": READY})
+    release = given_up(build, attempted="0.9.0", reason=reason)
+    assert pending(flux.source(), flux.kustomization(), release, chart) == [
+        ("waiting", "HelmRelease demo/demo: has chart 0.9.0, HelmChart flux-system/demo-demo is at 1.0.0")
+    ]
+    again = given_up(build, attempted="1.0.0", reason=reason)
+    [(outlook, text)] = pending(flux.source(), flux.kustomization(), again, chart)
+    assert (outlook, f"Stalled {reason}" in text) == ("failed", True)
+
+
+def test_a_release_that_has_given_up_is_tried_again_with_another_artifact(flux: Flux, build: Build) -> None:
+    there = chart_at(build, "OCIRepository", f"2.0.0@{SECOND}")
+    reference = {"kind": "OCIRepository", "name": "shop", "namespace": "flux-system"}
+    release = given_up(build, attempted="1.0.0", chartRef=reference)
+    assert [found for found, _ in pending(flux.source(), flux.kustomization(), release, there)] == ["waiting"]
+
+
+def test_a_release_that_is_stalled_otherwise_is_not_tried_with_another_chart(flux: Flux, build: Build) -> None:
+    release = given_up(build, attempted="0.9.0", reason="AccessDenied")
+    chart = chart_in_git(build, NEW, conditions={"Ready": READY})
+    assert [found for found, _ in pending(flux.source(), flux.kustomization(), release, chart)] == ["failed"]
+
+
+def test_a_release_that_has_given_up_does_not_get_a_chart_that_fails(flux: Flux, build: Build) -> None:
+    missing = ("True", "InvalidChartReference", "stat charts/app: no such file or directory")
+    chart = chart_in_git(build, NEW, conditions={"Stalled": missing})
+    release = given_up(build, attempted="0.9.0")
+    assert [found for found, _ in pending(flux.source(), flux.kustomization(), release, chart)] == ["failed"]
+
+
+WATCHED = {"reconcile.fluxcd.io/watch": "Enabled"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "at", "outlook"), [(WATCHED, "11", "waiting"), (WATCHED, "9", "failed"), ({}, "11", "failed")]
+)
+def test_a_release_that_has_given_up_is_tried_again_with_values_of_which_its_controller_hears(
+    flux: Flux, build: Build, labels: Mapping[str, str], at: str, outlook: str
+) -> None:
+    values = build(
+        "ConfigMap", "words", namespace="demo", labels={**SYSTEM, **labels}, metadata={"resourceVersion": at}
+    )
+    release = given_up(build, attempted="1.0.0", valuesFrom=[{"kind": "ConfigMap", "name": "words"}])
+    [(found, text)] = pending(flux.source(), flux.kustomization(), release, values)
+    assert found == outlook
+    assert ("has not been tried with the values of ConfigMap demo/words" in text) is (outlook == "waiting")
 
 
 def test_a_release_that_the_commit_removes_is_waited_for_whatever_became_of_its_chart(flux: Flux) -> None:
@@ -717,6 +811,230 @@ def test_what_else_changes_of_a_spec_that_is_suspended_never_arrives(flux: Flux)
     clusters = apps_in_git(), apps_in_git(interval="2m", suspend=", suspend: true")
     [failure] = suspended(flux, of_commits(apps=("a: 1", "a: 1"), clusters=clusters)).failures
     assert failure.why == "is suspended: what this commit changes of its spec does not arrive"
+
+
+PARKED = apps_in_git(suspend=", suspend: true")
+NEVER_BUILT = {"status": {"lastAppliedRevision": ""}, "conditions": {"Ready": ("False", "BuildFailed", "bad yaml")}}
+
+
+def parked(flux: Flux, target: Target, *more: KubeObject, **changes: Any) -> Convergence:
+    """What is seen of a Kustomization that failed before it was suspended."""
+    given = {"path": "./apps", "suspend": True, **changes.pop("spec", {})}
+    failing = flux.kustomization(OLD, name="apps", spec=given, **{**NEVER_BUILT, **changes})
+    root = flux.kustomization(spec={"path": "./clusters"}, labels={})
+    return seen(flux.source(), root, failing, *more, target=target)
+
+
+def test_what_was_failing_when_it_was_suspended_is_no_matter_of_later_commits(flux: Flux) -> None:
+    clusters = PARKED, f"{PARKED}---\nkind: ConfigMap\nmetadata: {{name: more}}\n"
+    assert parked(flux, of_commits(apps=("a: 1", "a: 1"), clusters=clusters)).converged
+    assert parked(flux, of_commits(apps=("a: 1", "a: 1"), clusters=clusters), conditions={}).converged
+    more = f"{PARKED}---\nresources: [apps]\n", f"{PARKED}---\nresources: [apps, more]\n"
+    assert parked(flux, of_commits(apps=("a: 1", "a: 1"), clusters=more)).converged
+
+
+def test_what_changed_below_before_a_commit_is_no_matter_of_that_commit(flux: Flux) -> None:
+    """Of what is suspended since long it has not applied what others have committed meanwhile."""
+    texts = {OLD: "a: 0", f"{NEW}^": "a: 1", NEW: "a: 1"}
+
+    def text_at(commit: str) -> Callable[[str], str]:
+        return lambda path: {"apps": texts[commit], "clusters": PARKED}.get(path, "")
+
+    target = replace(TARGET, text=text_at(NEW), text_at=text_at)
+    assert suspended(flux, target).converged
+    texts[NEW] = "a: 2"
+    assert suspended(flux, target).failures
+
+
+def test_a_commit_that_suspends_what_is_failing_has_not_arrived(flux: Flux) -> None:
+    clusters = apps_in_git(), PARKED
+    [failure] = parked(flux, of_commits(apps=("a: 1", "a: 1"), clusters=clusters)).failures
+    assert failure.why == "is suspended: what it had not applied does not arrive"
+
+
+@pytest.mark.parametrize(
+    ("apps", "clusters"),
+    [
+        (("a: 1", "a: 2"), (PARKED, PARKED)),
+        (("", ""), (PARKED, PARKED)),
+        (("a: 1", "a: 1"), (PARKED, apps_in_git(interval="2m", suspend=", suspend: true"))),
+        (("a: 1", "a: 1"), ("", PARKED)),
+        (("a: 1", "a: 1"), (f"{PARKED}---\nresources: [a]\n", f"{PARKED}---\nresources: [b]\n")),
+        (("a: 1", "a: 1"), (f"{PARKED}---\nresources: [a]\n", f"{PARKED}---\nresources: [a]\nnamePrefix: x-\n")),
+        (("a: 1", "a: 1"), (PARKED, f"{PARKED}---\nresources: [a]\n")),
+    ],
+)
+def test_a_commit_that_changes_something_below_what_was_failing_when_it_was_suspended_has_not_arrived(
+    flux: Flux, apps: tuple[str, str], clusters: tuple[str, str]
+) -> None:
+    assert parked(flux, of_commits(apps=apps, clusters=clusters)).failures
+
+
+def test_what_somebody_suspended_by_hand_was_not_suspended_by_git(flux: Flux) -> None:
+    assert parked(flux, of_commits(apps=("a: 1", "a: 1"), clusters=(apps_in_git(), apps_in_git()))).failures
+
+
+def test_a_base_that_changed_below_what_is_suspended_never_arrives(flux: Flux) -> None:
+    apps = "resources: [../base]", "resources: [../base]"
+    assert suspended(flux, of_commits(apps=apps, base=("a: 1", "a: 1"), clusters=(PARKED, PARKED))).converged
+    assert suspended(flux, of_commits(apps=apps, base=("a: 1", "a: 2"), clusters=(PARKED, PARKED))).failures
+
+
+def test_variables_that_a_commit_changes_below_what_was_failing_when_it_was_suspended_have_not_arrived(
+    flux: Flux, build: Build
+) -> None:
+    spec = {"postBuild": {"substituteFrom": [{"kind": "ConfigMap", "name": "words"}]}}
+    words = build("ConfigMap", "words", labels=SYSTEM)
+    before, after = (f"{PARKED}---\nkind: ConfigMap\nmetadata: {{name: words}}\ndata: {{a: '{n}'}}\n" for n in (1, 2))
+    same = of_commits(apps=("a: 1", "a: 1"), clusters=(before, before))
+    assert parked(flux, same, words, spec=spec).converged
+    other = of_commits(apps=("a: 1", "a: 1"), clusters=(before, after))
+    assert parked(flux, other, words, spec=spec).failures
+
+
+def test_sources_and_workloads_of_what_was_failing_when_it_was_suspended_may_fail_too(flux: Flux, build: Build) -> None:
+    failing = {"Ready": ("False", "Failed", "failed to fetch Helm repository index: 503")}
+    charts = build("HelmRepository", "otel", labels=APPS, conditions=failing)
+    web = flux.deployment(ready=False, labels=APPS)
+    target = of_commits(apps=("a: 1", "a: 1"), clusters=(PARKED, PARKED))
+    assert parked(flux, target, charts, web).converged
+    assert not parked(flux, target, charts, conditions={"Ready": READY}).converged
+    assert not parked(flux, target, web, conditions={"Ready": READY}).converged
+
+
+RELEASE_IN_GIT = """\
+kind: HelmRelease
+metadata: {name: demo}
+spec: {suspend: true, values: {replicas: 1}}
+---
+kind: OCIRepository
+metadata: {name: shop}
+spec: {ref: {tag: 1.0.0}}
+---
+kind: ConfigMap
+metadata: {name: words}
+data: {values.yaml: "a: 1"}
+"""
+PATCHED = """\
+kind: HelmRelease
+metadata: {name: demo}
+spec: {values: {replicas: 1}}
+---
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+patches:
+- patch: |
+    kind: HelmRelease
+    metadata: {name: demo}
+    spec: {suspend: true}
+"""
+
+
+ROOTS = (("flux-system", "./clusters"), ("apps", "./apps"))
+
+
+def parked_release(flux: Flux, build: Build, target: Target, **spec: Any) -> Convergence:
+    """What is seen of a release that was suspended before it was ever installed, and of what it refers to."""
+    release = build("HelmRelease", "demo", namespace="demo", spec={"suspend": True, **spec}, labels=SYSTEM)
+    shop = build(
+        "OCIRepository",
+        "shop",
+        namespace="demo",
+        labels=SYSTEM,
+        status={"artifact": {"revision": f"2.0.0@{SECOND}"}},
+        conditions={"Ready": READY},
+    )
+    words = build("ConfigMap", "words", namespace="demo", labels=SYSTEM)
+    root = flux.kustomization(spec={"path": "./clusters"}, labels={})
+    return seen(flux.source(), root, release, shop, words, target=target)
+
+
+@pytest.mark.parametrize("git", [RELEASE_IN_GIT, PATCHED])
+def test_a_release_that_was_suspended_before_it_was_installed_is_no_matter_of_later_commits(
+    flux: Flux, build: Build, git: str
+) -> None:
+    target = of_commits(clusters=(git, f"{git}---\nkind: ConfigMap\nmetadata: {{name: more}}\n"))
+    assert parked_release(flux, build, target).converged
+
+
+@pytest.mark.parametrize(
+    ("this", "that"), [("replicas: 1", "replicas: 2"), (", values", ", interval: 1m, values"), ("true", "false")]
+)
+def test_what_a_commit_changes_of_a_release_that_was_never_installed_has_not_arrived(
+    flux: Flux, build: Build, this: str, that: str
+) -> None:
+    for before, after in itertools.permutations((RELEASE_IN_GIT, RELEASE_IN_GIT.replace(this, that))):
+        [failure] = parked_release(flux, build, of_commits(clusters=(before, after))).failures
+        assert failure.why == "is suspended: what it had not released does not arrive"
+
+
+def test_a_release_of_the_same_name_elsewhere_says_nothing_of_this_one(flux: Flux, build: Build) -> None:
+    other = RELEASE_IN_GIT.replace("{name: demo}", "{name: demo, namespace: other}")
+    git = RELEASE_IN_GIT.replace("suspend: true, ", "") + f"---\n{other}"
+    assert parked_release(flux, build, of_commits(clusters=(git, git))).failures
+
+
+def test_what_a_commit_changes_of_the_kustomization_that_applies_what_is_suspended_has_not_arrived(
+    flux: Flux, build: Build
+) -> None:
+    """It may patch what it applies."""
+    release = build("HelmRelease", "demo", namespace="demo", spec={"suspend": True}, labels=APPS)
+    root, apps = (flux.kustomization(name=name, spec={"path": path}) for name, path in ROOTS)
+    for before, after in itertools.product(("1m", "2m"), repeat=2):
+        clusters = apps_in_git(interval=before), apps_in_git(interval=after)
+        target = of_commits(clusters=clusters, apps=(RELEASE_IN_GIT, RELEASE_IN_GIT))
+        assert seen(flux.source(), root, apps, release, target=target).converged is (before == after)
+
+
+REFERENCE = {"chartRef": {"kind": "OCIRepository", "name": "shop"}}
+READING = {"valuesFrom": [{"kind": "ConfigMap", "name": "words"}, {"kind": "Secret", "name": "by-hand"}]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "this", "that"),
+    [(REFERENCE, "tag: 1.0.0", "tag: 2.0.0"), (READING, "a: 1", "a: 2")],
+)
+def test_what_a_commit_changes_below_a_release_that_was_never_installed_has_not_arrived(
+    flux: Flux, build: Build, spec: Mapping[str, Any], this: str, that: str
+) -> None:
+    after = RELEASE_IN_GIT.replace(this, that)
+    assert parked_release(flux, build, of_commits(clusters=(RELEASE_IN_GIT, RELEASE_IN_GIT)), **spec).converged
+    assert parked_release(flux, build, of_commits(clusters=(RELEASE_IN_GIT, after)), **spec).failures
+    assert parked_release(flux, build, of_commits(clusters=(RELEASE_IN_GIT, after))).converged
+
+
+def test_a_chart_in_git_that_changed_below_a_release_that_was_never_installed_has_not_arrived(
+    flux: Flux, build: Build
+) -> None:
+    git = RELEASE_IN_GIT, RELEASE_IN_GIT
+    source = {"kind": "GitRepository", "name": "flux-system", "namespace": "flux-system"}
+    lying = {"chart": {"spec": {"chart": "./charts/shop", "valuesFiles": ["./prod.yaml"], "sourceRef": source}}}
+    for path, same, other in (("charts/shop", "v: 1", "v: 2"), ("prod.yaml", "a: 1", "a: 2")):
+        texts = {"clusters": git, "charts/shop": ("v: 1", "v: 1"), path: (same, same)}
+        assert parked_release(flux, build, of_commits(**texts), **lying).converged
+        assert parked_release(flux, build, of_commits(**{**texts, path: (same, other)}), **lying).failures
+    assert parked_release(flux, build, of_commits(clusters=git), **lying).failures, "nothing is known of its chart"
+    elsewhere = {"chart": {"spec": {"chart": "./shop", "sourceRef": {**source, "name": "other"}}}}
+    assert parked_release(flux, build, of_commits(clusters=git), **elsewhere).converged
+
+
+def test_what_a_release_reads_and_nobody_may_see_is_not_taken_for_unchanged(
+    flux: Flux, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(*_: object, **__: object) -> KubeObject:
+        raise ApiError("secrets demo/by-hand", status=403, message="forbidden")
+
+    monkeypatch.setattr(Cluster, "find", find)
+    assert parked_release(flux, build, of_commits(clusters=(RELEASE_IN_GIT, RELEASE_IN_GIT)), **READING).failures
+
+
+def test_the_workloads_of_a_release_that_was_failing_when_it_was_suspended_may_fail_too(flux: Flux) -> None:
+    root = flux.kustomization(spec={"path": "./clusters"})
+    web, target = flux.deployment(ready=False), of_commits(clusters=(RELEASE_IN_GIT, RELEASE_IN_GIT))
+    failing = {"Ready": ("False", "InstallFailed", "timeout")}
+    for conditions, converged in ((failing, True), ({"Ready": READY}, False)):
+        release = flux.release(spec={"suspend": True}, conditions=conditions)
+        assert seen(flux.source(), root, release, web, target=target).converged is converged
 
 
 def test_a_folder_of_which_nothing_is_known_is_not_taken_for_unchanged(flux: Flux) -> None:

@@ -133,6 +133,16 @@ def test_whoever_may_not_read_what_it_reads_is_told(monkeypatch: pytest.MonkeyPa
         cluster.values().not_in_use(release())
 
 
+def test_of_values_that_nobody_may_read_none_is_about_to_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(*_: object, **__: object) -> KubeObject:
+        raise ApiError("secrets demo/keys", status=403, message="forbidden")
+
+    cluster = Cluster(given="", kept=None)
+    assert cluster.values().untried(release()) == "", "nothing is labelled to be watched"
+    monkeypatch.setattr(cluster, "find", find)
+    assert cluster.values().untried(release()) == ""
+
+
 def test_what_helm_does_not_keep_is_told() -> None:
     cluster = Cluster(given="", kept=None)
     cluster.kept = {}

@@ -5,11 +5,13 @@ from typing import Any, cast
 
 import pytest
 
-from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import Resource
 from fluxlab.flux.pending import Outlook, Pending
 from fluxlab.flux.substitution import (
+    built_from,
+    decryption_problem,
     substitution_problem,
     variables_not_in_use,
     with_bases,
@@ -60,14 +62,66 @@ def test_a_missing_secret_is_named_with_namespace_key_and_next_step(build: Build
     assert str(found).endswith(f"{found.why} ({found.next})")
 
 
+def read(files: Mapping[str, str], *folders: str) -> str:
+    return with_bases(folders, lambda path: files.get(path, ""))
+
+
 def test_an_overlay_wants_what_its_bases_want() -> None:
     files = {
-        "environments/staging/agent": "resources:\n- ../../base/agent\n- ../agent\n- ../../../../outside\nA",
-        "environments/base/agent": "resources:\n- release.yaml\n- ../common\nB",
-        "environments/base/common": "- ../agent\nC",
+        "environments/staging/agent": "resources:\n- ../../base/agent\n- ../agent\n- ../../../../outside\n---\nA: 1",
+        "environments/base/agent": "resources:\n- release.yaml\n- ../common\n---\nB: 1",
+        "environments/base/common": "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\n"
+        "resources:\n- ../agent\n---\nC: 1",
     }
-    said = with_bases("./environments/staging/agent", files.__getitem__)
-    assert [line for line in said.splitlines() if line.isupper()] == ["A", "B", "C"]
+    said = read(files, "./environments/staging/agent")
+    assert [line for line in said.splitlines() if line.endswith(": 1")] == ["A: 1", "B: 1", "C: 1"]
+
+
+@pytest.mark.parametrize(
+    "kustomization",
+    [
+        "resources: [../base]",
+        'resources:\n- "../base"',
+        "resources:\n- ./../base/ # shared",
+        "components:\n- ../base",
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\npatches:\n- path: ../base",
+        '{"resources": ["../base"]}',
+        "resources: [app.yaml]\nconfigMapGenerator:\n- files:\n  - settings.yaml=../base",
+    ],
+)
+def test_what_a_folder_builds_on_is_seen_however_it_is_written(kustomization: str) -> None:
+    files = {"apps/staging": f"kind: ConfigMap\n---\n{kustomization}\n---\nA: 1", "apps/base": "B: 1"}
+    assert "B: 1" in read(files, "apps/staging")
+
+
+def test_folders_in_a_folder_build_on_others_from_where_they_are() -> None:
+    """What a folder says does not tell which of its files says it."""
+    files = {"apps/staging": "---\nresources: [../../base/shop]\n", "apps/base/shop": "B: 1"}
+    assert "B: 1" in read(files, "apps/staging")
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["resources: [../base", "kind: ConfigMap\ndata: {resources: ../base}", "- ../base", "see ../base", "path: ../base"],
+)
+def test_what_is_no_kustomization_file_builds_on_nothing(other: str) -> None:
+    assert "B: 1" not in read({"apps/staging": other, "apps/base": "B: 1"}, "apps/staging")
+
+
+def test_files_that_nobody_writes_are_passed_over() -> None:
+    deep = "resources: " + "[" * 100_000 + '"../base"'
+    assert "B: 1" not in read({"apps/staging": deep, "apps/base": "B: 1"}, "apps/staging")
+
+
+def test_components_of_a_kustomization_are_in_what_it_is_built_from(build: Build) -> None:
+    spec = {"path": "./apps/staging", "components": ["../with-debug"]}
+    files = {
+        "apps/staging": "A: 1",
+        "apps/with-debug": "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\nresources: [../common]\n",
+        "apps/common": "C: 1",
+    }
+    said = built_from(build("Kustomization", "apps", spec=spec), lambda path: files.get(path, ""))
+    assert [line for line in said.splitlines() if line.endswith(": 1")] == ["A: 1", "C: 1"]
 
 
 def test_a_secret_of_that_name_in_another_namespace_is_pointed_out(build: Build) -> None:
@@ -111,13 +165,70 @@ def test_another_failed_build_is_none_of_these(build: Build) -> None:
     assert problem(build, "kustomize build failed: no such file") is None
 
 
+# -- keys that are not there ------------------------------------------------------------------------------------------
+
+KEYS = {"provider": "sops", "secretRef": {"name": "agent"}}
+
+
+def keyless(build: Build, message: str, *namespaces: str, git: str = "", decryption: Any = KEYS) -> Any:
+    spec = {"path": "./agent", "decryption": decryption}
+    conditions = {"Ready": ("False", "BuildFailed", message)}
+    kustomization = build("Kustomization", "agent", namespace="observability", spec=spec, conditions=conditions)
+    text = {"agent": git}.__getitem__
+    return decryption_problem(kustomization, api=cast("KubeApi", Cluster(*namespaces)), text=text)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'secrets "agent" not found',
+        'Secret "agent" not found',
+        "cannot get sops decryption Secret 'observability/agent': secrets \"agent\" not found",
+    ],
+)
+def test_a_missing_secret_with_keys_is_asked_for(build: Build, message: str) -> None:
+    found = keyless(build, message)
+    assert found.outlook is Outlook.ASKING
+    assert found.why == "waits for Secret observability/agent with key age.agekey"
+    assert found.next == "fluxlab secret set observability/agent age.agekey"
+
+
+@pytest.mark.parametrize(
+    ("git", "key"),
+    [
+        ("sops:\n  age:\n  - enc: |\n      -----BEGIN AGE ENCRYPTED FILE-----\n", "age.agekey"),
+        ("sops:\n  pgp:\n  - enc: |\n      -----BEGIN PGP MESSAGE-----\n", "sops.asc"),
+        ("sops:\n  hc_vault:\n  - vault_address: https://vault.example.org\n", "sops.vault-token"),
+    ],
+)
+def test_the_key_is_asked_for_that_opens_what_lies_in_git(build: Build, git: str, key: str) -> None:
+    assert keyless(build, 'secrets "agent" not found', git=git).next == f"fluxlab secret set observability/agent {key}"
+
+
+def test_a_secret_with_keys_that_has_just_come_or_lies_elsewhere_is_told_as_one_with_variables_is(build: Build) -> None:
+    found = keyless(build, 'secrets "agent" not found', "observability")
+    assert found.outlook is Outlook.WAITING
+    assert found.why.endswith("which is there now: Flux will try again")
+    found = keyless(build, 'secrets "agent" not found', "default")
+    assert found.outlook is Outlook.ASKING
+    assert "; there is one in namespace default, but decryption reads no namespace" in found.why
+
+
+def test_another_secret_or_another_trouble_with_decryption_is_none_of_these(build: Build) -> None:
+    assert keyless(build, 'secrets "agent" not found', decryption=None) is None
+    assert keyless(build, 'secrets "of-the-controller" not found') is None
+    assert keyless(build, "decryption failed for 'Secret/x': cannot get sops data key") is None
+    assert keyless(build, NOT_FOUND) is None
+
+
 # -- what was applied as it stands in git ----------------------------------------------------------------------------
 
 
 def judged(build: Build, *values: str, git: str = "", outlook: Outlook = Outlook.WAITING) -> Pending:
     release = build("HelmRelease", "agent", spec={"values": {"list": [{"deep": value} for value in values]}})
     before = Pending(object=str(release), outlook=outlook, why="is not ready")
-    return with_literal_variables(release, before, path="./agent", text={"agent": git}.__getitem__)
+    by = build("Kustomization", "agent", spec={"path": "./agent"})
+    return with_literal_variables(release, before, by=by, text={"agent": git}.__getitem__)
 
 
 @pytest.mark.parametrize("outlook", [Outlook.WAITING, Outlook.FAILED])
@@ -140,6 +251,14 @@ def test_a_post_build_where_it_belongs_is_none(build: Build) -> None:
     assert found.outlook is Outlook.WAITING
 
 
+def test_of_a_release_that_no_kustomization_applied_git_says_nothing(build: Build) -> None:
+    release = build("HelmRelease", "agent", spec={"values": {"version": "${VERSION}"}})
+    before = Pending(object=str(release), outlook=Outlook.WAITING, why="is not ready")
+    found = with_literal_variables(release, before, by=None, text=lambda _: "postBuild:\n  substitute: {}\n")
+    assert found.outlook is Outlook.WAITING
+    assert "its spec holds ${VERSION}" in found.why
+
+
 def test_without_variables_nothing_is_added(build: Build) -> None:
     assert judged(build, "$${ESCAPED}", "$PLAIN", "{}").why == "is not ready"
 
@@ -151,23 +270,34 @@ MANIFEST = 'a: "${WORD}"\nb: "$${COLOUR}"\nc: "${SHAPE:=round}"'
 
 
 def unused(build: Build, *, at: str, keys: Sequence[str] = ("WORD",), **given: Any) -> str:
-    """What a Kustomization whose last status is the tenth change was not built with; its variables changed `at`."""
+    """What a Kustomization whose last status is the tenth change was not built with; its variables changed `at`.
+
+    `was` are the values of `keys` at the tenth change, and not known any more if None; `spec` is more of its spec.
+    """
+    now = dict.fromkeys(keys, "x")
     made = build("ConfigMap", "words", metadata={"resourceVersion": at}, labels=given.get("labels", OWNED))
-    found = KubeObject({**made.raw, "data": dict.fromkeys(keys, "x")})
+    then = KubeObject({**made.raw, "data": given.get("was", {})})
     source = {"kind": "ConfigMap", "name": "words"}
-    child = build(
-        "Kustomization",
-        "child",
-        spec={"path": "./apps", "postBuild": {"substituteFrom": [source]}},
-        metadata={"resourceVersion": "10"},
-    )
+    spec = {"path": "./apps", "postBuild": {"substituteFrom": [source], **given.get("post_build", {})}}
+    child = build("Kustomization", "child", spec={**spec, **given.get("spec", {})}, metadata={"resourceVersion": "10"})
 
     class Api:
         def find(self, resource: Resource, name: str, *, namespace: str | None = None) -> KubeObject | None:
-            asked = (resource.kind, name, namespace)
-            return found if asked == ("ConfigMap", "words", "flux-system") and given.get("there", True) else None
+            assert (resource.kind, namespace) == ("ConfigMap", "flux-system")
+            found = {"words": KubeObject({**made.raw, "data": now}), **given.get("others", {})}
+            return found.get(name) if given.get("there", True) else None
 
-    files = {"apps": MANIFEST}
+        def list(
+            self, resource: Resource, *, namespace: str | None = None, query: Mapping[str, str]
+        ) -> Sequence[KubeObject]:
+            assert (resource.kind, namespace) == ("ConfigMap", "flux-system")
+            assert query["fieldSelector"] == "metadata.name=words"
+            assert (query["resourceVersion"], query["resourceVersionMatch"]) == ("10", "Exact")
+            if status := given.get("refused"):
+                raise ApiError("list", status=status, message="")
+            return [] if given.get("was", {}) is None else [then]
+
+    files = {"apps": MANIFEST, "base": "d: ${BASE}"}
     return variables_not_in_use(
         child, api=cast("KubeApi", Api()), text=lambda path: files.get(path, ""), of={("flux-system", "flux-system")}
     )
@@ -184,3 +314,42 @@ def test_variables_that_nothing_wants_or_that_are_no_part_of_the_commit_are_not(
     assert unused(build, at="11", labels={}) == ""
     assert unused(build, at="11", there=False) == ""
     assert unused(build, at="") == ""
+
+
+def test_of_many_variables_only_those_are_told_that_have_another_value_since(build: Build) -> None:
+    keys = ["WORD", "SHAPE", "OTHER"]
+    assert unused(build, at="11", keys=keys, was={"WORD": "x", "SHAPE": "x", "OTHER": "y"}) == ""
+    told = unused(build, at="11", keys=keys, was={"WORD": "x", "SHAPE": "y", "OTHER": "x"})
+    assert told == "has not been built with SHAPE of ConfigMap flux-system/words as it is now"
+
+
+def test_a_variable_that_is_there_no_more_is_told(build: Build) -> None:
+    told = unused(build, at="11", keys=["OTHER"], was={"WORD": "x", "OTHER": "x"})
+    assert told == "has not been built with WORD (gone) of ConfigMap flux-system/words as it is now"
+
+
+def test_all_variables_of_what_was_not_there_yet_are_new(build: Build) -> None:
+    assert unused(build, at="11", was=None).startswith("has not been built with WORD of")
+
+
+@pytest.mark.parametrize("status", [410, 403])
+def test_what_variables_were_and_cannot_be_read_any_more_is_not_taken_for_what_they_are(
+    build: Build, status: int
+) -> None:
+    assert unused(build, at="11", was={"WORD": "x"}, refused=status).startswith("has not been built with WORD of")
+
+
+def test_variables_that_something_else_overrides_are_not_told(build: Build) -> None:
+    keys = ["WORD", "SHAPE"]
+    assert unused(build, at="11", keys=keys, post_build={"substitute": dict.fromkeys(keys, "z")}) == ""
+    later = build("ConfigMap", "later", metadata={"resourceVersion": "9"}, labels=OWNED)
+    others = {"later": KubeObject({**later.raw, "data": {"WORD": "z"}})}
+    both = {"substituteFrom": [{"kind": "ConfigMap", "name": name} for name in ("words", "later")]}
+    assert "with SHAPE of" in unused(build, at="11", keys=keys, post_build=both, others=others)
+    reversed_ = {"substituteFrom": list(reversed(both["substituteFrom"]))}
+    assert "with WORD, SHAPE of" in unused(build, at="11", keys=keys, post_build=reversed_, others=others)
+
+
+def test_variables_in_the_patches_and_components_of_a_kustomization_are_wanted(build: Build) -> None:
+    patched = {"patches": [{"patch": "- {op: add, path: /spec/x, value: '${PATCHED}'}"}], "components": ["../base"]}
+    assert "with BASE, PATCHED of" in unused(build, at="11", keys=["BASE", "PATCHED"], spec=patched)
