@@ -36,7 +36,7 @@ _BEGINNING = datetime.fromtimestamp(0, UTC)
 # What notification-controller (internal/server/event_handlers.go) and the other controllers log at their usual level.
 _DROPPED: Mapping[str, str] = {
     # So it says also where an Alert selects the object, and its severity, its lists or `suspend` leave the event out.
-    "discarding event, no alerts found for the involved object": "no Alert wants this event (object, severity, message)",
+    "discarding event, no alerts found for the involved object": "no Alert wants this event (object, severity, text)",
     "event dropped for commit status providers": "the provider tells of commits, and this event names none",
     "event dropped for change request providers": "the provider tells of change requests, and this event names none",
     "failed to send notification": "the provider did not take it",

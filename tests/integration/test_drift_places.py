@@ -94,3 +94,23 @@ def test_what_the_server_fills_in_is_not_added_by_those_who_made_an_object_witho
     cluster.kubectl(*patch("plain", {"spec": {"minReadySeconds": 7}}, kind="deployment"))
     [edited] = [one for one in lab.drift().drifts if one.object.name == "plain"]
     assert (edited.class_, edited.pointer, edited.live) == (DriftClass.ADDED, "/spec/minReadySeconds", "7")
+
+
+@pytest.mark.verify
+def test_a_namespace_says_its_name_and_a_service_has_its_port_whoever_made_them(lab: Lab) -> None:
+    service: JsonObject = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "counter", "namespace": "shop"},
+        "spec": {"type": "NodePort", "selector": {"app": "app"}, "ports": [{"port": 80, "nodePort": 30080}]},
+    }
+    by_another = ("create", "--field-manager=terraform", "-f", "-")
+    for document in (namespace("warehouse"), service):
+        lab.cluster.kubectl(*by_another, stdin=json.dumps(document))
+    lab.repository.write("counter/all.yaml", [namespace("warehouse"), service])
+    lab.repository.write("clusters/flux-playground/counter.yaml", kustomization("counter"))
+    lab.converge(lab.repository.commit("Adopt what another tool has made"))
+    report = lab.drift()
+    names = {"warehouse", "counter"}
+    assert [one for one in report.drifts if one.object.name in names] == []
+    assert [one for one in report.unknown if one.object and one.object.name in names] == []

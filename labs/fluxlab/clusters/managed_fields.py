@@ -42,8 +42,8 @@ def _child(name: str, live: Json, wanted: Json) -> tuple[str, Json, Json] | None
         return step_to_key(rest), dig(live, rest), dig(wanted, rest)
     told = _decoded(rest) if kind in {"k", "v"} else None
     if kind == "k" and isinstance(told, Mapping):
-        entry = _entry_of(told, live)
-        return None if entry is None else (step_to_entry(entry, items_at(live)), entry, _entry_of(told, wanted))
+        entry = entry_of(told, live)
+        return None if entry is None else (step_to_entry(entry, items_at(live)), entry, entry_of(told, wanted))
     if kind == "v" and told is not None:
         return f"[{rest}]", told, (told if told in items_at(wanted) else None)
     return None
@@ -57,7 +57,7 @@ def _decoded(text: str) -> Json:
     return decoded
 
 
-def _entry_of(keys: JsonObject, entries: Json) -> Json:
+def entry_of(keys: JsonObject, entries: Json) -> Json:
     """The entry of a list with these keys; one that leaves a key out has its default, as ports have their protocol."""
     for entry in items_at(entries):
         if isinstance(entry, Mapping) and all(entry.get(key, value) == value for key, value in keys.items()):

@@ -114,6 +114,16 @@ class Actors:
 
         return actor_of(self._newest(subject, asked) or last)
 
+    def who_ends(self, subject: KubeObject) -> Actor:
+        """Who asked for the end of an object that is there until its finalizers have run."""
+        uid = text_at(subject.raw, "metadata", "uid")
+
+        def asked(entry: Entry) -> bool:
+            return asks_for_deletion(entry) and entry.details.get(Detail.UID, uid) == uid
+
+        found = self._newest(subject.reference, asked)
+        return actor_of(found) if found else _NOBODY
+
     def who_made(self, subject: KubeObject) -> Actor:
         """Who made an object that is there, and not an earlier one of its name."""
         found = self._making(subject)
@@ -224,6 +234,12 @@ def _parsed(time: str) -> datetime | None:
         return parse_time(time) if time else None
     except ValueError:
         return None  # managed fields can be written by anybody
+
+
+def who_dropped(controller: str) -> Actor:
+    """Who took a field away that the kind of its object does not have."""
+    reason = "it takes over what the kind has, and nothing tells when it did"
+    return Actor(who=controller, time=None, confidence=Confidence.NONE, reason=reason)
 
 
 def asks_for_deletion(entry: Entry) -> bool:

@@ -1,5 +1,8 @@
 """What a Kustomization wants: built by the flux command line from what its source made of the commit it applied."""
 
+import base64
+import re
+import ssl
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from threading import Lock
 import yaml
 
 from fluxlab.cluster import Cluster
-from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
+from fluxlab.clusters.objects import KubeObject, dig, having, items_at, text_at
 from fluxlab.clusters.resources import GIT_REPOSITORY
 from fluxlab.commands import CommandError
 from fluxlab.errors import UnknownError
@@ -22,6 +25,8 @@ from .manifests import manifests_in
 KEPT_BUILDS = 64
 _OTHER_FILES = ("include", "sparseCheckout", "recurseSubmodules")
 """Fields of a GitRepository by which its artifact has other files than the commit and its rules say."""
+_CA_BUNDLE = ("spec", "conversion", "webhook", "clientConfig", "caBundle")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +123,7 @@ def path_of(kustomization: KubeObject) -> str:
 def built(
     kustomization: KubeObject, *, cluster: Cluster, tree: Path, definition: Path | None = None
 ) -> Sequence[KubeObject]:
-    """What a Kustomization builds from an artifact's files, with the variables that the cluster holds.
+    """What a Kustomization applies of an artifact's files, with the variables that the cluster holds.
 
     `definition` is a file in which the Kustomization stands as it would be, instead of as it is in the cluster.
 
@@ -136,6 +141,35 @@ def built(
         said = [line for line in error.stderr.splitlines() if line.strip()]
         raise UnknownError(f"{kustomization} cannot be built: {said[-1] if said else error.what}") from None
     try:
-        return list(manifests_in(text))
+        return list(map(_as_applied, manifests_in(text)))
     except yaml.YAMLError as error:
         raise UnknownError(f"{kustomization}: what flux built of it is no YAML", facts=[str(error)]) from None
+
+
+def _as_applied(manifest: KubeObject) -> KubeObject:
+    """Without what is written for an authority and is none, such as `caBundle: Cg==`: controller-gen writes that for
+    others to fill in, and the controller takes it out of definitions before its own dry run (fluxcd/pkg ssa,
+    utils/cert_validation.go), because the API server refuses it.
+    """
+    is_definition = manifest.kind.lower() == "customresourcedefinition"
+    if not is_definition or not manifest.api_version.startswith("apiextensions.k8s.io/"):
+        return manifest
+    bundle = text_at(manifest.raw, *_CA_BUNDLE)
+    return manifest if not bundle or _has_certificate(bundle) else KubeObject(having(manifest.raw, _CA_BUNDLE, None))
+
+
+def _has_certificate(bundle: str) -> bool:
+    """Whether one of the blocks of a PEM file, in base64, can be read, which is all that the API server asks for."""
+    try:
+        pem = base64.b64decode("".join(bundle.splitlines()), validate=True).decode("latin-1")
+    except ValueError:
+        return False
+    return any(map(_is_certificate, _CERTIFICATE.findall(pem)))
+
+
+def _is_certificate(pem: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError, TypeError):  # the last one for what is not ASCII
+        return False
+    return True

@@ -1,5 +1,6 @@
 """Compare each object that git wants with what is there. Writes nothing: the API server is asked with dry runs."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -7,18 +8,26 @@ from http import HTTPStatus
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.differences import without_values
 from fluxlab.clusters.loans import as_before
-from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
-from fluxlab.clusters.resources import SECRET, Resource
+from fluxlab.clusters.objects import KubeObject, dig, having, items_at, text_at
+from fluxlab.clusters.resources import SECRET, SERVICE, Resource
+from fluxlab.documents import Json, JsonObject
 from fluxlab.errors import UnknownError
+from fluxlab.timeline.entries import FieldChange
 
+from .aspects import DriftClass
 from .desired import APPLIERS, Desired
 from .fields import FieldDrift, agrees, compare, is_default, may_be_default
 from .live import Live, Served
+from .undeclared import are_lost, without_undeclared
 
 MOST_LOOKS = 5
 """How often an object is looked at that changes while it is."""
+MOST_UNDECLARED = 20
+"""How many fields that its kind does not have an object may have: each costs a request."""
 ANOTHER = "fluxlab-"
 """How an object begins its name that is never made: one is asked for in a dry run, beside the one that is there."""
+_HEADLESS = "None"
+"""The address of a Service that has none, and so other defaults."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +45,8 @@ class Compared:
     @property
     def differs(self) -> bool:
         """Whether there is something to tell."""
-        return not self.unknown and (self.live is None or bool(self.fields) or self.never_applied)
+        there = self.live
+        return not self.unknown and (there is None or there.deleting or bool(self.fields) or self.never_applied)
 
     @property
     def never_applied(self) -> bool:
@@ -78,8 +88,11 @@ def compare_object(
     if resource in there.unread:
         return unknown(there.unread[resource])
     live = there.find(resource, wanted.namespace, wanted.name)
+    undeclared: Mapping[str, Json] = {}
+    both = None
     try:
-        both = _live_and_merged(live, wanted, resource=resource, api=api, applier=desired.applier) if live else None
+        if live:
+            both, wanted, undeclared = _as_declared(live, wanted, resource=resource, api=api, applier=desired.applier)
     except ApiError as error:
         return replace(unknown(error.what), live=live and as_before(live), refused=_is_of_the_change(error))
     except (ApiUnreachableError, UnknownError) as error:
@@ -94,7 +107,15 @@ def compare_object(
     fields = compare(live, told(wanted), merged, applier=desired.applier)
     if any(map(may_be_default, fields)) and (made := _made_anew(api, resource, wanted)):
         fields = [one for one in fields if not is_default(one, told(made))]
+    # The values of a Secret may stand at a field that is misspelt.
+    values = dig(told(KubeObject({"data": undeclared})).raw, "data")
+    fields += [_dropped(path, dig(values, path)) for path in undeclared]
     return Compared(desired=desired, wanted=told(wanted), live=live, fields=fields)
+
+
+def _dropped(path: str, value: Json) -> FieldDrift:
+    change = FieldChange(field=path, before=None, after=json.dumps(value, ensure_ascii=False))
+    return FieldDrift(class_=DriftClass.REMOVED, change=change, undeclared=True)
 
 
 def _made_anew(api: KubeApi, resource: Resource, wanted: KubeObject) -> KubeObject | None:
@@ -103,13 +124,40 @@ def _made_anew(api: KubeApi, resource: Resource, wanted: KubeObject) -> KubeObje
     So it is with kinds whose names follow from what they hold, such as CustomResourceDefinitions, and where a quota is
     full or one must not create: then everything that may be a default is told as added.
     """
-    named = dig(wanted.raw, "metadata")
-    metadata = {key: value for key, value in named.items() if key != "name"} if isinstance(named, Mapping) else {}
-    another = {**wanted.raw, "metadata": {**metadata, "generateName": ANOTHER}}
+    another = having(having(wanted.raw, ("metadata", "name"), None), ("metadata", "generateName"), ANOTHER)
+    if resource == SERVICE:
+        another = _without_what_is_taken(another)
     try:
         return api.create(resource, another, namespace=wanted.namespace or None, dry_run=True)
     except (ApiError, ApiUnreachableError):
         return None
+
+
+def _without_what_is_taken(service: JsonObject) -> JsonObject:
+    """A Service without the ports and addresses of which there is one only: they are refused in a dry run, too."""
+    if text_at(service, "spec", "clusterIP") != _HEADLESS:
+        for field in ("clusterIP", "clusterIPs"):
+            service = having(service, ("spec", field), None)
+    ports = [having(port, ("nodePort",), None) for port in items_at(service, "spec", "ports")]
+    return having(having(service, ("spec", "healthCheckNodePort"), None), ("spec", "ports"), ports or None)
+
+
+def _as_declared(
+    live: KubeObject, wanted: KubeObject, *, resource: Resource, api: KubeApi, applier: str
+) -> tuple[tuple[KubeObject, KubeObject] | None, KubeObject, Mapping[str, Json]]:
+    """As `_live_and_merged`, of what is wanted as far as its kind has it; that; and the fields that it has not."""
+    undeclared: dict[str, Json] = {}
+    while True:
+        try:
+            both = _live_and_merged(live, wanted, resource=resource, api=api, applier=applier)
+        except ApiError as error:
+            left, more = without_undeclared(wanted, error.what)
+            if not more or not are_lost(resource) or len(undeclared) >= MOST_UNDECLARED:
+                raise
+            wanted = left
+            undeclared.update(more)
+        else:
+            return both, wanted, undeclared
 
 
 def _live_and_merged(

@@ -65,16 +65,22 @@ class Untold:
     why: str
 
 
-def all_owners(cluster: Cluster) -> Sequence[KubeObject]:
-    """A cluster's Kustomizations and HelmReleases: in somebody's cluster those below the lab's root.
+def present_owners(cluster: Cluster) -> Sequence[KubeObject]:
+    """A cluster's Kustomizations and HelmReleases, whoever follows them. Raises ApiError or ApiUnreachableError."""
+    return [*cluster.api.list(KUSTOMIZATION), *cluster.api.list(HELM_RELEASE)]
 
-    Raises ApiError or ApiUnreachableError.
-    """
-    found = [*cluster.api.list(KUSTOMIZATION), *cluster.api.list(HELM_RELEASE)]
+
+def followed(owners: Sequence[KubeObject], *, cluster: Cluster) -> Sequence[KubeObject]:
+    """Those of a cluster's owners that are the lab's: in somebody's cluster those below its root."""
     if not cluster.lacks(Capability.BOOTSTRAP):
-        return found
-    known = {owner.reference: owner for owner in found}
-    return [one for one in found if belongs(one, cluster.root.reference, known)]
+        return owners
+    known = {owner.reference: owner for owner in owners}
+    return [one for one in owners if belongs(one, cluster.root.reference, known)]
+
+
+def all_owners(cluster: Cluster) -> Sequence[KubeObject]:
+    """The Kustomizations and HelmReleases of a cluster that are the lab's. Raises ApiError or ApiUnreachableError."""
+    return followed(present_owners(cluster), cluster=cluster)
 
 
 def all_desired(

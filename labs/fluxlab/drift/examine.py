@@ -26,7 +26,7 @@ from fluxlab.waiting import wait_until
 from .applied import unpruned
 from .builds import Builds, Trees
 from .comparing import Compared, compare_object, disputed, placed
-from .desired import all_desired, all_owners
+from .desired import all_desired, all_owners, followed, present_owners
 from .fate import fate_of_refused, while_stopped, while_waiting
 from .live import read, served_by
 from .motion import motions
@@ -127,7 +127,8 @@ def _look(
     digest_key: bytes,
 ) -> _Look:
     say("building what git wants")
-    owners = all_owners(cluster)
+    present = present_owners(cluster)
+    owners = followed(present, cluster=cluster)
     served = served_by(cluster.api)
     wants, untold = all_desired(cluster, owners, trees, threads, builds=builds)
     pairs = [(desired, placed(wanted, served)) for desired in wants for wanted in desired.manifests]
@@ -145,6 +146,7 @@ def _look(
             wanted,
             told=[one.owner for one in wants],
             untold=[one.owner for one in untold],
+            present={cluster.root.reference, *(one.reference for one in present)},  # git wants a root that is gone
             shared=shared,
         ),
         rootless=cluster.root.reference not in {owner.reference for owner in owners},

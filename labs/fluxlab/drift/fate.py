@@ -14,6 +14,7 @@ from fluxlab.timeline.entries import ObjectRef, parse_time
 from .applied import FAILED_AFTERWARDS
 from .aspects import DriftClass, Fate, Mark
 from .live import Live
+from .releases import is_tried_again
 from .rules import ignoring
 
 SSA = "kustomize.toolkit.fluxcd.io/ssa"
@@ -36,6 +37,8 @@ REMOVED_MANAGERS = ("kubectl",)
 """How the managers begin whose fields kustomize-controller takes over, and so takes away what git does not name."""
 REMOVED_UPDATERS = (*REMOVED_MANAGERS, "before-first-apply", "kustomize-controller")
 """Likewise those that did not apply: the API server calls so who wrote before managed fields were kept."""
+_RETRYING = "retrying after "
+"""How helm-controller begins to say when it tries a failed release again, where it does so at an interval."""
 
 
 def fate_of(
@@ -47,8 +50,12 @@ def fate_of(
     pointer: str = "",
     setter: Setter = NO_SETTER,
     made_by_hand: str = "",
+    applied: bool = False,
 ) -> Fate:
-    """What becomes of a difference of an object that `owner` wants; `made_by_hand`: a release that Helm made since."""
+    """What becomes of a difference of an object that `owner` wants; `made_by_hand`: a release that Helm made since.
+
+    `applied`: whether something else of the object will have its controller apply it.
+    """
 
     def of(owner: KubeObject) -> Fate:
         return _fate(
@@ -59,6 +66,7 @@ def fate_of(
             pointer=pointer,
             setter=setter,
             made_by_hand=made_by_hand,
+            applied=applied,
         )
 
     return _unless_held(of, owner)
@@ -86,6 +94,12 @@ def fate_of_refused(*, owner: KubeObject, wanted: KubeObject, live: KubeObject) 
         return _exempt(owner, wanted, live) or _of_refused(owner, wanted, live)
 
     return _unless_held(of, owner)
+
+
+def fate_of_undeclared(wanted: KubeObject, *, controller: str) -> Fate:
+    """What becomes of a field that the kind of an object does not have."""
+    why = f"{wanted.kind} has no such field: {controller} drops it, and says nothing"
+    return Fate(reverted=False, why=why, marks=(Mark.UNDETECTABLE,))
 
 
 def _unless_held(of: Callable[[KubeObject], Fate], owner: KubeObject) -> Fate:
@@ -157,6 +171,20 @@ def _is_taken_over(setter: Setter) -> bool:
     return setter.manager.startswith(managers) and not setter.subresource
 
 
+def until_gone(fate: Fate, *, live: KubeObject) -> Fate:
+    """What becomes of the deletion of an object that is `live` still: nobody can take it back, and until it has come to
+    its end nobody can make another one.
+    """
+    if not live.deleting:
+        return fate
+    named = [*items_at(live.raw, "metadata", "finalizers"), *items_at(live.raw, "spec", "finalizers")]  # of a Namespace
+    waits = f"waits for {' and '.join(map(str, named))}" if named else "is given time to end"
+    if not fate.reverted:
+        return replace(fate, why=f"it is being deleted and {waits}; {fate.why}")
+    why = f"it is being deleted and {waits}; once it is gone: {fate.why}"
+    return replace(fate, why=why, within=None, due=None)
+
+
 def while_stopped(fate: Fate, *, controller: str, stopped: Mapping[str, str]) -> Fate:
     """What becomes of it while controllers are `stopped`, told by their names: nothing, if it is this one.
 
@@ -207,12 +235,22 @@ def _fate(
     pointer: str,
     setter: Setter,
     made_by_hand: str,
+    applied: bool,
 ) -> Fate:
     # What is gone kustomize-controller makes again whatever its rules say; Helm's exclude an object before it is read.
     ruled = pointer or owner.kind == HELM_RELEASE.kind
     if ruled and (rule := ignoring(owner, wanted, pointer)):
         return Fate(reverted=False, why=rule, marks=(Mark.IGNORED,))
-    let_go = _while_it_runs(class_, owner=owner, wanted=wanted, live=live, setter=setter, made_by_hand=made_by_hand)
+    let_go = _while_it_runs(
+        class_,
+        owner=owner,
+        wanted=wanted,
+        live=live,
+        setter=setter,
+        made_by_hand=made_by_hand,
+        unseen=is_unseen(pointer) and class_ is not DriftClass.ADDED,
+        applied=applied,
+    )
     if owner.suspended:  # what would stay anyway does so for two reasons
         return Fate(reverted=False, why=f"{owner} is suspended", marks=(Mark.SUSPENDED, *let_go.marks))
     return let_go
@@ -226,13 +264,38 @@ def _while_it_runs(
     live: KubeObject | None,
     setter: Setter,
     made_by_hand: str,
+    unseen: bool,
+    applied: bool,
 ) -> Fate:
     """What becomes of it when its owner is not suspended."""
+    if owner.kind == HELM_RELEASE.kind and class_ is not DriftClass.ADDED and is_tried_again(owner):
+        return _at_next_try(owner)
     if exempt := _exempt(owner, wanted, live):
         return exempt
     if owner.kind == HELM_RELEASE.kind:
-        return _by_helm(class_, owner, made_by_hand)
+        return _by_helm(class_, owner, made_by_hand, unseen=unseen)
+    if unseen and not (applied or _takes_over(wanted, live)):
+        return _unseen("kustomize-controller")
     return _by_kustomize(class_, owner, wanted, live, setter)
+
+
+def is_unseen(pointer: str) -> bool:
+    """Whether a field is one of those that Flux does not compare: both controllers take of the metadata its labels and
+    annotations (fluxcd/pkg ssa, manager_diff.go, and ssa/jsondiff, unstructured.go). That others added one is another
+    question: who set it.
+    """
+    return pointer.startswith("/metadata/") and not pointer.startswith(("/metadata/labels", "/metadata/annotations"))
+
+
+def _unseen(controller: str) -> Fate:
+    why = f"{controller} compares labels and annotations, and nothing else of the metadata"
+    return Fate(reverted=False, why=why, marks=(Mark.UNDETECTABLE,))
+
+
+def _takes_over(wanted: KubeObject, live: KubeObject | None) -> bool:
+    """Whether kustomize-controller applies an object because it takes over what somebody has set of it."""
+    entries = items_at(live.raw, "metadata", "managedFields") if live else ()
+    return any(_is_taken_over(Setter.of(one)) for one in entries) and not _merged(wanted, live)
 
 
 def _exempt(owner: KubeObject, wanted: KubeObject, live: KubeObject | None) -> Fate | None:
@@ -253,14 +316,16 @@ def _exempt(owner: KubeObject, wanted: KubeObject, live: KubeObject | None) -> F
     return None
 
 
-def _by_helm(class_: DriftClass, release: KubeObject, made_by_hand: str) -> Fate:
-    mode = text_at(release.raw, "spec", "driftDetection", "mode") or "disabled"
+def _by_helm(class_: DriftClass, release: KubeObject, made_by_hand: str, *, unseen: bool) -> Fate:
+    mode = _mode(release)
     if class_ is DriftClass.ADDED:
         why = "helm-controller leaves fields alone that a chart does not name, and says nothing"
         return Fate(reverted=False, why=why, marks=(Mark.UNDETECTABLE,))
     if mode != "enabled" and not made_by_hand:
         said, mark = ("it only warns", Mark.WARNED) if mode == "warn" else ("it says nothing", Mark.UNDETECTABLE)
         return Fate(reverted=False, why=f"driftDetection of {release} is {mode}: {said}", marks=(mark,))
+    if unseen and not made_by_hand:
+        return _unseen("helm-controller")
     if fails := _failure(release):
         why = f"{release} corrects nothing while it fails: {fails.message}"
         return Fate(reverted=False, why=why, marks=(Mark.FAILING,))
@@ -270,6 +335,23 @@ def _by_helm(class_: DriftClass, release: KubeObject, made_by_hand: str) -> Fate
         )
         return _reverted(release, why)
     return _reverted(release, f"helm-controller corrects it at its next reconcile of {release}{_every(release)}")
+
+
+def _mode(release: KubeObject) -> str:
+    return text_at(release.raw, "spec", "driftDetection", "mode") or "disabled"
+
+
+def _at_next_try(release: KubeObject) -> Fate:
+    """What the next upgrade of a release that failed reverts: it forces its conflicts, and asks for no drift detection
+    (helm-controller, internal/action/upgrade.go). After a remediation it comes when the queue's backoff has it.
+    """
+    conditions = {text_at(one, "type"): one for one in items_at(release.raw, "status", "conditions")}
+    ready, after = conditions["Ready"], text_at(conditions["Reconciling"], "message").removeprefix(_RETRYING)
+    within, failed = interval_of(after), text_at(ready, "lastTransitionTime")
+    when = f", within {after}" if within else ""
+    whatever = f"whatever its driftDetection (here {_mode(release)})"
+    why = f"helm-controller upgrades {release} again, {whatever}, at its next try{when}: {text_at(ready, 'message')}"
+    return Fate(reverted=True, why=why, within=within, due=parse_time(failed) + within if failed and within else None)
 
 
 def _by_kustomize(

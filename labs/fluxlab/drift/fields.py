@@ -13,7 +13,7 @@ from fluxlab.clusters.differences import differences
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter, set_beyond, setter_of
 from fluxlab.clusters.objects import KubeObject, dig, is_list, items_at, text_at
 from fluxlab.clusters.paths import overlap, value_at
-from fluxlab.clusters.resources import is_flux
+from fluxlab.clusters.resources import NAMESPACE, is_flux
 from fluxlab.documents import Json, same
 from fluxlab.flux.claims import is_platform
 from fluxlab.timeline.entries import FieldChange
@@ -28,6 +28,7 @@ REQUESTS = (
 _SERVERS = (".metadata.uid", ".metadata.creationTimestamp")
 """What tells one object from another that was made in its place since it was read."""
 _STATUS = "status"
+_NAME_OF_NAMESPACE = '.metadata.labels["kubernetes.io/metadata.name"]'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,8 @@ class FieldDrift:
     change: FieldChange
     """`before` is what is there, `after` what git wants."""
     setter: Setter = NO_SETTER
+    undeclared: bool = False
+    """Whether it is missing because the object's kind has no such field."""
 
 
 def is_state(path: str) -> bool:
@@ -112,10 +115,17 @@ def _added(live: KubeObject, wanted: KubeObject, applier: str) -> Iterator[Field
         if ours or setter.subresource == _STATUS:
             continue
         for path, value in set_beyond(dig(entry, "fieldsV1"), live.raw, wanted.raw):
-            if path not in seen and is_state(path):
+            if path not in seen and is_state(path) and not _is_its_name(path, value, live):
                 seen.add(path)
                 change = FieldChange(field=path, before=json.dumps(value, ensure_ascii=False), after=None)
                 yield FieldDrift(class_=DriftClass.ADDED, change=change, setter=setter)
+
+
+def _is_its_name(path: str, value: Json, live: KubeObject) -> bool:
+    """Whether it is the label by which the API server has a namespace say its name, as it does at each write: whoever
+    made the namespace without applying it owns that. One of another name, made in a dry run, does not tell.
+    """
+    return live.kind == NAMESPACE.kind and (path, value) == (_NAME_OF_NAMESPACE, live.name)
 
 
 def _corrected(entry: Json, live: KubeObject, applier: str) -> bool:

@@ -16,7 +16,8 @@ def motions(before: Iterable[KubeObject], after: Iterable[KubeObject]) -> dict[O
     """The Kustomizations and HelmReleases that were not still from one reading to the other, and what they did."""
     known = {owner.reference: _state(owner) for owner in before}
     told = {owner.reference: _motion(owner, known.get(owner.reference)) for owner in after}
-    return {owner: why for owner, why in told.items() if why}
+    went = {owner: "went while it was compared" for owner in known if owner not in told}
+    return {**went, **{owner: why for owner, why in told.items() if why}}
 
 
 def _motion(owner: KubeObject, before: tuple[object, ...] | None) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from fluxlab.clusters.inventory import inventory
 from fluxlab.clusters.objects import KubeObject, items_at, text_at
 from fluxlab.clusters.resources import HELM_CHART, NAMESPACE
 from fluxlab.flux.claims import claim_of, is_bookkeeping, read_by
@@ -56,28 +57,34 @@ def strays(
     *,
     told: Sequence[KubeObject] = (),
     untold: Sequence[KubeObject] = (),
+    present: Collection[ObjectRef],
     shared: bool = False,
 ) -> list[Stray]:
     """All objects beside `wanted`, in the same namespaces, that no Flux object reads, whoever may keep them.
 
-    Also what Flux made for one of `told`, owners of which it is known what they want, and left behind: told not to
-    prune it, for example. What says that it belongs to one of `untold` is none. In a `shared` cluster only the
-    namespaces that are themselves wanted count: in others somebody else may work.
+    Also what Flux made and left behind: for one of `told`, owners of which it is known what they want (told not to
+    prune it, for example), or, in whatever namespace, for an owner that is gone, which is neither `present` nor wanted.
+    What says that it belongs to one of `untold` is none. In a `shared` cluster only the namespaces that are themselves
+    wanted count: in others somebody else may work.
     """
-    owners, knowing = {one.reference for one in untold}, {one.reference for one in told}
+    doubtful, knowing = {one.reference for one in untold}, {one.reference for one in told}
     own = {subject.name for subject in wanted if subject.kind == NAMESPACE.kind}
     namespaces = own if shared else own | {subject.namespace for subject in wanted if subject.namespace}
-    present = list(there.namespaced())
+    objects = list(there.namespaced())
     known = {subject.reference for subject in wanted}
-    known |= {found for subject in present for found in read_by(subject)}
+    known |= {found for subject in objects for found in read_by(subject)}
+    last = {*present, *known, *_inventories(untold)}
     found: dict[ObjectRef, Stray] = {}
-    for subject in present:
-        reference = subject.reference
-        candidate = subject.namespace in namespaces and reference not in known and not is_bookkeeping(reference)
-        if candidate and owners.isdisjoint(_owners(subject)):
-            claim = "" if _left_behind(subject, knowing) else claim_of(subject)
+    for subject in objects:
+        reference, named = subject.reference, list(_owners(subject))
+        if reference in known or is_bookkeeping(reference) or not doubtful.isdisjoint(named):
+            continue
+        gone = named[0] if named and last.isdisjoint(named) else None
+        left = (gone is not None or not knowing.isdisjoint(named)) and _left_behind(subject, needed=gone is None)
+        if subject.namespace in namespaces or (left and gone and not shared):
+            stray = Stray(subject=subject, claim=claim_of(subject), fate=fate_of_orphan(subject, there))
             # Served in several versions, it is one object.
-            found.setdefault(reference, Stray(subject=subject, claim=claim, fate=fate_of_orphan(subject, there)))
+            found.setdefault(reference, _left_by(gone, stray) if left else stray)
     return [found[key] for key in sorted(found, key=lambda one: (one.kind, one.namespace, one.name))]
 
 
@@ -85,14 +92,31 @@ def _owners(subject: KubeObject) -> Iterator[ObjectRef]:
     """The owners that an object names, rightly or not."""
     for kind, label in (("Kustomization", KUSTOMIZE_LABEL), ("HelmRelease", HELM_LABEL)):
         namespace, name = owner(subject, label)
-        yield ObjectRef(kind=kind, namespace=namespace, name=name)
+        if name:
+            yield ObjectRef(kind=kind, namespace=namespace, name=name)
 
 
-def _left_behind(subject: KubeObject, owners: Collection[ObjectRef]) -> bool:
-    """Whether a Flux controller made it for one of `owners`, and it is not on its way out, nor a hook of a chart."""
+def _inventories(owners: Sequence[KubeObject]) -> Iterator[ObjectRef]:
+    """What Kustomizations have applied, also where nobody can tell what they want."""
+    for one in owners:
+        for entry in inventory(one):
+            yield ObjectRef(kind=entry.kind, namespace=entry.namespace, name=entry.name)
+
+
+def _left_behind(subject: KubeObject, *, needed: bool) -> bool:
+    """Whether a Flux controller made it, and it is not on its way out, nor a hook of a chart; nor, while its release
+    `needed` it, the chart of that.
+    """
     entries = items_at(subject.raw, "metadata", "managedFields")
     by_flux = any(text_at(entry, "manager") in APPLIERS for entry in entries)
     hook = text_at(subject.raw, "metadata", "annotations", HELM_HOOK)
-    needed = subject.kind == HELM_CHART.kind and bool(owner(subject, HELM_LABEL)[1])  # by its HelmRelease
-    left = by_flux and not (subject.deleting or hook or needed)
-    return left and not set(owners).isdisjoint(_owners(subject))
+    of_release = subject.kind == HELM_CHART.kind and bool(owner(subject, HELM_LABEL)[1])
+    return by_flux and not (subject.deleting or hook or (needed and of_release))
+
+
+def _left_by(gone: ObjectRef | None, stray: Stray) -> Stray:
+    """That nobody keeps what was left behind, whatever it says, and by whom it was, if that one is gone."""
+    fate = stray.fate
+    if gone and not fate.reverted:
+        fate = replace(fate, why=f"{gone} left it behind and is gone: {fate.why}")
+    return replace(stray, claim="", fate=fate)

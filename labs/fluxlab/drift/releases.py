@@ -15,6 +15,9 @@ from fluxlab.timeline.entries import parse_time
 
 from .manifests import manifests_in
 
+_FIRST_HOOKS_FAILED = "pre-upgrade hooks failed"
+"""How Helm begins to say so (pkg/action/upgrade.go)."""
+
 
 def rendered(release: KubeObject, *, api: KubeApi) -> Sequence[KubeObject]:
     """What the newest release of a HelmRelease holds, as helm-controller applies it.
@@ -34,6 +37,20 @@ def made_by_hand(release: KubeObject, *, api: KubeApi) -> str:
     """The Secret of a release that followed helm-controller's own: somebody ran Helm. Empty without one."""
     namespace, name = storage_of(release, later=1)
     return name if api.find(SECRET, name, namespace=namespace) else ""
+
+
+def is_tried_again(release: KubeObject) -> bool:
+    """Whether a release that failed waits for helm-controller to upgrade it again, which applies all that it holds.
+
+    So it does with `strategy: RetryOnFailure`, and for as long as `remediation.retries` lasts; what it says between two
+    tries is in its internal/reconcile/atomic_release.go. Tries that fail before they apply anything do not count: Helm
+    has stored no failed release then, or its first hooks failed.
+    """
+    ready, reconciling = release.condition("Ready"), release.condition("Reconciling")
+    if not (ready and reconciling and ready.status == "False" and reconciling.reason == "ProgressingWithRetry"):
+        return False
+    stored = text_at(newest(release), "status") != "deployed" and _FIRST_HOOKS_FAILED not in ready.message
+    return stored or ready.reason != "UpgradeFailed"
 
 
 def released_since(release: KubeObject, moment: datetime | None) -> str:

@@ -30,7 +30,7 @@ from fluxlab.timeline.entries import ObjectRef, format_time
 from fluxlab.waiting import wait_until
 
 from .desired import all_owners
-from .releases import has_released, made_by_hand
+from .releases import has_released, is_tried_again, made_by_hand
 
 HOLD_SECONDS = 30.0
 """How long Flux may take to have ended what it was doing."""
@@ -174,11 +174,13 @@ def _standing(owner: KubeObject, api: KubeApi) -> tuple[Standing, str]:
 def _what_stops(owner: KubeObject, api: KubeApi) -> Mapping[Path, Json]:
     """What has to be set to hold an owner back; nothing for one that does not correct.
 
-    What somebody did with Helm by hand helm-controller undoes whatever the mode is, so a mode does not stop it.
+    What somebody did with Helm by hand helm-controller undoes whatever the mode is, and upgrades again what failed: a
+    mode stops neither.
     """
     if owner.suspended or owner.deleting:
         return {}
-    if owner.kind == KUSTOMIZATION.kind or (has_released(owner) and made_by_hand(owner, api=api)):
+    whole = owner.kind == KUSTOMIZATION.kind or is_tried_again(owner)
+    if whole or (has_released(owner) and made_by_hand(owner, api=api)):
         return {SUSPEND: True}
     return {MODE: "warn"} if dig(owner.raw, *MODE) == "enabled" else {}
 

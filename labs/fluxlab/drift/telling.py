@@ -18,11 +18,11 @@ from fluxlab.timeline.entries import ObjectRef
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.journal import masked_change
 
-from .actors import Actors, up_to_date
+from .actors import Actors, up_to_date, who_dropped
 from .aspects import Actor, DriftClass, Fate, Mark
 from .comparing import Compared
 from .edits import added_by_hand
-from .fate import ROOT_GONE, fate_of, while_stopped, while_waiting
+from .fate import ROOT_GONE, fate_of, fate_of_undeclared, is_unseen, until_gone, while_stopped, while_waiting
 from .fields import FieldDrift
 from .orphans import Stray, is_orphan, maker_of_orphan
 from .records import Drift, Unknown
@@ -106,7 +106,7 @@ class _Teller:
 
     def of(self, one: Compared) -> Iterator[Drift]:
         """The drift of one object."""
-        if one.live is None:
+        if one.live is None or one.live.deleting:
             yield self._of_missing(one)
             return
         if one.never_applied and self.actors.took_the_place(one.live):
@@ -117,16 +117,25 @@ class _Teller:
             yield self._of_field(one, one.live, field)
 
     def _of_missing(self, one: Compared) -> Drift:
-        class_ = DriftClass.DELETED
-        return self._drift(one, class_, self.actors.who_deleted(one.wanted.reference), self._fate(one, class_))
+        """An object that is gone, or that goes: whatever else differs of that goes with it."""
+        class_, live = DriftClass.DELETED, one.live
+        fate = self._fate(replace(one, live=None), class_)
+        if live is None:
+            return self._drift(one, class_, self.actors.who_deleted(one.wanted.reference), fate)
+        return self._drift(one, class_, self.actors.who_ends(live), until_gone(fate, live=live))
 
     def _of_field(self, one: Compared, live: KubeObject, field: FieldDrift) -> Drift:
         change = masked_change(field.change, self.redactor)
         pointer = pointer_to(field.change.field, live.raw)
-        fate = self._fate(one, field.class_, pointer=pointer, setter=field.setter)
+        if field.undeclared:
+            actor = who_dropped(one.desired.applier)
+            fate = fate_of_undeclared(one.wanted, controller=one.desired.applier)
+        else:
+            actor = self.actors.of_field(live, field)
+            fate = self._fate(one, field.class_, pointer=pointer, setter=field.setter)
         if field.class_ is DriftClass.ADDED and self.actors.set_by_flux(live, field):
             fate = _marked(fate, Mark.LEFT_BEHIND if is_platform(field.setter.manager) else Mark.CO_OWNED)
-        drift = self._drift(one, field.class_, self.actors.of_field(live, field), fate)
+        drift = self._drift(one, field.class_, actor, fate)
         drift = replace(drift, field=change.field, pointer=pointer, live=change.before, desired=change.after)
         drift = replace(drift, source=one.desired.source_of(one.wanted, field.change.field))
         if live.kind != HELM_RELEASE.kind or not pointer.startswith("/spec/"):
@@ -143,16 +152,25 @@ class _Teller:
             pointer=pointer,
             setter=setter,
             made_by_hand=one.desired.made_by_hand,
+            applied=bool(one.live and is_unseen(pointer) and self._is_applied(one, one.live)),
         )
         fate = while_stopped(fate, controller=one.desired.applier, stopped=self.stopped)
         fate = while_waiting(fate, owner=one.desired.owner, dependencies=one.desired.dependencies)
-        if one.desired.owner.kind == HELM_RELEASE.kind and fate.within:
+        if one.desired.owner.kind == HELM_RELEASE.kind and fate.within and not fate.due:
             visited = self.visits.get(one.desired.owner.reference)
             fate = replace(fate, due=visited + fate.within if visited else None)
         if Mark.SUSPENDED in fate.marks:
             acknowledged = self.actors.acknowledged_in_sleep(one.desired.owner)
             fate = _marked(fate, Mark.ACKNOWLEDGED if acknowledged else None)
         return replace(fate, why=self.redactor.redact(fate.why))  # Flux may quote what it could not apply
+
+    def _is_applied(self, one: Compared, live: KubeObject) -> bool:
+        """Whether something of an object that Flux does compare has its controller apply it."""
+        return any(
+            self._fate(one, field.class_, pointer=pointer, setter=field.setter).reverted
+            for field in one.fields
+            if not (field.undeclared or is_unseen(pointer := pointer_to(field.change.field, live.raw)))
+        )
 
     def _drift(self, one: Compared, class_: DriftClass, actor: Actor, fate: Fate) -> Drift:
         """What is told of a drift of an object, whatever it is."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-from .audit import DELETIONS, WRITES, short_user
+from .audit import DELETIONS, WRITES, is_person, short_user
 from .entries import Detail, Entry, Source, format_time, parse_time
 
 APPLIERS = frozenset({"kustomize-controller", "helm-controller"})
@@ -279,7 +279,7 @@ def _same_program(actor: str, request: Entry) -> bool:
 
 
 def _named(entry: Entry, request: Entry, candidates: Sequence[Entry]) -> Entry:
-    user = short_user(request.details.get(Detail.USER, ""))
+    user = _who(request)
     managers = _managers(entry.actor)
     # Who only takes something away is not among the managers of what is left.
     asked = managers or [name for name in (request.details.get(Detail.MANAGER, ""),) if name]
@@ -303,10 +303,17 @@ def _named(entry: Entry, request: Entry, candidates: Sequence[Entry]) -> Entry:
     )
 
 
+def _who(request: Entry) -> str:
+    """The user of the API. What Flux does as a tenant's service account (`.spec.serviceAccountName`), Flux does."""
+    user = request.details.get(Detail.USER, "")
+    asks = short_user(user.partition(" as ")[0])
+    return asks if asks in APPLIERS and not is_person(user) else short_user(user)
+
+
 def _client(request: Entry) -> tuple[str, str]:
     return request.details.get(Detail.USER, ""), request.details.get(Detail.USER_AGENT, "")
 
 
 def _told(request: Entry) -> str:
-    user, agent = _client(request)
-    return f"{short_user(user)} with {agent.partition(' ')[0]} (audit id {request.details[Detail.AUDIT_ID]})"
+    _, agent = _client(request)
+    return f"{_who(request)} with {agent.partition(' ')[0]} (audit id {request.details[Detail.AUDIT_ID]})"

@@ -140,8 +140,10 @@ def is_human(user: str) -> bool:
 
 
 def short_user(user: str) -> str:
-    """`kustomize-controller` for its service account, `kube-scheduler` for `system:kube-scheduler`."""
-    return user.rpartition(":")[2] if user.startswith(_SERVICE_ACCOUNT) else user.removeprefix("system:")
+    """`kustomize-controller` for its service account, `kube-scheduler` for `system:kube-scheduler`; and as whom."""
+    asks, as_, other = user.partition(" as ")
+    short = asks.rpartition(":")[2] if asks.startswith(_SERVICE_ACCOUNT) else asks.removeprefix("system:")
+    return f"{short}{as_}{other}"
 
 
 def _level(verb: str, status: int, user: str, *, quiet: bool) -> Level:

@@ -108,11 +108,18 @@ def test_who_deleted_an_object_before_it_came_back_did_not_delete_it_again(
     assert actors.know([], [CART]) is bool(user)
 
 
-def test_who_asked_for_a_deletion_did_it_and_not_who_ran_the_finalizers(actors_after: Timeline) -> None:
-    def marked(version: int, user: str, uid: str) -> Entry:
-        mark = FieldChange(field=".metadata.deletionTimestamp", before=None, after='"now"')
-        return replace(seen(version, user, uid=uid), changes=[mark])
+def marked(version: int, user: str, uid: str) -> Entry:
+    mark = FieldChange(field=".metadata.deletionTimestamp", before=None, after='"now"')
+    return replace(seen(version, user, uid=uid), changes=[mark])
 
+
+def test_who_asked_for_the_end_of_an_object_is_known_while_that_waits(actors_after: Timeline) -> None:
+    actors = actors_after(marked(2, "bob", "zeroth"), marked(5, "alice", "first"), seen(6, "carol", after="blue"))
+    assert actors.who_ends(live(6)).user == "alice"
+    assert actors.who_ends(live(9, uid="second")).confidence is Confidence.NONE
+
+
+def test_who_asked_for_a_deletion_did_it_and_not_who_ran_the_finalizers(actors_after: Timeline) -> None:
     earlier = [marked(2, "bob", "zeroth"), seen(3, "flux", "deleted", uid="zeroth")]
     actors = actors_after(*earlier, marked(5, "alice", "first"), seen(6, "flux", "deleted"))
     assert actors.who_deleted(CART).user == "alice"

@@ -1,12 +1,15 @@
 """What git alone decides is built once; what depends on a cluster's variables, anew each time."""
 
+import base64
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import trustme
 
 from fluxlab.cluster import Cluster
-from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.objects import KubeObject, dig, having
 from fluxlab.clusters.root import Root
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift import builds
@@ -189,3 +192,50 @@ def test_an_artifact_is_made_once_for_a_commit_and_its_rules(tmp_path: Path) -> 
         [".sourceignore", "a"],
         [".sourceignore", "a", "more"],
     ]
+
+
+class Printing(Cluster):
+    """A cluster for which flux builds one definition, with this caBundle for its conversion webhook."""
+
+    def __init__(self, bundle: str, *, kind: str) -> None:
+        client: JsonObject = {"service": {"name": "hook"}, "caBundle": bundle}
+        self.definition: JsonObject = {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": "gadgets.example.org"},
+            "spec": {"conversion": {"strategy": "Webhook", "webhook": {"clientConfig": client}}},
+        }
+
+    def flux(self, *_: str, **__: object) -> str:
+        return json.dumps(self.definition)
+
+
+def bundle_of(bundle: str, *, kind: str = "CustomResourceDefinition") -> Json:
+    """The caBundle of a definition that is built with this one, and with nothing else changed."""
+    cluster = Printing(bundle, kind=kind)
+    [found] = builds.built(kustomization(), cluster=cluster, tree=Path())
+    place = ("spec", "conversion", "webhook", "clientConfig", "caBundle")
+    assert having(found.raw, place, bundle) == cluster.definition
+    return dig(found.raw, *place)
+
+
+def encoded(*pem: bytes) -> str:
+    return base64.b64encode(b"".join(pem)).decode()
+
+
+AUTHORITY = trustme.CA()
+NO_CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nZm9v\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("bundle", ["Cg==", "no base64", encoded(NO_CERTIFICATE), encoded(b"\xff")])
+def test_an_authority_that_is_none_is_left_out_as_kustomize_controller_does_before_it_applies(bundle: str) -> None:
+    assert bundle_of(bundle) is None
+    assert bundle_of(bundle, kind="Gadget") == bundle
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    ["", encoded(AUTHORITY.cert_pem.bytes()), encoded(b"# ours\n", NO_CERTIFICATE, AUTHORITY.cert_pem.bytes())],
+)
+def test_an_authority_that_has_a_certificate_is_kept(bundle: str) -> None:
+    assert bundle_of(bundle) == bundle

@@ -5,8 +5,8 @@ from typing import cast
 import pytest
 
 from fluxlab.clusters.api import ApiError, KubeApi
-from fluxlab.clusters.objects import KubeObject, having
-from fluxlab.clusters.resources import DEPLOYMENT, Resource
+from fluxlab.clusters.objects import KubeObject, dig, having, items_at, text_at
+from fluxlab.clusters.resources import DEPLOYMENT, KUSTOMIZATION, SECRET, SERVICE, Resource
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.comparing import MOST_LOOKS, Compared, compare_object
 from fluxlab.drift.desired import Desired
@@ -104,6 +104,12 @@ def test_what_goes_meanwhile_is_deleted() -> None:
     assert (told.differs, told.live, told.unknown) == (True, None, "")
 
 
+def test_what_waits_for_its_finalizers_differs_although_it_is_as_git_wants_it() -> None:
+    going = having(there(1, 2, paused=False).raw, ("metadata", "deletionTimestamp"), "2026-11-22T12:00:00Z")
+    told, _ = compared(KubeObject(going))
+    assert (told.differs, told.unknown, fields(told)) == (True, "", [])
+
+
 def test_what_never_rests_is_unknown() -> None:
     told, api = compared(*(there(version, version % 2) for version in range(20)))
     assert api.asked == MOST_LOOKS
@@ -143,3 +149,101 @@ def test_where_no_second_object_can_be_made_all_that_may_be_a_default_is_told() 
 def test_a_second_object_is_asked_for_only_where_a_field_may_be_a_default() -> None:
     _, api = compared(there(1, 3), there(1, 3))
     assert api.made == 0
+
+
+class Ports:
+    """An API server that has a Service as git wants it, and whose ports and addresses are taken once."""
+
+    def __init__(self, live: KubeObject) -> None:
+        self.live = live
+
+    def apply(self, path: str, _: JsonObject, *, field_manager: str, dry_run: bool) -> KubeObject:
+        assert (path, field_manager, dry_run) == (SERVICE.path(namespace="shop", name="cart"), FLUX, True)
+        return self.live
+
+    def create(self, resource: Resource, manifest: JsonObject, *, namespace: str, dry_run: bool) -> KubeObject:
+        assert (resource, namespace, dry_run) == (SERVICE, "shop", True)
+        spec = manifest["spec"]
+        ports = [dig(port, "nodePort") for port in items_at(spec, "ports")]
+        if any(ports) or dig(spec, "healthCheckNodePort") or text_at(spec, "clusterIP") not in {"", "None"}:
+            raise ApiError("POST services", status=422, message="provided port is already allocated")
+        if items_at(spec, "clusterIPs") not in {(), ("None",)}:
+            raise ApiError("POST services", status=422, message="provided IP is already allocated")
+        policy = None if text_at(spec, "clusterIP") == "None" else "Cluster"  # as for one without an address
+        return KubeObject(having(manifest, ("spec", "internalTrafficPolicy"), policy))
+
+
+@pytest.mark.parametrize(
+    ("said", "added"),
+    [
+        ({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]}, []),
+        ({"clusterIP": "10.0.0.7", "clusterIPs": ("10.0.0.7",)}, []),
+        ({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30081}, []),
+        ({"clusterIP": "None", "clusterIPs": ("None",)}, [(".spec.internalTrafficPolicy", '"Cluster"', None)]),
+    ],
+)
+def test_a_service_s_port_and_address_are_taken_and_so_not_asked_for_a_second_time(
+    said: JsonObject, added: list[tuple[str, str | None, str | None]]
+) -> None:
+    wanted = KubeObject({"apiVersion": "v1", "kind": "Service", "metadata": PLACE, "spec": said})
+    entry: Json = {
+        "manager": "terraform",
+        "operation": "Update",
+        "fieldsV1": {"f:spec": {"f:internalTrafficPolicy": {}}},
+    }
+    metadata: JsonObject = {**PLACE, "resourceVersion": "1", "managedFields": [entry]}
+    live = KubeObject({**wanted.raw, "metadata": metadata, "spec": {**said, "internalTrafficPolicy": "Cluster"}})
+    listed = Live({SERVICE: {("shop", "cart"): live}}, {})
+    owner = KubeObject({"kind": "Kustomization", "metadata": {"name": "apps", "namespace": "flux-system"}})
+    desired = Desired(owner=owner, chain=[], manifests=[wanted])
+    api, served = cast("KubeApi", Ports(live)), {("v1", "Service"): SERVICE}
+    assert fields(compare_object(api, served, listed, desired, wanted, digest_key=b"key")) == added
+
+
+class Typed:
+    """An API server that knows no `spec.replica` and no `spec.paus`, and names one at a time."""
+
+    def __init__(self, live: KubeObject, message: str = "field not declared in schema") -> None:
+        self.live = live
+        self.message = message
+        self.asked = 0
+
+    def apply(self, path: str, manifest: JsonObject, **_: object) -> KubeObject:
+        self.asked += 1
+        for field in ("replica", "paus"):
+            if dig(manifest["spec"], field) is not None:
+                which = "failed to create typed patch object (shop/cart; apps/v1, Kind=Deployment)"
+                raise ApiError(f"PATCH {path}", status=500, message=f"{which}: .spec.{field}: {self.message}")
+        return KubeObject(having(self.live.raw, ("spec", "paused"), False))
+
+
+def misspelt(resource: Resource, api: Typed) -> Compared:
+    """What is told of an object of which git misspells two fields, and which is paused against git's wish."""
+    spec: JsonObject = {"paused": False, "replica": 2, "paus": "secret"}
+    wanted = KubeObject({**WANTED.raw, "apiVersion": resource.api_version, "kind": resource.kind, "spec": spec})
+    served = {(resource.api_version, resource.kind): resource}
+    listed = Live({resource: {("shop", "cart"): api.live}}, {})
+    owner = KubeObject({"kind": "Kustomization", "metadata": {"name": "apps", "namespace": "flux-system"}})
+    desired = Desired(owner=owner, chain=[], manifests=[wanted])
+    return compare_object(cast("KubeApi", api), served, listed, desired, wanted, digest_key=b"key")
+
+
+def test_a_field_that_its_kind_does_not_have_is_told_and_the_rest_compared_without_it() -> None:
+    api = Typed(there(1, 2))
+    told = misspelt(DEPLOYMENT, api)
+    assert (told.unknown, api.asked) == ("", 3)
+    assert fields(told) == [PAUSED, (".spec.replica", None, "2"), (".spec.paus", None, '"secret"')]
+    assert [one.undeclared for one in told.fields] == [False, True, True]
+
+
+def test_a_secret_s_misspelt_field_may_hold_its_values_and_is_told_as_a_digest() -> None:
+    told = misspelt(SECRET, Typed(there(1, 2)))
+    assert [one.change.after for one in told.fields if "secret" in str(one.change.after)] == []
+    assert [str(one.change.after)[:6] for one in told.fields if one.undeclared] == ['"hash '] * 2
+
+
+def test_what_is_refused_otherwise_or_of_a_kind_that_flux_has_no_type_for_is_unknown() -> None:
+    for resource, api in ((KUSTOMIZATION, Typed(there(1, 2))), (DEPLOYMENT, Typed(there(1, 2), "expected string"))):
+        told = misspelt(resource, api)
+        assert (told.fields, api.asked) == ((), 1)
+        assert "failed to create typed patch object" in told.unknown

@@ -18,6 +18,7 @@ from fluxlab.drift.fate import (
     SSA,
     fate_of,
     fate_of_refused,
+    until_gone,
     while_stopped,
     while_waiting,
 )
@@ -147,6 +148,76 @@ def test_a_release_that_fails_undoes_nothing_that_helm_did_by_hand() -> None:
     fate = fate_of(M, owner=failed, wanted=subject(), live=subject(), made_by_hand="sh.helm.release.v1.o.v2")
     assert fate.reverted is False
     assert fate.why == "HelmRelease n/o corrects nothing while it fails: why"
+
+
+def retried(
+    mode: str = "disabled",
+    *,
+    reason: str = "UpgradeFailed",
+    message: str = "why",
+    newest: str = "failed",
+    after: str = "retrying after 5m0s",
+    suspend: bool = False,
+) -> KubeObject:
+    """A release that has failed and will be tried again, with its newest one in Helm's storage in this state."""
+    failed = owner("HelmRelease", interval="1h", driftDetection={"mode": mode}, suspend=suspend)
+    ready: Json = {
+        "type": "Ready",
+        "status": "False",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": "2026-11-22T14:02:11Z",
+    }
+    again: Json = {"type": "Reconciling", "status": "True", "reason": "ProgressingWithRetry", "message": after}
+    status: Json = {"conditions": [ready, again], "history": [{"name": "o", "version": 2, "status": newest}]}
+    return KubeObject({**failed.raw, "status": status})
+
+
+@pytest.mark.parametrize("mode", ["disabled", "warn", "enabled"])
+def test_a_release_that_is_tried_again_is_upgraded_and_so_reverts_whatever_its_mode_or_an_annotation_says(
+    mode: str,
+) -> None:
+    for class_, reverted in {M: True, A: False, R: True, D: True}.items():
+        for git in (subject(), subject(**{DRIFT_DETECTION: "disabled"})):
+            fate = fate_of(class_, owner=retried(mode), wanted=git, live=None)
+            assert fate.reverted is reverted
+    fate = fate_of(M, owner=retried(mode), wanted=subject(), live=subject())
+    assert fate.why == (
+        f"helm-controller upgrades HelmRelease n/o again, whatever its driftDetection (here {mode}), "
+        "at its next try, within 5m0s: why"
+    )
+    minutes = timedelta(minutes=5)
+    assert (fate.within, fate.due, fate.marks) == (minutes, LAST + minutes, ())
+
+
+def test_when_a_release_is_tried_again_after_it_was_rolled_back_nobody_says() -> None:
+    owner_ = retried(reason="RollbackSucceeded", newest="deployed", after="Helm rollback to ... succeeded")
+    fate = fate_of(M, owner=owner_, wanted=subject(), live=subject())
+    assert (fate.reverted, fate.within, fate.due) == (True, None, None)
+    assert "at its next try: why" in fate.why
+
+
+@pytest.mark.parametrize(
+    "owner_",
+    [
+        retried("enabled", newest="deployed"),  # such as a chart that cannot be rendered: nothing was stored
+        retried("enabled", message="Helm upgrade failed for release n/o: pre-upgrade hooks failed: timed out"),
+    ],
+)
+def test_a_try_that_fails_before_it_applies_anything_reverts_nothing(owner_: KubeObject) -> None:
+    fate = fate_of(M, owner=owner_, wanted=subject(), live=subject())
+    assert (fate.reverted, fate.marks) == (False, (Mark.FAILING,))
+    assert "corrects nothing while it fails" in fate.why
+
+
+def test_a_release_that_is_suspended_or_held_back_is_not_tried_again() -> None:
+    asleep = fate_of(M, owner=retried(suspend=True), wanted=subject(), live=subject())
+    assert (asleep.reverted, asleep.marks) == (False, (Mark.SUSPENDED,))
+    back = fate_of(M, owner=held(retried(), SUSPEND, value=True), wanted=subject(), live=subject())
+    assert (back.reverted, back.marks) == (False, (Mark.HELD_BACK,))
+    # A mode does not hold it back.
+    warns = held(retried("enabled"), ("spec", "driftDetection", "mode"), "warn")
+    assert fate_of(M, owner=warns, wanted=subject(), live=subject()).reverted
 
 
 def test_a_live_object_may_exempt_itself_and_that_is_said() -> None:
@@ -421,3 +492,70 @@ def test_what_kubectl_made_is_deleted_at_one_try_and_made_again_at_the_next() ->
 
 def test_what_helm_controller_makes_of_a_refusal_nobody_knows() -> None:
     assert fate_of_refused(owner=release("enabled"), wanted=subject(), live=subject()) is None
+
+
+@pytest.mark.parametrize(
+    "pointer", ["/metadata/finalizers", "/metadata/ownerReferences/0/uid", "/metadata/finalizers/0"]
+)
+@pytest.mark.parametrize("class_", [M, R])
+def test_of_the_metadata_flux_compares_labels_and_annotations_only(class_: DriftClass, pointer: str) -> None:
+    for owner_ in (owner("Kustomization"), release("enabled"), failing("BuildFailed")):
+        fate = fate_of(class_, owner=owner_, wanted=subject(), live=subject(), pointer=pointer)
+        assert (fate.reverted, fate.marks) == (False, (Mark.UNDETECTABLE,))
+        assert "compares labels and annotations, and nothing else of the metadata" in fate.why
+
+
+@pytest.mark.parametrize("pointer", ["/metadata/labels/app", "/metadata/annotations", "/data/metadata"])
+def test_what_flux_compares_it_reverts(pointer: str) -> None:
+    for owner_ in (owner("Kustomization"), release("enabled")):
+        assert fate_of(M, owner=owner_, wanted=subject(), live=subject(), pointer=pointer).reverted
+
+
+def test_a_finalizer_comes_back_with_what_else_has_the_object_applied() -> None:
+    """kustomize-controller applies an object as a whole, helm-controller patches what it has seen."""
+    finalizers = "/metadata/finalizers"
+    for class_ in (M, R):
+        kustomize, helm = (
+            fate_of(class_, owner=one, wanted=subject(), live=subject(), pointer=finalizers, applied=True)
+            for one in (owner("Kustomization"), release("enabled"))
+        )
+        assert (kustomize.reverted, helm.reverted) == (True, False)
+    # What kubectl has set of it is taken over, and the object applied.
+    taken = fate_of(R, owner=owner("Kustomization"), wanted=subject(), live=made_by("kubectl-edit"), pointer=finalizers)
+    assert taken.reverted
+    merged = subject(**{SSA: "Merge"})
+    left = fate_of(R, owner=owner("Kustomization"), wanted=merged, live=made_by("kubectl-edit"), pointer=finalizers)
+    assert not left.reverted
+
+
+def test_an_upgrade_applies_the_metadata_too() -> None:
+    finalizers, newer = "/metadata/finalizers", "sh.helm.release.v1.o.v2"
+    assert fate_of(R, owner=retried(), wanted=subject(), live=subject(), pointer=finalizers).reverted
+    by_hand = fate_of(
+        R, owner=release("enabled"), wanted=subject(), live=subject(), pointer=finalizers, made_by_hand=newer
+    )
+    assert by_hand.reverted
+
+
+def going(kind: str = "PersistentVolumeClaim", *finalizers: str, **spec: Json) -> KubeObject:
+    metadata: JsonObject = {"name": "x", "deletionTimestamp": "2026-11-22T12:00:00Z", "finalizers": finalizers}
+    return KubeObject({"kind": kind, "metadata": metadata, "spec": spec})
+
+
+@pytest.mark.parametrize(
+    ("subject_", "waits"),
+    [
+        (going("PersistentVolumeClaim", "kubernetes.io/pvc-protection"), "waits for kubernetes.io/pvc-protection"),
+        (going("Namespace", "a", finalizers=["kubernetes"]), "waits for a and kubernetes"),
+        (going("Pod"), "is given time to end"),
+    ],
+)
+def test_what_waits_for_its_finalizers_comes_back_once_it_is_gone_and_nobody_knows_when(
+    subject_: KubeObject, waits: str
+) -> None:
+    fate = until_gone(WOULD, live=subject_)
+    assert (fate.reverted, fate.within, fate.due) == (True, None, None)
+    assert fate.why == f"it is being deleted and {waits}; once it is gone: at its next reconcile"
+    asleep = Fate(reverted=False, why="o is suspended", marks=(Mark.SUSPENDED,))
+    assert until_gone(asleep, live=subject_) == replace(asleep, why=f"it is being deleted and {waits}; o is suspended")
+    assert until_gone(WOULD, live=subject()) == WOULD

@@ -186,3 +186,16 @@ def test_who_owns_something_beside_a_field_does_not_own_it() -> None:
 def test_who_owns_the_whole_of_which_a_field_is_a_part_owns_it() -> None:
     live = obj(entry("alice", {"f:spec": {"f:selector": {}}}), spec={"selector": {"matchLabels": {"a": "b"}}})
     assert setter_of(".spec.selector.matchLabels.a", live.raw).manager == "alice"
+
+
+@pytest.mark.parametrize(("kind", "reported"), [("Namespace", False), ("ConfigMap", True)])
+def test_the_label_by_which_a_namespace_says_its_name_is_the_server_s_whoever_made_it(
+    kind: str, *, reported: bool
+) -> None:
+    wanted = KubeObject({"apiVersion": "v1", "kind": kind, "metadata": {"name": "shop"}})
+    label = "kubernetes.io/metadata.name"
+    owned = entry("fluxlab", {"f:metadata": {"f:labels": {".": {}, f"f:{label}": {}}}})
+    metadata: JsonObject = {"name": "shop", "labels": {label: "shop"}, "managedFields": [owned]}
+    live = KubeObject({**wanted.raw, "metadata": metadata})
+    found = compare(live, wanted, live, applier="kustomize-controller")
+    assert [one.change.field for one in found] == ([f'.metadata.labels["{label}"]'] if reported else [])

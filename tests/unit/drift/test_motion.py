@@ -103,3 +103,8 @@ FIRST = kustomization(applied="", tried="", ready="Unknown")
 )
 def test_what_moves_is_told(before: KubeObject | None, after: KubeObject, *, moved: bool) -> None:
     assert set(motions([before] if before else [], [after])) == ({after.reference} if moved else set())
+
+
+def test_an_owner_that_goes_meanwhile_moves_for_what_it_wanted_is_nobodys_wish_any_more() -> None:
+    gone = kustomization()
+    assert motions([gone, release()], [release()]) == {gone.reference: "went while it was compared"}

@@ -344,6 +344,36 @@ def test_a_deletion_by_flux_belongs_to_the_commit_that_pruned_it() -> None:
     assert [entry.commit for entry in attribute(named)] == [A, A]
 
 
+TENANTS = "system:serviceaccount:flux-system:kustomize-controller as system:serviceaccount:team-a:flux"
+"""What the audit log has where a Kustomization names a service account."""
+
+
+@pytest.mark.parametrize("actor", ["kustomize-controller", ""])
+def test_what_flux_did_as_somebody_s_service_account_flux_did_for_its_commit(actor: str) -> None:
+    set_ = replace(seen("cart", 1.0, actor), details={**seen("cart", 1.0, actor).details, Detail.OWNER: str(ROOT)})
+    agent, manager = "kustomize-controller/v1", "kustomize-controller"
+    write = request("cart", 1, 0.9, user=TENANTS, agent=agent, manager=manager)
+    [_, told], _ = with_actors([tries(1, A), set_], [write])
+    assert (told.actor, told.details[Detail.USER]) == (manager, TENANTS)
+    assert [entry.commit for entry in attribute([tries(1, A), told])] == [A, A]
+
+
+def test_what_flux_pruned_as_somebody_s_service_account_flux_pruned() -> None:
+    gone = change(
+        deployment("cart"), 15, actor="", seconds=1.0, verb="deleted", owner=str(ROOT), resource="/x/deployments"
+    )
+    write = request("cart", 1, 0.9, user=TENANTS, agent="kustomize-controller/v1", verb="delete")
+    named, _ = with_actors([tries(10, A), gone], [write])
+    assert named[-1].actor == "kustomize-controller"
+    assert [entry.commit for entry in attribute(named)] == [A, A]
+
+
+@pytest.mark.parametrize("user", ["ada as bob", "system:serviceaccount:team-a:dashboard as bob"])
+def test_whom_a_person_impersonates_is_told(user: str) -> None:
+    [found], _ = with_actors([seen("cart", 1.0, "kubectl-edit")], [by(user, 1, 0.9, manager="kubectl-edit")])
+    assert found.actor == f"{user.rpartition(':')[2]} with kubectl-edit"
+
+
 def candidates(found: Sequence[Entry]) -> list[list[str]]:
     """The users whose requests fit each change, where there are several."""
     return [

@@ -311,6 +311,11 @@ def test_people_and_programs_are_told_apart() -> None:
     assert not is_person("")
     assert short_user("system:serviceaccount:flux-system:helm-controller") == "helm-controller"
     assert short_user("system:kube-scheduler") == "kube-scheduler"
+    tenants = "system:serviceaccount:team-a:flux"
+    assert (
+        short_user(f"system:serviceaccount:flux-system:helm-controller as {tenants}") == f"helm-controller as {tenants}"
+    )
+    assert short_user("admin as alice") == "admin as alice"
 
 
 def test_requests_that_fail_are_warnings_and_half_a_line_is_no_entry(tmp_path: Path) -> None:
