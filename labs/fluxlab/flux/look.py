@@ -34,12 +34,12 @@ from .charts import (
     short_revision,
     wanted_chart,
 )
+from .overlays import Text
 from .ownership import HELM_LABEL, KUSTOMIZE_LABEL, depth, git_source, owner, parent, tried_revision
 from .pending import Blocker, Outlook, Pending, failed, waiting
 from .release_values import ReleaseValues
 from .rollout import rollout
 from .substitution import (
-    Text,
     decryption_problem,
     substitution_problem,
     variable_sources,

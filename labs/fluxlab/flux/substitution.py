@@ -1,39 +1,29 @@
 """What Flux takes from the cluster for what it builds: variables (`postBuild`), and the keys that open what lies in git
-(`decryption`). Which are wanted, from where, and what git says of all that is built.
+(`decryption`). Which are wanted, and from where.
 
 The messages are those of kustomize-controller 1.9; the grammar is that of its envsubst: `${NAME}` must be set,
 `${NAME:=default}` need not be, and `$${NAME}` stands for itself.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from posixpath import join, normpath
-
-import yaml
 
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import CONFIG_MAP, SECRET, Resource
-from fluxlab.documents import Json, ManifestLoader, check_nesting
+from fluxlab.documents import Json
 from fluxlab.errors import UnknownError
 
+from .overlays import Text, built_from, strings
 from .ownership import KUSTOMIZE_LABEL, owner
 from .pending import Pending, asking, failed, waiting
 from .subjects import Subject
 from .verdicts import current, written_since
 
-MOST_FOLDERS = 50
-Text = Callable[[str], str]
-"""All that the files below a path of the repository say at a commit; empty where there are none."""
-
 _NO_SOURCE = re.compile(r"substitute from '(Secret|ConfigMap)/([^']+)' error: .*not found")
 _UNSET = re.compile(r'variable not set \(strict mode\): "([^"]+)"')
 _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_BETWEEN = re.compile(r"^---.*$", re.MULTILINE)
-_OF_A_KIND = re.compile(r"^kind:", re.MULTILINE)
-_KUSTOMIZE = "kustomize.config.k8s.io/"
-_BUILDS = frozenset({"resources", "components", "bases"})
 _NO_KEYS = re.compile(r"""(?:^|decryption Secret '.*: )(?:Secret|secrets) "([^"]+)" not found$""")
 _KEYS = {
     "BEGIN AGE ENCRYPTED FILE": "age.agekey",
@@ -148,7 +138,7 @@ def with_literal_variables(subject: KubeObject, pending: Pending, *, by: KubeObj
     (dashboards and collectors have variables of their own): it is only certain to be a mistake, and terminal, where the
     manifests want to substitute in a way that Flux ignores.
     """
-    names = sorted({name for value in _strings(subject.raw.get("spec")) for name in _VARIABLE.findall(value)})
+    names = sorted({name for value in strings(subject.raw.get("spec")) for name in _VARIABLE.findall(value)})
     if not names:
         return pending
     said = f"its spec holds {', '.join(f'${{{name}}}' for name in names)} as it stands in git: nothing substitutes it"
@@ -193,74 +183,9 @@ def _elsewhere(places: list[str], reader: str) -> str:
     return f"; there is one in namespace {named}, but {reader} reads no namespace but the Kustomization's own"
 
 
-def built_from(kustomization: KubeObject, text: Text) -> str:
-    """What git says in the folder of a Kustomization, in its components, and in what these build on."""
-    path = text_at(kustomization.raw, "spec", "path")
-    components = [one for one in items_at(kustomization.raw, "spec", "components") if isinstance(one, str)]
-    return with_bases([path, *(join(path, one) for one in components)], text)
-
-
-def with_bases(folders: Iterable[str], text: Text) -> str:
-    """What folders and those that their overlays build on (`- ../../base/app`) say, as far as that can be seen."""
-    waiting, seen, said = [normpath(folder.lstrip("/")) for folder in folders][::-1], set[str](), list[str]()
-    while waiting and len(said) < MOST_FOLDERS:
-        folder = waiting.pop()
-        if folder in seen or folder.startswith(".."):
-            continue
-        seen.add(folder)
-        if found := text(folder):
-            said.append(found)
-            waiting.extend(base for way in _ways_out(found) for base in _ends(folder, way))
-    return "\n---\n".join(said)
-
-
-def parts_of(text: str) -> Sequence[str]:
-    """The documents of files, as they stand there."""
-    return _BETWEEN.split(text)
-
-
-def documents(parts: Iterable[str]) -> Iterator[Json]:
-    """Documents, without what is no YAML: notes and scripts lie in repositories, too."""
-    for part in parts:
-        try:
-            check_nesting(part)
-            yield from yaml.load_all(part, Loader=ManifestLoader)
-        except (yaml.YAMLError, ValueError):  # the latter of a date that there is not
-            continue
-
-
-def kustomization_files(text: str) -> Iterator[Json]:
-    """Each kustomization.yaml, which may say anything of any object."""
-    likely = (part for part in parts_of(text) if _KUSTOMIZE in part or not _OF_A_KIND.search(part))
-    return filter(is_kustomization_file, documents(likely))
-
-
-def is_kustomization_file(document: Json) -> bool:
-    """Whether a document is for kustomize itself; that need not say its kind, nor its apiVersion."""
-    if not isinstance(document, Mapping):
-        return False
-    version = text_at(document, "apiVersion")
-    return version.startswith(_KUSTOMIZE) or not (version or "kind" in document or _BUILDS.isdisjoint(document))
-
-
-def _ways_out(said: str) -> Iterator[str]:
-    """Where the kustomization files of a folder, and of those in it, lead out of where they are."""
-    for value in _strings(list(kustomization_files(said))):
-        way = normpath(value.rpartition("=")[2])  # generators name what they take: `settings.yaml=../settings.yaml`
-        if way.startswith("../"):
-            yield way
-
-
-def _ends(folder: str, way: str) -> Iterator[str]:
-    """Where a way out may end: how deep in the folder the file lies that says it, is not told."""
-    up = way.split("/").count("..")
-    for levels in range(1, up + 1):
-        yield normpath(join(folder, "../" * levels, way.removeprefix("../" * up)))
-
-
 def _searched(kustomization: KubeObject, text: Text) -> str:
     """All in which variables are looked for."""
-    patches = _strings(items_at(kustomization.raw, "spec", "patches"))
+    patches = strings(items_at(kustomization.raw, "spec", "patches"))
     return "\n".join([built_from(kustomization, text), *patches])
 
 
@@ -274,14 +199,3 @@ def _unprovided(kustomization: KubeObject, text: Text) -> list[str]:
 def _sources(kustomization: KubeObject) -> Iterator[tuple[str, str]]:
     for source in items_at(kustomization.raw, "spec", "postBuild", "substituteFrom"):
         yield text_at(source, "kind"), text_at(source, "name")
-
-
-def _strings(value: Json) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _strings(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _strings(each)

@@ -11,8 +11,8 @@ from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.documents import Json
 
 from .charts import packaged_from
+from .overlays import Text, built_from, documents, is_kustomization_file, kustomization_files, parts_of, with_bases
 from .pending import Pending, failed
-from .substitution import Text, built_from, documents, is_kustomization_file, kustomization_files, parts_of, with_bases
 
 
 def same_below(kustomization: KubeObject, one: Text, other: Text) -> bool:
