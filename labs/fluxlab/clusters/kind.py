@@ -28,6 +28,8 @@ CREATION_SECONDS = 600
 """kind may have to pull its node image first."""
 LOAD_SECONDS = 300
 API_TIMEOUT_SECONDS = 5
+LOOK_SECONDS = 3
+"""For Docker to say how the nodes are: who asks for the status waits for no more than that and the API."""
 
 
 def kind_name(lab: str, cluster: str) -> str:
@@ -180,7 +182,7 @@ class KindCluster(PodCluster):
     def components(self) -> Sequence[ComponentStatus]:
         """The nodes, the API server, and each of Flux's controllers."""
         try:
-            with daemon() as client:
+            with daemon(timeout_seconds=LOOK_SECONDS) as client:
                 nodes = [(str(node.name), str(node.status)) for node in self._nodes.all(client)]
         except DockerError as error:
             return [ComponentStatus(name="docker", state="dead", detail=str(error))]
