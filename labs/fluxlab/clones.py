@@ -57,8 +57,9 @@ class Clones:
             self._git("config", "--local", "--add", "credential.helper", value, cwd=target)
         if not _is_somebody(target):
             name = _login()
-            self._git("config", "--local", "user.name", name, cwd=target)
-            self._git("config", "--local", "user.email", f"{name}@lab.invalid", cwd=target)
+            for key, value in {"user.name": name, "user.email": f"{name}@lab.invalid"}.items():
+                if not _answers("config", key, clone=target):  # the clone's own would count more than theirs
+                    self._git("config", "--local", key, value, cwd=target)
 
     @property
     def _identity(self) -> str:
@@ -91,8 +92,13 @@ class Clones:
 
 def _is_somebody(clone: Path) -> bool:
     """Whether git knows by what name its user commits: on a new machine it does not, and refuses to."""
+    return all(_answers("var", one, clone=clone) for one in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"))
+
+
+def _answers(*words: str, clone: Path) -> bool:
+    """Whether git, with its user's own settings, has an answer."""
     try:
-        run(["git", "-C", clone, "var", "GIT_AUTHOR_IDENT"])
+        run(["git", "-C", clone, *words])
     except CommandError:
         return False
     return True

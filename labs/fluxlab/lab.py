@@ -84,44 +84,45 @@ class Lab:
         cls,
         spec: LabSpec,
         *,
-        base: Path = Path(),
+        base: Path | None = None,
         progress: Progress = lambda _: None,
         retain: bool = False,
         lifeline: bool = False,
     ) -> "Lab":
-        """Have the lab of `spec` run; a new one begins with its charts and scenarios, by paths relative to `base`, and
-        one whose first start was cut off gets them now.
+        """Have the lab of `spec` run; a new one begins with its charts and scenarios, and one whose first start was cut
+        off gets them now. Their paths are relative to `base`; default: the current folder, or that of the first start.
 
         With `lifeline` a new lab ends, and its folder goes, when this process does, whatever ends it.
 
         Raises what `supervisor.launch.launch` raises, and UsageError for a chart or scenario that is not there.
         """
         began = datetime.now(UTC)
-        spec = spec.below(base)
-        sources = [(repository.url, base / chart) for repository in spec.charts for chart in repository.charts]
+        spec = spec.below(base or Path())
 
-        def load_scenarios() -> Sequence[Scenario]:
-            return [load_scenario(name, base=base) for name in spec.scenarios]
-
-        scenarios: Sequence[Scenario] | None = None
-        if not LabFolder.named(spec.name).filled:  # else it has them, wherever they came from
-            scenarios = load_scenarios()
+        def load(folder: Path) -> tuple[Sequence[tuple[str, Path]], Sequence[Scenario]]:
+            scenarios = [load_scenario(name, base=folder) for name in spec.scenarios]
+            sources = [(repository.url, folder / chart) for repository in spec.charts for chart in repository.charts]
             for url, source in sources:
                 if not source.exists():
                     raise UsageError(f"{source}: no such chart", facts=[f"the lab file names it for {url}"])
+            return sources, scenarios
 
-        def fill() -> None:
+        # One that is there has them, or gets them from where its first start had them.
+        loaded = None if LabFolder.named(spec.name).spec.exists() else load(base or Path())
+
+        def fill(folder: Path) -> None:
             lab = cls(LabFolder.named(spec.name))
+            sources, scenarios = loaded or load(folder)
             for url, source in sources:
                 progress(f"adding {source.name} to {url}")
                 lab.add_chart(source, url=url, replace=True)
             repository = lab._repository(Moment)  # the clusters are not asked: they do not answer yet
-            for scenario in load_scenarios() if scenarios is None else scenarios:
+            for scenario in scenarios:
                 progress(f"applying {scenario.name}")
                 repository.apply(scenario)
             repository.close()
 
-        launch(spec, progress=progress, serving=fill, retain=retain, lifeline=lifeline)
+        launch(spec, progress=progress, base=base, serving=fill, retain=retain, lifeline=lifeline)
         lab = cls(LabFolder.named(spec.name))
         lab._mend(began, progress)
         return lab

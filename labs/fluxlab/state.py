@@ -115,7 +115,10 @@ class LabFolder:
 
     @property
     def filling(self) -> Path:
-        """There from a lab's beginning until it has the charts and scenarios that it begins with."""
+        """There from a lab's beginning until it has the charts and scenarios that it begins with.
+
+        In it stands the folder that their paths are meant from.
+        """
         return self.root / "filling"
 
     @property

@@ -81,10 +81,6 @@ def test_a_lab_that_is_there_needs_no_scenario_nor_chart_of_its_file(lab: Lab, m
     monkeypatch.setattr("fluxlab.lab.launch", lambda spec, **_: launched.append(spec))
     Lab.up(wanted)
     assert launched == [wanted]
-    lab.folder.filling.touch()  # its first start was cut off
-    with pytest.raises(UsageError, match="there is no scenario"):
-        Lab.up(wanted)
-    lab.folder.filling.unlink()
     lab.folder.spec.unlink()
     with pytest.raises(UsageError, match="there is no scenario"):
         Lab.up(wanted)

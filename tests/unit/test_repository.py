@@ -565,6 +565,16 @@ def test_who_has_not_told_git_their_name_can_commit_in_a_clone(
     assert "@" in git(clone, "log", "-1", "--format=%an@%ae")
 
 
+def test_who_has_told_git_their_name_only_keeps_it(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody(monkeypatch, tmp_path / "home")
+    (tmp_path / "home" / ".gitconfig").write_text("[user]\nuseConfigOnly = true\nname = Ada\n")
+    clone = repository.clone(tmp_path / "clone")
+    subprocess.run(["git", "-C", str(clone), "commit", "--quiet", "--allow-empty", "--message=Mine"], check=True)
+    assert git(clone, "log", "-1", "--format=%an") == "Ada"
+
+
 def test_whoever_has_told_git_their_name_commits_under_it(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,8 +56,8 @@ def up(
 
 def _described(
     given: str | None, *, name: str | None, backend: str | None, nodes: int | None
-) -> tuple["LabSpec", Path]:
-    """The lab that is meant, and the folder to which its paths are relative."""
+) -> tuple["LabSpec", Path | None]:
+    """The lab that is meant, and the folder to which its paths are relative; None: as it was started."""
     from fluxlab.lab import Lab
     from fluxlab.lab_files import find_lab_file
     from fluxlab.spec import LabSpec, load_spec
@@ -74,11 +74,11 @@ def _described(
         spec = Lab(folder).spec  # as it was started
     spec = spec.on_backend(backend) if backend else spec
     spec = spec.with_each_cluster(nodes=nodes) if nodes else spec
-    return spec, file.parent if file else Path()
+    return spec, file.parent if file else None
 
 
 def _up(
-    spec: "LabSpec", *, base: Path, clone: Path | None, timeout: float, retain: bool
+    spec: "LabSpec", *, base: Path | None, clone: Path | None, timeout: float, retain: bool
 ) -> tuple["Lab", Sequence["Convergence"]]:
     from fluxlab.lab import Lab
     from fluxlab.state import LabFolder

@@ -127,11 +127,11 @@ def remove(folders: Iterable[Path], *, progress: Callable[[str], object] = lambd
     """
     troubles = []
     for folder in folders:
-        root = Root.of(folder)
-        if root.footing is Footing.LOCAL:
-            continue
-        progress(f"removing what the lab made for cluster {folder.name}")
         try:
+            root = Root.of(folder)
+            if root.footing is Footing.LOCAL:
+                continue
+            progress(f"removing what the lab made for cluster {folder.name}")
             _remove(folder, root)
         except (FluxlabError, OSError) as error:
             troubles.append(f"cluster {folder.name}: {error}")

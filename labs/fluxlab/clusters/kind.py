@@ -28,7 +28,7 @@ CREATION_SECONDS = 600
 """kind may have to pull its node image first."""
 LOAD_SECONDS = 300
 API_TIMEOUT_SECONDS = 5
-LOOK_SECONDS = 3
+LOOK_SECONDS = 2
 """For Docker to say how the nodes are: who asks for the status waits for no more than that and the API."""
 
 

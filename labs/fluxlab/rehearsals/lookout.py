@@ -62,7 +62,11 @@ class Lookout:
         for signal in (*self._rehearsal.signals, *self._waited()):
             if subject := signal.subject():
                 kind, place = subject
-                yield _checked(kinds.find(kind), kind=kind, place=place)
+                try:
+                    yield _checked(kinds.find(kind), kind=kind, place=place)
+                except UsageError:
+                    if signal.drift is None:  # of which a report tells, also of kinds that a step brings
+                        raise
 
     def begin(self) -> None:
         """Nothing has been done yet: from here on the signals count that a step waits for before any has a name."""

@@ -41,7 +41,8 @@ def launch(
     spec: LabSpec,
     *,
     progress: Progress,
-    serving: Callable[[], None] = lambda: None,
+    base: Path | None = None,
+    serving: Callable[[Path], None] = lambda _: None,
     prepare: Callable[[LabFolder], None] | None = None,
     retain: bool = False,
     lifeline: bool = False,
@@ -49,7 +50,8 @@ def launch(
     """Have the lab of `spec` run and ready: start it, resume what a killed one left, or repair what died in it.
 
     `serving` fills a new lab, and one whose first start was cut off before it was filled. It is called as soon as git
-    and charts are served, which is long before Flux acts: what is pushed there is in Flux's first fetch. `prepare`
+    and charts are served, which is long before Flux acts: what is pushed there is in Flux's first fetch. It is given
+    the folder that the lab's paths are meant from: `base` or, where nobody says, that of the first start. `prepare`
     fills the folder of a new lab beforehand, which then starts as if it were resumed; a lab of that name must not be
     there. A start that fails or is interrupted leaves nothing, unless the lab was there before and filled, or `retain`
     asks for its folder to be kept. What killed starts of other labs left half-made is removed.
@@ -67,7 +69,7 @@ def launch(
         with held(lock, what=f"lab {spec.name}", timeout_seconds=limit + START_MARGIN_SECONDS, waiting=waiting):
             try:
                 _check_machine(folder, spec)
-                _launch_alone(folder, spec, progress, serving, prepare, retain=retain, lifeline=lifeline)
+                _launch_alone(folder, spec, progress, serving, prepare, base=base, retain=retain, lifeline=lifeline)
             finally:
                 if not folder.root.exists():
                     forget(lock)
@@ -77,9 +79,10 @@ def _launch_alone(
     folder: LabFolder,
     spec: LabSpec,
     progress: Progress,
-    serving: Callable[[], None],
+    serving: Callable[[Path], None],
     prepare: Callable[[LabFolder], None] | None,
     *,
+    base: Path | None,
     retain: bool,
     lifeline: bool,
 ) -> None:
@@ -97,8 +100,10 @@ def _launch_alone(
     elif folder.root.exists():  # half-made by one that was killed before the lab was described
         _reap(folder)
         discard(folder)
-    begin = _leave_as_it_is if resumed else prepare or _begin_empty
-    _start(folder, spec, progress, prepare=begin, serving=lambda: _fill(folder, serving), keep=keep, hold=lifeline)
+    begin = _leave_as_it_is if resumed else prepare or (lambda lab: _begin_empty(lab, base or Path()))
+    _start(
+        folder, spec, progress, prepare=begin, serving=lambda: _fill(folder, serving, base), keep=keep, hold=lifeline
+    )
 
 
 def _holds(folder: LabFolder) -> bool:
@@ -111,15 +116,15 @@ def _leave_as_it_is(_: LabFolder) -> None:
     """A resumed lab has its data."""
 
 
-def _begin_empty(folder: LabFolder) -> None:
+def _begin_empty(folder: LabFolder, base: Path) -> None:
     """A new lab is described only when it is marked: whoever comes after a killed start must know that it is empty."""
-    write_private(folder.filling, "")
+    write_private(folder.filling, str(base.absolute()))
 
 
-def _fill(folder: LabFolder, serving: Callable[[], None]) -> None:
+def _fill(folder: LabFolder, serving: Callable[[Path], None], base: Path | None) -> None:
     """Give a lab what it begins with, once: what its owner changed since must not be overwritten."""
     if folder.filling.exists():
-        serving()
+        serving(base or Path(folder.filling.read_text()))
         folder.filling.unlink(missing_ok=True)
 
 

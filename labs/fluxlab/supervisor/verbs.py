@@ -20,7 +20,7 @@ from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, 
 if TYPE_CHECKING:
     from .lifecycle import Supervisor
 
-CLUSTERS_SECONDS = 7.0
+CLUSTERS_SECONDS = 8.5
 """For how long clusters are asked how they are: whoever asks for the status waits a little longer (`control`)."""
 
 
@@ -124,7 +124,7 @@ class SupervisorVerbs:
     def _parts(self) -> Mapping[str, Sequence[ComponentStatus]]:
         """How the parts of each cluster are, all asked at once: one that hangs must keep no other from being told."""
         clusters = self._supervisor.clusters
-        pool = ThreadPoolExecutor(max(1, len(clusters)))  # a lab that starts has none yet
+        pool = ThreadPoolExecutor(len(clusters))
         asked = {cluster.name: pool.submit(cluster.components) for cluster in clusters}
         wait(asked.values(), timeout=CLUSTERS_SECONDS)
         pool.shutdown(wait=False)  # what is late comes to its own end
@@ -221,4 +221,4 @@ def _silent(cluster: ClusterBackend) -> ComponentStatus:
         f"cluster {cluster.name} does not answer within {CLUSTERS_SECONDS:g} s\n"
         f"kubectl --kubeconfig={cluster.kubeconfig} get --raw /readyz; on backend kind: docker info"
     )
-    return ComponentStatus(name=cluster.process_name("api"), state="dead", detail=detail)
+    return ComponentStatus(name="api", state="dead", detail=detail)

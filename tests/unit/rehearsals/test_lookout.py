@@ -183,11 +183,15 @@ def test_silence_of_pods_that_nobody_has_seen_is_no_pass() -> None:
 
 
 @pytest.mark.parametrize("way", ["alert", "drift", "pending"])
-def test_what_is_said_of_a_kind_that_nothing_is_called_is_refused(way: str) -> None:
+def test_what_is_said_of_an_object_is_looked_for_in_its_history(way: str) -> None:
     looking = lookout({way: {"object": "HelmRelease flux-system/shop"}})
     assert [one.kind for one in looking.kinds()] == ["HelmRelease", "Kustomization"], "what a step waits for, too"
-    with pytest.raises(UsageError, match="serves no kind"):
-        list(lookout({"drift": {"object": "Kustomisation flux-system/shop"}}).kinds())
+
+
+def test_silence_about_a_kind_that_nothing_is_called_is_no_pass() -> None:
+    mistyped = {"drift": {"object": "Kustomisation flux-system/shop"}}
+    assert [one.kind for one in lookout(mistyped).kinds()] == ["Kustomization"], "a step may bring its kind"
+    assert unmet(mistyped, "shop") == "what it would speak of was never there: drift"
 
 
 def test_silence_of_a_number_that_nobody_tells_is_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:

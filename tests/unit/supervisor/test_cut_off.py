@@ -6,7 +6,7 @@ The supervisors here are played: each is a process that sleeps, and a record tha
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -92,8 +92,12 @@ def die(*_: object, **__: object) -> None:
 def start(spec: LabSpec = SPEC, *, retain: bool = False) -> list[str]:
     """Start a lab. Returns what was done: whether it was filled, and what was told."""
     done: list[str] = []
-    launch(spec, progress=done.append, serving=lambda: done.append("filled"), retain=retain)
+    launch(spec, progress=done.append, serving=lambda folder: done.append(f"filled from {folder}"), retain=retain)
     return done
+
+
+def is_filled(done: Sequence[str]) -> bool:
+    return any(one.startswith("filled from ") for one in done)
 
 
 def end_supervisor() -> None:
@@ -128,22 +132,42 @@ def test_a_lab_whose_first_start_was_killed_before_it_was_filled_is_filled_by_th
         os.kill(left.supervisor.pid, signal.SIGKILL)
         eventually(lambda: left.supervisor.process() is None)
     supervisors(Phase.READY)
-    assert "filled" in start()
+    assert is_filled(start())
     assert left.supervisor.process() is None
 
 
 def test_a_retained_lab_whose_scenario_was_mended_is_filled() -> None:
-    def broken() -> None:
+    def broken(_: Path) -> None:
         raise UsageError("there is no scenario")
 
     with pytest.raises(UsageError):
         launch(SPEC, progress=print, serving=broken, retain=True)
-    assert "filled" in start()
+    assert is_filled(start())
+
+
+def test_a_lab_is_filled_from_where_its_first_start_was_asked_for_unless_somebody_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Path) -> None:
+        raise UsageError("there is no scenario")
+
+    for given, again, wanted in (
+        (tmp_path / "a", None, tmp_path / "a"),
+        (tmp_path / "a", tmp_path / "b", tmp_path / "b"),
+    ):
+        with pytest.raises(UsageError):
+            launch(SPEC, progress=print, base=given, serving=broken, retain=True)
+        monkeypatch.chdir("/")
+        seen: list[Path] = []
+        launch(SPEC, progress=print, base=again, serving=seen.append)
+        assert seen == [wanted]
+        end_supervisor()
+        LabFolder.named(SPEC.name).remove()
 
 
 @pytest.mark.parametrize("retain", [True, False])
 def test_a_lab_that_was_never_filled_goes_when_its_start_fails_again_unless_it_is_to_be_kept(retain: bool) -> None:
-    def broken() -> None:
+    def broken(_: Path) -> None:
         raise UsageError("there is no scenario")
 
     with pytest.raises(UsageError):
@@ -156,9 +180,9 @@ def test_a_lab_that_was_never_filled_goes_when_its_start_fails_again_unless_it_i
 def test_a_lab_that_was_filled_keeps_what_its_owner_made_of_it_in_later_starts(
     supervisors: Callable[[Phase], None],
 ) -> None:
-    assert "filled" in start()
+    assert is_filled(start())
     end_supervisor()
-    assert "filled" not in start()
+    assert not is_filled(start())
     end_supervisor()
     supervisors(Phase.FAILED)
     with pytest.raises(FluxlabError, match="did not start"):
@@ -169,13 +193,13 @@ def test_a_lab_that_was_filled_keeps_what_its_owner_made_of_it_in_later_starts(
 def test_what_began_as_a_snapshot_is_filled() -> None:
     launch(SPEC, progress=print, prepare=lambda folder: (folder.root / "data").touch())
     end_supervisor()
-    assert "filled" not in start()
+    assert not is_filled(start())
 
 
 def test_a_lab_of_before_there_were_marks_is_filled() -> None:
     folder = LabFolder.named(SPEC.name)
     write_private(folder.spec, SPEC.model_dump_json())
-    assert "filled" not in start()
+    assert not is_filled(start())
 
 
 # -- what was left half-made -----------------------------------------------------------------------------------------
