@@ -1,6 +1,7 @@
 """Try out a draft: what Kustomizations and HelmReleases would make of it, built as they build it."""
 
 import json
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -124,7 +125,9 @@ class Trial:
                 found = rendered(subject, api=cluster.api)
                 return _post_rendered(found, patches, folder=Path(folder), cluster=cluster) if patches else found
             definition = _patched(subject, patches, folder=Path(folder)) if patches else None
-            artifact = Path(shutil.copytree(self._tree, Path(folder) / "artifact", symlinks=True))
+            artifact = Path(
+                shutil.copytree(self._tree, Path(folder) / "artifact", symlinks=True, copy_function=os.link)
+            )
             keep_artifact(artifact, ignore=self._ignore[owner])
             return built(subject, cluster=cluster, tree=artifact, definition=definition)
 

@@ -115,9 +115,10 @@ def _rules(tree: Path, ignore: str) -> Sequence[_Rule]:
 
 
 def _ruled(tree: Path) -> Iterator[tuple[str, ...]]:
-    """The folders that have rules."""
+    """The folders that have rules: a link that leads to none, or out of the tree, has none."""
     for folder, _, files in os.walk(tree):
-        if RULES_FILE in files:
+        file = Path(folder) / RULES_FILE
+        if RULES_FILE in files and file.is_file() and file.resolve().is_relative_to(tree.resolve()):
             yield Path(folder).relative_to(tree).parts
 
 

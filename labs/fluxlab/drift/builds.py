@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from threading import Lock
 
 import yaml
@@ -79,7 +80,7 @@ class Trees:
         """The folder with what a source's artifact holds."""
         with self._lock:
             if files not in self._made:
-                tree = self._folder / f"tree-{len(self._made)}"
+                tree = Path(mkdtemp(prefix="artifact-", dir=self._folder)) / "tree"
                 self._repository.check_out(files.commit, tree)
                 keep_artifact(tree, ignore=files.ignore)
                 self._made[files] = tree

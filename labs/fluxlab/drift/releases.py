@@ -49,7 +49,11 @@ def is_tried_again(release: KubeObject) -> bool:
     ready, reconciling = release.condition("Ready"), release.condition("Reconciling")
     if not (ready and reconciling and ready.status == "False" and reconciling.reason == "ProgressingWithRetry"):
         return False
-    stored = text_at(newest(release), "status") != "deployed" and _FIRST_HOOKS_FAILED not in ready.message
+    stored = (
+        newest(release) is not None
+        and text_at(newest(release), "status") != "deployed"
+        and _FIRST_HOOKS_FAILED not in ready.message
+    )
     return stored or ready.reason != "UpgradeFailed"
 
 

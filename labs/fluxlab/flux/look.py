@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 
 from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.loans import SUSPEND, is_lent
@@ -286,8 +287,10 @@ class _Look:
     def _says_nothing_of(self, read: Callable[[], Sequence[KubeObject]]) -> bool:
         try:
             return not any(map(self._says_else, read()))
-        except ApiError:  # not everybody may read Secrets
-            return False
+        except ApiError as error:
+            if error.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+                raise
+            return False  # not everybody may read Secrets
 
     def _says_anew(self, subject: KubeObject) -> bool:
         """Whether the commit says something of an object that its controller has not acted on; if in doubt, it does.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from posixpath import join, normpath
 
 import yaml
@@ -13,9 +14,15 @@ MOST_FOLDERS = 50
 Text = Callable[[str], str]
 """All that the files below a path of the repository say at a commit; empty where there are none."""
 _BETWEEN = re.compile(r"^---.*$", re.MULTILINE)
-_OF_A_KIND = re.compile(r"^kind:", re.MULTILINE)
+_OF_A_KIND = re.compile(r"^kind:(?!\s*[\"']?(Kustomization|Component)\b)", re.MULTILINE)
 _KUSTOMIZE = "kustomize.config.k8s.io/"
-_BUILDS = frozenset({"resources", "components", "bases"})
+_KINDS = frozenset({"", "Kustomization", "Component"})
+_BUILDS = frozenset(
+    {
+        *("resources", "components", "bases", "patches", "patchesStrategicMerge", "generators", "transformers"),
+        *("configMapGenerator", "secretGenerator"),
+    }
+)
 
 
 def built_from(kustomization: KubeObject, text: Text) -> str:
@@ -50,7 +57,7 @@ def documents(parts: Iterable[str]) -> Iterator[Json]:
         try:
             check_nesting(part)
             yield from yaml.load_all(part, Loader=ManifestLoader)
-        except (yaml.YAMLError, ValueError):  # the latter of a date that there is not
+        except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # of odd tags
             continue
 
 
@@ -64,12 +71,20 @@ def is_kustomization_file(document: Json) -> bool:
     """Whether a document is for kustomize itself; that need not say its kind, nor its apiVersion."""
     if not isinstance(document, Mapping):
         return False
-    version = text_at(document, "apiVersion")
-    return version.startswith(_KUSTOMIZE) or not (version or "kind" in document or _BUILDS.isdisjoint(document))
+    version, kind = text_at(document, "apiVersion"), text_at(document, "kind")
+    return version.startswith(_KUSTOMIZE) or not (version or kind not in _KINDS or _BUILDS.isdisjoint(document))
 
 
-def _ways_out(said: str) -> Iterator[str]:
-    """Where the kustomization files of a folder, and of those in it, lead out of where they are."""
+@lru_cache(maxsize=128)
+def _ways_out(said: str) -> Sequence[str]:
+    """Where the kustomization files of a folder, and of those in it, lead out of where they are.
+
+    Remembered: a look asks for it again and again, and large files take seconds to be read.
+    """
+    return list(_leading_out(said))
+
+
+def _leading_out(said: str) -> Iterator[str]:
     for value in strings(list(kustomization_files(said))):
         way = normpath(value.rpartition("=")[2])  # generators name what they take: `settings.yaml=../settings.yaml`
         if way.startswith("../"):
@@ -84,12 +99,12 @@ def _ends(folder: str, way: str) -> Iterator[str]:
 
 
 def strings(value: Json) -> Iterator[str]:
-    """All texts in a document."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from strings(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from strings(each)
+    """All texts in a document, in order; what an alias repeats is told once."""
+    waiting, seen = [value], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, (dict, list)) and id(one) not in seen:
+            seen.add(id(one))
+            waiting.extend(reversed(list(one.values()) if isinstance(one, dict) else one))

@@ -74,9 +74,12 @@ def variables_not_in_use(
     status has not been read; what was written while it was built may have been, and is not told from that.
     Raises ApiError or ApiUnreachableError.
     """
+    sources = variable_sources(kustomization, api=api)
+    if not any(owner(one, KUSTOMIZE_LABEL) in of and written_since(one, kustomization) for one in sources):
+        return ""
     said = _searched(kustomization, text)
     overridden = set(_entries(dig(kustomization.raw, "spec", "postBuild", "substitute")))
-    for found in reversed(variable_sources(kustomization, api=api)):
+    for found in reversed(sources):
         now = _entries(dig(found.raw, "data"))
         if owner(found, KUSTOMIZE_LABEL) in of and written_since(found, kustomization):
             before = _entries_before(found, kustomization, api)
@@ -173,7 +176,10 @@ def _asking(kustomization: KubeObject, why: str, sources: list[tuple[str, str]],
 
 def _places(api: KubeApi, kind: str, name: str) -> list[str]:
     named = {"fieldSelector": f"metadata.name={name}"}
-    return sorted(found.namespace for found in api.list(_resource(kind), query=named))
+    try:
+        return sorted(found.namespace for found in api.list(_resource(kind), query=named))
+    except ApiError:  # not everybody may list Secrets
+        return []
 
 
 def _elsewhere(places: list[str], reader: str) -> str:

@@ -56,7 +56,9 @@ def _said_of(subject: KubeObject, by: KubeObject, text: Text) -> Sequence[Json]:
     """What is said of an object, and the kustomization files, which may change it; nothing where nothing names it."""
     said = built_from(by, text)
     naming = documents(part for part in parts_of(said) if subject.kind in part and subject.name in part)
-    found = [one for one in naming if _names(one, subject) and not is_kustomization_file(one)]
+    called = [one for one in naming if _is_called(one, subject) and not is_kustomization_file(one)]
+    # One of another namespace may be moved by an overlay, or by `targetNamespace`.
+    found = [one for one in called if _names(one, subject)] or called
     return [*found, *kustomization_files(said)] if found else []
 
 
@@ -73,9 +75,11 @@ def _says_the_same(one: Json, other: Json) -> bool:
 
 
 def _names(document: Json, subject: KubeObject) -> bool:
-    named, namespace = text_at(document, "metadata", "name"), text_at(document, "metadata", "namespace")
-    place = named == subject.name and namespace in {"", subject.namespace}
-    return place and text_at(document, "kind") == subject.kind
+    return _is_called(document, subject) and text_at(document, "metadata", "namespace") in {"", subject.namespace}
+
+
+def _is_called(document: Json, subject: KubeObject) -> bool:
+    return (text_at(document, "kind"), text_at(document, "metadata", "name")) == (subject.kind, subject.name)
 
 
 def _suspends(document: Json, subject: KubeObject) -> bool:

@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from datetime import datetime
 
-from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.loans import SUSPEND, is_lent
 from fluxlab.clusters.objects import Condition, KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import JOB
@@ -83,7 +83,10 @@ def _goes_by_itself(message: str, api: KubeApi) -> bool:
     job = _JOB_STAYS.match(message)
     if job is None:
         return False
-    found = api.find(JOB, job[2], namespace=job[1])
+    try:
+        found = api.find(JOB, job[2], namespace=job[1])
+    except ApiError:  # not everybody may read Jobs
+        return False
     return found is None or dig(found.raw, "spec", "ttlSecondsAfterFinished") is not None
 
 

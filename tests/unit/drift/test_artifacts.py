@@ -101,3 +101,10 @@ def test_links_are_left_out_and_what_they_lead_to_is_not_followed(tmp_path: Path
     assert kept(tree, {"b.yaml"}) == {"b.yaml"}
     assert [one.name for one in tree.iterdir()] == ["b.yaml"]
     assert (tmp_path / "away" / "a.yaml").exists()
+
+
+def test_a_link_to_rules_that_are_not_there_is_no_rule(tmp_path: Path) -> None:
+    (tmp_path / ".sourceignore").symlink_to("nowhere")
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "apps" / ".sourceignore").symlink_to("/etc/hostname")
+    assert kept(tmp_path, {"a.yaml", "b.png"}) == {"a.yaml"}

@@ -34,6 +34,8 @@ def test_an_overlay_wants_what_its_bases_want() -> None:
         "components:\n- ../base",
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\npatches:\n- path: ../base",
         '{"resources": ["../base"]}',
+        "kind: Kustomization\nresources: [../base]",
+        "configMapGenerator:\n- name: x\n  files: [../base]",
         "resources: [app.yaml]\nconfigMapGenerator:\n- files:\n  - settings.yaml=../base",
     ],
 )
@@ -70,3 +72,9 @@ def test_components_of_a_kustomization_are_in_what_it_is_built_from(build: Build
     }
     said = built_from(build("Kustomization", "apps", spec=spec), lambda path: files.get(path, ""))
     assert [line for line in said.splitlines() if line.endswith(": 1")] == ["A: 1", "C: 1"]
+
+
+@pytest.mark.parametrize("odd", ["a: &a [*a]", 'v: !!bool "{{ .x }}"', "v: !!timestamp foo", 'v: !!int ""'])
+def test_odd_files_keep_nobody_from_reading_the_others(odd: str) -> None:
+    files = {"apps/staging": f"{odd}\nresources: [x]\n---\nresources: [../base]", "apps/base": "B: 1"}
+    assert "B: 1" in read(files, "apps/staging")
