@@ -49,12 +49,9 @@ def is_tried_again(release: KubeObject) -> bool:
     ready, reconciling = release.condition("Ready"), release.condition("Reconciling")
     if not (ready and reconciling and ready.status == "False" and reconciling.reason == "ProgressingWithRetry"):
         return False
-    stored = (
-        newest(release) is not None
-        and text_at(newest(release), "status") != "deployed"
-        and _FIRST_HOOKS_FAILED not in ready.message
-    )
-    return stored or ready.reason != "UpgradeFailed"
+    last = newest(release)
+    stored = text_at(last, "status") != "deployed" and _FIRST_HOOKS_FAILED not in ready.message
+    return last is not None and (stored or ready.reason != "UpgradeFailed")
 
 
 def released_since(release: KubeObject, moment: datetime | None) -> str:
