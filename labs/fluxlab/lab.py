@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -40,6 +40,7 @@ from .supervisor.inspect import faults_of, status_of
 from .supervisor.launch import Progress, end, launch, let_go
 from .supervisor.way_out import way_out
 from .timeline.folder import TimelineFolder
+from .timeline.pushes import before_push_of
 from .toolchain import find
 from .waiting import never, wait_until
 
@@ -407,6 +408,7 @@ class Lab:
             commit=commit,
             redactor=TimelineFolder(self.folder).redactor(),
             mended=lambda: FaultRecords(self.folder).mended,
+            before=partial(before_push_of, folder=TimelineFolder(self.folder), branch=self.repository.branch),
         )
 
     def chosen(self, cluster: str | None) -> Sequence[Cluster]:

@@ -45,10 +45,12 @@ class Looks:
         commit: Commit | str | None,
         redactor: Redactor,
         mended: Callable[[], datetime | None] = lambda: None,
+        before: Callable[[str], str] = lambda _: "",
     ) -> None:
         """`redactor` masks what the lab knows to be secret; it learns the Secrets of the clusters.
 
-        `mended` tells when something that was broken on purpose was taken out last.
+        `mended` tells when something that was broken on purpose was taken out last, `before` what the branch was at
+        before a commit was pushed to it: empty where nobody knows.
         `commit` None is the branch's head as it is now. Raises UsageError for one that was not pushed.
         """
         if commit == "":
@@ -60,6 +62,8 @@ class Looks:
         self._values = {name: ReleaseValues(one.api, partial(_composed, one)) for name, one in clusters.items()}
         self._mended = mended
         self._commit = repository.resolve(str(commit)) if commit else repository.head()
+        self._before = before
+        self._follows = commit.follows if isinstance(commit, Commit) else ""
         self._text_at = cache(lambda commit: cache(partial(repository.text, commit)))
         self._accepted: frozenset[str] = frozenset()
         self._asked_at = -math.inf
@@ -97,8 +101,13 @@ class Looks:
             accepted=self._accepted,
             text=self._text_at(self._commit),
             text_at=self._text_at,
+            before=self._before_push,
             mended=self._mended(),
         )
+
+    def _before_push(self) -> str:
+        self._follows = self._follows or self._before(self._commit)
+        return self._follows
 
     def _addressed(self, seen: Convergence) -> Convergence:
         """With commands that say which lab and which cluster they are for, where that is not plain."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.drift_objects import CHARTS, ROOT, SOURCE, chart, config_map, kustomization, namespace, release
+from tests.integration.gitops import git
 
 from fluxlab.documents import JsonObject
 from fluxlab.flux.convergence import ConvergenceError
@@ -57,6 +58,26 @@ def test_a_kustomization_that_is_suspended_by_the_commit(lab: Lab) -> None:
     repository.patch(ROOT, AWAKE, kind="Kustomization", name="apps")
     lab.converge(repository.commit("Wake the apps"), timeout_seconds=MINUTES)
     assert colour(lab, "settings") == "blue"
+
+
+def test_of_two_commits_that_are_pushed_at_once_the_first_changes_what_is_suspended(lab: Lab, tmp_path: Path) -> None:
+    repository, place, before = lab.repository, "flux-system/apps", colour(lab, "settings")
+    after = "green" if before != "green" else "red"
+    repository.patch(ROOT, SUSPEND, kind="Kustomization", name="apps")
+    lab.converge(repository.commit("Suspend the apps again"), timeout_seconds=MINUTES)
+    clone = repository.clone(tmp_path / "clone")
+    settings = clone / "apps" / "all.yaml"
+    settings.write_text(settings.read_text().replace(f"colour: {before}", f"colour: {after}"))
+    git("commit", "-aqm", "Paint what is suspended", cwd=clone)
+    git("commit", "-qm", "Say nothing of it", "--allow-empty", cwd=clone)
+    git("push", "--quiet", cwd=clone)
+    with pytest.raises(ConvergenceError, match=rf"failed(?s:.*){place}: is suspended: .*\./apps .*does not arrive"):
+        lab.converge(git("rev-parse", "HEAD", cwd=clone), timeout_seconds=MINUTES)
+    assert colour(lab, "settings") == before
+
+    repository.patch(ROOT, AWAKE, kind="Kustomization", name="apps")
+    lab.converge(repository.commit("Wake the apps again"), timeout_seconds=MINUTES)
+    assert colour(lab, "settings") == after
 
 
 def test_a_release_that_is_suspended_by_the_commit(lab: Lab) -> None:

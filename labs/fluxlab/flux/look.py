@@ -63,13 +63,15 @@ class Target:
     """What the repository says below a path, for those whose build fails."""
     text_at: Callable[[str], Text] = lambda _: lambda _: ""
     """The same at another commit, for those that are suspended."""
+    before: Callable[[], str] = lambda: ""
+    """What the branch was at before the push that brought the commit; empty where nobody knows: its parent counts."""
     mended: datetime | None = None
     """When something that was broken on purpose was taken out last: what failed before may not fail again."""
 
     @property
     def text_before(self) -> Text:
-        """What the repository said before the commit."""
-        return self.text_at(f"{self.commit}^")
+        """What the repository said before the commit, and before those that were pushed with it."""
+        return self.text_at(self.before() or f"{self.commit}^")
 
 
 @dataclass(frozen=True, kw_only=True)
