@@ -45,15 +45,18 @@ def log_files(folder: LabFolder) -> Mapping[str, Path]:
 
 
 def bound_logs(folder: LabFolder, *, maximum_bytes: int = MAXIMUM_BYTES) -> None:
-    """Keep each program's log within twice a size: its content moves to `<name>.1`, once. Raises OSError.
+    """Keep each program's log near a size: its content moves to `<name>.1`, once. Raises OSError.
 
     The programs go on writing to the same file, which is emptied: they append. So one that is being read (see
-    `read_together`) has to wait. The gateway's log bounds itself.
+    `read_together`) has to wait, until it has twice the size: who reads again and again must not have it fill the disk.
+    The gateway's log bounds itself.
     """
     for name, file in log_files(folder).items():
-        if name != "gateway" and file.stat().st_size > maximum_bytes:
+        size = file.stat().st_size
+        if name != "gateway" and size > maximum_bytes:
             with _open(file) as held, suppress(BlockingIOError):
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if size <= 2 * maximum_bytes:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.copyfile(file, _aside(file))
                 os.truncate(file, 0)
 

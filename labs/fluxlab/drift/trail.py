@@ -92,8 +92,8 @@ def _told(folder: TimelineFolder, entries: Sequence[Entry], since: datetime | No
 
 def _unrecorded(folder: TimelineFolder, cluster: str, since: datetime | None) -> Iterator[Edit]:
     """Requests by which people may have changed what nobody records: only the audit log knows of them."""
-    files = audit_files(folder.lab.cluster(cluster))
-    for request in read_audit(files, cluster=cluster, since=since, writes_only=True):
+    place = folder.lab.cluster(cluster)
+    for request in read_audit(place, cluster=cluster, since=since, writes_only=True):
         details = request.details
         if request.object and _changes_unrecorded(details) and is_person(details.get(Detail.USER, "")):
             verb, user, agent = (details.get(key, "") for key in (Detail.VERB, Detail.USER, Detail.USER_AGENT))
@@ -131,11 +131,11 @@ def _changes_unrecorded(request: Mapping[str, str]) -> bool:
 def _check_audit(folder: TimelineFolder, cluster: str, *, since: datetime | None) -> None:
     """Raise UnknownError unless a cluster's audit log has all requests since a moment."""
     place = folder.lab.cluster(cluster)
-    files = audit_files(place)
+    newest = audit_files(place)[-1]
     lacks = Root.of(place).lacks(Capability.AUDIT)
-    first = None if lacks else next(read_audit(files, cluster=cluster), None)
-    if first is None or not _is_there(files[-1]):
-        why = lacks or f"there is no audit log {files[-1]}"
+    first = None if lacks else next(read_audit(place, cluster=cluster), None)
+    if first is None or not _is_there(newest):
+        why = lacks or f"there is no audit log {newest}"
         raise UnknownError(f"edits by hand in cluster {cluster} cannot be told", facts=[why], hint=_REPORT)
     if since and first.time > since:
         raise _known_since(cluster, first.time, why="what its audit log had before was rotated away")

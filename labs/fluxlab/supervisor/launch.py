@@ -327,8 +327,8 @@ def sweep(*, progress: Progress) -> None:
     for folder in lab_folders():
         if folder.spec.exists():
             continue
-        lock = folder.lock()
-        with suppress(FluxlabError), held(lock, what=f"lab {folder.name}", timeout_seconds=0):
+        # Whoever calls this has something else to do, or to tell.
+        with suppress(FluxlabError, OSError), held(lock := folder.lock(), what=folder.name, timeout_seconds=0):
             if folder.root.exists() and not folder.spec.exists():
                 progress(f"removing what a start of lab {folder.name} left half-made")
                 with unbroken():

@@ -36,7 +36,7 @@ def audit_files(cluster_folder: Path) -> list[Path]:
 
 
 def read_audit(
-    files: list[Path],
+    cluster_folder: Path,
     *,
     cluster: str,
     since: datetime | None = None,
@@ -45,8 +45,7 @@ def read_audit(
 ) -> Iterator[Entry]:
     """The requests that ended between two moments, in the order in which they did, dry runs included.
 
-    `files` are those of `audit_files`, and what the last of them has become since: the API server rotates it. With
-    `writes_only` those that only read, which are most, are not even parsed.
+    With `writes_only` those that only read, which are most, are not even parsed.
     """
 
     def requests(file: Path) -> Iterator[Entry]:
@@ -58,7 +57,7 @@ def read_audit(
                 if time and (since is None or time >= since) and (until is None or time <= until):
                     yield _entry(line, time, cluster)
 
-    return read_together(partial(audit_files, files[-1].parent), requests)
+    return read_together(partial(audit_files, cluster_folder), requests)
 
 
 def _time(line: str) -> datetime | None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from fluxlab.logs import find_log, log_files, read_whole_log
 
 from .attribution import attribute, with_actors
-from .audit import audit_files, read_audit
+from .audit import read_audit
 from .entries import Detail, Entry, Level, Source
 from .folder import FAULTS, RECORDER, SUPERVISOR, TimelineFolder
 from .journal import masked, read_journal
@@ -157,7 +157,7 @@ def _audited(folder: TimelineFolder, query: Query) -> list[Entry]:
         entry
         for cluster in folder.clusters
         for entry in read_audit(
-            audit_files(folder.lab.cluster(cluster)),
+            folder.lab.cluster(cluster),
             cluster=cluster,
             since=since - MARGIN if since else None,
             until=until + MARGIN if until else None,
