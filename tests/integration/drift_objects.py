@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fluxlab.documents import Json, JsonObject
+from fluxlab.drift.records import Drift
+from fluxlab.lab import Lab
 
 SSA = "kustomize.toolkit.fluxcd.io/ssa"
 ROOT = "clusters/flux-playground/all.yaml"
@@ -95,3 +97,8 @@ def release(name: str, objects: Sequence[JsonObject], *, mode: str, namespace: s
 def patch(name: str, change: JsonObject, *, kind: str = "configmap", namespace: str = "shop") -> tuple[str, ...]:
     """The words by which kubectl merges a change, as alice."""
     return ("patch", kind, name, "-n", namespace, "--type=merge", "-p", json.dumps(change), *AS_ALICE)
+
+
+def told(lab: Lab, name: str) -> list[Drift]:
+    """What is reported of an object of a test, and of its owner."""
+    return [one for one in lab.drift().drifts if one.object.name == name]

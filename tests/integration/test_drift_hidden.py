@@ -20,12 +20,12 @@ from tests.integration.drift_objects import (
     namespace,
     patch,
     release,
+    told,
 )
 
 from fluxlab.cluster import Cluster
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.aspects import DriftClass, Mark
-from fluxlab.drift.records import Drift
 from fluxlab.lab import Lab
 
 pytestmark = pytest.mark.integration
@@ -50,11 +50,6 @@ def lab(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     module_lab.converge(repository.commit("Open the shop"))
     module_lab.drift().assert_clean()
     return module_lab
-
-
-def told(lab: Lab, name: str) -> list[Drift]:
-    """What is reported of an object of a test, and of its owner."""
-    return [one for one in lab.drift().drifts if one.object.name == name]
 
 
 def colour(cluster: Cluster, name: str) -> str:

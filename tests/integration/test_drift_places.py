@@ -17,6 +17,7 @@ from tests.integration.drift_objects import (
     namespace,
     patch,
     release,
+    told,
 )
 
 from fluxlab.documents import Json, JsonObject
@@ -90,9 +91,9 @@ def test_what_the_server_fills_in_is_not_added_by_those_who_made_an_object_witho
         shown = cluster.kubectl("get", "deployment", name, "-n", "shop", "-o", "json", "--show-managed-fields")
         entries = json.loads(shown)["metadata"]["managedFields"]
         assert any(one["operation"] == "Update" and "f:strategy" in json.dumps(one) for one in entries)
-        assert [one for one in lab.drift().drifts if one.object.name == name] == []
+        assert told(lab, name) == []
     cluster.kubectl(*patch("plain", {"spec": {"minReadySeconds": 7}}, kind="deployment"))
-    [edited] = [one for one in lab.drift().drifts if one.object.name == "plain"]
+    [edited] = told(lab, "plain")
     assert (edited.class_, edited.pointer, edited.live) == (DriftClass.ADDED, "/spec/minReadySeconds", "7")
 
 

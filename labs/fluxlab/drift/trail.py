@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +18,8 @@ from fluxlab.timeline.journal import segments_of
 from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
-from .aspects import Actor, Confidence, DriftClass
+from .actors import actor_of
+from .aspects import DriftClass
 from .edits import Edit, edits
 
 LOOK_SECONDS = 0.05
@@ -96,25 +98,15 @@ def _unrecorded(folder: TimelineFolder, cluster: str, since: datetime | None) ->
     for request in read_audit(place, cluster=cluster, since=since, writes_only=True):
         details = request.details
         if request.object and _changes_unrecorded(details) and is_person(details.get(Detail.USER, "")):
-            verb, user, agent = (details.get(key, "") for key in (Detail.VERB, Detail.USER, Detail.USER_AGENT))
-            actor = Actor(
-                who=f"{user} with {agent.partition('/')[0]}",
-                time=request.time,
-                user=user,
-                user_agent=agent,
-                verb=verb,
-                audit_id=details.get(Detail.AUDIT_ID, ""),
-                manager=details.get(Detail.MANAGER, ""),
-                subresource=details.get(Detail.SUBRESOURCE, ""),
-                confidence=Confidence.HIGH,
-                reason="the audit log",
-            )
+            client = details.get(Detail.MANAGER) or details.get(Detail.USER_AGENT, "").partition("/")[0]
+            asked = {**details, Detail.REQUEST: details[Detail.VERB]}
+            actor = actor_of(replace(request, actor=f"{request.actor} with {client}", details=asked))
             yield Edit(
                 cluster=cluster,
                 object=request.object,
                 class_=DriftClass.UNKNOWN,
                 owner="",
-                actor=actor,
+                actor=replace(actor, seen=None),
                 version=actor.audit_id,
             )
 

@@ -106,13 +106,13 @@ def test_of_what_is_not_recorded_it_is_told_that_somebody_changed_it(folder: Tim
     add(audit_log(folder), BEGAN + 2 * HOUR, verb="delete", **CLAIM)
     told = [(str(edit.object), edit.class_, edit.actor.who) for edit in trail(folder)]
     assert told[1::2] == [
-        ("customresourcedefinitions widgets.acme.io", DriftClass.UNKNOWN, "alice with kubectl"),
+        ("customresourcedefinitions widgets.acme.io", DriftClass.UNKNOWN, "alice with kubectl-edit"),
         ("resourceclaims shop/gpu", DriftClass.UNKNOWN, "alice with kubectl"),
     ]
     [_, definition, _, claim] = trail(folder)
     assert definition.fortune == "what that patch changed, and whether it is still so, was not recorded"
     assert claim.fortune.startswith("what that delete changed")
-    assert "kubectl-edit" in definition.actor.manager
+    assert (definition.actor.verb, definition.actor.seen, definition.actor.confidence) == ("patch", None, "high")
     assert [str(edit.object) for edit in trail(folder, since=BEGAN + 1.5 * HOUR)] == ["resourceclaims shop/gpu"]
     edit = next(follow(folder, since=BEGAN + 1.5 * HOUR))
     assert str(edit.object) == "resourceclaims shop/gpu"
