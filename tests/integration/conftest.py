@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # A file that takes minutes and begins last would run alone, while the other workers have nothing left to do.
     order = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show beside a failure how the logs of its labs end: a lab that was slow once, elsewhere, can't be asked later."""
+    report = yield
+    if report.failed and report.when == "call":
+        command_lines = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, CommandLine)]
+        for state in {command_line.state for command_line in command_lines}:
+            report.sections.extend(last_lines(state))
+    return report
+
+
+def last_lines(state: Path, *, count: int = 12, width: int = 400) -> Iterator[tuple[str, str]]:
+    for log in sorted((state / "labs").rglob("*.log")):
+        with log.open(errors="replace") as lines:
+            last = deque(lines, maxlen=count)
+        yield f"end of {log.relative_to(state)}", "".join(f"{line.rstrip()[:width]}\n" for line in last)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -280,6 +281,44 @@ def test_a_lab_without_its_supervisor_is_resumed_with_its_data(
     supervisor(alone, "phoenix").kill()
     alone.ok("down", "phoenix")
     assert leftovers(alone) == []
+
+
+BUSY_SECONDS = 7
+BUSY = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {{name: busy}}
+webhooks:
+- name: busy.example.org
+  clientConfig: {{url: "https://127.0.0.1:{port}/"}}
+  rules:
+  - {{apiGroups: [rbac.authorization.k8s.io], apiVersions: [v1], operations: [CREATE], resources: [clusterroles]}}
+  failurePolicy: Ignore
+  timeoutSeconds: {seconds}
+  admissionReviewVersions: [v1]
+  sideEffects: None
+"""
+
+
+def test_a_lab_whose_api_server_takes_long_to_be_healthy_starts_whole(
+    fluxlab: CommandLine, eventually: Eventually
+) -> None:
+    alone = private(fluxlab)
+    alone.ok("up", "--name=busy")
+    observer = alone.observer("busy")
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections and says nothing
+        manifest = BUSY.format(port=mute.getsockname()[1], seconds=BUSY_SECONDS)
+        observer.kubectl("apply", "-f", "-", stdin=manifest)
+        observer.kubectl("delete", "clusterrole", "view", "edit")  # which the API server makes again when it starts
+        suspend(observer, "gitrepository", "true")  # so that no fetch is waited for meanwhile
+        supervisor(alone, "busy").kill()
+        eventually(lambda: processes(alone) == {}, within=30)
+        began = time.monotonic()
+        alone.ok("up", "--name=busy")
+        observer.kubectl("create", "deployment", "made", "--image=registry.example/none")
+        observer.kubectl("rollout", "status", "deployment/made", "--timeout=55s")
+        assert observer.get("clusterrole", "view")
+        assert time.monotonic() - began > 2 * BUSY_SECONDS, "it was not held up: this proves nothing"
 
 
 STARTS = """

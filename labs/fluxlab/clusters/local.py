@@ -205,6 +205,9 @@ class LocalCluster:
 
     def start_workers(self) -> None:
         """Start what makes Deployments into running pods: controllers, the scheduler, KWOK and its nodes."""
+        # kube-controller-manager ends when the API server is not healthy within 10 s (its WaitForAPIServer), and on a
+        # busy machine the roles alone may take longer (`poststarthook/rbac/bootstrap-roles`).
+        self._await_paths("/healthz")
         for name in WORKERS:
             self._programs.start(name)
         create_nodes(self.api, self.name, count=self._spec.nodes, kubelet_port=self._wiring.kubelet)
