@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import ClusterOption, ForOption, LabOption, Output, OutputOption, find_lab
+from .options import FAULT_SECONDS, ClusterOption, ForOption, LabOption, Output, OutputOption, find_lab
 from .output import say, table, ticker
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def inject(
     *,
     target: Annotated[str, typer.Option("--target", help="What to break, or a pattern; default: chosen by seed.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter.")] = None,
-    for_: ForOption = 300.0,
+    for_: ForOption = FAULT_SECONDS,
     seed: Annotated[int | None, typer.Option("--seed", help="The same seed, the same plan.", min=0)] = None,
     lab: LabOption = None,
     cluster: ClusterOption = None,

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import LabArgument, LabFileArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
+from .options import (
+    TIMEOUT_SECONDS,
+    LabArgument,
+    LabFileArgument,
+    LabOption,
+    Output,
+    OutputOption,
+    TimeoutOption,
+    find_lab,
+)
 from .output import say, show_error, summary, table, ticker
 
 if TYPE_CHECKING:
@@ -35,7 +44,7 @@ def up(
     backend: Annotated[str | None, typer.Option(help="Where all clusters run: local, kind or existing.")] = None,
     *,
     nodes: Annotated[int | None, typer.Option(help="Nodes of each cluster; default: as in the file.", min=1)] = None,
-    timeout: TimeoutOption = 120.0,
+    timeout: TimeoutOption = TIMEOUT_SECONDS,
     retain: Annotated[bool, typer.Option(help="Keep the folder of a lab that did not start, for a look.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:

@@ -61,16 +61,32 @@ def _seconds(given: str | float) -> float:
         raise typer.BadParameter(f"{error.what}: {error.facts[0]}") from None
 
 
+TIMEOUT_SECONDS = 120.0
 TimeoutOption = Annotated[
-    float, typer.Option("--timeout", help="How long to wait at most: 90, 90s, 2m.", parser=_seconds, metavar="DURATION")
+    float,
+    typer.Option(
+        "--timeout",
+        help="How long to wait at most: 90, 90s, 2m.",
+        parser=_seconds,
+        metavar="DURATION",
+        show_default=f"{TIMEOUT_SECONDS:g}s",
+    ),
 ]
 MOMENTS = "14:02, 14:02:05, 2026-11-22T14:02, or 5m for five minutes ago."
 LabArgument = Annotated[
     str | None,
     typer.Argument(help="The lab; default: that of FLUXLAB_LAB, or the only one.", autocompletion=_complete_lab),
 ]
+FAULT_SECONDS = 300.0
 ForOption = Annotated[
-    float, typer.Option("--for", help="Taken out after that time: 90, 30s, 2m.", parser=_seconds, metavar="DURATION")
+    float,
+    typer.Option(
+        "--for",
+        help="Taken out after that time: 90, 30s, 2m.",
+        parser=_seconds,
+        metavar="DURATION",
+        show_default=f"{FAULT_SECONDS:g}s",
+    ),
 ]
 FolderArgument = Annotated[Path | None, typer.Argument(help="Where to; default: a folder named as the repository.")]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import FolderArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
+from .options import TIMEOUT_SECONDS, FolderArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
 from .output import say, summary, table, ticker
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _list_scenarios() -> None:
 def wait(
     commit: Annotated[str | None, typer.Argument(help="A commit that was pushed; default: the branch's head.")] = None,
     lab: LabOption = None,
-    timeout: TimeoutOption = 120.0,
+    timeout: TimeoutOption = TIMEOUT_SECONDS,
     output: OutputOption = Output.TEXT,
     *,
     until_asked: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import LabOption, Output, OutputOption, TimeoutOption, find_lab
+from .options import TIMEOUT_SECONDS, LabOption, Output, OutputOption, TimeoutOption, find_lab
 from .output import say, summary, table, ticker
 
 app = typer.Typer(help="A whole converged lab as one file, started again anywhere.", no_args_is_help=True)
@@ -17,7 +17,7 @@ def save(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write (.tar.zst).")],
     *,
     lab: LabOption = None,
-    timeout: TimeoutOption = 120.0,
+    timeout: TimeoutOption = TIMEOUT_SECONDS,
 ) -> None:
     """Write a lab, once its newest commit has arrived, into a file: with its Secrets, without keys of its own."""
     with ticker() as tick:
@@ -34,7 +34,7 @@ def restore(
     name: Annotated[str | None, typer.Option("--name", help="The lab's name; default: as it was.")] = None,
     sha256: Annotated[str | None, typer.Option(help="The digest that the file must have.")] = None,
     clone: Annotated[Path | None, typer.Option(help="Clone the repository there, to work in.")] = None,
-    timeout: TimeoutOption = 120.0,
+    timeout: TimeoutOption = TIMEOUT_SECONDS,
 ) -> None:
     """Start a lab as it was when a snapshot was made, with new keys and tokens, and wait until that has arrived."""
     from fluxlab.supervisor.starter import loading_early
