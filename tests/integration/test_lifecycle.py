@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,8 @@ from tests.integration.traces import (
     refuses_strangers,
     supervisor,
 )
+
+from fluxlab.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -300,25 +303,48 @@ webhooks:
 """
 
 
-def test_a_lab_whose_api_server_takes_long_to_be_healthy_starts_whole(
-    fluxlab: CommandLine, eventually: Eventually
-) -> None:
-    alone = private(fluxlab)
-    alone.ok("up", "--name=busy")
-    observer = alone.observer("busy")
+@contextmanager
+def held_up(alone: CommandLine, lab: str) -> Iterator[None]:
+    """A lab whose supervisor was killed, and whose API server will not be healthy for a while when it starts again."""
+    observer = alone.observer(lab)
     with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections and says nothing
         manifest = BUSY.format(port=mute.getsockname()[1], seconds=BUSY_SECONDS)
         observer.kubectl("apply", "-f", "-", stdin=manifest)
         observer.kubectl("delete", "clusterrole", "view", "edit")  # which the API server makes again when it starts
         suspend(observer, "gitrepository", "true")  # so that no fetch is waited for meanwhile
-        supervisor(alone, "busy").kill()
-        eventually(lambda: processes(alone) == {}, within=30)
+        supervisor(alone, lab).kill()
+        wait_until(lambda: processes(alone) == {}, what="all of it ends", timeout_seconds=30)
+        yield
+
+
+def test_a_lab_whose_api_server_takes_long_to_be_healthy_starts_whole(fluxlab: CommandLine) -> None:
+    alone = private(fluxlab)
+    alone.ok("up", "--name=busy")
+    observer = alone.observer("busy")
+    with held_up(alone, "busy"):
         began = time.monotonic()
         alone.ok("up", "--name=busy")
         observer.kubectl("create", "deployment", "made", "--image=registry.example/none")
         observer.kubectl("rollout", "status", "deployment/made", "--timeout=55s")
         assert observer.get("clusterrole", "view")
         assert time.monotonic() - began > 2 * BUSY_SECONDS, "it was not held up: this proves nothing"
+
+
+@pytest.mark.verify
+def test_what_dies_while_a_start_waits_for_the_api_server_is_told_at_once(fluxlab: CommandLine) -> None:
+    alone = private(fluxlab)
+    alone.ok("up", "--name=busy")
+    with held_up(alone, "busy"):
+        starting = alone.start("up", "--name=busy")
+        assert starting.stderr is not None
+        read = next(line for line in starting.stderr if "Flux bootstrapped" in line)
+        component(alone, "busy", "helm-controller").kill()
+        began = time.monotonic()
+        _, told = starting.communicate(timeout=50)
+    assert starting.returncode == 1
+    assert "helm-controller" in read + told
+    assert "killed by SIGKILL" in told
+    assert time.monotonic() - began < 2 * BUSY_SECONDS, "it waited for what could not come"
 
 
 STARTS = """

@@ -277,7 +277,7 @@ def doctor(output: OutputOption = Output.TEXT) -> None:
 def restart(
     component: Annotated[str, typer.Argument(help="A component as `fluxlab status` names it.")], lab: LabOption = None
 ) -> None:
-    """Stop and start one component of a cluster."""
+    """Stop and start one component of a cluster, and whoever cannot do without it meanwhile."""
     find_lab(lab).control.restart(component)
     say(f"restarted {component}")
 

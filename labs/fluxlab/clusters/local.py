@@ -25,7 +25,7 @@ from .kubeconfig import read_kubeconfig
 from .links import Link
 from .nodes import create_nodes
 from .objects import KubeObject
-from .programs import API_SERVER, CONTROL_PLANE, ETCD, LINK_PROXY, PROGRAMS, WORKERS, Programs
+from .programs import API_SERVER, CONTROL_PLANE, ETCD, LINK_PROXY, PROGRAMS, SERVERS, WORKERS, Programs
 from .resources import CONFIG_MAP, DEPLOYMENT, FLUX_RESOURCES, GIT_REPOSITORY, SECRET, Resource
 from .root import Root
 from .seed import Seed
@@ -33,6 +33,8 @@ from .wiring import Wiring
 
 SEED_FORMAT = "4"
 API_TIMEOUT_SECONDS = 60
+SERVING_SECONDS = 10
+"""For an API server that has served before."""
 ACTING_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.025
 
@@ -83,6 +85,8 @@ class LocalCluster:
         self._snapshot = folder / PLANTED
         self._loaded = folder / "etcd-loaded"
         self._installed = folder / "flux-installed"
+        self._owed: frozenset[str] = frozenset()
+        """What was to be started anew and has not been yet."""
         self.resumed = False
         """Whether it began with data of its own, or of a snapshot."""
 
@@ -163,15 +167,19 @@ class LocalCluster:
                 interval_seconds=POLL_SECONDS,
             )
 
-    def _await_paths(self, *paths: str) -> None:
+    def _await_paths(
+        self, *paths: str, needed: Sequence[str] = (), timeout_seconds: float = API_TIMEOUT_SECONDS
+    ) -> None:
+        """Raises WaitTimeoutError, and ProcessDiedError when one of what is needed is dead: of all, unless told."""
+
         def served() -> bool:
-            self._programs.check(*CONTROL_PLANE)
+            self._programs.check(*needed)
             return all(self.api.healthy(path) for path in paths)
 
         wait_until(
             served,
             what=f"cluster {self.name}: the API server serves {', '.join(sorted(paths))}",
-            timeout_seconds=API_TIMEOUT_SECONDS,
+            timeout_seconds=timeout_seconds,
             interval_seconds=POLL_SECONDS,
             hint=f"less {self._programs.log(API_SERVER)}",
         )
@@ -205,9 +213,8 @@ class LocalCluster:
 
     def start_workers(self) -> None:
         """Start what makes Deployments into running pods: controllers, the scheduler, KWOK and its nodes."""
-        # kube-controller-manager ends when the API server is not healthy within 10 s (its WaitForAPIServer), and on a
-        # busy machine the roles alone may take longer (`poststarthook/rbac/bootstrap-roles`).
-        self._await_paths("/healthz")
+        # On a busy machine the API server's roles alone take more than 10 s (`poststarthook/rbac/bootstrap-roles`).
+        self._await_paths("/readyz")
         for name in WORKERS:
             self._programs.start(name)
         create_nodes(self.api, self.name, count=self._spec.nodes, kubelet_port=self._wiring.kubelet)
@@ -230,20 +237,19 @@ class LocalCluster:
         )
 
     def restart(self, component: str) -> None:
-        """Stop and start one component. Raises UsageError on an unknown name."""
-        self._programs.restart(component)
+        """Stop and start one component, and whoever had to do without it.
+
+        Raises UsageError on an unknown name, and ProcessDiedError or WaitTimeoutError when the API does not serve.
+        """
+        self._programs.expect(component)
+        self._start_anew(self._after(component) | {component})
 
     def repair(self) -> Sequence[str]:
         """Start again what died, and what had to do without it; returns the names of the components that died."""
         dead = self._programs.dead()
         if ETCD in dead and self._loaded.exists():  # it was stopped for data that it did not get
             self._take_loaded()
-        anew = frozenset(dead)
-        if anew & {LINK_PROXY, *CONTROL_PLANE}:
-            # Who has lost a server tries again after pauses that grow to a minute (client-go's reflectors, the API
-            # server's connections to etcd), and KWOK never (kwok 0.8, `shouldRetry`).
-            anew |= self._clients_of_etcd()
-        self._start_anew(anew)
+        self._start_anew(self._after(*dead).union(self._owed, dead))
         return dead
 
     def load_state(self, data: Path) -> None:
@@ -252,16 +258,32 @@ class LocalCluster:
         with self._programs.changing():
             self._programs.stop(API_SERVER, ETCD, grace_seconds=0)
             self._take_loaded()
-            self._start_anew(self._clients_of_etcd() | {ETCD})
+            self._start_anew(self._after(ETCD) | {ETCD})
 
-    def _clients_of_etcd(self) -> frozenset[str]:
-        return frozenset({API_SERVER, *WORKERS, *filter(self.wants, CONTROLLERS)})
+    def _after(self, *programs: str) -> frozenset[str]:
+        """Who is started anew after these are.
+
+        Who has lost a server tries again after pauses that grow to a minute (client-go's reflectors, the API server's
+        connections to etcd), and KWOK never (kwok 0.8, `shouldRetry`).
+        """
+        lost = SERVERS.intersection(programs)
+        return frozenset({API_SERVER, *WORKERS, *CONTROLLERS}) if lost else frozenset()
 
     def _start_anew(self, programs: frozenset[str]) -> None:
-        for program in filter(programs.__contains__, self._programs.names):
-            self._programs.restart(program)
+        """Start programs anew, in their order. With what this does not come to, the next `repair` goes on.
+
+        Whoever asks the API ends when it does not answer: kube-controller-manager after 10 s (its WaitForAPIServer),
+        KWOK after 15 s (its waitForReady), a Flux controller at once (controller-runtime's IndexField).
+        """
+        self._owed |= programs
+        for program in filter(self._owed.__contains__, self._programs.names):
+            if program not in SERVERS:
+                self._await_paths("/readyz", needed=CONTROL_PLANE, timeout_seconds=SERVING_SECONDS)
+            if program not in CONTROLLERS or self.wants(program):
+                self._programs.restart(program)
             if program == API_SERVER:
-                self._await_paths("/readyz")  # what is started next would find nothing to talk to
+                self._await_paths("/readyz", needed=CONTROL_PLANE)
+            self._owed -= {program}
 
     def stop(self) -> None:
         """End everything in order. The API server keeps nothing but what etcd has: it need not take its time."""

@@ -24,6 +24,8 @@ ARTIFACTS = "artifacts"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 ETCD, API_SERVER, KWOK, LINK_PROXY = "etcd", "kube-apiserver", "kwok", "toxiproxy"
 CONTROL_PLANE = (ETCD, API_SERVER)
+SERVERS = frozenset({LINK_PROXY, *CONTROL_PLANE})
+"""What all others need."""
 WORKERS = ("kube-controller-manager", "kube-scheduler", KWOK)
 PROGRAMS = (LINK_PROXY, *CONTROL_PLANE, *WORKERS, *CONTROLLERS)
 """In the order in which they start; the first only in a lab with links."""
@@ -123,14 +125,17 @@ class Programs:
         """End programs, all at once; those that do not run are none."""
         self._processes.stop(*map(self.process_name, programs), grace_seconds=grace_seconds)
 
-    def restart(self, program: str) -> None:
-        """Stop and start one. Raises UsageError on an unknown name, and for a controller that is scaled to 0."""
+    def expect(self, program: str) -> None:
+        """Raise UsageError on an unknown name, and for a controller that is scaled to 0."""
         if program not in self.names:
             facts = [f"it has {', '.join(self.names)}"]
             raise UsageError(f"cluster {self._cluster} has no component {program!r}", facts=facts)
         if program in CONTROLLERS and not self.wants(program):
             hint = f"kubectl -n {NAMESPACE} scale deployment {program} --replicas=1"
             raise UsageError(f"{program} of cluster {self._cluster} is scaled to 0", hint=hint)
+
+    def restart(self, program: str) -> None:
+        """Stop and start one that is wanted."""
         with self.changing():
             self.stop(program, grace_seconds=0 if program == API_SERVER else 2)  # which keeps nothing but what etcd has
             if program in CONTROLLERS:

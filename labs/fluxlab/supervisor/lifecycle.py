@@ -143,6 +143,7 @@ class Supervisor:
             cluster.start_workers()  # not sooner: nothing needs them before Flux has applied something
         self._step("Flux acts")
         self.recording.start()  # what was there before, it finds
+        self.processes.check()  # of one that died meanwhile the API server was killed, so that nothing is waited for
 
     def _cluster(self, spec: ClusterSpec) -> ClusterBackend:
         around = backends.Surroundings(
