@@ -1,5 +1,7 @@
 """What tests of faults look at: processes by psutil, addresses and conditions by kubectl."""
 
+from contextlib import AbstractContextManager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -17,6 +19,37 @@ def process_of(lab: Lab, name: str) -> psutil.Process:
 def broken(lab: Lab) -> list[str]:
     """The programs that the supervisor says are dead: it hears of a death a moment later."""
     return [part.name.rpartition("/")[2] for part in lab.status().broken()]
+
+
+def log_of(lab: Lab, name: str) -> Path:
+    parts = [part for cluster in lab.status().clusters for part in cluster.components]
+    return next(Path(part.log) for part in parts if part.name.endswith(f"/{name}"))
+
+
+def give_up_a_pod(lab: Lab, observer: Observer, fault: AbstractContextManager[object], words: str) -> None:
+    """Have KWOK find the pod of Deployment `late` only while a fault is in, which ends when KWOK says `words` of it."""
+
+    def pods() -> list[str]:
+        found = observer.get("pods", "-l", "app=late", "-n", "default")["items"]
+        return [pod["metadata"]["name"] for pod in found if pod["spec"].get("nodeName")]
+
+    kwok, log = process_of(lab, "kwok"), log_of(lab, "kwok")
+    kwok.suspend()
+    try:
+        observer.kubectl("create", "deployment", "late", "--image=registry.example/none", "-n", "default")
+        lab.wait_until(pods, what="its pod has a node")
+        (pod,), said = pods(), log.stat().st_size
+
+        def given_up() -> bool:
+            lines = log.read_bytes()[said:].decode().splitlines()
+            return any(pod in line and words in line for line in lines)
+
+        with fault:
+            kwok.resume()
+            lab.wait_until(given_up, what="KWOK could not write the pod", timeout_seconds=90)
+    finally:
+        if kwok.is_running():
+            kwok.resume()
 
 
 def address_of(observer: Observer) -> tuple[str, int]:

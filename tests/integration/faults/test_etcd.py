@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.integration.conftest import Observer
-from tests.integration.faults.sight import process_of, restart_supervisor
+from tests.integration.faults.sight import give_up_a_pod, process_of, restart_supervisor
 from tests.integration.traces import ended
 
 from fluxlab.lab import Lab
@@ -85,6 +85,18 @@ def test_a_full_etcd_takes_no_write_and_nothing_is_left_of_it(shop: Lab, observe
         what="Flux writes again",
         timeout_seconds=90,
     )
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("etcd-no-space", "database space exceeded"), ("etcd-pause", "code = Unavailable")]
+)
+def test_a_pod_that_could_not_be_written_meanwhile_runs_after_healing(
+    shop: Lab, observer: Observer, fault: str, words: str
+) -> None:
+    give_up_a_pod(shop, observer, shop.fault(fault, for_=120), words)
+    observer.kubectl("rollout", "status", "deployment/late", "-n", "default", "--timeout=55s")
+    observer.kubectl("delete", "deployment", "late", "-n", "default")
+    assert not shop.status().broken()
 
 
 def test_a_lab_starts_although_its_etcd_had_raised_an_alarm(shop: Lab, observer: Observer) -> None:

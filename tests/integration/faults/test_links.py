@@ -1,14 +1,17 @@
 """Faults of links: what a plain socket at the link's port sees, and what kubectl shows of whoever uses the link."""
 
 import os
+import re
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from tests.integration.conftest import Observer
 from tests.integration.faults.clients import never_injected, ready
+from tests.integration.faults.sight import log_of
 
 from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.injecting import NotProvenError
@@ -118,6 +121,30 @@ def test_a_cluster_whose_api_was_silent_works_again(shop: Lab, observer: Observe
         observer.kubectl("create", "deployment", "late", "--image=registry.example/none")
     observer.kubectl("rollout", "status", "deployment/late", "--timeout=55s")
     observer.kubectl("delete", "deployment", "late")
+
+
+def test_an_api_server_that_had_long_lost_etcd_writes_as_soon_as_it_is_healed(shop: Lab, observer: Observer) -> None:
+    log = log_of(shop, "kube-apiserver")
+    said = log.stat().st_size
+
+    def refused() -> Counter[bytes]:
+        """How often etcd was tried in vain, by connection: after the eighth time one is left alone for 20 to 30 s."""
+        lines = log.read_bytes()[said:]
+        return Counter(re.findall(rb"\[(Channel #\d+) SubChannel #\d+\] *grpc: .*failed to connect", lines))
+
+    with shop.fault("link-reset", target="api-to-etcd", for_=120):
+        words = ("create", "configmap", "lost", "-n", "default", "--request-timeout=5s")
+        assert "created" not in observer.kubectl(*words, check=False)
+        tried = refused()  # that of ConfigMaps among them
+        assert tried
+        shop.wait_until(
+            lambda: all(refused()[one] >= 8 for one in tried), what="the pauses are long", timeout_seconds=90
+        )
+    observer.kubectl("create", "configmap", "after-the-reset", "-n", "default", "--request-timeout=5s")
+    observer.kubectl("create", "deployment", "late", "-n", "default", "--image=registry.example/none")
+    observer.kubectl("rollout", "status", "deployment/late", "-n", "default", "--timeout=55s")
+    observer.kubectl("delete", "deployment/late", "configmap/after-the-reset", "-n", "default")
+    assert not shop.status().broken()
 
 
 def test_what_is_in_is_found_by_those_who_look_for_residue(shop: Lab) -> None:

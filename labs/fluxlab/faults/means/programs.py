@@ -4,14 +4,19 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from http import HTTPStatus
 from random import Random
 from typing import Any, ClassVar
 
 import psutil
 
+from fluxlab.clusters.api import ApiError, ApiUnreachableError
 from fluxlab.clusters.capabilities import Capability
-from fluxlab.clusters.programs import PROGRAMS
+from fluxlab.clusters.programs import API_SERVER, KWOK, PROGRAMS
+from fluxlab.clusters.resources import Resource
 from fluxlab.documents import Json
+from fluxlab.errors import WaitTimeoutError
+from fluxlab.fault_records import FaultRecords
 from fluxlab.faults.base import Fault, Ground, Injection, NoParameters, Plan
 from fluxlab.processes import Identity
 from fluxlab.supervisor.control import SupervisorGoneError
@@ -21,6 +26,11 @@ EVERYBODY = frozenset(f"process:{program}" for program in PROGRAMS)
 """What is touched when etcd or the API server dies: all others are started anew, to not wait out long pauses."""
 
 HEARD_SECONDS = 5.0
+ANSWER_SECONDS = 2.0
+SOON_SECONDS = 10.0
+"""As long as a start anew takes: what comes back by itself within that needs none."""
+PATIENT_SECONDS = 30.0
+"""For what cannot be started anew, because another fault is in it."""
 GONE = "gone"
 
 
@@ -108,6 +118,70 @@ def serving(process: psutil.Process | None) -> str:
 def api_serves(ground: Ground) -> str:
     """That the API server serves, with all that it needs itself; empty when it does not, or does not answer."""
     return f"{ground.api.server} says that it is ready" if ground.api.healthy() else ""
+
+
+def etcd_answers(ground: Ground) -> str:
+    """That etcd answers the API server for each resource: it has a connection for each, and tries each again by itself.
+
+    `/readyz` has one of its own, and says nothing of these (k8s.io/apiserver, `newETCD3Storage`, `newETCD3ReadyCheck`).
+    """
+    if not (seen := api_serves(ground)):
+        return ""
+    resources = list(ground.api.resources(verb="get"))
+    whole = all(_is_answered(ground, resource) for resource in resources)
+    return f"{seen}, and looks up each of {len(resources)} resources" if whole else ""
+
+
+def _is_answered(ground: Ground, resource: Resource) -> bool:
+    """Whether the API server can look up an object, for which it asks etcd: that it is not there is an answer."""
+    path = resource.path(namespace="default", name="nobody")
+    try:
+        ground.api.request("GET", path, timeout_seconds=ANSWER_SECONDS)
+    except ApiUnreachableError:
+        return False
+    except ApiError as error:
+        return error.status == HTTPStatus.NOT_FOUND
+    return True
+
+
+def have_etcd_answer(ground: Ground, injection: Injection[Any]) -> None:
+    """Have the API server serve again that had to do without etcd, or stood still, and KWOK write again.
+
+    Left alone each connection to etcd is tried again after pauses that grow to two minutes: gRPC's own, which
+    k8s.io/apiserver leaves as they are (`newETCD3Client`).
+
+    Raises WaitTimeoutError when it does not serve, and cannot be started anew because another fault is in a program.
+    """
+    alone = not EVERYBODY & _touched_by_others(ground, injection)
+    try:
+        wait_until(
+            lambda: etcd_answers(ground),
+            what="etcd answers the API server",
+            timeout_seconds=SOON_SECONDS if alone else PATIENT_SECONDS,
+            interval_seconds=0.1,
+        )
+    except WaitTimeoutError:
+        if not alone:
+            raise
+        ground.control.restart(f"{ground.cluster.name}/{API_SERVER}")  # and with it whoever had to do without
+    else:
+        have_kwok_look(ground, injection)
+
+
+def have_kwok_look(ground: Ground, injection: Injection[Any]) -> None:
+    """Have KWOK look at everything, as it does when it starts, if it runs and no other fault is in it.
+
+    What it could not write it tries again for few reasons only (kwok 0.8, `shouldRetry`), and its watches, as long as
+    they go on, tell it nothing anew: a pod stays Pending, and a node whose heartbeat was lost has no other one.
+    """
+    if KWOK in running(ground) and f"process:{KWOK}" not in _touched_by_others(ground, injection):
+        ground.control.restart(f"{ground.cluster.name}/{KWOK}")
+
+
+def _touched_by_others(ground: Ground, injection: Injection[Any]) -> frozenset[str]:
+    """What the other faults of the cluster have changed."""
+    others = [one for one in FaultRecords(ground.folder).readable() if one.id != injection.id]
+    return frozenset(thing for one in others if one.cluster == ground.cluster.name for thing in one.touches)
 
 
 def _state(process: psutil.Process | None) -> str:
@@ -216,8 +290,12 @@ class PauseForAll(Pause):
         seen = super().injected(ground, injection)
         return f"{seen}, and {ground.api.server} {self.then}" if seen and not api_serves(ground) else ""
 
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        super().heal(ground, injection)
+        have_etcd_answer(ground, injection)
+
     def start(self, ground: Ground, program: str) -> None:
         start_everybody(ground, program)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        return super().healed(ground, injection) and api_serves(ground)
+        return super().healed(ground, injection) and etcd_answers(ground)

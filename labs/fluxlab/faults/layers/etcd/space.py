@@ -12,7 +12,7 @@ from fluxlab.clusters.programs import ETCD
 from fluxlab.clusters.resources import CONFIG_MAP
 from fluxlab.faults.base import Ground, Injection, NoParameters, Plan
 from fluxlab.faults.means.places import remove
-from fluxlab.faults.means.programs import find_process
+from fluxlab.faults.means.programs import find_process, have_kwok_look
 
 from .server import PLACE, EtcdFault, config_map, etcd_of
 
@@ -48,6 +48,7 @@ class EtcdNoSpace(EtcdFault[NoParameters]):
         if etcd.alarms():
             etcd.make_room()
         remove(ground.api, CONFIG_MAP, injection.id, namespace=PLACE)  # what a proof left that was cut off
+        have_kwok_look(ground, injection)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         return "" if _refused(ground, injection) else "a ConfigMap was written, and deleted again"

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.links import proxy_socket
-from fluxlab.clusters.programs import LINK_PROXY
+from fluxlab.clusters.programs import ETCD, LINK_PROXY
 from fluxlab.clusters.toxics import LinkProxy, Stream, Toxic
 from fluxlab.errors import FluxlabError
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
+from fluxlab.faults.means.programs import etcd_answers, have_etcd_answer
 
 from .tcp import PATIENCE_SECONDS, TIMES, Client, End
 
@@ -21,11 +22,16 @@ SILENCE_SECONDS = 3.0
 BOTH = (Stream.UPSTREAM, Stream.DOWNSTREAM)
 
 
+def _provider(link: str) -> str:
+    """Who is reached over a link."""
+    return link.rpartition("-to-")[2]
+
+
 def _client(ground: Ground, link: str) -> Client:
     port = next((one.port for one in ground.state().links if one.name == link), None)
     if port is None:
         raise FluxlabError(f"cluster {ground.cluster.name} has no link {link} (any more)", hint="fluxlab status")
-    return Client(provider=link.rpartition("-to-")[2], port=port)
+    return Client(provider=_provider(link), port=port)
 
 
 class LinkFault(Fault[P]):
@@ -70,13 +76,18 @@ class LinkFault(Fault[P]):
             _proxy(ground).remove(injection.target, name)
         if any(part.name.endswith(f"/{LINK_PROXY}") and part.state == "dead" for part in ground.state().components):
             ground.control.repair()  # the toxics went with it, and so did all links
+        elif _provider(injection.target) == ETCD:
+            have_etcd_answer(ground, injection)
 
     def healed(self, ground: Ground, injection: Injection[P]) -> str:
         client = _client(ground, injection.target)
         found = client.ask()
         if found.end is not End.WHOLE or self.seen(client, injection.parameters):
             return ""
-        return f"{found.received} bytes are answered within {found.seconds:.3f} s"
+        seen = f"{found.received} bytes are answered within {found.seconds:.3f} s"
+        if _provider(injection.target) != ETCD:
+            return seen
+        return f"{seen}; {served}" if (served := etcd_answers(ground)) else ""
 
     def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
         socket = shlex.quote(str(proxy_socket(ground.folder.cluster(ground.cluster.name))))
