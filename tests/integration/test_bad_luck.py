@@ -114,6 +114,38 @@ def breaks_and_is_repaired(person: Person, eventually: Eventually, *names: str) 
     assert person.sees("probe", value)
 
 
+@pytest.mark.parametrize("server", ["kube-apiserver", pytest.param("etcd", marks=pytest.mark.verify)])
+def test_who_is_restarted_right_after_what_it_needs_goes_on(
+    unlucky: Person, eventually: Eventually, server: str
+) -> None:
+    fluxlab = unlucky.fluxlab
+    before = component(fluxlab, LAB, server)
+    fluxlab.ok("restart", server)
+    fluxlab.ok("restart", "kustomize-controller")
+    assert component(fluxlab, LAB, server).pid != before.pid
+    started = component(fluxlab, LAB, "kustomize-controller")
+    unlucky.push("restarted", server)
+    eventually(lambda: unlucky.sees("restarted", server))
+    unlucky.deploys("restarted")
+    assert component(fluxlab, LAB, "kustomize-controller").pid == started.pid
+
+
+@pytest.mark.verify
+def test_what_a_repair_did_not_come_to_the_next_one_does(unlucky: Person, eventually: Eventually) -> None:
+    fluxlab = unlucky.fluxlab
+    before = component(fluxlab, LAB, "kube-apiserver")
+    before.kill()
+    eventually(lambda: ended(before))
+    repairing = fluxlab.start("up", f"--name={LAB}")
+    eventually(lambda: "kube-apiserver" in components(fluxlab, LAB))
+    component(fluxlab, LAB, "kube-apiserver").suspend()
+    repairing.communicate(timeout=120)  # a minute passes
+    assert repairing.returncode == 1
+    fluxlab.ok("up", f"--name={LAB}")
+    fluxlab.ok("status")
+    unlucky.deploys("repaired")
+
+
 @pytest.mark.parametrize(
     "names", [pytest.param(("etcd",), marks=pytest.mark.verify), ("kube-apiserver", "kwok", "source-controller")]
 )
@@ -161,6 +193,25 @@ def test_what_etcd_acknowledged_survives_its_death(unlucky: Person) -> None:
     assert set(names) <= kept
 
 
+def test_a_supervisor_that_was_paused_goes_on_with_the_lab(unlucky: Person, eventually: Eventually) -> None:
+    fluxlab = unlucky.fluxlab
+    paused = supervisor(fluxlab, LAB)
+    before = components(fluxlab, LAB)
+    paused.suspend()
+    with fluxlab.start("up", f"--name={LAB}") as process:
+        try:
+            reaches(process, "its supervisor does not answer: waiting")
+        finally:
+            paused.resume()
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "starting" not in said
+    assert supervisor(fluxlab, LAB) == paused  # psutil: of the same pid, and started at the same time
+    assert components(fluxlab, LAB) == before
+    unlucky.push("probe", "after a pause")
+    eventually(lambda: unlucky.sees("probe", "after a pause"))
+
+
 @pytest.mark.verify
 def test_a_supervisor_that_hangs_is_told_and_replaced(unlucky: Person, eventually: Eventually) -> None:
     fluxlab = unlucky.fluxlab
@@ -169,7 +220,10 @@ def test_a_supervisor_that_hangs_is_told_and_replaced(unlucky: Person, eventuall
     told = fluxlab.run("status")
     assert told.returncode == 1
     assert "does not answer" in told.stdout
-    fluxlab.ok("up", f"--name={LAB}")
+    done = fluxlab.run("up", f"--name={LAB}")
+    assert done.returncode == 0, done.stderr
+    assert "waiting 60 s" in done.stderr
+    assert "starting another one" in done.stderr
     assert ended(hung)
     unlucky.push("probe", "after a hung supervisor")
     eventually(lambda: unlucky.sees("probe", "after a hung supervisor"))

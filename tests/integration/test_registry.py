@@ -10,6 +10,8 @@ import pytest
 from tests.integration.conftest import CommandLine, Observer, command_lines
 from tests.integration.traces import component, ended
 
+from fluxlab.waiting import never
+
 pytestmark = pytest.mark.integration
 Eventually = Callable[..., object]
 ARTIFACT = "oci://registry.example.com/acme/settings"
@@ -195,6 +197,33 @@ def test_a_registry_that_is_slow_serves_what_it_was_asked_for(
 
     eventually(lambda: revision() == f"latest@{pushed}", within=60)
     lab.ok("status")
+
+
+def is_asked_in_vain() -> bool:
+    """Whether somebody waits at a registry that takes no connection: the kernel gives such a one no inode."""
+    lines = map(str.split, Path("/proc/net/unix").read_text().splitlines())
+    return any(words[6:] == ["0", "registry.sock"] for words in lines)
+
+
+def test_a_registry_that_is_slow_is_not_started_again(lab: CommandLine, eventually: Eventually) -> None:
+    url = "oci://ghcr.io/acme/unhurried"
+    push(lab, "unhurried", url=url)
+    slow = component(lab, "oci", "registry")
+    slow.suspend()
+    with lab.start("up", "--name=oci") as up:
+        try:
+            eventually(is_asked_in_vain)
+            asking = lab.start("flux", "list", "artifacts", url)
+            # `up` asks for the status first, which waits for the registry twice for a second.
+            never(lambda: ended(slow), what="the registry ended", for_seconds=5)
+        finally:
+            slow.resume()
+        _, said = up.communicate(timeout=60)
+    assert up.returncode == 0, said
+    assert "started again" not in said
+    assert component(lab, "oci", "registry") == slow
+    answer, complaint = asking.communicate(timeout=60)
+    assert "latest" in answer, complaint
 
 
 def test_nobody_comes_in_by_another_door(lab: CommandLine) -> None:

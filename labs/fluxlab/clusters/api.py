@@ -24,8 +24,16 @@ from .resources import NAMESPACE, Resource
 from .tls import client_context
 
 FIELD_MANAGER = "fluxlab"
-BUSY_TIMEOUT_SECONDS = 10.0
+BUSY_TIMEOUT_SECONDS = 60.0
+"""For how long a server is asked again that is not ready: a start on a machine five times slower is within it."""
+PATIENCE_SECONDS = 10.0
+"""The same for who looks at a cluster from outside, and is told of a busy server rather than kept waiting."""
 BUSY_INTERVAL_SECONDS = 0.05
+NOT_READY = "is forbidden: not yet ready to handle request"
+"""What admission says, with 403, after it has waited 10 s for what it decides by to be listed.
+
+Source: k8s.io/apiserver 0.36.3, `WaitForReady` in admission/handler.go and its callers; `NewForbidden` of apimachinery.
+"""
 WATCH_SECONDS = 120
 """How long a watch lasts. Who goes on where a broken one was needs what etcd keeps: five minutes at least."""
 OVERDUE_SECONDS = 30.0
@@ -65,10 +73,14 @@ def ignore_missing(act: Callable[[], object]) -> None:
 class KubeApi:
     """A connection to one API server. Thread-safe; close it, or use it as a context manager."""
 
-    def __init__(self, access: Access, *, timeout_seconds: float = 30) -> None:
+    def __init__(
+        self, access: Access, *, timeout_seconds: float = 30, busy_seconds: float = BUSY_TIMEOUT_SECONDS
+    ) -> None:
+        """`timeout_seconds` is for each part of an answer, `busy_seconds` for a server that says that it is busy."""
         self.server = access.server
         self._credentials = headers_of(access)
         self._timeout = urllib3.Timeout(timeout_seconds)
+        self._busy_seconds = busy_seconds
         address = urllib3.util.parse_url(access.server)
         self._prefix = (address.path or "").rstrip("/")  # of a server that stands in front of several
         self._pool = urllib3.HTTPSConnectionPool(
@@ -83,8 +95,8 @@ class KubeApi:
 
     @classmethod
     def from_kubeconfig(cls, file: Path) -> "KubeApi":
-        """The client for a kubeconfig that fluxlab wrote."""
-        return cls(read_kubeconfig(file))
+        """The client for a kubeconfig that fluxlab wrote, of somebody who looks at the cluster from outside."""
+        return cls(read_kubeconfig(file), busy_seconds=PATIENCE_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +131,7 @@ class KubeApi:
         }
         content = json.dumps(body) if body is not None else None
         timeout = self._timeout if timeout_seconds is None else urllib3.Timeout(timeout_seconds)
-        deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+        deadline = time.monotonic() + self._busy_seconds
 
         def heard() -> urllib3.BaseHTTPResponse | None:
             try:
@@ -129,8 +141,7 @@ class KubeApi:
             except HTTPError as error:
                 facts = [f"{method} {path}: {error}"]
                 raise ApiUnreachableError(f"{self.server} does not answer", facts=facts) from error
-            busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS and time.monotonic() < deadline
-            return None if busy else answer
+            return None if self._is_busy(answer) and time.monotonic() < deadline else answer
 
         # The server asks for a second's patience; what it is busy with takes a tenth of that.
         answer = wait_until(heard, what=path, timeout_seconds=math.inf, interval_seconds=BUSY_INTERVAL_SECONDS)
@@ -147,6 +158,11 @@ class KubeApi:
     def _refusal(self, what: str, answer: urllib3.BaseHTTPResponse) -> ApiError:
         message = text_at(self._json(answer), "message") or answer.data.decode(errors="replace")[:200]
         return ApiError(what, status=answer.status, message=message)
+
+    def _is_busy(self, answer: urllib3.BaseHTTPResponse) -> bool:
+        if answer.status == HTTPStatus.FORBIDDEN:
+            return text_at(self._json(answer), "message").endswith(NOT_READY)
+        return answer.status == HTTPStatus.TOO_MANY_REQUESTS
 
     @staticmethod
     def _json(answer: urllib3.BaseHTTPResponse) -> JsonObject:

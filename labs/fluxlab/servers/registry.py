@@ -26,6 +26,8 @@ NAME = "registry"
 SOCKET = "registry.sock"
 READY_TIMEOUT_SECONDS = 20
 ASK_TIMEOUT_SECONDS = 1
+PAUSE_SECONDS = 10
+"""For how long one that runs is waited for before it is started again: it may be slow, and under a push."""
 LISTING_SECONDS = 1
 STOP_GRACE_SECONDS = 1
 READING = frozenset({"GET", "HEAD"})
@@ -101,20 +103,20 @@ class Registry:
             raise self.process.died()
         return self.trouble() == ""
 
-    def trouble(self) -> str:
+    def trouble(self, *, timeout_seconds: float = ASK_TIMEOUT_SECONDS) -> str:
         """Why it does not serve; empty when it does, or was never started."""
         if self.process is None:
             return ""
         if not self.process.running:
             return str(self.process.died())
         try:
-            status = self._ask("/v2/").status
+            status = self._ask("/v2/", timeout_seconds=timeout_seconds).status
         except OSError as error:
             return f"it does not answer: {error}"
         return "" if status == HTTPStatus.OK else f"it answers {status}"
 
-    def _ask(self, path: str, *, accept: str = "*/*") -> Answer:
-        return ask(self._folder / SOCKET, "GET", path, accept=accept, timeout=ASK_TIMEOUT_SECONDS)
+    def _ask(self, path: str, *, accept: str = "*/*", timeout_seconds: float = ASK_TIMEOUT_SECONDS) -> Answer:
+        return ask(self._folder / SOCKET, "GET", path, accept=accept, timeout=timeout_seconds)
 
     def stop(self) -> None:
         """End the program."""

@@ -26,6 +26,8 @@ END_TIMEOUT_SECONDS = 240
 START_MARGIN_SECONDS = 60
 FULL_BYTES = 1_000_000
 CAUSE_TIMEOUT_SECONDS = 2
+PAUSE_SECONDS = 60
+"""For how long a supervisor that runs is waited for: it may be paused, and what it has in memory would end with it."""
 
 Progress = Callable[[str], None]
 _ours: dict[Path, Starter] = {}
@@ -179,13 +181,24 @@ def _joined(folder: LabFolder, progress: Progress) -> bool:
     if not record or not alive(record) or record.phase is not Phase.READY or folder.filling.exists():
         return False  # whoever started it would hold the lock: that process is gone, and the supervisor about to end
     control = Control(folder)
-    try:
-        control.status()  # answers fast or not at all, which a repair does not
-    except SupervisorGoneError:
+    if not _answers(control, progress):
         progress("its supervisor does not answer: starting another one")
         return False
     for component in control.repair():
         progress(f"started again: {component}")
+    return True
+
+
+def _answers(control: Control, progress: Progress) -> bool:
+    """Whether a supervisor tells how the lab is: fast if it is well, which a repair is not."""
+    try:
+        control.status()
+    except SupervisorGoneError:
+        progress(f"its supervisor does not answer: waiting {PAUSE_SECONDS:g} s for it to go on")
+        try:
+            control.status(timeout_seconds=PAUSE_SECONDS)  # at once when nobody listens, or as soon as it ends
+        except SupervisorGoneError:
+            return False
     return True
 
 

@@ -30,7 +30,7 @@ from fluxlab.servers.http import HttpServer, bind_address, bind_loopback, serve
 from fluxlab.servers.oci import registry_host
 from fluxlab.servers.pushes import Push
 from fluxlab.servers.registry import NAME as REGISTRY
-from fluxlab.servers.registry import Registry
+from fluxlab.servers.registry import PAUSE_SECONDS, Registry
 from fluxlab.servers.sinks import SINKS
 from fluxlab.servers.webhook import Delivery, Webhook
 from fluxlab.spec import LabSpec, SinkSpec, host_of
@@ -237,8 +237,8 @@ class Services:
             await self.serve_registry(host)
 
     def repair(self) -> list[str]:
-        """Start again what died; returns the names."""
-        return [REGISTRY] if self.registry.trouble() and self.restart(REGISTRY) else []
+        """Start again what died, or has hung for a while; returns the names."""
+        return [REGISTRY] if self.registry.trouble(timeout_seconds=PAUSE_SECONDS) and self.restart(REGISTRY) else []
 
     def restart(self, part: str) -> bool:
         """Stop and start the registry, if that is meant and it was ever started."""

@@ -12,6 +12,8 @@ from typing import Any, cast
 
 import pytest
 
+from fluxlab.clusters import api as clients
+from fluxlab.clusters import local
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.kubeconfig import Access
 from fluxlab.clusters.resources import DEPLOYMENT, SECRET
@@ -27,6 +29,8 @@ class Server:
     port: int = 0
     busy: int = 0
     """How many requests are first told to come back."""
+    excuse: tuple[int, bytes] = 429, b'{"message": "storage is (re)initializing"}'
+    """What these are told."""
     silent: bool = False
     """Whether an answer does not end, and nothing more comes of it."""
 
@@ -52,7 +56,7 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             status, content = server.answers.get(f"{self.command} {path}", (404, b'{"message": "not here"}'))
             if server.busy:
                 server.busy -= 1
-                status, content = 429, b'{"message": "storage is (re)initializing"}'
+                status, content = server.excuse
             self.send_response(status)
             self.send_header("content-length", str(len(content) + server.silent))
             self.end_headers()
@@ -89,14 +93,17 @@ def server(authority: Authority) -> Iterator[Server]:
         thread.join()
 
 
+def access_to(port: int, authority: Authority) -> Access:
+    client = authority.issue("admin", user="system:admin")
+    return Access(server=f"https://127.0.0.1:{port}", authority=authority.certificate_file, client=client)
+
+
 @pytest.fixture
 def connect(authority: Authority) -> Iterator[Callable[[int], KubeApi]]:
     made: list[KubeApi] = []
 
     def connect(port: int) -> KubeApi:
-        client = authority.issue("admin", user="system:admin")
-        access = Access(server=f"https://127.0.0.1:{port}", authority=authority.certificate_file, client=client)
-        made.append(KubeApi(access, timeout_seconds=20))
+        made.append(KubeApi(access_to(port, authority), timeout_seconds=20))
         return made[-1]
 
     yield connect
@@ -116,12 +123,49 @@ def test_a_server_that_is_not_ready_for_a_resource_is_asked_again(server: Server
     assert len(server.requests) == 4
 
 
-def test_a_server_that_stays_busy_is_told_of(server: Server, api: KubeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluxlab.clusters.api.BUSY_TIMEOUT_SECONDS", 0.1)
-    server.busy = 1000
-    with pytest.raises(ApiError, match="storage is") as caught:
+def forbidden(reason: str) -> tuple[int, bytes]:
+    """As apimachinery's `NewForbidden` has it."""
+    message = f'secrets "s" is forbidden: {reason}'
+    return 403, json.dumps({"kind": "Status", "reason": "Forbidden", "message": message}).encode()
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PATCH"])
+def test_a_server_whose_admission_is_not_ready_is_asked_again(server: Server, api: KubeApi, method: str) -> None:
+    server.answers[f"{method} /api/v1/namespaces/demo/secrets/s"] = 200, b'{"metadata": {"name": "s"}}'
+    server.busy, server.excuse = 3, forbidden("not yet ready to handle request")
+    assert api.request(method, "/api/v1/namespaces/demo/secrets/s") == {"metadata": {"name": "s"}}
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        'User "ada" cannot delete resource "secrets" in API group "" in the namespace "demo"',
+        'admission webhook "one.example" denied the request: not yet ready to handle request',
+    ],
+)
+def test_who_may_not_is_told_at_once(server: Server, api: KubeApi, reason: str) -> None:
+    server.answers["DELETE /api/v1/namespaces/demo/secrets/s"] = forbidden(reason)
+    with pytest.raises(ApiError, match="is forbidden"):
+        api.delete(SECRET, "s", namespace="demo")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("excuse", [Server().excuse, forbidden("not yet ready to handle request")])
+def test_people_are_told_of_a_server_that_stays_busy(
+    server: Server, authority: Authority, monkeypatch: pytest.MonkeyPatch, excuse: tuple[int, bytes]
+) -> None:
+    monkeypatch.setattr(clients, "read_kubeconfig", lambda _: access_to(server.port, authority))
+    monkeypatch.setattr(clients, "PATIENCE_SECONDS", 0.2)
+    server.busy, server.excuse = 1000, excuse
+    with KubeApi.from_kubeconfig(Path()) as api, pytest.raises(ApiError, match=r"storage is|not yet") as caught:
         api.get(SECRET, "s", namespace="demo")
-    assert caught.value.status == 429
+    assert caught.value.status == excuse[0]
+    assert 1 < len(server.requests) < 100
+
+
+def test_a_lab_waits_for_a_busy_server_as_long_as_a_start_waits_for_it() -> None:
+    assert clients.BUSY_TIMEOUT_SECONDS >= local.API_TIMEOUT_SECONDS > clients.PATIENCE_SECONDS
 
 
 def test_an_object_is_read_with_the_clients_certificate(server: Server, api: KubeApi) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from fluxlab.state import LabFolder, Phase, Record
 from fluxlab.status import LabStatus
 from fluxlab.supervisor.control import Control, SupervisorGoneError, UnfinishedError
 from fluxlab.supervisor.control_app import control_app
-from fluxlab.supervisor.launch import _joined
+from fluxlab.supervisor.launch import PAUSE_SECONDS, _joined
 from fluxlab.unix_http import Answer
 
 RULES = [
@@ -42,6 +43,8 @@ class Verbs:
         self.error: Exception | None = None
         self.idle = threading.Event()
         self.idle.set()
+        self.awake = threading.Event()
+        self.awake.set()
 
     def _hear(self, text: str) -> None:
         if self.error:
@@ -49,6 +52,7 @@ class Verbs:
         self.told.append(text)
 
     async def status(self) -> LabStatus:
+        await asyncio.to_thread(self.awake.wait)
         return STATUS
 
     async def stop(self) -> None:
@@ -185,6 +189,41 @@ def test_a_supervisor_that_is_still_at_a_repair_is_not_taken_for_a_dead_one(
                 ask()
     finally:
         verbs.idle.set()
+
+
+def test_a_supervisor_that_is_slow_is_waited_for_and_one_that_hangs_is_not_for_ever(
+    verbs: Verbs, folder: LabFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluxlab.supervisor.control.STATUS_TIMEOUT_SECONDS", 0.2)
+    folder.write_record(Record(phase=Phase.READY, supervisor=Identity.of(os.getpid())))
+    said: list[str] = []
+
+    def wake(text: str) -> None:
+        said.append(text)
+        if "waiting" in text:
+            verbs.awake.set()
+
+    verbs.awake.clear()
+    try:
+        assert _joined(folder, wake)
+        assert said[0] == "its supervisor does not answer: waiting 60 s for it to go on"
+        assert verbs.told == ["repair"]
+        verbs.awake.clear()
+        monkeypatch.setattr("fluxlab.supervisor.launch.PAUSE_SECONDS", 0.2)
+        assert not _joined(folder, said.append)
+        assert said[-1] == "its supervisor does not answer: starting another one"
+        assert verbs.told == ["repair"]
+    finally:
+        verbs.awake.set()
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_who_listens_nowhere_is_not_waited_for(folder: LabFolder) -> None:
+    folder.write_record(Record(phase=Phase.READY, supervisor=Identity.of(os.getpid())))
+    began = time.monotonic()
+    assert not _joined(folder, lambda _: None)
+    assert time.monotonic() - began < PAUSE_SECONDS / 2
 
 
 def test_what_starts_programs_may_take_longer_the_more_clusters_there_are(
