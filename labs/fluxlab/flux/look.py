@@ -91,7 +91,7 @@ class Convergence:
     @property
     def asks(self) -> bool:
         """Whether nothing is missing but what a person must give."""
-        return bool(self.arrived) and all(pending.outlook is Outlook.ASKING for pending in self.pending)
+        return bool(self.arrived) and all(pending.asks for pending in self.pending)
 
     @property
     def failures(self) -> tuple[Pending, ...]:

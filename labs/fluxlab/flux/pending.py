@@ -1,6 +1,6 @@
 """What keeps a commit from having arrived: one object, and whether waiting can help."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
@@ -28,6 +28,17 @@ class Pending:
     why: str
     next: str = ""
     """What a person may type to help."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it waits for a person."""
+        return self.outlook is Outlook.ASKING
+
+    def after(self, asked: "Pending | None") -> "Pending":
+        """The same with what it asked for before, if it does not ask for anything now and has not failed."""
+        if asked is None or self.outlook is not Outlook.WAITING:
+            return self
+        return replace(self, why=f"{self.why}; before that: {asked.why}", next=self.next or asked.next)
 
     def __str__(self) -> str:
         return f"{self.object}: {self.why}" + (f" ({self.next})" if self.next else "")

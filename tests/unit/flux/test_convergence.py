@@ -1128,6 +1128,19 @@ def test_a_timeout_quotes_all_that_is_missing_and_what_may_explain_it() -> None:
     assert "fluxlab status" in caught.value.hint
 
 
+def test_a_timeout_between_two_attempts_also_tells_what_the_last_one_asked_for() -> None:
+    asks = Pending(object="X app", outlook=Outlook.ASKING, why="waits for Secret late", next="fluxlab secret set late")
+    trying = replace(asks, outlook=Outlook.WAITING, why="Progressing", next="")
+    other = replace(trying, object="X other")
+    looks = itertools.chain(
+        [replace(step(), pending=(asks, other))], itertools.repeat(replace(step(), pending=(trying, other)))
+    )
+    with pytest.raises(ConvergenceError) as caught:
+        converge(lambda: [next(looks)], timeout_seconds=0.3)
+    told = "X app: Progressing; before that: waits for Secret late (fluxlab secret set late)"
+    assert caught.value.facts == (told, "X other: Progressing")
+
+
 def test_of_very_many_some_are_quoted_and_the_rest_counted() -> None:
     names = [f"{number:02}" for number in range(30)]
     with pytest.raises(ConvergenceError) as caught:
