@@ -18,7 +18,7 @@ from fluxlab.waiting import wait_until
 pytestmark = pytest.mark.integration
 
 Eventually = Callable[..., object]
-PROMPT_SECONDS = 10
+PROMPT_SECONDS = 30
 LABS = ("still", "cut", "bare")
 """What the labs here are called: other workers have theirs in the same Docker."""
 

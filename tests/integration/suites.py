@@ -38,7 +38,11 @@ class Suite:
 
     def run(self, *options: str) -> "Result":
         process = self.start(*options)
-        said, _ = process.communicate(timeout=300)
+        try:
+            said, _ = process.communicate(timeout=900)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         return Result(text=said, code=process.returncode)
 
 

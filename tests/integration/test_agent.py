@@ -71,15 +71,14 @@ def test_the_agent_waits_for_its_token_goes_on_by_itself_and_takes_a_new_one(
     asking = lab.run("wait", "--until-asked")
     assert asking.returncode == 0, asking.stderr
     assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in asking.stderr
-    waiting = lab.run("wait", "--timeout=1")
-    assert waiting.returncode == 1
-    assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in waiting.stderr
-    assert "fluxlab secret set causely/causely-secrets CAUSELY_TOKEN" in waiting.stderr
+    assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in asking.stdout
+    assert "fluxlab secret set causely/causely-secrets CAUSELY_TOKEN" in asking.stdout
+    # Between two attempts Flux says only that it makes one: what such a wait quotes is left to chance.
+    assert lab.run("wait", "--timeout=1").returncode == 1
 
     lab.ok("kubectl", "-n", "causely", "create", "secret", "generic", "causely-secrets", "--from-literal=OTHER=x")
-    other = lab.run("wait", "--timeout=1")
-    assert other.returncode == 1
-    assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in other.stderr
+    assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in lab.ok("wait", "--until-asked")
+    assert lab.run("wait", "--timeout=1").returncode == 1
 
     set_token(lab, TOKEN)
     eventually(lambda: secret_of_the_release(lab) == TOKEN, within=30)
@@ -145,10 +144,8 @@ def test_the_published_shape_is_explained(lab: CommandLine) -> None:
 def test_a_secret_in_another_namespace_is_pointed_out(lab: CommandLine) -> None:
     lab.ok(*SECRET[:2], "elsewhere/causely-secrets", "CAUSELY_TOKEN", "--create-namespace", stdin="some-token\n")
     lab.ok("apply", "observability-agent")
-    lab.ok("wait", "--until-asked")
-    done = lab.run("wait", "--timeout=1")
-    assert done.returncode == 1
-    assert "there is one in namespace elsewhere" in done.stderr
+    assert "there is one in namespace elsewhere" in lab.ok("wait", "--until-asked")
+    assert lab.run("wait", "--timeout=1").returncode == 1
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from tests.integration.conftest import CommandLine, Observer, command_lines
 
 from fluxlab.toolchain import find
+from fluxlab.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -63,6 +64,19 @@ class Workshop:
 
     def arrives(self, commit: str) -> str:
         return self.fluxlab.ok("wait", "--lab", LAB, commit)
+
+    def asks(self, commit: str) -> str:
+        """What is asked for, as soon as it is: between two attempts Flux says only that it makes one."""
+        return self.fluxlab.ok("wait", "--lab", LAB, commit, "--until-asked", "--timeout", "60")
+
+    def await_applied(self, commit: str, name: str = "flux-system", namespace: str = "flux-system") -> None:
+        """Until kubectl sees that a Kustomization has applied a commit, however long that takes."""
+        wait_until(
+            lambda: self.ready("kustomization", name, namespace) == ("True", f"main@sha1:{commit}"),
+            what=f"{name} has applied {commit[:10]}",
+            timeout_seconds=60,
+            interval_seconds=0.1,
+        )
 
     def value(self) -> str | None:
         words = ("get", "configmap", "probe", "-n", "default", "-o", "jsonpath={.data.value}")
@@ -249,7 +263,10 @@ def test_a_kustomization_has_arrived_when_it_was_built_with_the_variables_that_i
     # All are built for the new commit at once, mostly before their parent has applied what they read. What one of them
     # reads of that has not changed.
     commit = workshop.push({**files, "words.yaml": WORDS.format(word="two")})
-    done = workshop.wait(commit, "--timeout", "6")
+    workshop.await_applied(commit)
+    for name in ("child", "bystander"):
+        workshop.await_applied(commit, name, "default")
+    done = workshop.wait(commit, "--timeout", "2")
     assert workshop.ready("kustomization", "child", "default") == ("True", f"main@sha1:{commit}")
     assert "Kustomization default/bystander" not in done.stderr
     if value() == "one":
@@ -267,13 +284,13 @@ def test_a_kustomization_has_arrived_when_it_was_built_with_the_variables_that_i
 
 def test_a_missing_secret_is_waited_for_by_name_and_its_arrival_opens_the_latch(workshop: Workshop) -> None:
     commit = workshop.push({"child.yaml": CHILD, "../../apps/child/app.yaml": TEMPLATE})
-    done = workshop.wait(commit, "--timeout", "6")
+    assert (
+        "Kustomization default/child: waits for Secret default/late with key WORD "
+        "(fluxlab secret set default/late WORD --lab convergence)"
+    ) in workshop.asks(commit)
+    done = workshop.wait(commit, "--timeout", "2")
     assert done.returncode == 1
     assert "Kustomization default/child" in done.stderr
-    assert (
-        "waits for Secret default/late with key WORD (fluxlab secret set default/late WORD --lab convergence)"
-        in done.stderr
-    )
     assert "not arrived within" in done.stderr, "a missing Secret is no terminal failure"
     word = base64.b64encode(b"hello").decode()
     secret = f'{{"apiVersion":"v1","kind":"Secret","metadata":{{"name":"late"}},"data":{{"WORD":"{word}"}}}}'
@@ -290,12 +307,13 @@ def test_a_missing_secret_with_keys_is_asked_for_and_its_arrival_opens_the_latch
     decrypting = CHILD.split("  postBuild", maxsplit=1)[0]
     decrypting += "  decryption: {provider: sops, secretRef: {name: sops-age}}\n"
     commit = workshop.push({"child.yaml": decrypting, "../../apps/child/app.yaml": TEMPLATE})
-    done = workshop.wait(commit, "--timeout", "6")
-    assert done.returncode == 1
     assert (
         "Kustomization default/child: waits for Secret default/sops-age with key age.agekey "
         "(fluxlab secret set default/sops-age age.agekey --lab convergence)"
-    ) in done.stderr
+    ) in workshop.asks(commit)
+    done = workshop.wait(commit, "--timeout", "2")
+    assert done.returncode == 1
+    assert "Kustomization default/child" in done.stderr
     assert "not arrived within" in done.stderr, "a missing Secret is no terminal failure"
     # kustomize-controller only wants the Secret to be there: nothing of what lies in git is encrypted.
     workshop.observer.kubectl("create", "secret", "generic", "sops-age", "-n=default", "--from-literal=note=no key")
@@ -354,7 +372,9 @@ def test_a_path_that_does_not_exist_fails_at_once(workshop: Workshop) -> None:
 @pytest.mark.verify
 def test_a_suspended_kustomization_is_named_as_such(workshop: Workshop) -> None:
     child = CHILD.split("  postBuild", maxsplit=1)[0] + "  suspend: true\n"
-    done = workshop.wait(workshop.push({"child.yaml": child, "../../apps/child/app.yaml": TEMPLATE}), "--timeout", "4")
+    commit = workshop.push({"child.yaml": child, "../../apps/child/app.yaml": TEMPLATE})
+    workshop.await_applied(commit)
+    done = workshop.wait(commit, "--timeout", "2")
     assert done.returncode == 1
     assert "Kustomization default/child: is suspended" in done.stderr
 
@@ -430,7 +450,9 @@ def test_a_chart_in_the_repository_itself_arrives_with_its_commit(workshop: Work
 
 
 @pytest.mark.verify
-def test_the_fix_of_a_chart_is_waited_for_when_the_release_has_given_up(workshop: Workshop) -> None:
+def test_the_fix_of_a_chart_is_waited_for_when_the_release_has_given_up(
+    workshop: Workshop, eventually: Eventually
+) -> None:
     broken = DEPLOYMENT.replace("{{ .Chart.Version }}", "fixed").replace("  selector: {matchLabels: {app: app}}\n", "")
     chart = {
         "../../charts/app/Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n",
@@ -445,7 +467,10 @@ def test_the_fix_of_a_chart_is_waited_for_when_the_release_has_given_up(workshop
     try:
         fixed = DEPLOYMENT.replace("{{ .Chart.Version }}", "fixed")
         commit = workshop.push({"../../charts/app/templates/deployment.yaml": fixed})
-        done = workshop.wait(commit, "--timeout", "8")
+        workshop.await_applied(commit)
+        packaged = ("True", f"1.0.0+{commit[:12]}")
+        eventually(lambda: workshop.ready("helmchart", "default-app") == packaged, within=60, what="it is packaged")
+        done = workshop.wait(commit, "--timeout", "2")
         assert "HelmRelease default/app: has chart 1.0.0+" in done.stderr
         assert "not arrived within" in done.stderr, "a chart that the release has not tried is no terminal failure"
     finally:
@@ -509,7 +534,7 @@ spec: {{interval: 10m, chartRef: {{kind: OCIRepository, name: app}}}}
 
 @pytest.mark.verify
 def test_a_release_that_refers_to_an_artifact_arrives_with_the_tag_of_the_commit(
-    workshop: Workshop, tmp_path: Path
+    workshop: Workshop, tmp_path: Path, eventually: Eventually
 ) -> None:
     for version in ("1.0.0", "2.0.0"):
         archive = str(chart_archive(tmp_path, version=version))
@@ -520,9 +545,14 @@ def test_a_release_that_refers_to_an_artifact_arrives_with_the_tag_of_the_commit
     os.kill(controller, signal.SIGSTOP)
     try:
         commit = workshop.push({"app.yaml": CHART_REFERENCE.format(tag="2.0.0")})
-        done = workshop.wait(commit, "--timeout", "8")
-        ready, revision = workshop.ready("ocirepository", "app", "default")
-        assert (ready, revision[:5]) == ("True", "2.0.0")
+
+        def fetched() -> bool:
+            ready, revision = workshop.ready("ocirepository", "app", "default")
+            return (ready, revision[:5]) == ("True", "2.0.0")
+
+        workshop.await_applied(commit)
+        eventually(fetched, within=60, what="the tag is fetched")
+        done = workshop.wait(commit, "--timeout", "2")
         assert workshop.ready("helmrelease", "app", "default")[0] == "True", "Ready still speaks of the old chart"
         assert _image(workshop).startswith("app:1.0.0")
         assert done.returncode == 1, done.stdout
@@ -541,7 +571,8 @@ def test_a_release_that_its_controller_has_not_seen_keeps_the_latch_shut(worksho
     os.kill(controller, signal.SIGSTOP)
     try:
         commit = workshop.push({"app.yaml": RELEASE.format(url=charts, chart="app", replicas=2)})
-        done = workshop.wait(commit, "--timeout", "8")
+        workshop.await_applied(commit)
+        done = workshop.wait(commit, "--timeout", "2")
         assert done.returncode == 1
         assert "HelmRelease default/app: its controller has not seen the new spec yet" in done.stderr
         assert workshop.ready("kustomization") == ("True", f"main@sha1:{commit}")
@@ -574,7 +605,8 @@ def test_a_release_has_arrived_when_it_runs_with_the_values_that_it_reads(worksh
     assert _image(workshop) == "app:1.0.0 2"
     # Nothing of the release changes, and helm-controller looks by itself in ten minutes.
     commit = workshop.push({"app.yaml": reading + VALUES.format(replicas=3)})
-    done = workshop.wait(commit, "--timeout", "6")
+    workshop.await_applied(commit)
+    done = workshop.wait(commit, "--timeout", "2")
     assert workshop.ready("kustomization") == ("True", f"main@sha1:{commit}")
     assert workshop.ready("helmrelease", "app", "default")[0] == "True", "Ready still speaks of the old values"
     assert _image(workshop) == "app:1.0.0 2"
@@ -600,9 +632,13 @@ def test_an_unknown_chart_fails_and_is_named(workshop: Workshop, charts: str) ->
 
 
 @pytest.mark.verify
-def test_a_chart_repository_at_an_unmapped_host_is_waited_for_and_the_way_to_map_it_is_told(workshop: Workshop) -> None:
+def test_a_chart_repository_at_an_unmapped_host_is_waited_for_and_the_way_to_map_it_is_told(
+    workshop: Workshop, eventually: Eventually
+) -> None:
     commit = workshop.push({"app.yaml": RELEASE.format(url="https://nobody.example.org/x", chart="app", replicas=1)})
-    done = workshop.wait(commit, "--timeout", "8")
+    workshop.await_applied(commit)
+    eventually(lambda: workshop.ready("helmrepository", "charts", "default")[0] == "False", within=60)
+    done = workshop.wait(commit, "--timeout", "2")
     assert done.returncode == 1
     assert "HelmRepository default/charts" in done.stderr
     assert "nobody.example.org" in done.stderr

@@ -25,7 +25,7 @@ from tests.integration.traces import supervisor
 pytestmark = pytest.mark.integration
 
 Eventually = Callable[..., object]
-PROMPT_SECONDS = 10
+PROMPT_SECONDS = 30
 SETTINGS = """\
 apiVersion: v1
 kind: Namespace
@@ -241,7 +241,7 @@ def test_a_lab_of_a_test_run_that_is_killed_goes(
         assert run.stdout.readline() == "up\n"
         assert "fluxlab-mortal" in labelled(owner)
         run.kill()
-    eventually(lambda: labelled(owner) == "", what="the lab goes")
+    eventually(lambda: labelled(owner) == "", within=120, what="the lab goes")
     eventually(lambda: not (tmp_path / "state/labs/mortal").exists(), what="its folder goes")
 
 

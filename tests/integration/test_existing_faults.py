@@ -135,7 +135,7 @@ def test_a_fault_of_a_test_run_that_is_killed_is_out_before_its_lab_goes(
         assert secret(owner) is None
         run.kill()
     eventually(lambda: secret(owner) == before, within=60, what="the Secret is back")
-    eventually(lambda: not (tmp_path / "state/labs/mortal").exists(), what="the lab goes")
+    eventually(lambda: not (tmp_path / "state/labs/mortal").exists(), within=120, what="the lab goes")
     assert namespace(owner, "fluxlab-mortal") == ""
 
 

@@ -117,7 +117,12 @@ def test_a_failure_brings_its_evidence_without_secrets(suite: Suite) -> None:
     def test_fails(lab):
         lab.cluster.set_secret("default/token", "TOKEN", "{canary}")
         lab.repository.write(PATH, "kind: [")
-        lab.converge(lab.repository.commit("Break it (#7): {canary} or {encoded}"))
+        try:
+            lab.converge(lab.repository.commit("Break it (#7): {canary} or {encoded}"))
+        except FluxlabError:
+            words = [sys.executable, "-m", "fluxlab", "timeline", "--lab", lab.name, "--source=event"]
+            lab.wait_until(lambda: b"BuildFailed" in subprocess.check_output(words), what="Flux's Event is recorded")
+            raise
 
     def test_never(lab): raise AssertionError
     '''
@@ -483,6 +488,14 @@ def test_nothing_is_left_when_a_test_ends_the_process(suite: Suite, eventually: 
 
 @pytest.mark.parametrize("method", ["signal", pytest.param("thread", marks=pytest.mark.verify)])
 def test_nothing_is_left_when_pytest_timeout_ends_a_test(suite: Suite, eventually: Eventually, method: str) -> None:
+    suite.write(
+        """
+        import fluxlab.pool
+
+        fluxlab.pool.KEPT_FREE_BYTES = fluxlab.pool.LAB_BYTES = 0  # also where little memory is free
+        """,
+        name="conftest.py",
+    )
     suite.write(
         """
         import pathlib

@@ -333,7 +333,7 @@ def test_a_controller_that_may_still_correct_is_waited_for(shop: Lab) -> None:
     os.kill(controller, signal.SIGSTOP)
     try:
         with pytest.raises(WaitTimeoutError, match=f"Kustomization {APPS} may be at work still"):
-            on(cluster, seconds=1)
+            on(cluster, seconds=5)
     finally:
         os.kill(controller, signal.SIGCONT)
     on(cluster)

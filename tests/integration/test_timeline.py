@@ -12,7 +12,7 @@ import pytest
 from kubernetes import client, config
 from tests.integration.conftest import command_lines
 from tests.integration.gitops import CLUSTER_PATH, Person, git
-from tests.integration.traces import component, ended, supervisor
+from tests.integration.traces import children, component, ended, supervisor
 
 LAB = "told"
 Eventually = Callable[..., object]
@@ -37,10 +37,8 @@ def changes_of(person: Person, name: str, *filters: str) -> list[dict[str, Any]]
 
 def recorder(person: Person) -> Any:
     """The recorder's process: Python, with this lab's folder among its words."""
-    found = [
-        child for child in supervisor(person.fluxlab, person.lab).children() if "fluxlab.recorder" in child.cmdline()
-    ]
-    return found[0] if found else None
+    words = children(supervisor(person.fluxlab, person.lab))
+    return next((child for child, line in words.items() if "fluxlab.recorder" in line), None)
 
 
 def test_one_command_tells_what_changed_by_whom_and_for_which_issue(person: Person, eventually: Eventually) -> None:

@@ -69,7 +69,7 @@ def test_the_tutorial_does_what_it_says(fluxlab: CommandLine) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=400,
+        timeout=1200,
         check=False,
     )
     rest = done.stdout

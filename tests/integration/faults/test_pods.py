@@ -131,10 +131,10 @@ def test_pods_that_never_get_ready_run(shop: Lab, observer: Observer) -> None:
 
 
 def test_a_slow_start_ends_by_itself(shop: Lab, observer: Observer) -> None:
-    with shop.fault("pod-slow-start", target=FRONTEND, for_=120, delay_seconds=6):
+    with shop.fault("pod-slow-start", target=FRONTEND, for_=120, delay_seconds=30):
         assert _waiting(observer) == {"ContainerCreating"}
         assert _available(observer) == 0
-        shop.wait_until(lambda: _available(observer) == 2, what="they have started")
+        shop.wait_until(lambda: _available(observer) == 2, what="they have started", timeout_seconds=60)
     _await_whole(shop, observer)
 
 

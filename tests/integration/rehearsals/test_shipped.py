@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from tests.integration.rehearsals.rehearsing import SHIPPED, Remains, check, errors_told
+from tests.integration.rehearsals.rehearsing import PATIENT, SHIPPED, Remains, check, errors_told
 
 from fluxlab.rehearsals.grounds import Grounds
 
@@ -36,7 +36,7 @@ SEEDS = range(1, 11)
 
 @pytest.mark.parametrize("name", DAILY)
 def test_a_rehearsal_passes(grounds: Grounds, name: str) -> None:
-    check(grounds, name, seed=0)
+    check(grounds, name, seed=0, timeout_factor=PATIENT)  # its own times it has to keep in `make verify`
 
 
 @pytest.mark.verify

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType
 
 import pytest
-from tests.integration.rehearsals.rehearsing import SOON, UNRECOVERED, Rehearsing, Remains, reasons
+from tests.integration.rehearsals.rehearsing import PATIENT, SOON, UNRECOVERED, Rehearsing, Remains, reasons
 
 from fluxlab.clusters.api import ApiUnreachableError
 from fluxlab.faults.layers.controllers.processes import ControllerPause
@@ -42,7 +42,8 @@ def test_what_is_pushed_is_taken_back_while_a_fault_is_in(rehearsing: Rehearsing
             "steps:\n": f"steps:\n{pushed}- until: {{arrived: true}}\n",
             PUSHED: "- commit: {message: Take no dollars, revert: dollars}\n",
             "expect:\n": f"expect:\n{told}",
-        }
+        },
+        timeout_factor=PATIENT,
     )
     assert result.outcome is Outcome.PASS, result.findings
     [seen] = remains
@@ -56,7 +57,7 @@ def test_what_is_pushed_is_taken_back_while_a_fault_is_in(rehearsing: Rehearsing
 def test_a_sound_rehearsal_passes_and_its_control_run_says_nothing(rehearsing: Rehearsing) -> None:
     for control in (False, True):
         # Long enough that also a machine with much else to do is never that late by itself.
-        result = rehearsing({"for_seconds: 1": "for_seconds: 8"}, control=control)
+        result = rehearsing({"for_seconds: 1": "for_seconds: 8"}, control=control, timeout_factor=PATIENT)
         assert result.outcome is Outcome.PASS, result.reasons
         assert [one.skipped for one in result.steps] == [control, False]
         assert len(result.faults) == (0 if control else 1)
@@ -122,7 +123,7 @@ def test_a_check_that_crashes_proves_nothing(
     heal_really = Steps.heal
     monkeypatch.setattr(Steps, "heal", heal)
     monkeypatch.setattr(module, name, crash)
-    result = rehearsing()
+    result = rehearsing(timeout_factor=PATIENT)
     assert result.outcome is Outcome.INCONCLUSIVE, result.findings
     assert any("a bug" in one.why for one in result.reasons)
     assert len(result.faults) == 1
@@ -135,7 +136,7 @@ def test_what_nobody_has_heard_of_proves_nothing(rehearsing: Rehearsing, monkeyp
     monkeypatch.setattr(Watching, "_follow", lambda self: self._stopping.wait())
     monkeypatch.setattr(history, "CATCHING_UP_SECONDS", 2.0)
     forbidden = "forbid:\n- {what: the shop is broken, condition: {kind: Kustomization, place: flux-system/shop}}\n"
-    result = rehearsing({"truth:": f"{forbidden}truth:"})
+    result = rehearsing({"truth:": f"{forbidden}truth:"}, timeout_factor=PATIENT)
     assert result.outcome is Outcome.INCONCLUSIVE, result.findings
     assert "not yet of " in reasons(result, "signal")[0].why
 
