@@ -24,10 +24,8 @@ from .resources import NAMESPACE, Resource
 from .tls import client_context
 
 FIELD_MANAGER = "fluxlab"
-BUSY_TIMEOUT_SECONDS = 60.0
-"""For how long a server is asked again that is not ready: a start on a machine five times slower is within it."""
-PATIENCE_SECONDS = 10.0
-"""The same for who looks at a cluster from outside, and is told of a busy server rather than kept waiting."""
+BUSY_SECONDS = 10.0
+"""For how long a busy server is asked again: whoever looks at a cluster is told of it rather than kept waiting."""
 BUSY_INTERVAL_SECONDS = 0.05
 NOT_READY = "is forbidden: not yet ready to handle request"
 """What admission says, with 403, after it has waited 10 s for what it decides by to be listed.
@@ -73,9 +71,7 @@ def ignore_missing(act: Callable[[], object]) -> None:
 class KubeApi:
     """A connection to one API server. Thread-safe; close it, or use it as a context manager."""
 
-    def __init__(
-        self, access: Access, *, timeout_seconds: float = 30, busy_seconds: float = BUSY_TIMEOUT_SECONDS
-    ) -> None:
+    def __init__(self, access: Access, *, timeout_seconds: float = 30, busy_seconds: float = BUSY_SECONDS) -> None:
         """`timeout_seconds` is for each part of an answer, `busy_seconds` for a server that says that it is busy."""
         self.server = access.server
         self._credentials = headers_of(access)
@@ -95,8 +91,8 @@ class KubeApi:
 
     @classmethod
     def from_kubeconfig(cls, file: Path) -> "KubeApi":
-        """The client for a kubeconfig that fluxlab wrote, of somebody who looks at the cluster from outside."""
-        return cls(read_kubeconfig(file), busy_seconds=PATIENCE_SECONDS)
+        """The client for a kubeconfig that fluxlab wrote."""
+        return cls(read_kubeconfig(file))
 
     def __enter__(self) -> Self:
         return self
@@ -172,10 +168,11 @@ class KubeApi:
             return {}
         return content if isinstance(content, dict) else {}
 
-    def healthy(self, path: str = "/readyz") -> bool:
+    def healthy(self, path: str = "/readyz", *, timeout_seconds: float = 2) -> bool:
         """Whether a health endpoint answers 200."""
         try:
-            answer = self._pool.request("GET", self._url(path), headers=self._own_headers(), timeout=2)
+            timeout = urllib3.Timeout(timeout_seconds)
+            answer = self._pool.request("GET", self._url(path), headers=self._own_headers(), timeout=timeout)
             return answer.status == HTTPStatus.OK
         except HTTPError:
             return False

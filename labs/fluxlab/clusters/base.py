@@ -84,7 +84,10 @@ class ClusterBackend(Protocol):
         """Start again what died; returns the names."""
 
     def restart(self, component: str) -> None:
-        """Stop and start one component. Raises UsageError on an unknown name, or UnsupportedError."""
+        """Stop and start one component, and whoever had to do without it.
+
+        Raises UsageError on an unknown name, UnsupportedError, and FluxlabError where there is no API to start it for.
+        """
 
     def components(self) -> Sequence[ComponentStatus]:
         """The state of each part. From any thread."""

@@ -35,6 +35,8 @@ SEED_FORMAT = "4"
 API_TIMEOUT_SECONDS = 60
 SERVING_SECONDS = 10
 """For an API server that has served before."""
+ANSWER_SECONDS = 5
+"""For one answer: an API server that is a second late at etcd asks it several things, one after the other."""
 ACTING_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.025
 
@@ -80,13 +82,14 @@ class LocalCluster:
         self.kubeconfig = self._files.kubeconfig(
             "admin", port=self._wiring.control_plane.api, group=ADMINISTRATORS, file=folder / "kubeconfig"
         )
-        self.api = KubeApi(read_kubeconfig(self.kubeconfig))
+        # As long as its start: until then an API server that is not ready for everything is no trouble.
+        self.api = KubeApi(read_kubeconfig(self.kubeconfig), busy_seconds=API_TIMEOUT_SECONDS)
         self._seed = Seed(key=f"{toolchain.key}-{SEED_FORMAT}", etcdutl=toolchain.binary("etcdutl"))
         self._snapshot = folder / PLANTED
         self._loaded = folder / "etcd-loaded"
         self._installed = folder / "flux-installed"
         self._owed: frozenset[str] = frozenset()
-        """What was to be started anew and has not been yet."""
+        """Who has lost a server and was not started anew yet."""
         self.resumed = False
         """Whether it began with data of its own, or of a snapshot."""
 
@@ -174,7 +177,7 @@ class LocalCluster:
 
         def served() -> bool:
             self._programs.check(*needed)
-            return all(self.api.healthy(path) for path in paths)
+            return all(self.api.healthy(path, timeout_seconds=ANSWER_SECONDS) for path in paths)
 
         wait_until(
             served,
@@ -270,15 +273,15 @@ class LocalCluster:
         return frozenset({API_SERVER, *WORKERS, *CONTROLLERS}) if lost else frozenset()
 
     def _start_anew(self, programs: frozenset[str]) -> None:
-        """Start programs anew, in their order. With what this does not come to, the next `repair` goes on.
+        """Start programs anew, in their order. With who has lost a server by that, the next `repair` goes on.
 
         Whoever asks the API ends when it does not answer: kube-controller-manager after 10 s (its WaitForAPIServer),
         KWOK after 15 s (its waitForReady), a Flux controller at once (controller-runtime's IndexField).
         """
-        self._owed |= programs
-        for program in filter(self._owed.__contains__, self._programs.names):
+        self._owed |= self._after(*programs)
+        for program in filter(programs.__contains__, self._programs.names):
             if program not in SERVERS:
-                self._await_paths("/readyz", needed=CONTROL_PLANE, timeout_seconds=SERVING_SECONDS)
+                self._await_paths("/healthz", needed=CONTROL_PLANE, timeout_seconds=SERVING_SECONDS)
             if program not in CONTROLLERS or self.wants(program):
                 self._programs.restart(program)
             if program == API_SERVER:

@@ -62,7 +62,7 @@ class Control:
         self._change("/stop")
 
     def restart(self, component: str) -> None:
-        """Stop and start one component. Raises UsageError on an unknown one."""
+        """Stop and start one component, and whoever had to do without it. Raises UsageError on an unknown one."""
         self._change("/restart", component, timeout=self._patience)
 
     def repair(self) -> list[str]:

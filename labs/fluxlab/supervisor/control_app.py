@@ -27,7 +27,7 @@ class Verbs(Protocol):
         """End the lab; the answer comes before the end."""
 
     async def restart(self, component: str) -> None:
-        """Stop and start one component, named `cluster/component`."""
+        """Stop and start one component, named `cluster/component`, and whoever had to do without it."""
 
     async def repair(self) -> list[str]:
         """Start again what died; returns the names."""

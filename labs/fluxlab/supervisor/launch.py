@@ -194,9 +194,11 @@ def _answers(control: Control, progress: Progress) -> bool:
     try:
         control.status()
     except SupervisorGoneError:
+        if not control.answering():
+            return False
         progress(f"its supervisor does not answer: waiting {PAUSE_SECONDS:g} s for it to go on")
         try:
-            control.status(timeout_seconds=PAUSE_SECONDS)  # at once when nobody listens, or as soon as it ends
+            control.status(timeout_seconds=PAUSE_SECONDS)  # ends as soon as the supervisor does
         except SupervisorGoneError:
             return False
     return True

@@ -275,9 +275,19 @@ class Supervisor:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def repair(self) -> list[str]:
-        """Start again what died, in all clusters. Main thread only."""
-        parts = [cluster.process_name(name) for cluster in self.clusters for name in cluster.repair()]
-        return [*self.services.repair(), *parts]
+        """Start again what died, in all clusters. Main thread only.
+
+        Raises what the first cluster raised that could not be repaired, once all others are.
+        """
+        parts, troubles = self.services.repair(), list[FluxlabError]()
+        for cluster in self.clusters:
+            try:
+                parts += map(cluster.process_name, cluster.repair())
+            except FluxlabError as error:
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
+        return parts
 
     def make_sink_secrets(self) -> None:
         """Have the Secrets in each cluster with which its Flux can speak to the lab's sinks. Main thread only."""

@@ -35,7 +35,7 @@ class SupervisorVerbs:
         self._supervisor.request_stop()
 
     async def restart(self, component: str) -> None:
-        """Stop and start one component."""
+        """Stop and start one component, and whoever had to do without it."""
         await asyncio.wrap_future(self._supervisor.call(lambda: self._supervisor.restart(component)))
 
     async def repair(self) -> list[str]:

@@ -12,8 +12,6 @@ from typing import Any, cast
 
 import pytest
 
-from fluxlab.clusters import api as clients
-from fluxlab.clusters import local
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.kubeconfig import Access
 from fluxlab.clusters.resources import DEPLOYMENT, SECRET
@@ -153,19 +151,14 @@ def test_who_may_not_is_told_at_once(server: Server, api: KubeApi, reason: str) 
 
 @pytest.mark.parametrize("excuse", [Server().excuse, forbidden("not yet ready to handle request")])
 def test_people_are_told_of_a_server_that_stays_busy(
-    server: Server, authority: Authority, monkeypatch: pytest.MonkeyPatch, excuse: tuple[int, bytes]
+    server: Server, authority: Authority, excuse: tuple[int, bytes]
 ) -> None:
-    monkeypatch.setattr(clients, "read_kubeconfig", lambda _: access_to(server.port, authority))
-    monkeypatch.setattr(clients, "PATIENCE_SECONDS", 0.2)
     server.busy, server.excuse = 1000, excuse
-    with KubeApi.from_kubeconfig(Path()) as api, pytest.raises(ApiError, match=r"storage is|not yet") as caught:
+    access = access_to(server.port, authority)
+    with KubeApi(access, busy_seconds=0.2) as api, pytest.raises(ApiError, match=r"storage is|not yet") as caught:
         api.get(SECRET, "s", namespace="demo")
     assert caught.value.status == excuse[0]
     assert 1 < len(server.requests) < 100
-
-
-def test_a_lab_waits_for_a_busy_server_as_long_as_a_start_waits_for_it() -> None:
-    assert clients.BUSY_TIMEOUT_SECONDS >= local.API_TIMEOUT_SECONDS > clients.PATIENCE_SECONDS
 
 
 def test_an_object_is_read_with_the_clients_certificate(server: Server, api: KubeApi) -> None:

@@ -1,6 +1,7 @@
 """What is started anew once etcd answers again, or does not, and what is left alone because another fault is in it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 from fluxlab.clusters.api import ApiError, ApiUnreachableError
 from fluxlab.clusters.resources import CONFIG_MAP, NODE, Resource
 from fluxlab.documents import JsonObject
-from fluxlab.errors import WaitTimeoutError
+from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.fault_records import FaultRecord, FaultRecords
 from fluxlab.faults.base import Ground, Injection, NoParameters
+from fluxlab.faults.layers.controllers.processes import ControllerKill
 from fluxlab.faults.means import programs
 from fluxlab.faults.means.programs import etcd_answers, have_etcd_answer, have_kwok_look
 from fluxlab.state import LabFolder
@@ -119,9 +121,35 @@ def test_nothing_is_started_anew_that_would_undo_another_fault(place: Place) -> 
     assert not place.anew
 
 
+@pytest.mark.parametrize("link", ["kwok-to-api", "api-to-etcd"])
+def test_kwok_is_not_started_anew_over_a_link_that_is_broken(place: Place, link: str) -> None:
+    place.have("link-hang-000002", f"link:{link}")
+    have_kwok_look(place.ground, INJECTION)
+    assert not place.anew
+
+
+@pytest.mark.parametrize("link", ["kustomize-controller-to-api", "api-to-etcd"])
+def test_nothing_is_started_anew_over_a_link_that_is_broken(place: Place, link: str) -> None:
+    place.have("link-hang-000002", f"link:{link}")
+    place.api.answer = SILENT[0]
+    with pytest.raises(WaitTimeoutError):
+        have_etcd_answer(place.ground, INJECTION)
+    assert not place.anew
+
+
+def test_a_killed_program_is_not_started_over_a_link_that_is_broken(place: Place) -> None:
+    place.have("link-hang-000002", "link:helm-controller-to-api")
+    killed = replace(INJECTION, target="helm-controller")
+    with pytest.raises(FluxlabError, match="its link to the API is broken on purpose"):
+        ControllerKill().heal(place.ground, killed)
+    assert not place.anew
+
+
 def test_faults_of_other_clusters_and_of_no_program_are_not_minded(place: Place) -> None:
     place.have("controller-pause-000002", "process:kwok", cluster="other")
     place.have("git-slow-000003", "host:github.com")
+    place.have("link-slow-000004", "link:kwok-to-api", cluster="other")
+    place.have("link-slow-000005", "link:kustomize-controller-to-gateway")
     have_kwok_look(place.ground, INJECTION)
     assert place.anew == ["c/kwok"]
 

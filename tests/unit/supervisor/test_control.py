@@ -222,7 +222,9 @@ def test_a_supervisor_that_is_slow_is_waited_for_and_one_that_hangs_is_not_for_e
 def test_who_listens_nowhere_is_not_waited_for(folder: LabFolder) -> None:
     folder.write_record(Record(phase=Phase.READY, supervisor=Identity.of(os.getpid())))
     began = time.monotonic()
-    assert not _joined(folder, lambda _: None)
+    said: list[str] = []
+    assert not _joined(folder, said.append)
+    assert said == ["its supervisor does not answer: starting another one"]
     assert time.monotonic() - began < PAUSE_SECONDS / 2
 
 

@@ -15,13 +15,14 @@ from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.programs import API_SERVER, KWOK, PROGRAMS
 from fluxlab.clusters.resources import Resource
 from fluxlab.documents import Json
-from fluxlab.errors import WaitTimeoutError
+from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.fault_records import FaultRecords
 from fluxlab.faults.base import Fault, Ground, Injection, NoParameters, Plan
 from fluxlab.processes import Identity
 from fluxlab.supervisor.control import SupervisorGoneError
 from fluxlab.waiting import wait_until
 
+ETCD_LINK = "link:api-to-etcd"
 EVERYBODY = frozenset(f"process:{program}" for program in PROGRAMS)
 """What is touched when etcd or the API server dies: all others are started anew, to not wait out long pauses."""
 
@@ -30,7 +31,7 @@ ANSWER_SECONDS = 2.0
 SOON_SECONDS = 10.0
 """As long as a start anew takes: what comes back by itself within that needs none."""
 PATIENT_SECONDS = 30.0
-"""For what cannot be started anew, because another fault is in it."""
+"""For what cannot be started anew, because another fault is in the way."""
 GONE = "gone"
 
 
@@ -150,9 +151,9 @@ def have_etcd_answer(ground: Ground, injection: Injection[Any]) -> None:
     Left alone each connection to etcd is tried again after pauses that grow to two minutes: gRPC's own, which
     k8s.io/apiserver leaves as they are (`newETCD3Client`).
 
-    Raises WaitTimeoutError when it does not serve, and cannot be started anew because another fault is in a program.
+    Raises WaitTimeoutError when it does not serve, and cannot be started anew because another fault is in the way.
     """
-    alone = not EVERYBODY & _touched_by_others(ground, injection)
+    alone = not any(thing in EVERYBODY or _leads_to_the_api(thing) for thing in _touched_by_others(ground, injection))
     try:
         wait_until(
             lambda: etcd_answers(ground),
@@ -169,13 +170,23 @@ def have_etcd_answer(ground: Ground, injection: Injection[Any]) -> None:
 
 
 def have_kwok_look(ground: Ground, injection: Injection[Any]) -> None:
-    """Have KWOK look at everything, as it does when it starts, if it runs and no other fault is in it.
+    """Have KWOK look at everything, as it does when it starts, if it runs and no other fault is in its way.
 
     What it could not write it tries again for few reasons only (kwok 0.8, `shouldRetry`), and its watches, as long as
     they go on, tell it nothing anew: a pod stays Pending, and a node whose heartbeat was lost has no other one.
     """
-    if KWOK in running(ground) and f"process:{KWOK}" not in _touched_by_others(ground, injection):
+    in_its_way = {f"process:{KWOK}", _link_of(KWOK), ETCD_LINK} & _touched_by_others(ground, injection)
+    if KWOK in running(ground) and not in_its_way:
         ground.control.restart(f"{ground.cluster.name}/{KWOK}")
+
+
+def _link_of(program: str) -> str:
+    """Over which it reaches the API, if the lab has links."""
+    return f"link:{program}-to-api"
+
+
+def _leads_to_the_api(thing: str) -> bool:
+    return thing == ETCD_LINK or (thing.startswith("link:") and thing.endswith("-to-api"))
 
 
 def _touched_by_others(ground: Ground, injection: Injection[Any]) -> frozenset[str]:
@@ -255,6 +266,8 @@ class Kill(OnPrograms):
         return dead(ground, injection.target, recalled(injection))
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        if ground.links and _link_of(injection.target) in _touched_by_others(ground, injection):
+            raise FluxlabError(f"{injection.target} would end again: its link to the API is broken on purpose")
         start(ground, injection.target)
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:

@@ -37,7 +37,10 @@ class ApiPause(PauseForAll):
     name = "api-pause"
     layer = Layer.API
     summary = "the API server stands still (SIGSTOP): connections open, and no request is answered"
-    expect = "nothing is reconciled and no status changes; everything goes on within seconds of its going on"
+    expect = (
+        "nothing is reconciled and no status changes; everything goes on within seconds of its going on; healing has "
+        "KWOK look at all pods and nodes"
+    )
     programs = (API_SERVER,)
     then = "does not answer"
 

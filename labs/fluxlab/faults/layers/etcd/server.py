@@ -57,6 +57,9 @@ class EtcdPause(PauseForAll):
     name = "etcd-pause"
     layer = Layer.ETCD
     summary = "etcd stands still (SIGSTOP): what the API server asks of it hangs"
-    expect = "writes time out, reads from the API server's cache go on; everything goes on when etcd does"
+    expect = (
+        "writes time out, reads from the API server's cache go on; everything goes on when etcd does; healing has KWOK "
+        "look at all pods and nodes, and starts everything anew where etcd is not reached within ten seconds"
+    )
     programs = (ETCD,)
     then = "is not ready"

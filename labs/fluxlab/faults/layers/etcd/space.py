@@ -28,7 +28,7 @@ class EtcdNoSpace(EtcdFault[NoParameters]):
     expect = (
         "every write fails with `etcdserver: mvcc: database space exceeded`, that of a status, too: objects stay Ready "
         "as they were, drift is not corrected, and only the controllers' logs tell; healing compacts, defragments and "
-        "disarms, and everything goes on within the back-off of seconds"
+        "disarms, has KWOK look at all pods and nodes, and everything goes on within the back-off of seconds"
     )
 
     def plan(self, ground: Ground, target: str, parameters: NoParameters, random: Random) -> Plan:

@@ -1,0 +1,122 @@
+"""Who is started anew after whom, what is left for the next repair, and that nobody is started to find no API."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from fluxlab.clusters.local import LocalCluster
+from fluxlab.clusters.programs import PROGRAMS
+from fluxlab.errors import WaitTimeoutError
+from fluxlab.ports import Ports
+from fluxlab.spec import ClusterSpec
+
+ALL = PROGRAMS[1:]
+"""Of a cluster without links."""
+
+
+class Programs:
+    """Programs that can be restarted, and what was."""
+
+    names = ALL
+
+    def __init__(self) -> None:
+        self.restarted: list[str] = []
+        self.gone: Sequence[str] = ()
+
+    def expect(self, program: str) -> None:
+        assert program in self.names
+
+    def restart(self, program: str) -> None:
+        self.restarted.append(program)
+
+    def dead(self) -> Sequence[str]:
+        return self.gone
+
+    def wants(self, controller: str) -> bool:
+        return controller != "notification-controller"  # which somebody has scaled to 0
+
+
+class Api:
+    """An API that serves or does not."""
+
+    serves = True
+
+    def await_(self, *_: str, **__: object) -> None:
+        if not self.serves:
+            raise WaitTimeoutError("the API server serves nothing")
+
+
+@pytest.fixture
+def programs() -> Programs:
+    return Programs()
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, programs: Programs, api: Api, monkeypatch: pytest.MonkeyPatch) -> LocalCluster:
+    ports = Ports()
+    found = LocalCluster(
+        ClusterSpec(name="one"),
+        folder=tmp_path,
+        toolchain=cast("Any", SimpleNamespace(key="key", binary=Path)),
+        processes=cast("Any", None),
+        ports=ports,
+        gateway_port=1,
+        links=False,
+        in_main_thread=lambda act: act(),
+    )
+    ports.release()
+    monkeypatch.setattr(found, "_programs", programs)
+    monkeypatch.setattr(found, "_await_paths", api.await_)
+    return found
+
+
+def test_after_a_server_all_that_are_wanted_are_started_anew_in_their_order(
+    cluster: LocalCluster, programs: Programs
+) -> None:
+    cluster.restart("etcd")
+    assert programs.restarted == [name for name in ALL if name != "notification-controller"]
+
+
+def test_with_what_a_restart_did_not_come_to_the_next_repair_goes_on(
+    cluster: LocalCluster, programs: Programs, api: Api
+) -> None:
+    api.serves = False
+    with pytest.raises(WaitTimeoutError):
+        cluster.restart("kube-apiserver")
+    assert programs.restarted == ["kube-apiserver"]
+    api.serves = True
+    assert cluster.repair() == ()
+    assert programs.restarted[1:] == [name for name in ALL[1:] if name != "notification-controller"]
+    cluster.repair()
+    assert len(programs.restarted) == len(ALL) - 1, "done once"
+
+
+def test_who_would_find_no_api_stays_as_it_is_and_is_not_restarted_later_either(
+    cluster: LocalCluster, programs: Programs, api: Api
+) -> None:
+    api.serves = False
+    with pytest.raises(WaitTimeoutError):
+        cluster.restart("kube-controller-manager")
+    api.serves = True
+    cluster.restart("kwok")
+    cluster.repair()
+    assert programs.restarted == ["kwok"]
+
+
+def test_what_died_is_started_again_by_the_repair_that_finds_an_api(
+    cluster: LocalCluster, programs: Programs, api: Api
+) -> None:
+    programs.gone, api.serves = ("kwok",), False
+    with pytest.raises(WaitTimeoutError):
+        cluster.repair()
+    api.serves = True
+    assert cluster.repair() == ("kwok",)
+    assert programs.restarted == ["kwok"]
