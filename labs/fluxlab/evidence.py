@@ -79,7 +79,7 @@ def gather(lab: Lab, *, since: datetime) -> Evidence:
         "logs.txt": logged,
         "git.txt": lambda: [f"left out, for the same reason as logs.txt: {unread}" if unread else lab.repository.log()],
     }
-    summary = [*_read(lambda: _dead(lab)), *_read(lambda: facts(lab.look(), {})), *_read(trouble)]
+    summary = [*_read(lambda: _dead(lab)), *_read(lambda: facts(lab.look())), *_read(trouble)]
     return Evidence(
         lab=lab.name,
         summary=[redactor.redact(line) for line in summary],

@@ -73,8 +73,11 @@ def test_the_agent_waits_for_its_token_goes_on_by_itself_and_takes_a_new_one(
     assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in asking.stderr
     assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in asking.stdout
     assert "fluxlab secret set causely/causely-secrets CAUSELY_TOKEN" in asking.stdout
-    # Between two attempts Flux says only that it makes one: what such a wait quotes is left to chance.
-    assert lab.run("wait", "--timeout=1").returncode == 1
+    waiting = lab.run("wait", "--timeout=3")  # also during one of Flux's attempts, which come every five seconds
+    assert waiting.returncode == 1
+    told = waiting.stderr.partition("has not arrived within 3 s")[2]
+    assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in told
+    assert "fluxlab secret set causely/causely-secrets CAUSELY_TOKEN" in told
 
     lab.ok("kubectl", "-n", "causely", "create", "secret", "generic", "causely-secrets", "--from-literal=OTHER=x")
     assert "waits for Secret causely/causely-secrets with key CAUSELY_TOKEN" in lab.ok("wait", "--until-asked")

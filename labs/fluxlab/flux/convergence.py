@@ -1,6 +1,7 @@
 """Did this commit arrive, and if not, why: look at all clusters until it has, will not, or the time is up."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import dig
@@ -9,7 +10,7 @@ from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.waiting import wait_until
 
 from .look import Convergence
-from .pending import Pending
+from .pending import Outlook
 
 LOOK_SECONDS = 0.1
 QUOTED_PENDING = 12
@@ -39,15 +40,13 @@ def converge(
     Raises ConvergenceError at once when an object has failed terminally, else after the timeout.
     """
     last: Sequence[Convergence] = ()
-    asked: dict[tuple[str, str], Pending] = {}
 
     def arrived() -> Sequence[Convergence] | None:
         nonlocal last
-        last = look_again()
+        last = _after(last, look_again())
         progress(last)
-        asked.update(((seen.cluster, one.object), one) for seen in last for one in seen.pending if one.asks)
         if any(convergence.failures for convergence in last):
-            raise ConvergenceError(f"{_title(last)} failed", looks=last, facts=[*facts(last, asked), *explain()])
+            raise ConvergenceError(f"{_title(last)} failed", looks=last, facts=[*facts(last), *explain()])
         done = [seen.converged or (until_asked and seen.asks) for seen in last]
         return last if last and all(done) else None
 
@@ -57,7 +56,7 @@ def converge(
         raise ConvergenceError(
             f"{_title(last)} has not arrived within {timeout_seconds:g} s",
             looks=last,
-            facts=[*facts(last, asked), *explain()],
+            facts=[*facts(last), *explain()],
             hint="fluxlab status; fluxlab flux get all -A",
         ) from None
 
@@ -66,20 +65,22 @@ def _title(last: Sequence[Convergence]) -> str:
     return f"commit {last[0].commit[:10]}" if last else "the commit"
 
 
-def facts(last: Sequence[Convergence], asked: Mapping[tuple[str, str], Pending]) -> list[str]:
-    """What has not arrived and why, a line each, what can be helped first.
+def _after(before: Sequence[Convergence], now: Sequence[Convergence]) -> Sequence[Convergence]:
+    """A look, with what objects asked for in the one before where Flux makes an attempt just now."""
+    earlier = {(seen.cluster, one.object): one for seen in before for one in seen.pending}
+    return [
+        replace(seen, pending=tuple(one.after(earlier.get((seen.cluster, one.object), one)) for one in seen.pending))
+        for seen in now
+    ]
 
-    Between two attempts Flux says of an object only that it makes one: what it has `asked` for, by cluster and object,
-    is told then, too.
-    """
+
+def facts(last: Sequence[Convergence]) -> list[str]:
+    """What has not arrived and why, a line each, what can be helped first."""
     several = len(last) > 1
     lines = [
         f"{convergence.cluster}: {pending}" if several else str(pending)
         for convergence in last
-        for pending in sorted(
-            (one.after(asked.get((convergence.cluster, one.object))) for one in convergence.pending),
-            key=lambda pending: pending.outlook,
-        )
+        for pending in sorted(convergence.pending, key=lambda one: Outlook.ASKING if one.asked else one.outlook)
     ]
     more = len(lines) - QUOTED_PENDING
     return [*lines[:QUOTED_PENDING], *([f"and {more} more"] if more > 0 else [])]

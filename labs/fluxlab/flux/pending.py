@@ -28,20 +28,24 @@ class Pending:
     why: str
     next: str = ""
     """What a person may type to help."""
+    trying: bool = False
+    """Its controller makes an attempt just now, and says no more than that."""
+    asked: str = ""
+    """What it asked for before that attempt."""
 
     @property
     def asks(self) -> bool:
         """Whether it waits for a person."""
         return self.outlook is Outlook.ASKING
 
-    def after(self, asked: "Pending | None") -> "Pending":
-        """The same with what it asked for before, if it does not ask for anything now and has not failed."""
-        if asked is None or self.outlook is not Outlook.WAITING:
-            return self
-        return replace(self, why=f"{self.why}; before that: {asked.why}", next=self.next or asked.next)
+    def after(self, earlier: "Pending") -> "Pending":
+        """The same, with what an earlier look saw it ask for, if an attempt is made since."""
+        asked = earlier.why if earlier.asks else earlier.asked
+        return replace(self, asked=asked, next=self.next or earlier.next) if self.trying and asked else self
 
     def __str__(self) -> str:
-        return f"{self.object}: {self.why}" + (f" ({self.next})" if self.next else "")
+        asked = f"; before that: {self.asked}" if self.asked else ""
+        return f"{self.object}: {self.why}{asked}" + (f" ({self.next})" if self.next else "")
 
 
 @dataclass(frozen=True, kw_only=True)

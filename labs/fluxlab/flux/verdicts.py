@@ -54,7 +54,7 @@ def not_ready(subject: KubeObject) -> Pending | None:
     elif reconciling and reconciling.status == "True":
         why = f"{reconciling.reason}: {reconciling.message}"
     if not subject.suspended:
-        return waiting(subject, why) if why else None
+        return replace(waiting(subject, why), trying=under_way(subject)) if why else None
     if is_lent(subject, SUSPEND):
         return waiting(subject, "is held back by report-only", next_="fluxlab report-only off")
     return waiting(subject, f"is suspended{f' ({why})' if why else ''}")

@@ -1128,17 +1128,33 @@ def test_a_timeout_quotes_all_that_is_missing_and_what_may_explain_it() -> None:
     assert "fluxlab status" in caught.value.hint
 
 
-def test_a_timeout_between_two_attempts_also_tells_what_the_last_one_asked_for() -> None:
-    asks = Pending(object="X app", outlook=Outlook.ASKING, why="waits for Secret late", next="fluxlab secret set late")
-    trying = replace(asks, outlook=Outlook.WAITING, why="Progressing", next="")
-    other = replace(trying, object="X other")
-    looks = itertools.chain(
-        [replace(step(), pending=(asks, other))], itertools.repeat(replace(step(), pending=(trying, other)))
-    )
+ASKS = Pending(object="X app", outlook=Outlook.ASKING, why="waits for Secret late", next="fluxlab secret set late")
+TRIES = Pending(object="X app", outlook=Outlook.WAITING, why="Progressing", trying=True)
+
+
+def told_at_the_end(*looks: Sequence[Pending]) -> Sequence[str]:
+    """What a timeout quotes when the last of these looks is all that is seen from then on."""
+    seen = (replace(step(), pending=tuple(pending)) for pending in itertools.chain(looks, itertools.repeat(looks[-1])))
     with pytest.raises(ConvergenceError) as caught:
-        converge(lambda: [next(looks)], timeout_seconds=0.3)
-    told = "X app: Progressing; before that: waits for Secret late (fluxlab secret set late)"
-    assert caught.value.facts == (told, "X other: Progressing")
+        converge(lambda: [next(seen)], timeout_seconds=0.5)
+    return caught.value.facts
+
+
+def test_a_timeout_during_an_attempt_also_tells_what_was_asked_for_before_it_and_first() -> None:
+    others = [Pending(object=f"X {number:02}", outlook=Outlook.WAITING, why="slow") for number in range(12)]
+    told = told_at_the_end([*others, ASKS], [*others, TRIES])
+    assert told[0] == "X app: Progressing; before that: waits for Secret late (fluxlab secret set late)"
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        pytest.param([replace(TRIES, object="X other")], id="arrived"),
+        pytest.param([replace(TRIES, trying=False, why="0 of 1 available")], id="waiting for something else"),
+    ],
+)
+def test_what_was_given_is_not_asked_for_any_more(since: Sequence[Pending]) -> None:
+    assert told_at_the_end([ASKS], since, [TRIES]) == ("X app: Progressing",)
 
 
 def test_of_very_many_some_are_quoted_and_the_rest_counted() -> None:
