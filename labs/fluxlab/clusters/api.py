@@ -171,8 +171,7 @@ class KubeApi:
     def healthy(self, path: str = "/readyz", *, timeout_seconds: float = 2) -> bool:
         """Whether a health endpoint answers 200."""
         try:
-            timeout = urllib3.Timeout(timeout_seconds)
-            answer = self._pool.request("GET", self._url(path), headers=self._own_headers(), timeout=timeout)
+            answer = self._pool.request("GET", self._url(path), headers=self._own_headers(), timeout=timeout_seconds)
             return answer.status == HTTPStatus.OK
         except HTTPError:
             return False

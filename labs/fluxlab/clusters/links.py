@@ -7,6 +7,18 @@ from pathlib import Path
 
 from fluxlab.files import write_private
 
+_TO = "-to-"
+
+
+def link_name(consumer: str, provider: str) -> str:
+    """How the link is called over which one part of a cluster reaches another, if the lab has links."""
+    return f"{consumer}{_TO}{provider}"
+
+
+def provider_of(link: str) -> str:
+    """Who is reached over a link."""
+    return link.rpartition(_TO)[2]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
@@ -32,7 +44,7 @@ class Links:
         """The port at which a consumer reaches a provider that listens on `upstream`. Safe to repeat."""
         if not self.enabled:
             return upstream
-        name = f"{consumer}-to-{provider}"
+        name = link_name(consumer, provider)
         if name not in self._links:
             self._links[name] = Link(name=name, port=self._reserve(f"link/{name}"), upstream=upstream)
         return self._links[name].port

@@ -1,6 +1,7 @@
 """Who is started anew after whom, what is left for the next repair, and that nobody is started to find no API."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -49,6 +50,15 @@ class Api:
             raise WaitTimeoutError("the API server serves nothing")
 
 
+@contextmanager
+def refused(api: Api) -> Iterator[None]:
+    """What is asked for while the API does not serve."""
+    api.serves = False
+    with pytest.raises(WaitTimeoutError):
+        yield
+    api.serves = True
+
+
 @pytest.fixture
 def programs() -> Programs:
     return Programs()
@@ -88,11 +98,9 @@ def test_after_a_server_all_that_are_wanted_are_started_anew_in_their_order(
 def test_with_what_a_restart_did_not_come_to_the_next_repair_goes_on(
     cluster: LocalCluster, programs: Programs, api: Api
 ) -> None:
-    api.serves = False
-    with pytest.raises(WaitTimeoutError):
+    with refused(api):
         cluster.restart("kube-apiserver")
     assert programs.restarted == ["kube-apiserver"]
-    api.serves = True
     assert cluster.repair() == ()
     assert programs.restarted[1:] == [name for name in ALL[1:] if name != "notification-controller"]
     cluster.repair()
@@ -102,10 +110,8 @@ def test_with_what_a_restart_did_not_come_to_the_next_repair_goes_on(
 def test_who_would_find_no_api_stays_as_it_is_and_is_not_restarted_later_either(
     cluster: LocalCluster, programs: Programs, api: Api
 ) -> None:
-    api.serves = False
-    with pytest.raises(WaitTimeoutError):
+    with refused(api):
         cluster.restart("kube-controller-manager")
-    api.serves = True
     cluster.restart("kwok")
     cluster.repair()
     assert programs.restarted == ["kwok"]
@@ -114,9 +120,8 @@ def test_who_would_find_no_api_stays_as_it_is_and_is_not_restarted_later_either(
 def test_what_died_is_started_again_by_the_repair_that_finds_an_api(
     cluster: LocalCluster, programs: Programs, api: Api
 ) -> None:
-    programs.gone, api.serves = ("kwok",), False
-    with pytest.raises(WaitTimeoutError):
+    programs.gone = ("kwok",)
+    with refused(api):
         cluster.repair()
-    api.serves = True
     assert cluster.repair() == ("kwok",)
     assert programs.restarted == ["kwok"]

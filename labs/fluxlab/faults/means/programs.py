@@ -12,7 +12,8 @@ import psutil
 
 from fluxlab.clusters.api import ApiError, ApiUnreachableError
 from fluxlab.clusters.capabilities import Capability
-from fluxlab.clusters.programs import API_SERVER, KWOK, PROGRAMS
+from fluxlab.clusters.links import link_name, provider_of
+from fluxlab.clusters.programs import API_SERVER, ETCD, KWOK, PROGRAMS
 from fluxlab.clusters.resources import Resource
 from fluxlab.documents import Json
 from fluxlab.errors import FluxlabError, WaitTimeoutError
@@ -22,7 +23,6 @@ from fluxlab.processes import Identity
 from fluxlab.supervisor.control import SupervisorGoneError
 from fluxlab.waiting import wait_until
 
-ETCD_LINK = "link:api-to-etcd"
 EVERYBODY = frozenset(f"process:{program}" for program in PROGRAMS)
 """What is touched when etcd or the API server dies: all others are started anew, to not wait out long pauses."""
 
@@ -153,7 +153,7 @@ def have_etcd_answer(ground: Ground, injection: Injection[Any]) -> None:
 
     Raises WaitTimeoutError when it does not serve, and cannot be started anew because another fault is in the way.
     """
-    alone = not any(thing in EVERYBODY or _leads_to_the_api(thing) for thing in _touched_by_others(ground, injection))
+    alone = not any(map(_needed_to_start, _touched_by_others(ground, injection)))
     try:
         wait_until(
             lambda: etcd_answers(ground),
@@ -175,18 +175,20 @@ def have_kwok_look(ground: Ground, injection: Injection[Any]) -> None:
     What it could not write it tries again for few reasons only (kwok 0.8, `shouldRetry`), and its watches, as long as
     they go on, tell it nothing anew: a pod stays Pending, and a node whose heartbeat was lost has no other one.
     """
-    in_its_way = {f"process:{KWOK}", _link_of(KWOK), ETCD_LINK} & _touched_by_others(ground, injection)
+    ways = {f"process:{KWOK}", _link(KWOK, "api"), _link("api", ETCD)}
+    in_its_way = ways & _touched_by_others(ground, injection)
     if KWOK in running(ground) and not in_its_way:
         ground.control.restart(f"{ground.cluster.name}/{KWOK}")
 
 
-def _link_of(program: str) -> str:
-    """Over which it reaches the API, if the lab has links."""
-    return f"link:{program}-to-api"
+def _link(consumer: str, provider: str) -> str:
+    """A link, as faults that touch it name it."""
+    return f"link:{link_name(consumer, provider)}"
 
 
-def _leads_to_the_api(thing: str) -> bool:
-    return thing == ETCD_LINK or (thing.startswith("link:") and thing.endswith("-to-api"))
+def _needed_to_start(thing: str) -> bool:
+    """Whether something may not be touched where everything is started anew."""
+    return thing in EVERYBODY or (thing.startswith("link:") and provider_of(thing) in {"api", ETCD})
 
 
 def _touched_by_others(ground: Ground, injection: Injection[Any]) -> frozenset[str]:
@@ -266,7 +268,7 @@ class Kill(OnPrograms):
         return dead(ground, injection.target, recalled(injection))
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
-        if ground.links and _link_of(injection.target) in _touched_by_others(ground, injection):
+        if ground.links and _link(injection.target, "api") in _touched_by_others(ground, injection):
             raise FluxlabError(f"{injection.target} would end again: its link to the API is broken on purpose")
         start(ground, injection.target)
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from fluxlab.clusters.capabilities import Capability
-from fluxlab.clusters.links import proxy_socket
+from fluxlab.clusters.links import provider_of, proxy_socket
 from fluxlab.clusters.programs import ETCD, LINK_PROXY
 from fluxlab.clusters.toxics import LinkProxy, Stream, Toxic
 from fluxlab.errors import FluxlabError
@@ -22,16 +22,11 @@ SILENCE_SECONDS = 3.0
 BOTH = (Stream.UPSTREAM, Stream.DOWNSTREAM)
 
 
-def _provider(link: str) -> str:
-    """Who is reached over a link."""
-    return link.rpartition("-to-")[2]
-
-
 def _client(ground: Ground, link: str) -> Client:
     port = next((one.port for one in ground.state().links if one.name == link), None)
     if port is None:
         raise FluxlabError(f"cluster {ground.cluster.name} has no link {link} (any more)", hint="fluxlab status")
-    return Client(provider=_provider(link), port=port)
+    return Client(provider=provider_of(link), port=port)
 
 
 class LinkFault(Fault[P]):
@@ -76,7 +71,7 @@ class LinkFault(Fault[P]):
             _proxy(ground).remove(injection.target, name)
         if any(part.name.endswith(f"/{LINK_PROXY}") and part.state == "dead" for part in ground.state().components):
             ground.control.repair()  # the toxics went with it, and so did all links
-        elif _provider(injection.target) == ETCD:
+        elif provider_of(injection.target) == ETCD:
             have_etcd_answer(ground, injection)
 
     def healed(self, ground: Ground, injection: Injection[P]) -> str:
@@ -85,7 +80,7 @@ class LinkFault(Fault[P]):
         if found.end is not End.WHOLE or self.seen(client, injection.parameters):
             return ""
         seen = f"{found.received} bytes are answered within {found.seconds:.3f} s"
-        if _provider(injection.target) != ETCD:
+        if provider_of(injection.target) != ETCD:
             return seen
         return f"{seen}; {served}" if (served := etcd_answers(ground)) else ""
 
