@@ -381,6 +381,19 @@ def test_a_lab_that_starts_can_be_ended_at_once(alone: CommandLine) -> None:
     assert leftovers(alone) == []
 
 
+@pytest.mark.verify
+def test_a_lab_that_waits_for_its_api_server_ends_when_it_is_told(alone: CommandLine, eventually: Eventually) -> None:
+    alone.ok("up", f"--name={LAB}")
+    before = component(alone, LAB, "kube-apiserver")
+    with alone.start("restart", "kube-apiserver") as restarting:
+        eventually(lambda: components(alone, LAB).get("kube-apiserver", before).pid != before.pid)
+        component(alone, LAB, "kube-apiserver").suspend()
+        alone.ok("down", LAB)
+        _, said = restarting.communicate(timeout=60)
+    assert f"lab {LAB} is told to end" in said
+    assert leftovers(alone) == []
+
+
 def test_a_lab_that_starts_says_so_to_status(alone: CommandLine) -> None:
     with begins(alone) as process:
         reaches(process, "processes launched")

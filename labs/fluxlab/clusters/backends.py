@@ -22,7 +22,7 @@ from .capabilities import Footing
 from .root import LAB_LABEL, Root
 
 if TYPE_CHECKING:
-    from .base import ClusterBackend
+    from .base import ClusterBackend, MainThread
 
 
 class NotRemovedError(FluxlabError):
@@ -41,8 +41,7 @@ class Surroundings:
     ports: Ports
     git_port: int
     gateway_port: int
-    in_main_thread: Callable[[Callable[[], object]], object]
-    """Has something done there, soon: only a process spawned there dies with the supervisor, not sooner."""
+    main_thread: "MainThread"
 
 
 _START_SECONDS: Mapping[Backend, float] = {"local": 180.0, "kind": 1800.0, "existing": 900.0}
@@ -67,6 +66,7 @@ def make(spec: ClusterSpec, around: Surroundings) -> "ClusterBackend":
                 toolchain=around.toolchain,
                 kind=kind_program(),
                 gateway_port=around.gateway_port,
+                main_thread=around.main_thread,
             )
         case "existing":
             from .existing import ExistingCluster
@@ -79,6 +79,7 @@ def make(spec: ClusterSpec, around: Surroundings) -> "ClusterBackend":
                 toolchain=around.toolchain,
                 git_port=around.git_port,
                 gateway_port=around.gateway_port,
+                main_thread=around.main_thread,
             )
         case "local":
             from .local import LocalCluster
@@ -91,7 +92,7 @@ def make(spec: ClusterSpec, around: Surroundings) -> "ClusterBackend":
                 ports=around.ports,
                 gateway_port=around.gateway_port,
                 links=around.lab.links,
-                in_main_thread=around.in_main_thread,
+                main_thread=around.main_thread,
             )
 
 

@@ -1,7 +1,7 @@
 """What every backend of a cluster offers, and how the state of its parts is told."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -39,6 +39,19 @@ class Door:
     app: "ASGIApp"
     port: int
     tls: ssl.SSLContext
+
+
+class MainThread(Protocol):
+    """The supervisor's main thread, which drives clusters: only a process spawned there dies with the supervisor."""
+
+    def call(self, act: Callable[[], object]) -> object:
+        """Have something done there, soon. From any thread."""
+
+    def meanwhile(self) -> None:
+        """Do what cannot wait; called there, again and again, for as long as something is waited for.
+
+        What it raises, as when the lab is told to end, ends the wait.
+        """
 
 
 class ClusterBackend(Protocol):

@@ -13,6 +13,7 @@ from fluxlab.toolchain import Toolchain
 
 from . import consent
 from .api import ApiError, ApiUnreachableError, KubeApi
+from .base import MainThread
 from .capabilities import Footing
 from .contexts import import_context
 from .kubeconfig import read_kubeconfig
@@ -74,9 +75,12 @@ class ExistingCluster(PodCluster):
         toolchain: Toolchain,
         git_port: int,
         gateway_port: int,
+        main_thread: MainThread,
     ) -> None:
         """`repository` is the name of the root objects where Flux is somebody else's."""
-        super().__init__(spec.name, folder=folder, toolchain=toolchain, gateway_port=gateway_port)
+        super().__init__(
+            spec.name, folder=folder, toolchain=toolchain, gateway_port=gateway_port, main_thread=main_thread
+        )
         self.address = spec.address or LOOPBACK
         self._spec = spec
         self._lab = lab

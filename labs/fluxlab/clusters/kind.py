@@ -15,7 +15,7 @@ from fluxlab.toolchain.lookup import cache_store
 from fluxlab.waiting import wait_until
 
 from .api import KubeApi
-from .base import ComponentStatus
+from .base import ComponentStatus, MainThread
 from .capabilities import Footing
 from .contexts import import_context
 from .kind_create import KindOrder
@@ -73,10 +73,20 @@ class KindCluster(PodCluster):
     """One cluster of a lab on the `kind` backend."""
 
     def __init__(
-        self, spec: ClusterSpec, *, lab: str, folder: Path, toolchain: Toolchain, kind: Path, gateway_port: int
+        self,
+        spec: ClusterSpec,
+        *,
+        lab: str,
+        folder: Path,
+        toolchain: Toolchain,
+        kind: Path,
+        gateway_port: int,
+        main_thread: MainThread,
     ) -> None:
         """`kind` is the program."""
-        super().__init__(spec.name, folder=folder, toolchain=toolchain, gateway_port=gateway_port)
+        super().__init__(
+            spec.name, folder=folder, toolchain=toolchain, gateway_port=gateway_port, main_thread=main_thread
+        )
         self._spec = spec
         self._lab = lab
         self._kind = kind
@@ -176,7 +186,7 @@ class KindCluster(PodCluster):
         with daemon() as client:
             woken = self._nodes.wake(client)
         if woken:
-            wait_until(self.api.healthy, what=f"cluster {self.name} answers", timeout_seconds=self.patience_seconds)
+            self._await_answer(f"cluster {self.name} answers")
         return [self._node_name(name) for name in woken]
 
     def components(self) -> Sequence[ComponentStatus]:
@@ -211,7 +221,14 @@ class KindCluster(PodCluster):
             else:
                 super().restart(component)
                 return
-        wait_until(self.api.healthy, what=f"{self.name}/{component} runs again", timeout_seconds=self.patience_seconds)
+        self._await_answer(f"{self.name}/{component} runs again")
+
+    def _await_answer(self, what: str) -> None:
+        def answers() -> bool:
+            self._main_thread.meanwhile()
+            return self.api.healthy()
+
+        wait_until(answers, what=what, timeout_seconds=self.patience_seconds)
 
     def abort(self) -> None:
         """End kind, and with it what it waits for."""

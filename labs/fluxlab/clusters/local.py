@@ -2,7 +2,7 @@
 
 import shutil
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from fluxlab.waiting import wait_until
 from . import etcd_data
 from .addresses import readdress
 from .api import ApiError, KubeApi
-from .base import ComponentStatus, Door
+from .base import ComponentStatus, Door, MainThread
 from .control_plane import ADMINISTRATORS, ControlPlaneFiles
 from .flux_components import install, read_manifests
 from .flux_controllers import CONTROLLERS, NAMESPACE, WayOut
@@ -54,19 +54,16 @@ class LocalCluster:
         ports: Ports,
         gateway_port: int,
         links: bool,
-        in_main_thread: Callable[[Callable[[], object]], object],
+        main_thread: MainThread,
     ) -> None:
-        """With `links` the hops between its parts, and to the gateway, lead through toxiproxy.
-
-        `in_main_thread` has something done there, soon: only a process spawned there dies with the supervisor.
-        """
+        """With `links` the hops between its parts, and to the gateway, lead through toxiproxy."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.name = spec.name
         self.root = Root()
         self.patience_seconds = float(ACTING_TIMEOUT_SECONDS)
         self.address = LOOPBACK
         self._spec = spec
-        self._in_main_thread = in_main_thread
+        self._main_thread = main_thread
         self._following: Following | None = None
         self._toolchain = toolchain
         self._files = ControlPlaneFiles(folder, name=spec.name)
@@ -176,6 +173,7 @@ class LocalCluster:
         """Raises WaitTimeoutError, and ProcessDiedError when one of what is needed is dead: of all, unless told."""
 
         def served() -> bool:
+            self._main_thread.meanwhile()
             self._programs.check(*needed)
             return all(self.api.healthy(path, timeout_seconds=ANSWER_SECONDS) for path in paths)
 
@@ -204,8 +202,8 @@ class LocalCluster:
                 future.result()
         self._following = Following(
             self.api,
-            changed=lambda deployment: self._in_main_thread(lambda: self._programs.follow(deployment)),
-            deleted=lambda deployment: self._in_main_thread(lambda: self._programs.forget(deployment)),
+            changed=lambda deployment: self._main_thread.call(lambda: self._programs.follow(deployment)),
+            deleted=lambda deployment: self._main_thread.call(lambda: self._programs.forget(deployment)),
         )
         self._following.start()
 

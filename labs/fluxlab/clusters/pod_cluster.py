@@ -10,7 +10,7 @@ from fluxlab.waiting import wait_until
 
 from . import flux_pods
 from .api import ApiError, ApiUnreachableError, KubeApi, ignore_missing
-from .base import ComponentStatus, Door
+from .base import ComponentStatus, Door, MainThread
 from .capabilities import Capability
 from .flux_components import install
 from .flux_controllers import CONTROLLERS, NAMESPACE, WayOut
@@ -32,7 +32,9 @@ class PodCluster:
     patience_seconds = 300.0
     """Images may have to be pulled."""
 
-    def __init__(self, name: str, *, folder: Path, toolchain: Toolchain, gateway_port: int) -> None:
+    def __init__(
+        self, name: str, *, folder: Path, toolchain: Toolchain, gateway_port: int, main_thread: MainThread
+    ) -> None:
         self.name = name
         self.kubeconfig = folder / "kubeconfig"
         self.address = ""
@@ -40,6 +42,7 @@ class PodCluster:
         self._folder = folder
         self._toolchain = toolchain
         self._gateway_port = gateway_port
+        self._main_thread = main_thread
         self._api: KubeApi | None = None
         self._root: Root | None = None
 
@@ -140,6 +143,7 @@ class PodCluster:
             self._delete_pod(name)
 
         def replaced() -> bool:
+            self._main_thread.meanwhile()
             pods = self.api.list(POD, namespace=NAMESPACE, query=query)
             ready = {pod.name for pod in pods if pod.ready}
             return bool(ready) and ready.isdisjoint(before)

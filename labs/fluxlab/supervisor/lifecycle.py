@@ -55,7 +55,7 @@ def _tried(ending: Callable[[], object]) -> None:
 
 
 class Stopped(BaseException):  # like KeyboardInterrupt: an order, not an error
-    """A signal or a verb asked for the end while the lab was starting."""
+    """A signal or a verb asked for the end while something was waited for."""
 
 
 class Supervisor:
@@ -102,7 +102,7 @@ class Supervisor:
                 self._note(phase=Phase.READY)
                 self._serve()
             except Stopped:
-                log.info("told to stop while starting")
+                log.info("told to stop while something was waited for")
             except Exception as error:  # noqa: BLE001 # whatever it is, it is written down for whoever waits
                 log.error("%s", traceback.format_exc())
                 self._fail(self._cause() or error)
@@ -154,7 +154,7 @@ class Supervisor:
             ports=self._ports,
             git_port=self._git_port,
             gateway_port=self._gateway_port,
-            in_main_thread=self.call,
+            main_thread=self,
         )
         return backends.make(spec, around)
 
@@ -263,12 +263,22 @@ class Supervisor:
         def do() -> None:
             try:
                 future.set_result(act())
+            except Stopped:
+                future.set_exception(FluxlabError(f"lab {self.folder.name} is told to end"))
+                raise
             except Exception as error:  # noqa: BLE001 # handed to whoever asked
                 log.info("%s", error)
                 future.set_exception(error)
 
         self._queue.put(do)
         return future
+
+    def meanwhile(self) -> None:
+        """Do what cannot wait until a cluster has what it waits for. Main thread only. Raises Stopped."""
+        if self._record.phase is Phase.READY:  # a start is interrupted at once, and nothing is healed in it
+            if self._stopping.is_set():
+                raise Stopped
+            self._watchdog.look()
 
     def request_stop(self) -> None:
         """End the lab soon. From any thread: the signal interrupts whatever the main thread waits for."""

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,7 @@ from fluxlab.processes import Identity
 
 pytestmark = pytest.mark.integration
 
-HELM = "helm-controller"
+HELM, API_SERVER = "helm-controller", "kube-apiserver"
 SHORT_SECONDS = 8.0
 """Longer than it takes to see it in, also on a busy machine."""
 HEALED_SECONDS = 60.0
@@ -43,6 +45,44 @@ def test_a_fault_ends_with_whoever_wanted_it(shop: Lab) -> None:
         shop.faults.inject("controller-pause", cluster="flux-playground", target=HELM, owner=owner)
         assert process.status() == psutil.STATUS_STOPPED
     await_end(shop, process)
+
+
+@contextmanager
+def restart_that_does_not_end(lab: Lab) -> Iterator[Future[None]]:
+    """The supervisor waits a minute for an API server that it started, and that does not answer within the block."""
+    before = process_of(lab, API_SERVER)
+
+    def started() -> psutil.Process | None:
+        pids = (part.pid for cluster in lab.status().clusters for part in cluster.components if API_SERVER in part.name)
+        return next((psutil.Process(pid) for pid in pids if pid and pid != before.pid), None)
+
+    with ThreadPoolExecutor(1) as pool:
+        restarting = pool.submit(lab.control.restart, f"flux-playground/{API_SERVER}")
+        process = lab.wait_until(started, what="another API server runs")
+        process.suspend()
+        try:
+            yield restarting
+        finally:
+            if process.is_running():
+                process.resume()
+
+
+def test_a_fault_ends_with_whoever_wanted_it_although_the_supervisor_waits(shop: Lab) -> None:
+    process = process_of(shop, HELM)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as wanting:
+        owner = Identity.of(wanting.pid)
+        shop.faults.inject("controller-pause", cluster="flux-playground", target=HELM, owner=owner)
+        with restart_that_does_not_end(shop) as restarting:
+            wanting.kill()
+            shop.wait_until(
+                lambda: process.status() != psutil.STATUS_STOPPED,
+                what="the process goes on",
+                timeout_seconds=HEALED_SECONDS,
+            )
+            assert not restarting.done(), "the supervisor waits for the API server"
+    restarting.result()
+    records = shop.folder.root / "faults"
+    shop.wait_until(lambda: not list(records.glob("*.json")), what="no record is left", timeout_seconds=HEALED_SECONDS)
 
 
 def test_a_fault_that_another_one_keeps_in_ends_after_it(shop: Lab) -> None:

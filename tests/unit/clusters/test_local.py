@@ -80,7 +80,7 @@ def cluster(tmp_path: Path, programs: Programs, api: Api, monkeypatch: pytest.Mo
         ports=ports,
         gateway_port=1,
         links=False,
-        in_main_thread=lambda act: act(),
+        main_thread=cast("Any", None),
     )
     ports.release()
     monkeypatch.setattr(found, "_programs", programs)

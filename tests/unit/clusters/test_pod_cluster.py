@@ -1,6 +1,6 @@
 """A controller in a pod is started anew by deleting the pod: it may have gone already, but may not be kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,10 +31,20 @@ class Pods:
         raise ApiError(f"DELETE {resource.kind} {namespace}/{name}", status=self._status, message="no")
 
 
+class MainThread:
+    """Has nothing else to do."""
+
+    def call(self, act: Callable[[], object]) -> object:
+        return act()
+
+    def meanwhile(self) -> None:
+        pass
+
+
 class Cluster(PodCluster):
     def __init__(self, folder: Path, pods: Pods) -> None:
         unused: Any = None
-        super().__init__("real", folder=folder, toolchain=unused, gateway_port=0)
+        super().__init__("real", folder=folder, toolchain=unused, gateway_port=0, main_thread=MainThread())
         self._api = cast("KubeApi", pods)
         self._root = Root(footing=Footing.KIND, simulated=False)
 
