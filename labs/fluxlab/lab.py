@@ -431,6 +431,7 @@ class Lab:
                 repository=self.repository,
                 timeline=TimelineFolder(self.folder),
                 builds=self._builds,
+                beside=[other for other in self.clusters.values() if other.name != one.name],
                 progress=progress,
                 timeout_seconds=self.patience(MOTION_SECONDS),
             )

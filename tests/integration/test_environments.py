@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.conftest import CommandLine, Observer, command_lines
-from tests.integration.gitops import Person
+from tests.integration.gitops import Person, git
 from tests.integration.traces import component_of, ended
 
 pytestmark = pytest.mark.integration
@@ -35,6 +35,13 @@ def token(cluster: Observer) -> str:
 
 def replicas(cluster: Observer, name: str) -> int:
     return int(cluster.get("-n=otel-demo", f"deployment/{name}")["spec"]["replicas"])
+
+
+def pushed(person: Person, message: str) -> str:
+    git("add", "--all", cwd=person.clone)
+    git("commit", "--quiet", f"--message={message}", cwd=person.clone)
+    git("push", "--quiet", "origin", "HEAD:main", cwd=person.clone)
+    return git("rev-parse", "HEAD", cwd=person.clone)
 
 
 def held(cluster: Observer) -> dict[tuple[str, str, str], str]:
@@ -92,6 +99,72 @@ def test_a_snapshot_starts_both_elsewhere_each_with_what_is_its_own(lab: Command
         for cluster in copies.values():
             cluster.kubectl("rollout", "status", "-n=otel-demo", "deployment/cart", "--timeout=55s")
     assert {name: held(lab.observer(LAB, name)) for name in names} == before
+
+
+APPS = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: apps}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: apps}
+data: {colour: red}
+"""
+FROM_STAGING = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: flux-system}
+spec:
+  interval: 10m
+  path: ./apps
+  prune: true
+  deletionPolicy: Orphan
+  sourceRef: {kind: GitRepository, name: flux-system}
+  kubeConfig: {secretRef: {name: production}}
+"""
+
+
+@pytest.mark.verify
+def test_what_flux_of_one_cluster_applies_to_the_other_is_no_drift_there(lab: CommandLine) -> None:
+    production, person = lab.observer(LAB, "production"), Person.of(lab, LAB)
+    credentials = production.kubectl("config", "view", "--raw", "--flatten")
+    secret = (
+        "create",
+        "secret",
+        "generic",
+        "production",
+        "--namespace=flux-system",
+        f"--from-literal=value={credentials}",
+    )
+    lab.observer(LAB, "staging").kubectl(*secret)
+    file = person.clone / "clusters/staging/apps.yaml"
+    (person.clone / "apps").mkdir()
+    (person.clone / "apps/all.yaml").write_text(APPS)
+    file.write_text(FROM_STAGING)
+    lab.ok("wait", pushed(person, "Apply apps from staging to production (#10)"))
+    settings = ("configmap/settings", "--namespace=apps")
+    assert production.get(*settings)["data"] == {"colour": "red"}
+    assert lab.run("drift", "--cluster=production").returncode == 0
+    assert lab.run("drift", "--cluster=production", "--since=1h").returncode == 0
+    production.kubectl(
+        "patch",
+        *settings,
+        "--type=merge",
+        "--patch",
+        '{"data": {"colour": "blue"}}',
+        "--as=alice",
+        "--as-group=system:masters",
+    )
+    lab.ok("flux", "--cluster=staging", "reconcile", "kustomization", "apps")
+    assert production.get(*settings)["data"] == {"colour": "red"}
+    assert "reverted by kustomize-controller" in lab.run("drift", "--cluster=production", "--since=1h").stdout
+    file.unlink()
+    lab.ok("wait", pushed(person, "Leave apps to themselves (#11)"))
+    left = lab.run("drift", "--cluster=production")
+    assert left.returncode == 1
+    assert "ConfigMap apps/settings: orphan" in left.stdout
+    production.kubectl("delete", "namespace", "apps")
 
 
 @pytest.mark.verify

@@ -1,6 +1,7 @@
 """rehearse: break something as a file says, and see whether it goes as the file says."""
 
 import json
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -114,8 +115,7 @@ def _runs(
     from fluxlab.rehearsals.grounds import Grounds
     from fluxlab.rehearsals.running import rehearse as run
 
-    with ticker() as tick:
-        grounds = Grounds(secrets if len(found) * len(seeds) > 1 else None)
+    with ticker() as tick, closing(Grounds(secrets if len(found) * len(seeds) > 1 else None)) as grounds:
         for file, rehearsal in found:
             for number in seeds:
                 result = run(

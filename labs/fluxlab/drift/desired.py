@@ -144,9 +144,14 @@ def _of_kustomization(
     return Desired(owner=owner, chain=chain, manifests=manifests, disputed=disputed, commit=commit, places=places)
 
 
+def applies_elsewhere(owner: KubeObject) -> bool:
+    """Whether an owner applies what it wants to another cluster than its own."""
+    return dig(owner.raw, "spec", "kubeConfig") is not None
+
+
 def elsewhere(owner: KubeObject) -> str:
     """Why what an owner wants cannot be known, or found, here."""
-    if dig(owner.raw, "spec", "kubeConfig") is not None:
+    if applies_elsewhere(owner):
         return "applies to another cluster, which is not looked at"
     if dig(owner.raw, "spec", "decryption") is not None:
         return "decrypts what it applies with a key that only its controller has"

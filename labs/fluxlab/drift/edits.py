@@ -19,7 +19,7 @@ from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Sour
 from .actors import actor_of, asks_for_deletion, same_object
 from .aspects import SILENT, Actor, Confidence, DriftClass, Said, Times
 from .fields import FieldDrift, is_state
-from .keepers import Keepers
+from .keepers import Keepers, without_users_of_hubs
 from .orphans import is_orphan, maker_of_orphan
 from .saying import Heard
 
@@ -108,7 +108,7 @@ def edits(entries: Iterable[Entry]) -> list[Edit]:
 
     Of what people made only what is in a namespace that git fills, or has, and no Flux object reads.
     """
-    known = list(entries)
+    known = without_users_of_hubs(list(entries))
     stories: dict[tuple[str, ObjectRef], _Story] = {}
     keepers = Keepers()
     for entry in known:

@@ -26,7 +26,7 @@ from fluxlab.waiting import wait_until
 from .applied import unpruned
 from .builds import Builds, Trees
 from .comparing import Compared, compare_object, disputed, placed
-from .desired import all_desired, all_owners, followed, present_owners
+from .desired import all_desired, all_owners, applies_elsewhere, followed, present_owners
 from .fate import fate_of_refused, while_stopped, while_waiting
 from .live import read, served_by
 from .motion import motions
@@ -47,12 +47,14 @@ def examine(
     repository: Repository,
     timeline: TimelineFolder,
     builds: Builds,
+    beside: Sequence[Cluster] = (),
     progress: Callable[[str], None] = lambda _: None,
     timeout_seconds: float = MOTION_SECONDS,
 ) -> DriftReport:
     """All drift of one cluster, once Flux rests; what does not until the timeout, or cannot be read, is unknown.
 
-    `builds` keeps what it will not have to build again for the next report.
+    `builds` keeps what it will not have to build again for the next report. Clusters `beside` it may be hubs, whose
+    Flux applies here, too.
     """
 
     def say(step: str) -> None:
@@ -65,7 +67,10 @@ def examine(
         ):
             trees = Trees(repository, Path(folder))
             key = timeline.lab.digest_key()
-            look = _at_rest(lambda: _look(cluster, trees, threads, say, builds=builds, digest_key=key), timeout_seconds)
+            look = _at_rest(
+                lambda: _look(cluster, trees, threads, say, builds=builds, beside=beside, digest_key=key),
+                timeout_seconds,
+            )
             say("finding out who it was")
             return _report(cluster, timeline, look.without_what_moves(cluster.name))
     except (ApiError, ApiUnreachableError) as error:
@@ -124,6 +129,7 @@ def _look(
     say: Callable[[str], None],
     *,
     builds: Builds,
+    beside: Sequence[Cluster],
     digest_key: bytes,
 ) -> _Look:
     say("building what git wants")
@@ -139,20 +145,32 @@ def _look(
     compare = partial(compare_object, cluster.api, served, there, digest_key=digest_key)
     compared = list(threads.map(lambda pair: compare(*pair), pairs))
     shared = bool(cluster.lacks(Capability.BOOTSTRAP))
+    hubs, unread = _hubs(beside)
+    stray = strays(
+        there,
+        wanted,
+        told=[one.owner for one in wants],
+        untold=[*(one.owner for one in untold), *hubs],
+        present={cluster.root.reference, *(one.reference for one in present)},  # git wants a root that is gone
+        shared=shared,
+    )
     return _Look(
         compared=[*compared, *doubtful],
-        stray=strays(
-            there,
-            wanted,
-            told=[one.owner for one in wants],
-            untold=[one.owner for one in untold],
-            present={cluster.root.reference, *(one.reference for one in present)},  # git wants a root that is gone
-            shared=shared,
-        ),
+        stray=[one for one in stray if not (one.gone and unread)],
         rootless=cluster.root.reference not in {owner.reference for owner in owners},
         unknown=[
             *(_untold(cluster.name, one.owner, one.why, chain=one.chain) for one in untold),
             *(_untold(cluster.name, owner, why) for owner in owners if (why := unpruned(owner))),
+            *(
+                Unknown(
+                    cluster=cluster.name,
+                    object=one.subject.reference,
+                    owner=str(one.gone),
+                    why=f"{one.subject} may be kept by {one.gone} of another cluster: {unread}",
+                )
+                for one in stray
+                if one.gone and unread
+            ),
             *(
                 Unknown(cluster=cluster.name, why=f"{resource.plural} cannot be looked at: {why}")
                 for resource, why in there.unread.items()
@@ -161,6 +179,18 @@ def _look(
         moving=motions(owners, all_owners(cluster)),
         held_back=is_on(owners),
     )
+
+
+def _hubs(clusters: Sequence[Cluster]) -> tuple[Sequence[KubeObject], str]:
+    """Who applies to other clusters than its own; and why that is not known of all clusters, if it is not."""
+    found: list[KubeObject] = []
+    unread = ""
+    for one in clusters:
+        try:
+            found += filter(applies_elsewhere, present_owners(one))
+        except (ApiError, ApiUnreachableError) as error:
+            unread = f"cluster {one.name} cannot be read: {error.what}"
+    return found, unread
 
 
 def _untold(cluster: str, owner: KubeObject, why: str, *, chain: Sequence[str] = ()) -> Unknown:

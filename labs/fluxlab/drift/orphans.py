@@ -28,6 +28,8 @@ class Stray:
     """Who keeps it by its own account; empty when it names nobody."""
     fate: Fate = NOBODY
     """What becomes of it if it is an orphan."""
+    gone: ObjectRef | None = None
+    """The owner that left it behind, where that is not in the cluster."""
 
 
 def is_orphan(claim: str, maker: Actor) -> bool:
@@ -119,4 +121,4 @@ def _left_by(gone: ObjectRef | None, stray: Stray) -> Stray:
     fate = stray.fate
     if gone and not fate.reverted:
         fate = replace(fate, why=f"{gone} left it behind and is gone: {fate.why}")
-    return replace(stray, claim="", fate=fate)
+    return replace(stray, claim="", fate=fate, gone=gone)

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fluxlab.fault_records import FaultRecords
@@ -10,6 +10,7 @@ from fluxlab.files import make_private
 from fluxlab.lab import Lab
 from fluxlab.spec import LabSpec
 from fluxlab.state import described_labs
+from fluxlab.supervisor.starter import copying
 
 from .spec import LabNeeds
 
@@ -27,12 +28,22 @@ def check_faults() -> None:
 
 
 class Grounds:
-    """Gives labs, one for each run."""
+    """Gives labs, one for each run, until it is closed."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Keep snapshots, which hold Secrets, in a folder (see `fluxlab.runs`); without one each lab is made anew."""
+        """For several runs keep snapshots, which hold Secrets, in a folder (see `fluxlab.runs`).
+
+        Their supervisors are copies of one that is loaded. Without a folder each lab is made anew.
+        """
         self._folder = folder
         self._snapshots: dict[LabNeeds, Path] = {}
+        self._copying = ExitStack()
+        if folder:
+            self._copying.enter_context(copying())
+
+    def close(self) -> None:
+        """End what the supervisors are copied from; once more changes nothing."""
+        self._copying.close()
 
     @contextmanager
     def lab(

@@ -1,6 +1,7 @@
 """Labs for rehearsals, prepared once for each file of tests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from fluxlab.rehearsals.grounds import Grounds
 
 
 @pytest.fixture(scope="module")
-def grounds(tmp_path_factory: pytest.TempPathFactory) -> Grounds:
-    return Grounds(tmp_path_factory.mktemp("grounds"))
+def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grounds]:
+    with closing(Grounds(tmp_path_factory.mktemp("grounds"))) as found:
+        yield found
 
 
 @pytest.fixture

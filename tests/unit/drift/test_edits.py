@@ -395,3 +395,22 @@ def test_what_git_no_longer_wants_is_nobodys_when_a_person_makes_it() -> None:
 def test_what_becomes_true_is_an_edit_where_it_was_one() -> None:
     [edit] = edits([entry(0, "alice", (".data.count", "1", "true"))])
     assert (edit.class_, edit.before, edit.after) == (DriftClass.MODIFIED, "1", "true")
+
+
+def test_what_the_flux_of_another_cluster_does_is_no_edit_by_hand() -> None:
+    kept = replace(keeping(2, ".status.inventory", None, {"entries": [KEPT]}), cluster="hub")
+
+    def as_admin(done: Entry) -> Entry:
+        said = {Detail.OWNER: str(APPS), Detail.CLAIM: "kustomize-controller made it", Detail.USER: "admin"}
+        details = {**done.details, **said, Detail.MANAGER: "kustomize-controller"}
+        return replace(done, actor="admin with kustomize-controller", details=details)
+
+    made_there = as_admin(made(1))
+    mine = entry(3, "alice", (".data.colour", '"red"', '"blue"'))
+    taken_back = as_admin(entry(4, "admin", (".data.colour", '"blue"', '"red"')))
+    found = edits([NAMESPACE_OF_GIT, made_there, kept, mine, taken_back])
+    assert told(found) == [
+        (".data.colour", DriftClass.MODIFIED, '"red"', '"blue"', "reverted by kustomize-controller after 1.0 s")
+    ]
+    at_home = replace(kept, cluster=made_there.cluster)
+    assert len(edits([NAMESPACE_OF_GIT, made_there, at_home])) == 1, "who calls itself so at home is a person"

@@ -1,11 +1,13 @@
-"""What becomes of a result when its lab does not end, and where nothing may be broken."""
+"""What becomes of a result when its lab does not end, where nothing may be broken, and what several runs share."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import psutil
 import pytest
 from tests.unit.report.samples import FAILED, PASSED
 
@@ -15,6 +17,7 @@ from fluxlab.rehearsals.grounds import Grounds
 from fluxlab.rehearsals.results import Outcome, Part, RunResult
 from fluxlab.rehearsals.running import rehearse
 from fluxlab.rehearsals.spec import Rehearsal
+from fluxlab.supervisor.starter import start
 
 
 class NeverEnding:
@@ -52,3 +55,22 @@ def test_a_lab_that_does_not_start_has_no_result() -> None:
     rehearsal = cast("Rehearsal", SimpleNamespace(lab=None))
     with pytest.raises(FluxlabError, match="does not start"):
         rehearse(rehearsal, file=Path("one.yaml"), seed=1, grounds=cast("Grounds", Nowhere()))
+
+
+def test_supervisors_of_several_runs_are_copies_of_one_that_ends_with_them(tmp_path: Path) -> None:
+    with closing(Grounds(tmp_path)):
+        copied = start()
+        original = psutil.Process(copied.process.pid).parent()
+        assert original
+        assert original.ppid() == os.getpid()
+    copied.close()
+    copied.process.wait(10)
+    assert not original.is_running()
+
+
+def test_that_of_a_single_run_is_started_by_itself() -> None:
+    with closing(Grounds(None)):
+        single = start()
+        assert psutil.Process(single.process.pid).ppid() == os.getpid()
+    single.close()
+    single.process.wait(10)
