@@ -9,7 +9,7 @@ import pytest
 
 from fluxlab.errors import UsageError
 from fluxlab.lab import Lab
-from fluxlab.pool import Pool
+from fluxlab.pool import LabRequest, Pool
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
@@ -80,8 +80,10 @@ class Taken:
 
     def __init__(self) -> None:
         self.given_back = 0
+        self.asked: list[LabRequest] = []
 
-    def take(self, _: object) -> Lab:
+    def take(self, request: LabRequest) -> Lab:
+        self.asked.append(request)
         return cast("Lab", SimpleNamespace(save_snapshot=lambda target: target.write_text("a lab")))
 
     def give_back(self, _: Lab) -> None:
@@ -129,3 +131,14 @@ def test_a_snapshot_that_was_not_made_leaves_its_name_to_others(snapshots: LabSe
     with pytest.raises(OSError, match="no room"):
         snapshots.snapshot("demo", prepare, LabSpec(), node=NODE)
     assert snapshots.snapshot("demo", prepare, LabSpec(), node=NODE).read_text() == "a lab"
+
+
+def test_what_a_snapshot_is_made_of_is_local_whatever_backend_the_run_has(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, state_dir: Path
+) -> None:
+    assert not state_dir.exists()
+    made = LabSession(pytester.parseconfig(), settings(pytester, "--fluxlab-backend=kind"), f"abc-{os.getpid()}")
+    monkeypatch.setattr(made, "_pool", taken := Taken())
+    with pytest.raises(OSError, match="no room"):
+        made.snapshot("demo", prepare, LabSpec(), node=NODE)
+    assert [cluster.backend for request in taken.asked for cluster in request.spec.clusters] == ["local"]
