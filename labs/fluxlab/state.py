@@ -237,6 +237,7 @@ class LabFolder:
     def create(self) -> None:
         """Make the folder, private to its owner. Raises FluxlabError where it cannot be made."""
         _made(self.root)
+        _made(self.discoveries)  # kubectl would leave it to the umask
 
     def remove(self) -> None:
         """Remove everything of this lab from disk, and what interrupted removals left. Raises FluxlabError."""

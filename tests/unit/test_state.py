@@ -83,6 +83,7 @@ def test_everything_of_a_lab_is_in_its_own_private_folder(state_dir: Path) -> No
     lab.create()
     lab.create()
     assert stat.S_IMODE(lab.root.stat().st_mode) == 0o700
+    assert stat.S_IMODE(lab.discoveries.stat().st_mode) == 0o700, "kubectl writes there, by its umask where it makes it"
     paths = [lab.spec, lab.control_socket, lab.supervisor_log, lab.gateway_log, lab.pki, lab.repositories, lab.charts]
     paths += [lab.cluster("c"), lab.kubeconfig("c")]
     assert all(path.is_relative_to(state_dir / "labs" / "one") for path in paths)
