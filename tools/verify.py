@@ -1,4 +1,4 @@
-"""Run the tests that are too long for `make test`, each by itself, and go on where an earlier run ended.
+"""Run the tests that are too long for `make test`, file by file, and go on where an earlier run ended.
 
 What has passed is remembered in build/verify.json with the content of the tree on which it did, but for notes and for
 other files of tests. Only what passed on exactly this content counts; the rest runs again: first what never passed,
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 MEMORY = ROOT / "build" / "verify.json"
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 TOGETHER, EACH = "verify and not verify(each=True)", "verify(each=True)"
-"""Tests whose parameters share a long beginning, and tests of which each parameter takes long by itself."""
+"""Tests of a file, which may share a lab, and tests of which each parameter takes long by itself."""
 NOTES = frozenset({"CHANGELOG.md", "docs/performance.md"})
 """Where it is written down what a run has shown: no test reads them, and to write there makes nothing of it untrue."""
 
@@ -79,8 +79,8 @@ def collect(marker: str) -> list[str]:
 
 
 def collect_all() -> list[str]:
-    """All that there is to verify, in the order in which it is run."""
-    return [*dict.fromkeys(test.partition("[")[0] for test in collect(TOGETHER)), *collect(EACH)]
+    """All that there is to verify, in the order in which it is run: files, and single tests."""
+    return [*dict.fromkeys(test.partition("::")[0] for test in collect(TOGETHER)), *collect(EACH)]
 
 
 class Passed(BaseModel, frozen=True):
@@ -130,9 +130,9 @@ class Memory:
 
 
 def run(test: str, ending: Event) -> subprocess.CompletedProcess[str]:
-    """One test in a process of its own. Raises KeyboardInterrupt once one was interrupted, whoever heard of that."""
+    """A file or a test in a process of its own. Raises KeyboardInterrupt once one was interrupted."""
     if not ending.is_set():
-        words = [*PYTEST, "-m", "verify", test]
+        words = [*PYTEST, "-m", EACH if "::" in test else TOGETHER, test]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != pytest.ExitCode.INTERRUPTED:
             return done
@@ -143,7 +143,7 @@ def run(test: str, ending: Event) -> subprocess.CompletedProcess[str]:
 def verify(tests: Sequence[str], memory: Memory, *, workers: int) -> Sequence[str]:
     """Run what has not passed yet, some at a time, whatever fails meanwhile; returns what failed."""
     left = memory.left(tests)
-    print(f"{len(tests)} tests, {len(tests) - len(left)} have passed on this content", flush=True)
+    print(f"{len(tests)} parts, {len(tests) - len(left)} have passed on this content", flush=True)
     failed, ending = [], Event()
     with ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(run, test, ending): test for test in left}
@@ -166,7 +166,7 @@ def summary(memory: Memory, tests: Sequence[str]) -> str:
     """What is known of all the tests, in a line."""
     earlier = memory.earlier(tests)
     here, never = len(memory.here(tests)), len(tests) - len(memory.here(tests)) - len(earlier)
-    said = f"{len(tests)} tests: {here} passed on this content, {len(earlier)} on an earlier one, {never} never"
+    said = f"{len(tests)} parts: {here} passed on this content, {len(earlier)} on an earlier one, {never} never"
     oldest = next(iter(earlier.values()), None)
     return f"{said}; the oldest on {oldest.state}, {oldest.at:%Y-%m-%d %H:%M} UTC" if oldest else said
 
@@ -174,7 +174,7 @@ def summary(memory: Memory, tests: Sequence[str]) -> str:
 def main() -> int:
     """Run what has not passed yet; the exit code tells whether all has now."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workers", type=int, default=2, help="tests at a time")
+    parser.add_argument("--workers", type=int, default=2, help="parts at a time")
     options = parser.parse_args()
     memory, tests = Memory(MEMORY, content=Content.of_tree(), state=state()), collect_all()
     try:

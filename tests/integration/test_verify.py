@@ -19,9 +19,18 @@ HERE = Path(__file__).parent
 pytestmark = pytest.mark.verify
 
 
+@pytest.fixture(scope="module")
+def shared():
+    return os.getpid()
+
+
 @pytest.mark.parametrize("number", [1, 2])
-def test_together(number):
+def test_together(shared, number):
     (HERE / f"together-{number}").write_text("ran")
+
+
+def test_together_with_others(shared):
+    (HERE / "together-3").write_text("ran")
 
 
 @pytest.mark.verify(each=True)
@@ -62,20 +71,20 @@ def test_a_failure_stops_nothing_and_only_what_has_not_passed_runs_again(
     tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert verify.main() == 1
-    assert ran(tree) == {"together-1", "together-2", "each-one", "each-two"}
+    assert ran(tree) == {"together-1", "together-2", "together-3", "each-one", "each-two"}
     told = capsys.readouterr().out
     assert "FAILED tests/test_some.py::test_each[one]" in told
-    assert "3 tests: 2 passed on this content, 0 on an earlier one, 1 never" in told
+    assert "3 parts: 2 passed on this content, 0 on an earlier one, 1 never" in told
     (tree / "sound").touch()
     assert verify.main() == 0
     assert ran(tree) == {"each-one"}
-    assert "3 tests: 3 passed on this content, 0 on an earlier one, 0 never" in capsys.readouterr().out
+    assert "3 parts: 3 passed on this content, 0 on an earlier one, 0 never" in capsys.readouterr().out
 
 
 def test_what_has_passed_counts_until_something_changes_on_which_it_may_depend(tree: Path) -> None:
     (tree / "sound").touch()
     assert verify.main() == 0
-    assert ran(tree) == {"together-1", "together-2", "each-one", "each-two"}
+    assert ran(tree) == {"together-1", "together-2", "together-3", "each-one", "each-two"}
     (tree.parent / "CHANGELOG.md").write_text("All has passed.\n")
     (tree / "test_others.py").write_text("def test_nothing(): pass\n")
     assert verify.main() == 0
@@ -84,7 +93,7 @@ def test_what_has_passed_counts_until_something_changes_on_which_it_may_depend(t
         with changed.open("a") as file:
             file.write("\n")
         assert verify.main() == 0
-        assert ran(tree) == {"together-1", "together-2", "each-one", "each-two"}, changed
+        assert ran(tree) == {"together-1", "together-2", "together-3", "each-one", "each-two"}, changed
 
 
 def test_an_interrupted_run_ends_at_once_and_goes_on(
