@@ -25,7 +25,7 @@ $(VENV)/installed: pyproject.toml
 linux:
 	@[ "$$(uname)" = Linux ] || { echo "error: labs run on Linux only, so far (docs/platforms.md)"; exit 1; }
 
-setup: linux $(VENV)/installed ## Make .venv and the toolchain (15 minutes on two cores, once)
+setup: linux $(VENV)/installed ## Make .venv and the toolchain (15 to 20 minutes on two cores, once)
 	@$(BIN)/fluxlab toolchain build
 
 lab: setup ## Start the playground: Flux rolls out the OpenTelemetry demo (BACKEND=kind: in real containers)
@@ -48,10 +48,10 @@ check: $(VENV)/installed ## Lint, types, the import contract and unit tests (und
 unit: $(VENV)/installed ## Unit tests alone
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit
 
-test: setup check ## Set up everything, then run all checks and tests on the real programs
+test: setup check ## Set up everything, then run the checks and the tests on the real programs (not those of `make verify`)
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not verify' tests/integration tests/backends examples
 
-node-image: setup ## A kind node image, Flux's and the scenarios' without any registry (15 minutes, once; root, Docker)
+node-image: setup ## A kind node image that holds Flux's, the demo's and the agent's images (15 minutes, once; root, Docker)
 	$(BIN)/fluxlab toolchain build --with kind
 	$(BIN)/python -m tools.node_image
 	$(BIN)/python -m tools.workload_images policy

@@ -28,11 +28,8 @@ def _about(fault: Description) -> Iterator[str]:
     yield f"**`{fault.name}`** {_cell(fault.summary)}. Expect: {_cell(fault.expect)}."
     for name, text in fault.parameters.items():
         yield f"- `{name}`: {_cell(text)}"
-    by_reason: dict[str, list[str]] = {}
-    for footing, why in fault.lacks.items():
-        by_reason.setdefault(why, []).append(footing)
-    for why, footings in by_reason.items():
-        yield f"- not on {', '.join(footings)}: {_cell(why)}"
+    for limit in fault.limits():
+        yield f"- {_cell(limit)}"
     yield ""
 
 

@@ -1,8 +1,11 @@
 """docs/faults.md has the catalogue as it is, and every fault tells enough to be chosen."""
 
+import re
+
 import pytest
 from tools.faults_document import DOCUMENT, written
 
+from fluxlab.clusters.capabilities import Footing
 from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.descriptions import describe
 
@@ -10,6 +13,15 @@ from fluxlab.faults.descriptions import describe
 def test_the_document_has_the_catalogue_as_it_is() -> None:
     text = DOCUMENT.read_text()
     assert written(text) == text, "python -m tools.faults_document writes it"
+
+
+def test_the_readme_counts_the_faults_that_can_be_had() -> None:
+    found = [describe(fault).backends for fault in CATALOGUE.values()]
+    counts = sum(map(bool, found)), sum(str(Footing.LOCAL) in backends for backends in found)
+    text = (DOCUMENT.parents[1] / "README.md").read_text()
+    assert re.findall(r"one of \[(\d+) things\]\(docs/faults\.md\) \((\d+) on `local`\)", text) == [
+        tuple(map(str, counts))
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))

@@ -51,14 +51,19 @@ def list_charts(lab: LabOption = None, output: OutputOption = Output.TEXT) -> No
 
 @app.command()
 def add(
-    source: Annotated[Path, typer.Argument(help="A chart archive (.tgz) or a chart's folder.", exists=True)],
+    source: Annotated[
+        Path, typer.Argument(metavar="CHART", help="A chart archive (.tgz) or a chart's folder.", exists=True)
+    ],
     host: HostOption,
     prefix: PrefixOption = None,
     lab: LabOption = None,
     *,
     replace: Annotated[bool, typer.Option(help="Replace another archive of the same version.")] = False,
 ) -> None:
-    """Serve a chart at a public URL."""
+    """Serve a chart at a public URL.
+
+    Example: fluxlab charts add ./my-app --host charts.example.org --prefix /stable
+    """
     url = _url(lab, host, prefix)
     chart = find_lab(lab).add_chart(source, url=url, replace=replace)
     say(f"{chart.name} {chart.version} is served at {url}")
@@ -66,8 +71,8 @@ def add(
 
 @app.command()
 def yank(
-    name: Annotated[str, typer.Argument(help="The chart's name.")],
-    version: Annotated[str, typer.Argument(help="The version to remove.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The chart's name.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version to remove.")],
     host: HostOption,
     prefix: PrefixOption = None,
     lab: LabOption = None,

@@ -55,6 +55,8 @@ def drift(
     there is something.
 
     With --as-patch: adopted by a commit on a branch, to be merged or deleted. Exit code 1 when something was left.
+
+    Example: fluxlab drift --since 10m
     """
     found = find_lab(lab)
     if as_patch or branch:

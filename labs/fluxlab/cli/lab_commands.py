@@ -39,7 +39,10 @@ def register(app: typer.Typer) -> None:
 
 def up(
     file: LabFileArgument = None,
-    name: Annotated[str | None, typer.Option("--name", help="The lab's name; default: as in the file.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="The lab's name; default: as in the file; without one FLUXLAB_LAB, or playground."),
+    ] = None,
     clone: Annotated[Path | None, typer.Option(help="Clone the repository there, to work in.")] = None,
     backend: Annotated[str | None, typer.Option(help="Where all clusters run: local, kind or existing.")] = None,
     *,
@@ -48,7 +51,10 @@ def up(
     retain: Annotated[bool, typer.Option(help="Keep the folder of a lab that did not start, for a look.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Start a lab with its scenarios, or repair the one that runs: what died is started again."""
+    """Start a lab with its scenarios, or repair the one that runs: what died is started again.
+
+    Exit code 1 when something is dead.
+    """
     from fluxlab.supervisor.starter import loading_early
 
     with loading_early():  # before the libraries below, which take as long as those of a supervisor
@@ -256,7 +262,10 @@ def _nature(cluster: "ClusterState") -> str:
 
 
 def doctor(output: OutputOption = Output.TEXT) -> None:
-    """Check whether this machine can run a lab, and say what to do where it cannot."""
+    """Check whether this machine can run a lab, and say what to do where it cannot.
+
+    Exit code 1 when something is bad.
+    """
     from fluxlab.doctor import capabilities, examine
 
     findings = examine()
@@ -275,7 +284,8 @@ def doctor(output: OutputOption = Output.TEXT) -> None:
 
 
 def restart(
-    component: Annotated[str, typer.Argument(help="A component as `fluxlab status` names it.")], lab: LabOption = None
+    component: Annotated[str, typer.Argument(metavar="COMPONENT", help="As `fluxlab status` names it.")],
+    lab: LabOption = None,
 ) -> None:
     """Stop and start one component of a cluster, and whoever cannot do without it meanwhile."""
     find_lab(lab).control.restart(component)
@@ -283,7 +293,7 @@ def restart(
 
 
 def consent(
-    context: Annotated[str, typer.Argument(help="A context of the kubeconfig.")],
+    context: Annotated[str, typer.Argument(metavar="CONTEXT", help="A context of the kubeconfig.")],
     kubeconfig: Annotated[str, typer.Option(help="The kubeconfig; default: $KUBECONFIG, ~/.kube/config.")] = "",
     *,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take it back: labs that are there stay.")] = False,

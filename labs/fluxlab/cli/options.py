@@ -75,7 +75,9 @@ TimeoutOption = Annotated[
 MOMENTS = "14:02, 14:02:05, 2026-11-22T14:02, or 5m for five minutes ago."
 LabArgument = Annotated[
     str | None,
-    typer.Argument(help="The lab; default: that of FLUXLAB_LAB, or the only one.", autocompletion=_complete_lab),
+    typer.Argument(
+        metavar="NAME", help="The lab; default: that of FLUXLAB_LAB, or the only one.", autocompletion=_complete_lab
+    ),
 ]
 FAULT_SECONDS = 300.0
 ForOption = Annotated[
@@ -88,7 +90,9 @@ ForOption = Annotated[
         show_default=f"{FAULT_SECONDS:g}s",
     ),
 ]
-FolderArgument = Annotated[Path | None, typer.Argument(help="Where to; default: a folder named as the repository.")]
+FolderArgument = Annotated[
+    Path | None, typer.Argument(metavar="FOLDER", help="Where to; default: a folder named as the repository.")
+]
 
 
 def find_lab(name: str | None) -> "Lab":

@@ -38,7 +38,11 @@ def _complete_scenario(incomplete: str) -> list[str]:
 def apply(
     scenario: Annotated[
         str | None,
-        typer.Argument(help="Its name, or its folder with a slash: ./mine.", autocompletion=_complete_scenario),
+        typer.Argument(
+            metavar="SCENARIO",
+            help="Its name, or its folder with a slash: ./mine.",
+            autocompletion=_complete_scenario,
+        ),
     ] = None,
     lab: LabOption = None,
     message: Annotated[str | None, typer.Option("--message", "-m", help="The commit's message.")] = None,
@@ -61,7 +65,9 @@ def _list_scenarios() -> None:
 
 
 def wait(
-    commit: Annotated[str | None, typer.Argument(help="A commit that was pushed; default: the branch's head.")] = None,
+    commit: Annotated[
+        str | None, typer.Argument(metavar="COMMIT", help="A commit that was pushed; default: the branch's head.")
+    ] = None,
     lab: LabOption = None,
     timeout: TimeoutOption = TIMEOUT_SECONDS,
     output: OutputOption = Output.TEXT,

@@ -20,7 +20,7 @@ WAYS = "leave the value out: it comes from a prompt, standard input, or --from-e
 def set_secret(
     context: typer.Context,
     place: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The Secret.")],
-    key: Annotated[str, typer.Argument(help="The key to set; the others stay.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key to set; the others stay.")],
     lab: LabOption = None,
     cluster: ClusterOption = None,
     *,
@@ -29,7 +29,10 @@ def set_secret(
     ] = None,
     create_namespace: Annotated[bool, typer.Option(help="Create the namespace if it is not there.")] = False,
 ) -> None:
-    """Set one key of a Secret. The value comes from a prompt, standard input or a variable, never from an argument."""
+    """Set one key of a Secret. The value comes from a prompt, standard input or a variable, never from an argument.
+
+    Example: fluxlab secret set causely/causely-secrets CAUSELY_TOKEN --from-env CAUSELY_TOKEN
+    """
     from fluxlab.clusters.secret import trouble_with_substitution
     from fluxlab.errors import UsageError
     from fluxlab.places import check_key, parse_place

@@ -38,7 +38,7 @@ def build(
     platform: PlatformOption = None,
     extras: ExtraOption = None,
 ) -> None:
-    """Build what is missing: about 15 minutes on two cores, once."""
+    """Build what is missing: 15 to 20 minutes on two cores, once."""
     from fluxlab.toolchain import Platform
     from fluxlab.toolchain.building import build as make
 
@@ -75,7 +75,7 @@ def list_components(
 
 
 @app.command()
-def path(program: Annotated[str, typer.Argument(help="A program, such as flux.")]) -> None:
+def path(program: Annotated[str, typer.Argument(metavar="PROGRAM", help="A program, such as flux.")]) -> None:
     """Print where a program is."""
     from fluxlab.toolchain import KIND_COMPONENTS, find
 
@@ -95,12 +95,16 @@ def key() -> None:
 @app.command()
 def bundle(
     destination: Annotated[
-        Path, typer.Argument(help="The file to write (.tar.zst), or a folder for one named by its content.")
+        Path,
+        typer.Argument(
+            metavar="DESTINATION",
+            help="The file to write (.tar.zst), or a folder for one named by the toolchain's key.",
+        ),
     ] = Path(),
     *,
     platform: PlatformOption = None,
 ) -> None:
-    """Write the toolchain into one file that another machine installs in seconds."""
+    """Write the toolchain into one file that another machine installs in seconds; kind is never in it."""
     from fluxlab.toolchain import Platform
     from fluxlab.toolchain.bundling import bundle as write
 
@@ -114,7 +118,10 @@ def bundle(
 
 @app.command()
 def install(
-    archive: Annotated[Path, typer.Argument(help="A file that `toolchain bundle` wrote.", exists=True, dir_okay=False)],
+    archive: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A file that `toolchain bundle` wrote.", exists=True, dir_okay=False),
+    ],
     sha256: Annotated[str | None, typer.Option(help="The digest that `toolchain bundle` printed.")] = None,
 ) -> None:
     """Install a bundle after verifying it."""

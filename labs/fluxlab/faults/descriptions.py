@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from fluxlab.clusters.capabilities import Footing, lack
+from fluxlab.clusters.capabilities import Capability, Footing, lack
 from fluxlab.documents import Json, JsonObject
 
 from .catalogue import AnyFault
@@ -15,6 +15,10 @@ _BOUNDS = {
     "exclusiveMaximum": "less than",
     "pattern": "like",
 }
+_IN_LISTS: Mapping[str, str] = {Footing.GUEST: "existing (own Flux)"}
+"""Names for lists, whose parts are told apart by commas."""
+_NOWHERE = "nowhere"
+_LINKS = "`links: true` in the lab file (in a test `@pytest.mark.fluxlab(links=True)`)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +35,17 @@ class Description:
     """Where it cannot be had, by footing, and why."""
     backends: Sequence[str]
     """Where it can be had."""
+    needs: Sequence[str] = ()
+    """What else a lab must have."""
+
+    @property
+    def places(self) -> str:
+        """Where it can be had, as one cell of a table."""
+        return ", ".join(map(_short, self.backends)) or _NOWHERE
 
     def as_json(self) -> JsonObject:
         """As `fluxlab faults -o json` prints it."""
-        return {**asdict(self), "backends": list(self.backends)}
+        return {**asdict(self), "backends": list(self.backends), "needs": list(self.needs)}
 
     def lines(self) -> Iterator[str]:
         """As `fluxlab faults NAME` prints it."""
@@ -42,8 +53,22 @@ class Description:
         yield f"expect: {self.expect}"
         for name, text in self.parameters.items():
             yield f"--set {name}=...  {text}"
+        yield from self.limits()
+
+    def limits(self) -> Iterator[str]:
+        """What a lab must have for it, and where it cannot be had, one line for each reason."""
+        for need in self.needs:
+            yield f"needs {need}"
+        by_reason: dict[str, list[str]] = {}
         for footing, why in self.lacks.items():
-            yield f"not on {footing}: {why}"
+            by_reason.setdefault(why, []).append(footing)
+        for why, footings in by_reason.items():
+            where = _NOWHERE if len(footings) == len(Footing) else f"not on {', '.join(map(_short, footings))}"
+            yield f"{where}: {why}"
+
+
+def _short(footing: str) -> str:
+    return _IN_LISTS.get(footing, footing)
 
 
 def describe(fault: AnyFault) -> Description:
@@ -57,6 +82,7 @@ def describe(fault: AnyFault) -> Description:
         parameters=_parameters(fault),
         lacks=lacks,
         backends=[str(footing) for footing in Footing if str(footing) not in lacks],
+        needs=[_LINKS] if Capability.LINKS in fault.needs else [],
     )
 
 
@@ -69,16 +95,23 @@ def _lack(fault: AnyFault, footing: Footing) -> str:
 
 
 def _parameters(fault: AnyFault) -> Mapping[str, str]:
-    fields: Mapping[str, Mapping[str, Json]] = fault.parameters.model_json_schema().get("properties", {})
-    return {name: _described(field) for name, field in fields.items()}
+    schema = fault.parameters.model_json_schema()
+    fields: Mapping[str, Mapping[str, Json]] = schema.get("properties", {})
+    types: Mapping[str, Mapping[str, Json]] = schema.get("$defs", {})
+    return {name: _described({**types.get(_type_of(field), {}), **field}) for name, field in fields.items()}
+
+
+def _type_of(field: Mapping[str, Json]) -> str:
+    """The name of the type that is described by itself, as that of an enum is."""
+    return str(field.get("$ref", "")).rpartition("/")[2]
 
 
 def _described(field: Mapping[str, Json]) -> str:
+    choices = field.get("enum")
     told = [
-        str(field.get("type", "")),
-        f"one of {field['enum']}" if "enum" in field else "",
+        f"one of {', '.join(map(str, choices))}" if isinstance(choices, list) else str(field.get("type", "")),
         *(f"{word} {field[key]}" for key, word in _BOUNDS.items() if key in field),
-        f"default {field['default']}" if "default" in field else "required",
+        f"default {'empty' if field['default'] == '' else field['default']}" if "default" in field else "required",
     ]
     text = ", ".join(filter(None, told))
     return f"{field['description']} ({text})" if "description" in field else text

@@ -9,7 +9,9 @@ from pathlib import Path
 from fluxlab.errors import FluxlabError
 
 RETRY = "`fluxlab toolchain build` tries again; components that are finished stay"
-OBTAIN = "`fluxlab toolchain build` (needs a network; 15 to 20 minutes on 2 cores) or `fluxlab toolchain install FILE`"
+OBTAIN = (
+    "`fluxlab toolchain build` (needs a network; 15 to 20 minutes on two cores) or `fluxlab toolchain install FILE`"
+)
 OBTAIN_KIND = "`fluxlab toolchain build --with kind` (needs a network; half a minute once the rest is there)"
 FULL_BUILD = "a full build needs about 16 GB while it runs and leaves 1 GB"
 

@@ -242,6 +242,17 @@ def test_the_status_tells_which_faults_are_in(run: Run) -> None:
         assert "hunter2" not in told
 
 
+def test_how_it_was_before_a_fault_that_was_given_up_can_be_read_where_that_is_told(run: Run) -> None:
+    broken(dead_lab("one"), state=FaultState.STUCK, undo={"password": "hunter2hunter2"})
+    ended = run("heal", "--all", "--give-up")
+    assert (ended.code, ended.out) == (0, "git-hang-1: given up\n")
+    assert "hunter2" not in ended.err
+    told = [Path(word) for word in ended.err.split() if word.startswith("/")]
+    assert [json.loads(file.read_text())["undo"]["password"] for file in told] == ["hunter2hunter2"]
+    assert {place.stat().st_mode & 0o077 for place in (*told, *(file.parent for file in told))} == {0}
+    assert "on purpose" not in run("status").out
+
+
 def test_a_record_of_a_fault_that_cannot_be_read_is_told_and_the_rest_of_the_status_too(run: Run) -> None:
     file = dead_lab("one").root / "faults" / "git-hang-1.json"
     file.parent.mkdir()

@@ -45,7 +45,7 @@ def test_what_passed_on_this_content_is_not_run_again(tmp_path: Path) -> None:
     memory(tmp_path, "a").add("test_two")
     assert memory(tmp_path, "a").left(TESTS) == ["test_one", "test_three"]
     assert verify.summary(memory(tmp_path, "a"), TESTS) == (
-        "3 tests: 1 passed on this content, 0 on an earlier one, 2 never"
+        "3 parts: 1 passed on this content, 0 on an earlier one, 2 never"
     )
 
 
@@ -54,13 +54,13 @@ def test_after_a_change_what_never_passed_is_run_first_and_then_what_passed_long
     memory(tmp_path, "b").add("test_one")
     assert memory(tmp_path, "c").left(TESTS) == ["test_three", "test_two", "test_one"]
     said = verify.summary(memory(tmp_path, "c"), TESTS)
-    assert said.startswith("3 tests: 0 passed on this content, 2 on an earlier one, 1 never; the oldest on state-a, ")
+    assert said.startswith("3 parts: 0 passed on this content, 2 on an earlier one, 1 never; the oldest on state-a, ")
 
 
 def test_a_test_that_is_no_more_counts_for_nothing(tmp_path: Path) -> None:
     memory(tmp_path, "a").add("test_gone")
     assert verify.summary(memory(tmp_path, "a"), TESTS) == (
-        "3 tests: 0 passed on this content, 0 on an earlier one, 3 never"
+        "3 parts: 0 passed on this content, 0 on an earlier one, 3 never"
     )
 
 
