@@ -45,7 +45,7 @@ def log_files(folder: LabFolder) -> Mapping[str, Path]:
 
 
 def bound_logs(folder: LabFolder, *, maximum_bytes: int = MAXIMUM_BYTES) -> None:
-    """Keep each program's log near a size: its content moves to `<name>.1`, once. Raises OSError.
+    """Keep each program's log near a size: its content moves to `<name>.1`, once, or stays. Raises OSError.
 
     The programs go on writing to the same file, which is emptied: they append. So one that is being read (see
     `read_together`) has to wait, until it has twice the size: who reads again and again must not have it fill the disk.
@@ -57,12 +57,22 @@ def bound_logs(folder: LabFolder, *, maximum_bytes: int = MAXIMUM_BYTES) -> None
             with _open(file) as held, suppress(BlockingIOError):
                 if size <= 2 * maximum_bytes:
                     fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.copyfile(file, _aside(file))
-                os.truncate(file, 0)
+                _move_aside(file)
 
 
 def _aside(log: Path) -> Path:
     return log.with_name(f"{log.name}.1")
+
+
+def _move_aside(log: Path) -> None:
+    """Empty a log, once what is in it has taken the place of what was moved aside before. Raises OSError."""
+    copy = log.with_name(f".{_aside(log).name}")
+    try:
+        shutil.copyfile(log, copy)  # not over the older one: a full disk would cost both
+        copy.replace(_aside(log))
+    finally:
+        copy.unlink(missing_ok=True)
+    os.truncate(log, 0)
 
 
 def read_whole_log(log: Path, read: Callable[[Path], Iterable[T]]) -> Iterator[T]:

@@ -3,6 +3,7 @@
 Manifests name public URLs only, so nothing in a snapshot names a port: it starts anywhere, with keys of its own.
 """
 
+import errno
 import hashlib
 import io
 import os
@@ -21,7 +22,7 @@ from .errors import FluxlabError, UsageError
 from .files import make_private
 from .spec import Host, LabSpec
 from .state import PLANTED, LabFolder
-from .toolchain.archives import NAME, Refusal, Stream, add, compressed, extract, read_manifest
+from .toolchain.archives import COPY_BYTES, NAME, Archive, Refusal, Stream, add, add_from, compressed, opened
 from .toolchain.manifests import FileRecord
 
 KIND: Literal["fluxlab snapshot"] = "fluxlab snapshot"
@@ -108,7 +109,7 @@ def save(
         spec=spec,
         toolchain=dict(toolchain),
         registries=tuple(sorted(path.name for path in folder.registry.glob("hosts/*"))),
-        files={name: _record(_content(chosen[name])) for name in sorted(chosen)},
+        files={name: _record(chosen[name]) for name in sorted(chosen)},
     )
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -117,10 +118,8 @@ def save(
         with compressed(temporary, level=COMPRESSION_LEVEL, mode=0o600) as archive:
             add(archive, NAME, snapshot.model_dump_json().encode())
             for name, record in snapshot.files.items():
-                content = _content(chosen[name])
-                if _record(content) != record:
+                if not _added(archive, name, chosen[name], record=record):
                     raise FluxlabError(f"no snapshot was made: {name} changed meanwhile", hint="try again")
-                add(archive, name, content)
         if not unchanged():
             raise FluxlabError("no snapshot was made: somebody pushed meanwhile", hint="try again")
         temporary.replace(target)
@@ -174,30 +173,63 @@ def _unlisted(error: OSError) -> None:
         raise _unsaved(Path(error.filename), error) from error
 
 
-def _content(source: Path | bytes) -> bytes:
-    if isinstance(source, bytes):
-        return source
-    try:
-        return source.read_bytes()
-    except OSError as error:
-        raise _unsaved(source, error) from error
+class _Reading(io.FileIO):
+    """A file that is read: what is wrong with it is told apart from what is wrong where its content goes."""
+
+    def __init__(self, path: Path, trouble: Callable[[Path, OSError], FluxlabError]) -> None:
+        self._path = path
+        self._trouble = trouble
+        try:
+            super().__init__(path)
+        except OSError as error:
+            raise trouble(path, error) from error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes. Raises what `trouble` makes of an OSError."""
+        try:
+            return super().read(size)
+        except OSError as error:
+            raise self._trouble(self._path, error) from error
+
+
+def _opened_part(source: Path | bytes) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else _Reading(source, _unsaved)
 
 
 def _unsaved(path: Path, error: OSError) -> FluxlabError:
     return FluxlabError(f"no snapshot was made: {path} cannot be read", facts=[str(error)], hint="try again")
 
 
-def _record(content: bytes) -> _File:
-    return _File(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+def _content(path: Path) -> bytes:
+    with _opened_part(path) as file:
+        return file.read()
+
+
+def _record(source: Path | bytes) -> _File:
+    digest, size = hashlib.sha256(), 0
+    with _opened_part(source) as file:
+        while content := file.read(COPY_BYTES):
+            digest.update(content)
+            size += len(content)
+    return _File(sha256=digest.hexdigest(), size=size)
+
+
+def _added(archive: tarfile.TarFile, name: str, source: Path | bytes, *, record: _File) -> bool:
+    """Add a file to the archive; returns whether it still is what is on record of it."""
+    with _opened_part(source) as file:
+        try:
+            return add_from(archive, name, file, size=record.size) == record.sha256 and not file.read(1)
+        except EOFError:
+            return False
 
 
 def read(file: Path) -> Snapshot:
     """What a snapshot says about itself; the rest of it is not looked at. Raises SnapshotRefusedError, UsageError."""
-    with _opened(file) as raw:
+    with _Reading(file, _unreadable) as raw:
         try:
-            with tarfile.open(fileobj=Stream(raw), mode="r|") as archive:
+            with opened(Stream(raw)) as archive:
                 return _parsed(archive)
-        except (Refusal, tarfile.TarError, ValueError, OverflowError) as error:
+        except Refusal as error:
             raise _refused(file, error) from error
 
 
@@ -207,18 +239,22 @@ def unpack(file: Path, folder: LabFolder, *, toolchain: Mapping[str, str], sha25
     Raises SnapshotRefusedError for one that is altered or cut short, was made with another toolchain, or, with
     `sha256`, is another file than that; UsageError for one that cannot be read.
     """
-    with _opened(file) as raw:
+    with _Reading(file, _unreadable) as raw:
         stream = Stream(raw)
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with opened(stream) as archive:
                 snapshot = _parsed(archive)
                 _check_toolchain(snapshot, toolchain)
                 expected = {name: FileRecord(sha256=f.sha256, size=f.size) for name, f in snapshot.files.items()}
                 _check_places(snapshot)
-                extract(archive, folder.root, expected=expected)
+                archive.extract(folder.root, expected=expected)
             stream.finish()
-        except (Refusal, tarfile.TarError, ValueError, OverflowError, FileExistsError, NotADirectoryError) as error:
+        except (Refusal, FileExistsError, NotADirectoryError) as error:
             raise _refused(file, error) from error
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:  # what that is differs between file systems
+                raise
+            raise _refused(file, Refusal(f"a name in it is too long for a file below {folder.root}")) from error
     if sha256 is not None and stream.digest.hexdigest() != sha256.strip().lower():
         facts = [f"sha256 {stream.digest.hexdigest()}", f"instead of {sha256}"]
         raise SnapshotRefusedError(f"{file} was refused: it is not the file that was asked for", facts=facts)
@@ -229,24 +265,6 @@ def unpack(file: Path, folder: LabFolder, *, toolchain: Mapping[str, str], sha25
     return snapshot
 
 
-class _Source(io.FileIO):
-    """The file of a snapshot: what is wrong with it is told apart from what is wrong where it is unpacked."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes. Raises UsageError."""
-        try:
-            return super().read(size)
-        except OSError as error:
-            raise _unreadable(Path(str(self.name)), error) from error
-
-
-def _opened(file: Path) -> BinaryIO:
-    try:
-        return _Source(file)
-    except OSError as error:
-        raise _unreadable(file, error) from error
-
-
 def _unreadable(file: Path, error: OSError) -> UsageError:
     return UsageError(f"{file} cannot be read: {error.strerror}", hint="name a file that `snapshot save` wrote")
 
@@ -255,9 +273,9 @@ def _refused(file: Path, why: Exception) -> SnapshotRefusedError:
     return SnapshotRefusedError(f"{file} was refused: {why}", hint="fluxlab snapshot save makes a new one")
 
 
-def _parsed(archive: tarfile.TarFile) -> Snapshot:
+def _parsed(archive: Archive) -> Snapshot:
     try:
-        return Snapshot.model_validate_json(read_manifest(archive, largest=LARGEST_MANIFEST), strict=False)
+        return Snapshot.model_validate_json(archive.manifest(largest=LARGEST_MANIFEST), strict=False)
     except ValidationError as error:
         raise Refusal(f"its {NAME} is none: {error.errors()[0]['msg']}") from error
 

@@ -1,7 +1,10 @@
 """Logs of a lab: which there are, their last lines, and what is added to them."""
 
+import contextlib
 import json
+import resource
 import threading
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -181,6 +184,35 @@ def test_a_log_that_grew_too_large_moves_aside_and_its_writer_goes_on(tmp_path: 
     assert file.read_bytes() == b"new\n"
     assert file.with_name("etcd.log.1").read_bytes() == b"old\n" * 100
     assert list(log_files(folder)) == ["c/etcd"]
+
+
+@contextlib.contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """As on a disk that has no more room than that: what is written beyond it fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_log_that_cannot_be_moved_aside_stays_and_so_does_what_was_moved_before(tmp_path: Path) -> None:
+    folder = LabFolder(tmp_path)
+    file = folder.cluster("c") / "logs" / "etcd.log"
+    file.parent.mkdir(parents=True)
+    file.write_text("old\n" * 100)
+    bound_logs(folder, maximum_bytes=399)
+    file.write_text("new\n" * 1000)
+    before = {path.name: path.read_text() for path in file.parent.iterdir()}
+    with no_file_larger_than(2000), pytest.raises(OSError, match="File too large"):
+        bound_logs(folder, maximum_bytes=399)
+    assert {path.name: path.read_text() for path in file.parent.iterdir()} == before
+    bound_logs(folder, maximum_bytes=399)
+    assert {path.name: path.read_text() for path in file.parent.iterdir()} == {
+        "etcd.log": "",
+        "etcd.log.1": before["etcd.log"],
+    }
 
 
 def lines(file: Path) -> list[str]:

@@ -12,8 +12,11 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+import zstandard
+from tests.unit.memory import BOMBS, MEGABYTE, pack_bomb, run_in_little_memory
 
 from fluxlab import snapshots
 from fluxlab.errors import FluxlabError
@@ -228,7 +231,7 @@ def in_the_midst(monkeypatch: pytest.MonkeyPatch, function: str, moment: float, 
     monkeypatch.setattr(snapshots, function, called)
 
 
-MOMENTS = [("_record", 0), *(("_content", number / 2) for number in range(12))]
+MOMENTS = [("_record", 0), *(("_opened_part", number / 2) for number in range(12))]
 
 
 @pytest.mark.parametrize(("function", "moment"), MOMENTS)
@@ -254,7 +257,7 @@ def test_of_a_repository_that_is_tidied_meanwhile_there_is_all_or_no_snapshot(
 ) -> None:
     folder = lab(tmp_path)
     repository = served(folder, prepared)
-    in_the_midst(monkeypatch, "_content", moment, lambda: git(f"--git-dir={repository}", *words))
+    in_the_midst(monkeypatch, "_opened_part", moment, lambda: git(f"--git-dir={repository}", *words))
     assert_whole_or_refused(tmp_path, folder)
 
 
@@ -379,6 +382,51 @@ def test_a_file_that_changes_while_it_is_saved_makes_it_no_snapshot(
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
+@pytest.mark.parametrize("content", [b"", b"lay", b"layers and layers"])
+def test_a_file_that_shrinks_or_grows_while_it_is_saved_makes_it_no_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    folder = lab(tmp_path)
+    blob = folder.registry / "data" / "docker" / "blob"
+
+    def opened(source: Path | bytes) -> BinaryIO:
+        found = opening(source)
+        if source == blob and next(times):  # not when its digest is taken
+            blob.write_bytes(content)
+        return found
+
+    times, opening = count(), snapshots._opened_part
+    monkeypatch.setattr(snapshots, "_opened_part", opened)
+    with pytest.raises(FluxlabError, match=r"docker/blob changed meanwhile"):
+        saved(tmp_path, folder)
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+
+
+SAVED = """
+os.cpu_count = lambda: 1  # each thread that compresses takes memory
+folder, etcd, target = map(Path, sys.argv[1:])
+save(LabFolder(folder), LabSpec(), commit="c" * 40, toolchain={}, etcd=etcd, target=target, unchanged=lambda: True)
+print("saved")
+"""
+
+
+def test_a_large_file_is_saved_in_little_memory(tmp_path: Path) -> None:
+    folder = lab(tmp_path)
+    layer = folder.registry / "data" / "docker" / "layer"
+    with layer.open("wb") as file:
+        file.write(b"layer")
+        file.truncate(192 * MEGABYTE)
+    imports = "import os\nfrom fluxlab.snapshots import save\nfrom fluxlab.spec import LabSpec\n"
+    imports += "from fluxlab.state import LabFolder"
+    words: list[str | Path] = [folder.root, tmp_path / "etcd", tmp_path / "snapshot"]
+    # Most of it is the compression's.
+    assert run_in_little_memory(imports=imports, code=SAVED, words=words, megabytes=256) == "saved"
+    with layer.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    found = read(tmp_path / "snapshot").files["registry/data/docker/layer"]
+    assert found == _File(sha256=digest, size=192 * MEGABYTE)
+
+
 def test_a_snapshot_that_cannot_be_read_to_its_end_is_told_of(tmp_path: Path) -> None:
     file = tmp_path / "broken"
     file.symlink_to("/proc/self/mem")
@@ -450,6 +498,26 @@ def test_a_forged_snapshot_cannot_write_elsewhere(tmp_path: Path, name: str) -> 
     assert not (tmp_path / "outside").exists()
 
 
+def long_name(length: int) -> str:
+    """A name of so many bytes, no part of which is too long."""
+    return ("charts/" + f"{'x' * 200}/" * 21)[: length - 1] + "x"
+
+
+def test_names_as_long_as_they_can_be_are_unpacked(tmp_path: Path) -> None:
+    copy = LabFolder(tmp_path / "copy")
+    longest = os.pathconf(tmp_path, "PC_PATH_MAX") - 1 - len(os.fsencode(copy.root)) - 1
+    files = {"charts/" + "x" * 255: b"x", "charts/" + "ä" * 127: b"y", long_name(longest): b"z"}
+    unpack(forged(tmp_path, files=files), copy, toolchain=VERSIONS)
+    assert {name: (copy.root / name).read_bytes() for name in files} == files
+
+
+@pytest.mark.parametrize("name", ["x" * 256, f"{'x' * 256}/y", "ä" * 128, long_name(4096), long_name(3990)])
+def test_a_forged_name_that_is_too_long_for_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    deep = LabFolder(tmp_path / ("y" * 100) / "copy")
+    with pytest.raises(SnapshotRefusedError, match=f"a name in it is too long for a file below {deep.root}"):
+        unpack(forged(tmp_path, files={f"charts/{name}": b"x"}), deep, toolchain=VERSIONS)
+
+
 def test_a_forged_file_that_is_also_a_folder_is_refused(tmp_path: Path) -> None:
     file = forged(tmp_path, files={"charts/a": b"x", "charts/a/b": b"y"})
     with pytest.raises(SnapshotRefusedError):
@@ -462,6 +530,35 @@ def test_a_forged_registry_cannot_name_another_folder(tmp_path: Path, host: str)
     with pytest.raises(SnapshotRefusedError):
         unpack(file, LabFolder(tmp_path / "copy"), toolchain=VERSIONS)
     assert not (tmp_path / "copy").exists()
+
+
+REFUSED = """
+try:
+    {what}
+except SnapshotRefusedError as error:
+    print(error.what)
+"""
+SNAPSHOTS = "from fluxlab.snapshots import SnapshotRefusedError, read, unpack\nfrom fluxlab.state import LabFolder"
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_forged_description_of_a_file_takes_no_memory(tmp_path: Path, bomb: str) -> None:
+    whole = (
+        zstandard.ZstdDecompressor()
+        .decompressobj()
+        .decompress(forged(tmp_path, files={"charts/a": bytes(MEGABYTE)}).read_bytes())
+    )
+    file = pack_bomb(tmp_path / "bomb", bomb, before=whole[: whole.index(b"charts/a\0")])
+    code = REFUSED.format(what=f"unpack(Path(sys.argv[1]), LabFolder(Path(sys.argv[2])), toolchain={VERSIONS!r})")
+    said = run_in_little_memory(imports=SNAPSHOTS, code=code, words=[file, tmp_path / "copy"], megabytes=512)
+    assert said.startswith(f"{file} was refused: "), said
+
+
+def test_a_forged_snapshot_that_begins_with_a_name_without_an_end_takes_no_memory(tmp_path: Path) -> None:
+    file = pack_bomb(tmp_path / "bomb", "long name")
+    code = REFUSED.format(what="read(Path(sys.argv[1]))")
+    said = run_in_little_memory(imports=SNAPSHOTS, code=code, words=[file], megabytes=512)
+    assert said.startswith(f"{file} was refused: "), said
 
 
 @pytest.mark.parametrize(

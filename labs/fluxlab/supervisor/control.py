@@ -65,9 +65,9 @@ class Control:
         """Stop and start one component, and whoever had to do without it. Raises UsageError on an unknown one."""
         self._change("/restart", component, timeout=self._patience)
 
-    def repair(self) -> list[str]:
-        """Start again what died; returns the names."""
-        result = self._change("/repair", timeout=self._patience)
+    def repair(self, cluster: str = "") -> list[str]:
+        """Start again what died, in one cluster or, without a name, in all of the lab; returns the names."""
+        result = self._change("/repair", cluster, timeout=self._patience)
         return [str(name) for name in result] if isinstance(result, list) else []
 
     def allow(self, host: str) -> None:

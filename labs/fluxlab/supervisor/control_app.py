@@ -29,7 +29,7 @@ class Verbs(Protocol):
     async def restart(self, component: str) -> None:
         """Stop and start one component, named `cluster/component`, and whoever had to do without it."""
 
-    async def repair(self) -> list[str]:
+    async def repair(self, cluster: str) -> list[str]:
         """Start again what died; returns the names."""
 
     async def allow(self, host: str) -> None:
@@ -97,7 +97,7 @@ def control_app(verbs: Verbs) -> Starlette:
             Route("/status", status),
             Route("/stop", verb(lambda _: verbs.stop()), methods=["POST"]),
             Route("/restart", verb(verbs.restart), methods=["POST"]),
-            Route("/repair", verb(lambda _: verbs.repair()), methods=["POST"]),
+            Route("/repair", verb(verbs.repair), methods=["POST"]),
             Route("/allow", verb(verbs.allow), methods=["POST"]),
             Route("/registry", verb(verbs.serve_registry), methods=["POST"]),
             Route("/state", verb(verbs.save_state), methods=["POST"]),

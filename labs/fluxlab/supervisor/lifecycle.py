@@ -7,9 +7,10 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from .services import Services
 
 LOOK_SECONDS = 1.0
+LOGS_PAUSE_SECONDS = 60.0
+"""For which logs that could not be bounded are left alone: each try copies megabytes, onto a full disk in vain."""
 SINK_KEY = "token"
 """The key of a Secret in which notification-controller looks for a token, and for what it signs with."""
 CAUSE_TIMEOUT_SECONDS = 0.5
@@ -52,6 +55,11 @@ def _tried(ending: Callable[[], object]) -> None:
         ending()
     except Exception:
         log.exception("not ended as it should: %s", ending)
+
+
+def _repaired(cluster: ClusterBackend) -> Sequence[str]:
+    """Start again what died in a cluster; returns the names that it has in the lab."""
+    return [cluster.process_name(program) for program in cluster.repair()]
 
 
 class Stopped(BaseException):  # like KeyboardInterrupt: an order, not an error
@@ -85,6 +93,7 @@ class Supervisor:
         self.processes = ProcessGroup(changed=self._notice, environment=told)
         self.recording = Recording(folder, changed=self._notice)
         self._watchdog = Watchdog(folder)
+        self._logs_wait_until = 0.0
         self.clusters: list[ClusterBackend] = []
 
     # -- the life of a lab ---------------------------------------------------------------------------------------
@@ -215,9 +224,15 @@ class Supervisor:
         self.chronicle.retry()
         self.recording.revive()
         self._watchdog.look()
+        self._bound_logs()
+
+    def _bound_logs(self) -> None:
+        if time.monotonic() < self._logs_wait_until:
+            return
         try:
             bound_logs(self.folder)
-        except OSError as error:  # a full disk: tried again in a moment
+        except OSError as error:  # a full disk
+            self._logs_wait_until = time.monotonic() + LOGS_PAUSE_SECONDS
             log.info("logs: %s", error)
 
     def _stop(self) -> None:
@@ -284,17 +299,23 @@ class Supervisor:
         """End the lab soon. From any thread: the signal interrupts whatever the main thread waits for."""
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
-    def repair(self) -> list[str]:
-        """Start again what died, in all clusters. Main thread only.
+    def repair(self, cluster: str = "") -> list[str]:
+        """Start again what died, in one cluster, or of the services and in all clusters. Main thread only.
 
-        Raises what the first cluster raised that could not be repaired, once all others are.
+        Raises UsageError for a cluster that there is not, and FluxlabError: what was wrong with the first of them that
+        could not be repaired, once all others are.
         """
-        parts, troubles = self.services.repair(), list[FluxlabError]()
-        for cluster in self.clusters:
+        parts, troubles = list[str](), list[FluxlabError]()
+        names = [self.spec.cluster(cluster).name] if cluster else [one.name for one in self.clusters]
+        repairs: dict[str, Callable[[], Sequence[str]]] = {} if cluster else {"the registry": self.services.repair}
+        repairs |= {f"cluster {one.name}": partial(_repaired, one) for one in self.clusters if one.name in names}
+        for name, repair in repairs.items():
             try:
-                parts += map(cluster.process_name, cluster.repair())
+                parts += repair()
             except FluxlabError as error:
                 troubles.append(error)
+            except OSError as error:  # no process can be started, say
+                troubles.append(FluxlabError(f"{name} cannot be repaired: {str(error) or repr(error)}"))
         if troubles:
             raise troubles[0]
         return parts

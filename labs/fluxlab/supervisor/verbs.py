@@ -38,10 +38,10 @@ class SupervisorVerbs:
         """Stop and start one component, and whoever had to do without it."""
         await asyncio.wrap_future(self._supervisor.call(lambda: self._supervisor.restart(component)))
 
-    async def repair(self) -> list[str]:
-        """Start again what died; returns the names."""
+    async def repair(self, cluster: str) -> list[str]:
+        """Start again what died, in one cluster or, without a name, in all of the lab; returns the names."""
         repaired: list[str] = []
-        await asyncio.wrap_future(self._supervisor.call(lambda: repaired.extend(self._supervisor.repair())))
+        await asyncio.wrap_future(self._supervisor.call(lambda: repaired.extend(self._supervisor.repair(cluster))))
         return repaired
 
     async def allow(self, host: str) -> None:

@@ -15,7 +15,7 @@ from .handle import Toolchain, open_toolchain
 from .lookup import cache_store, find, named_store
 from .platforms import Platform
 from .progress import Progress, Silent
-from .store import Store, remove
+from .store import Store
 
 TOOLS = ("kubectl", "flux")
 """What a build for another platform runs on this one."""
@@ -80,8 +80,9 @@ class _Builder:
         Where another process builds it is left to that one, which needs it now and deletes it at its end.
         """
         if self._store.build_cache.exists():
-            with suppress(_BusyError), self._store.lock(waiting=_leave):
-                remove(self._store.build_cache)
+            failing = storage_errors("the build cache cannot be removed", place=self._store.root)
+            with suppress(_BusyError), failing, self._store.lock(waiting=_leave):
+                self._store.drop_build_cache()
 
     def _installed(self, entry: Entry) -> bool:
         return self._store.condition(entry, verify=True).state == "installed"

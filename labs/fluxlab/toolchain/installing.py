@@ -1,10 +1,9 @@
 """Install a bundle: everything is verified before any of it is put in place."""
 
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .archives import Refusal, Stream, extract
+from .archives import Refusal, Stream, opened
 from .checks import check_runs
 from .components import COMPONENTS, Component
 from .contents import LARGEST_TOTAL, LICENCES_FOLDER, Contents
@@ -55,7 +54,7 @@ def _unpack(archive: Path, folder: Path, *, wanted: Sequence[Entry], expected_sh
         try:
             contents = _read(stream, folder, wanted=wanted)
             stream.finish()
-        except (Refusal, tarfile.TarError, ValueError, OverflowError) as error:
+        except Refusal as error:
             raise BundleRefusedError(f"{archive} was refused: {error}", hint=REFUSED_HINT) from error
     found = stream.digest.hexdigest()
     if expected_sha256 is not None and found != expected_sha256.strip().lower():
@@ -65,11 +64,11 @@ def _unpack(archive: Path, folder: Path, *, wanted: Sequence[Entry], expected_sh
 
 
 def _read(stream: Stream, folder: Path, *, wanted: Sequence[Entry]) -> Contents:
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
+    with opened(stream) as archive:
         contents = read_contents(archive)
         _check_kind(contents, wanted=wanted)
         _check_names(contents, wanted=wanted)
-        extract(archive, folder, expected=contents.files(wanted), keep=_is_no_licence)
+        archive.extract(folder, expected=contents.files(wanted), keep=_is_no_licence)
     for entry in wanted:
         link_programs(folder / entry.folder_name, entry.component)
         (folder / entry.folder_name / entry.component.programs[0]).chmod(0o755)

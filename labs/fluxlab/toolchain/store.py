@@ -86,8 +86,18 @@ class Store:
             remove(self.work)
             yield
         finally:
-            remove(self.work)
-            lock.release()
+            try:
+                remove(self.work)
+            finally:
+                lock.release()
+
+    def drop_build_cache(self) -> None:
+        """Have the build cache go, if there is one, when the lock is let go of. Call with the lock held.
+
+        From now on it is unfinished work: half of it, left by who was interrupted, must never pass for the whole.
+        """
+        if self.build_cache.exists():
+            self.build_cache.rename(self.work)
 
     def place(self, entry: Entry, folder: Path, *, manifest: Manifest) -> None:
         """Make a finished folder the entry: everything is on disk before its name is. Call with the lock held."""

