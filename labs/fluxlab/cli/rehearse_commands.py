@@ -71,7 +71,10 @@ def rehearse(
     ] = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="How to print.")] = Format.TEXT,
 ) -> None:
-    """Rehearse failures, each on a lab of its own. Exit code 0 pass, 1 fail, 2 inconclusive."""
+    """Rehearse failures, each on a lab of its own. Exit code 0 pass, 1 fail, 2 inconclusive.
+
+    Example: fluxlab rehearse git-hang mine.yaml --reports out
+    """
     from fluxlab.errors import FluxlabError
     from fluxlab.rehearsals.loading import load_rehearsal
     from fluxlab.rehearsals.results import Outcome, verdict
@@ -88,12 +91,14 @@ def rehearse(
     folder = _open(reports) if reports else None
     seeds = range(seed, seed + repeat)
     results: list[RunResult] = []
+    unwritten = False
     trouble: FluxlabError | None = None
     with secret_files() as secrets:  # where there is no place for snapshots, nothing is started
         try:
             for result in _runs(found, seeds=seeds, control=control, factor=factor, secrets=secrets):
                 results.append(result)
                 page = _write(folder, result) if folder else None
+                unwritten |= bool(folder and not page)
                 if output is Format.TEXT:
                     _show(result, page)
         except FluxlabError as error:  # what has ended counts all the same
@@ -104,6 +109,7 @@ def rehearse(
     worst = verdict(results)
     if trouble:
         show_error(trouble)
+    if trouble or unwritten:
         worst = worst if worst is Outcome.FAIL else Outcome.INCONCLUSIVE
     if worst.exit_code:
         raise typer.Exit(worst.exit_code)
@@ -152,14 +158,17 @@ def _open(folder: Path) -> "Reports":
         raise UsageError(f"--reports {folder}: there can be no such folder", facts=[str(error)]) from None
 
 
-def _write(folder: "Reports", result: "RunResult") -> Path:
+def _write(folder: "Reports", result: "RunResult") -> Path | None:
+    """The page of a run, or None where it could not be written, which is told: its verdict stands without it."""
     from fluxlab.errors import FluxlabError
 
     try:
         return folder.add(result)
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 # whatever is wrong with a report, the runs go on
         told = f"{result.outcome}: {result.title}; again: {result.replay}"
-        raise FluxlabError("a report could not be written", facts=[str(error), told]) from None
+        facts = [f"{type(error).__name__}: {error}", told]
+        show_error(FluxlabError("a report could not be written", facts=facts))
+        return None
 
 
 def _print_schema(schema: Described) -> None:

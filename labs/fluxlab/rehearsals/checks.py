@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -42,17 +42,38 @@ def ask(check: Check, lab: Lab) -> Answer:
 
 def await_check(check: Check, lab: Lab, within_seconds: float) -> Answer:
     """The first answer that it holds, or the last one when the time is over."""
-    last = ask(check, lab)
+    [answer] = await_checks([check], lab, within_seconds)
+    return answer
 
-    def holds() -> bool:
-        nonlocal last
-        last = last if last.holds else ask(check, lab)
-        return bool(last.holds)
+
+def await_checks(checks: Sequence[Check], lab: Lab, within_seconds: float) -> Sequence[Answer]:
+    """What each answers once all hold at one time, or the last answers when the time is over.
+
+    That is when the last one holds: the others have to hold before it and after it, or they may have taken turns.
+    """
+    answers: list[Answer] = []
+
+    def hold_together() -> bool:
+        answers[:] = _in_turn(checks, lab)
+        if len(answers) == len(checks) and all(one.holds for one in answers):
+            again = _in_turn(checks[:-1], lab)
+            answers[: len(again)] = again
+        return len(answers) == len(checks) and all(one.holds for one in answers)
 
     timeout_seconds = lab.patience(within_seconds)
-    with contextlib.suppress(WaitTimeoutError):  # the last answer tells why
-        wait_until(holds, what="a check", timeout_seconds=timeout_seconds, interval_seconds=LOOK_SECONDS)
-    return last
+    with contextlib.suppress(WaitTimeoutError):  # the last answers tell why
+        wait_until(hold_together, what="checks", timeout_seconds=timeout_seconds, interval_seconds=LOOK_SECONDS)
+    return [*answers, *(ask(check, lab) for check in checks[len(answers) :])]
+
+
+def _in_turn(checks: Sequence[Check], lab: Lab) -> Sequence[Answer]:
+    """The answers up to the first that it does not hold: as long as one fails, the others are not worth their price."""
+    answers: list[Answer] = []
+    for check in checks:
+        answers.append(ask(check, lab))
+        if not answers[-1].holds:
+            break
+    return answers
 
 
 def _way(check: Check) -> Callable[[Lab], Answer]:

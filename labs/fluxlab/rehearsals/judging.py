@@ -1,29 +1,24 @@
-"""From what was seen in a run to its findings. Reads nothing but the run."""
+"""From what was seen in a run to its findings. Pure."""
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from .lookout import QUIET_SECONDS
+from .observed import Observed
 from .results import CheckResult, Finding, Outcome, Part, SignalResult
 from .sampling import Course
 from .signals import ForbiddenSignal
-
-if TYPE_CHECKING:
-    from .running import Run
 
 CLOCK_SECONDS = 1.0
 """By more than that it was set: where NTP only has it go faster, so does the clock beside it (clock_gettime(2))."""
 
 
-def judge(run: "Run") -> None:
-    """Add the findings of a run that has ended, also before its end."""
+def judge(run: Observed) -> tuple[Finding, ...]:
+    """All findings of a run: what it could not do, and what is made of what it has seen."""
     timed = [*_hypothesis(run), *_recovery(run), *_signals(run)]
     if abs(run.clock_set_seconds) > CLOCK_SECONDS:
-        run.findings.append(_clock(run.clock_set_seconds))
-        timed = [_doubted(one) for one in timed]
-    run.findings.extend(timed)
-    run.findings.extend(_residue(run))
+        timed = [_clock(run.clock_set_seconds), *(_doubted(one) for one in timed)]
+    return (*run.troubles, *timed, *_residue(run))
 
 
 def _clock(set_seconds: float) -> Finding:
@@ -37,13 +32,13 @@ def _doubted(one: Finding) -> Finding:
     return one.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "why": why})
 
 
-def _hypothesis(run: "Run") -> Iterator[Finding]:
+def _hypothesis(run: Observed) -> Iterator[Finding]:
     for check in run.checks:
         yield _check(check)
-    for course in run.sampler.courses:
+    for course in run.courses:
         yield _course(course, run)
-    if run.sampler.trouble:
-        why = run.sampler.trouble
+    if run.sampling_trouble:
+        why = run.sampling_trouble
         yield Finding(part=Part.HYPOTHESIS, what="it was asked during", outcome=Outcome.INCONCLUSIVE, why=why)
 
 
@@ -53,7 +48,7 @@ def _check(check: CheckResult) -> Finding:
     return Finding(part=part, what=f"{check.what} ({check.when})", outcome=outcome, why=check.words)
 
 
-def _course(whole: Course, run: "Run") -> Finding:
+def _course(whole: Course, run: Observed) -> Finding:
     what = f"{whole.state.what} (during)"
     course = whole.between(*run.during)
     unasked = [one.name for one in run.faults.values() if not whole.between(one.proven, one.healing).asked]
@@ -71,10 +66,10 @@ def _course(whole: Course, run: "Run") -> Finding:
     return Finding(part=Part.HYPOTHESIS, what=what, outcome=Outcome.PASS, why=f"asked {course.asked} times")
 
 
-def _recovery(run: "Run") -> Iterator[Finding]:
+def _recovery(run: Observed) -> Iterator[Finding]:
     """Whether it came in time: what holds at last may have come too late, and what nobody asked proves nothing."""
     what = "the hypothesis holds again in time"
-    within_seconds = run.lab.patience(run.rehearsal.recovery_seconds)
+    within_seconds = run.recovery_within_seconds
     if run.healed and not any(one.when == "after" for one in run.checks):
         why = "after healing nothing was asked"
         yield Finding(part=Part.RECOVERY, what=what, outcome=Outcome.INCONCLUSIVE, why=why)
@@ -85,7 +80,7 @@ def _recovery(run: "Run") -> Iterator[Finding]:
         yield Finding(part=Part.RECOVERY, what=what, outcome=outcome, why=why)
 
 
-def _signals(run: "Run") -> Iterator[Finding]:
+def _signals(run: Observed) -> Iterator[Finding]:
     for number, signal in enumerate(run.rehearsal.signals):
         found = run.signals.get(number)
         if found is None:
@@ -95,16 +90,26 @@ def _signals(run: "Run") -> Iterator[Finding]:
             fault = run.faults.get(signal.during)
             yield _forbidden(found, until=fault.healing if fault else None)
         elif run.control:
-            within_seconds = run.lab.patience(found.within_seconds or 0)
-            yield _control(found, watched_seconds=min(within_seconds, QUIET_SECONDS), within_seconds=within_seconds)
-        elif run.cut_short and not found.seen:
+            yield _control(found)
+        elif run.cut_short and not found.seen and not _had_its_time(found, run):
             why = "the run was cut short, so nobody knows whether it would have come"
             yield Finding(part=Part.SIGNAL, what=found.what, outcome=Outcome.INCONCLUSIVE, why=why)
         else:
-            yield _expected(found, run.lab.patience(found.within_seconds or 0))
+            yield _expected(found)
 
 
-def _expected(found: SignalResult, within_seconds: float) -> Finding:
+def _had_its_time(found: SignalResult, run: Observed) -> bool:
+    """Whether a signal's time was over when a run was cut short, so that nothing that was left out could mend it.
+
+    That counts where somebody has looked for it from the begin to the end of its time, as in any other run.
+    """
+    if run.cut_short_at is None or found.after is None or run.sampling_trouble or run.unheard:
+        return False
+    return found.after + timedelta(seconds=found.within_seconds or 0) <= run.cut_short_at
+
+
+def _expected(found: SignalResult) -> Finding:
+    within_seconds = found.within_seconds or 0
     if found.after_seconds is not None and found.after_seconds <= within_seconds:
         why = f"after {found.after_seconds:.1f} s: {found.words}"
         return Finding(part=Part.SIGNAL, what=found.what, outcome=Outcome.PASS, why=why)
@@ -126,16 +131,18 @@ def _forbidden(found: SignalResult, *, until: datetime | None) -> Finding:
     return Finding(part=Part.FORBIDDEN, what=found.what, outcome=outcome, why=found.unknown or "it did not come")
 
 
-def _control(found: SignalResult, *, watched_seconds: float, within_seconds: float) -> Finding:
+def _control(found: SignalResult) -> Finding:
     if found.seen:
         why = f"without any fault there is the same signal, so the rehearsal proves nothing: {found.words}"
         return Finding(part=Part.CONTROL, what=found.what, outcome=Outcome.FAIL, why=why)
     outcome = Outcome.INCONCLUSIVE if found.unknown else Outcome.PASS
+    within_seconds = found.within_seconds or 0
+    watched_seconds = min(within_seconds, QUIET_SECONDS)
     quiet = f"it did not come within {watched_seconds:g} s; with the faults in it has {within_seconds:g} s"
     return Finding(part=Part.CONTROL, what=found.what, outcome=outcome, why=found.unknown or quiet)
 
 
-def _residue(run: "Run") -> Iterator[Finding]:
+def _residue(run: Observed) -> Iterator[Finding]:
     what = "nothing is left"
     for line in run.residue:
         yield Finding(part=Part.RESIDUE, what=what, outcome=Outcome.FAIL, why=line)

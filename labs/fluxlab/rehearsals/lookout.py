@@ -122,7 +122,7 @@ class Lookout:
                 known = self._seen.get(number)
                 if not (known and known.seen):  # the other thread may have been the first
                     unknown = missed or self._missed.get(number, "") or unmet
-                    self._seen[number] = _result(signal, after.moment, seen, unknown)
+                    self._seen[number] = self._result(signal, after.moment, seen, unknown)
 
     def _unmet(self, number: int, signal: ExpectedSignal | ForbiddenSignal, senses: Senses) -> str:
         """Why it proves nothing that a signal does not come: so far what it would speak of was never there.
@@ -184,12 +184,31 @@ class Lookout:
 
     def _left_seconds(self, signal: ExpectedSignal) -> float:
         """How long it may still take to come; never more than it has, also where the clock was set back meanwhile."""
-        within_seconds = self._lab.patience(signal.within_seconds)
+        within_seconds = self._within_seconds(signal)
         if self._control:
             return min(within_seconds, QUIET_SECONDS)
         after = self._outset_of(signal)
         passed = (datetime.now(UTC) - after.moment.time).total_seconds() if after else within_seconds
         return min(max(0.0, within_seconds - passed), within_seconds)
+
+    def _within_seconds(self, signal: ExpectedSignal) -> float:
+        """How long it may take on this machine."""
+        return self._lab.patience(signal.within_seconds)
+
+    def _result(
+        self, signal: ExpectedSignal | ForbiddenSignal, after: Moment, seen: Seen | None, unknown: str
+    ) -> SignalResult:
+        return SignalResult(
+            what=signal.what,
+            signal=signal.model_dump(mode="json", by_alias=True, include={signal.way()}),
+            forbidden=isinstance(signal, ForbiddenSignal),
+            within_seconds=self._within_seconds(signal) if isinstance(signal, ExpectedSignal) else None,
+            after=after.time,
+            seen=seen.time if seen else None,
+            after_seconds=round((seen.time - after.time).total_seconds(), 3) if seen else None,
+            words=seen.words if seen else "",
+            unknown=unknown,
+        )
 
 
 def _named(signal: ExpectedSignal | ForbiddenSignal) -> str:
@@ -213,17 +232,3 @@ def describe_signal(signal: SignalSpec) -> str:
     way = signal.way()
     told = getattr(signal, way).model_dump(by_alias=True, exclude_defaults=True)
     return f"{way} {', '.join(f'{key} {value}' for key, value in told.items())}"
-
-
-def _result(signal: ExpectedSignal | ForbiddenSignal, after: Moment, seen: Seen | None, unknown: str) -> SignalResult:
-    return SignalResult(
-        what=signal.what,
-        signal=signal.model_dump(mode="json", by_alias=True, include={signal.way()}),
-        forbidden=isinstance(signal, ForbiddenSignal),
-        within_seconds=signal.within_seconds if isinstance(signal, ExpectedSignal) else None,
-        after=after.time,
-        seen=seen.time if seen else None,
-        after_seconds=round((seen.time - after.time).total_seconds(), 3) if seen else None,
-        words=seen.words if seen else "",
-        unknown=unknown,
-    )

@@ -116,6 +116,7 @@ class SignalResult(_Model):
     signal: dict[str, JsonValue]
     forbidden: bool = False
     within_seconds: float | None = None
+    """How long it may take on this machine, timeout factor included; of what is expected only."""
     after: datetime | None = None
     seen: datetime | None = None
     after_seconds: float | None = None
@@ -192,6 +193,11 @@ class RunResult(_Model):
     """The newest commit when the run began."""
     replay: str
     """The command that does the same once more."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took by the clock, and never less than nothing: the clock may have been set back meanwhile."""
+        return max(0.0, (self.ended - self.began).total_seconds())
 
     @property
     def reasons(self) -> tuple[Finding, ...]:

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,21 +10,26 @@ from pathlib import Path
 from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.host import ended_by_exception
 from fluxlab.lab import Lab
-from fluxlab.moments import Moment
+from fluxlab.timeline.entries import Entry
+from fluxlab.timeline.folder import TimelineFolder
+from fluxlab.timeline.query import Query, ask
 from fluxlab.waiting import wait_until
 
-from .checks import LOOK_SECONDS, Answer, await_check
+from .checks import LOOK_SECONDS, Answer, await_check, await_checks
 from .footprint import Footprint
 from .grounds import Grounds, Progress
 from .history import History
 from .judging import judge
 from .lookout import Lookout
-from .results import CheckResult, FaultResult, Finding, Outcome, Part, RunResult, SignalResult, StepResult
+from .observed import Observed
+from .results import CheckResult, Finding, Outcome, Part, RunResult
 from .sampling import Sampler
 from .spec import Rehearsal, SteadyState
 from .steps import Steps, describe
-from .telling import tell
+from .telling import blast_radius, tell, unreal
 
+WAITING = frozenset({"wait", "until"})
+"""Steps that change nothing: also while one is in vain, all goes as the rehearsal has it."""
 BEFORE_SECONDS = 60.0
 RESIDUE_SECONDS = 10.0
 
@@ -42,63 +47,27 @@ class Run:
         control: bool,
         progress: Progress = lambda _: None,
     ) -> None:
-        self.rehearsal = rehearsal
-        self.lab = lab
-        self.file = file
-        self.seed = seed
-        self.control = control
-        self.began = datetime.now(UTC)
-        self.findings: list[Finding] = []
-        self.checks: list[CheckResult] = []
-        self.residue: list[str] = []
-        self.residue_unknown = "the run did not come to where it would have been looked for"
-        """Why nobody knows what is left; nothing when that is known."""
-        self.recovered: datetime | None = None
-        self.clock_set_seconds = 0.0
-        """By how much the clock was set meanwhile, once the run has ended."""
-        self.head = ""
+        self._rehearsal = rehearsal
+        self._lab = lab
+        self._file = file
+        self._seed = seed
+        self._control = control
+        self._progress = progress
+        self._began = datetime.now(UTC)
         self._clock_ahead_seconds = clock_ahead_seconds()
         self._begun = False
-        self.history = History(lab.cluster)
-        self._progress = progress
-        self._lookout = Lookout(rehearsal, lab, self.history, control=control)
+        self._commit = ""
+        self._troubles: list[Finding] = []
+        self._cut_short_at: datetime | None = None
+        self._checks: list[CheckResult] = []
+        self._recovered: datetime | None = None
+        self._unheard = "the run did not come to its last look"
+        self._residue: Sequence[str] = ()
+        self._residue_unknown = "the run did not come to where it would have been looked for"
+        self._history = History(lab.cluster)
+        self._lookout = Lookout(rehearsal, lab, self._history, control=control)
         self._steps = Steps(lab, self._lookout, seed=seed, control=control)
-        self.sampler = Sampler(lab, rehearsal.hypothesis, look=self._lookout.looking)
-
-    @property
-    def steps(self) -> Sequence[StepResult]:
-        """What came of each step."""
-        return self._steps.taken
-
-    @property
-    def faults(self) -> Mapping[str, FaultResult]:
-        """What became of each fault, by its name in the rehearsal."""
-        return self._steps.faults
-
-    @property
-    def signals(self) -> Mapping[int, SignalResult]:
-        """What was found, by the signal's place in the rehearsal."""
-        return self._lookout.results
-
-    @property
-    def first_fault(self) -> Moment | None:
-        """The moment before the first fault."""
-        return self._lookout.first_fault
-
-    @property
-    def healed(self) -> datetime | None:
-        """When the last fault was taken out."""
-        return self._steps.healed
-
-    @property
-    def during(self) -> tuple[datetime | None, datetime | None]:
-        """From the first proof that a fault was in until the last was out: what came before says nothing of faults."""
-        return min((one.proven for one in self.faults.values()), default=None), self.healed
-
-    @property
-    def cut_short(self) -> bool:
-        """Whether a step could not be taken."""
-        return any(one.part is Part.STEP for one in self.findings)
+        self._sampler = Sampler(lab, rehearsal.hypothesis, look=self._lookout.looking)
 
     def execute(self) -> RunResult:
         """Do all of it. Whatever ends it, all faults are out afterwards, or a finding says which are not."""
@@ -110,21 +79,61 @@ class Run:
             except Exception as error:  # noqa: BLE001 # whatever has crashed, the run has proven nothing, and is told
                 self._find(Part.STEP, "the run", "".join(traceback.format_exception(error)[-3:]))
             finally:
-                self.sampler.stop()
-                self.history.stop()
-        self.clock_set_seconds = clock_ahead_seconds() - self._clock_ahead_seconds
-        if self._begun:  # what was seen counts, also of a run that did not come to its end
-            judge(self)
-        return tell(self)
+                self._sampler.stop()
+                self._history.stop()
+        observed = self._observed()
+        # What was seen counts, also of a run that did not come to its end.
+        findings = judge(observed) if self._begun else observed.troubles
+        return tell(observed, findings, redactor=self._history.redactor)
+
+    def _observed(self) -> Observed:
+        """All that was seen, as it is now: threads that cannot be stopped change nothing of it."""
+        first_fault = self._lookout.first_fault
+        return Observed(
+            rehearsal=self._rehearsal,
+            file=self._file,
+            seed=self._seed,
+            control=self._control,
+            lab=self._lab.name,
+            timeout_factor=self._lab.timeout_factor,
+            recovery_within_seconds=self._lab.patience(self._rehearsal.recovery_seconds),
+            clock_set_seconds=clock_ahead_seconds() - self._clock_ahead_seconds,
+            began=self._began,
+            first_fault=first_fault.time if first_fault else None,
+            healed=self._steps.healed,
+            recovered=self._recovered,
+            troubles=tuple(self._troubles),
+            cut_short_at=self._cut_short_at,
+            unheard=self._unheard,
+            checks=tuple(self._checks),
+            courses=tuple(course.between(None, None) for course in self._sampler.courses),
+            sampling_trouble=self._sampler.trouble,
+            steps=tuple(self._steps.taken),
+            faults=dict(self._steps.faults),
+            signals=dict(self._lookout.results),
+            residue=tuple(self._residue),
+            residue_unknown=self._residue_unknown,
+            blast_radius=blast_radius(self._history, first_fault) if first_fault else (),
+            entries=self._entries(),
+            unreal=tuple(unreal(self._rehearsal, self._lab)),
+            commit=self._commit,
+            ended=datetime.now(UTC),
+        )
+
+    def _entries(self) -> Sequence[Entry]:
+        """The timeline since the begin; from here on the redactor knows all that the lab keeps secret, too."""
+        folder = TimelineFolder(self._lab.folder)
+        folder.teach(self._history.redactor)
+        return ask(folder, Query(since=self._began))
 
     def _rehearse(self) -> None:
         self._before()
-        before = Footprint.of(self.lab)
+        before = Footprint.of(self._lab)
         self._lookout.begin()
         self._begun = True
         with self._healing():
             self._take_steps()
-            if not self.cut_short:
+            if self._cut_short_at is None:
                 self._progress("waiting for signals")
                 self._lookout.await_expected()
                 self._await_answers(self._steps.left)
@@ -134,36 +143,38 @@ class Run:
 
     def _before(self) -> None:
         self._progress("the hypothesis holds before")
-        self.lab.converge()
-        self.head = self.lab.repository.head()
-        self.history.start(*self._lookout.kinds())
+        self._lab.converge()
+        self._commit = self._lab.repository.head()
+        self._history.start(*self._lookout.kinds())
         for state in self._hypothesis("before"):
-            answer = await_check(state, self.lab, BEFORE_SECONDS)
+            answer = await_check(state, self._lab, BEFORE_SECONDS)
             self._answer(state.what, "before", answer)
             if not answer.holds:
                 raise FluxlabError(f"before anything was done it did not hold: {state.what}", facts=[answer.words])
 
     def _hypothesis(self, when: str) -> Iterator[SteadyState]:
-        return (state for state in self.rehearsal.hypothesis if when in state.when)
+        return (state for state in self._rehearsal.hypothesis if when in state.when)
 
     def _take_steps(self) -> None:
-        last = max(number for number, step in enumerate(self.rehearsal.steps) if step.fault)
-        for number, step in enumerate(self.rehearsal.steps):
-            if step.fault and self.first_fault is None:
-                self.sampler.start()
+        last = max(number for number, step in enumerate(self._rehearsal.steps) if step.fault)
+        for number, step in enumerate(self._rehearsal.steps):
+            if step.fault and self._lookout.first_fault is None:
+                self._sampler.start()
             self._progress(describe(step))
             self._await_answers([step.heal] if step.heal else [])
+            began = datetime.now(UTC)
             if trouble := self._steps.take(step):
+                self._cut_short_at = datetime.now(UTC) if step.way() in WAITING else began
                 self._find(Part.STEP, describe(step), trouble)
                 return
-            if self.healed and number > last and not self._steps.left:
-                self.sampler.recover()
+            if self._steps.healed and number > last and not self._steps.left:
+                self._sampler.recover()
 
     def _await_answers(self, leaving: Sequence[str]) -> None:
         """Before faults go: until somebody has asked what holds while all of them are in, however short that is."""
-        proven = [self.faults[name].proven for name in leaving if name in self.faults]
+        proven = [self._steps.faults[name].proven for name in leaving if name in self._steps.faults]
         if proven:
-            self.sampler.await_answers(max(proven))
+            self._sampler.await_answers(max(proven))
 
     @contextmanager
     def _healing(self) -> Iterator[None]:
@@ -175,26 +186,30 @@ class Run:
             for name, error in self._steps.heal_all():
                 if error:
                     self._find(Part.FAULT, f"{name} is out again", str(error))
-            self.sampler.stop()
+            self._sampler.stop()
 
     def _after(self) -> None:
         self._progress("the hypothesis holds after")
-        early = self.sampler.recovered  # what was done since may need time of its own to arrive
-        began = self.healed if self.healed and not early else datetime.now(UTC)
-        for state in self._hypothesis("after"):
-            took = max(0.0, (datetime.now(UTC) - began).total_seconds())  # less only where the clock was set back
-            left = self.rehearsal.recovery_seconds - took / self.lab.patience(1)
-            self._answer(state.what, "after", await_check(state, self.lab, max(0.0, left)))
-        after = [one.holds for one in self.checks if one.when == "after"]
-        if after and all(after):
-            self.recovered = early or datetime.now(UTC)
+        early = self._sampler.recovered  # what was done since may need time of its own to arrive
+        began = self._steps.healed if self._steps.healed and not early else datetime.now(UTC)
+        took = max(0.0, (datetime.now(UTC) - began).total_seconds())  # less only where the clock was set back
+        left = max(0.0, self._rehearsal.recovery_seconds - took / self._lab.patience(1))
+        states = tuple(self._hypothesis("after"))
+        answers = await_checks(states, self._lab, left)
+        if answers and all(answer.holds for answer in answers):
+            self._recovered = early or datetime.now(UTC)
+        for state, answer in zip(states, answers, strict=True):
+            self._answer(state.what, "after", answer)
 
     def _look_last(self) -> None:
         """What nobody has heard of yet may be what must not come."""
         try:
-            self.history.catch_up()
+            self._history.catch_up()
         except FluxlabError as error:
-            self._find(Part.SIGNAL, "all that came was seen", str(error))
+            self._unheard = str(error)
+            self._find(Part.SIGNAL, "all that came was seen", self._unheard)
+        else:
+            self._unheard = ""
         self._lookout.look()
 
     def _look_for_residue(self, before: Footprint) -> None:
@@ -203,27 +218,27 @@ class Run:
 
         def none_left() -> bool:
             try:
-                self.residue = list(Footprint.of(self.lab).residue(before))
+                self._residue = tuple(Footprint.of(self._lab).residue(before))
             except FluxlabError as error:
-                self.residue, self.residue_unknown = [], str(error)
+                self._residue, self._residue_unknown = (), str(error)
                 return False
-            self.residue_unknown = ""
-            return not self.residue
+            self._residue_unknown = ""
+            return not self._residue
 
         with suppress(WaitTimeoutError):  # what is left is told
             wait_until(
                 none_left,
                 what="nothing is left",
-                timeout_seconds=self.lab.patience(RESIDUE_SECONDS),
+                timeout_seconds=self._lab.patience(RESIDUE_SECONDS),
                 interval_seconds=LOOK_SECONDS,
             )
 
     def _answer(self, what: str, when: str, answer: Answer) -> None:
         now = datetime.now(UTC)
-        self.checks.append(CheckResult(what=what, when=when, holds=answer.holds, words=answer.words, at=now))
+        self._checks.append(CheckResult(what=what, when=when, holds=answer.holds, words=answer.words, at=now))
 
     def _find(self, part: Part, what: str, why: str) -> None:
-        self.findings.append(Finding(part=part, what=what, outcome=Outcome.INCONCLUSIVE, why=why))
+        self._troubles.append(Finding(part=part, what=what, outcome=Outcome.INCONCLUSIVE, why=why))
 
 
 def clock_ahead_seconds() -> float:

@@ -1,26 +1,26 @@
-"""From a run to its result: times, blast radius, the history of what happened, and how to do the same once more."""
+"""From what was seen in a run to its result: times, the history of what happened, and how to do the same once more."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from fluxlab.clusters.capabilities import SIMULATED
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import FLUX_RESOURCES, WORKLOADS
 from fluxlab.flux.rollout import rollout
+from fluxlab.lab import Lab
+from fluxlab.moments import Moment
+from fluxlab.redaction import Redactor
 from fluxlab.scenarios import load_scenario
 from fluxlab.timeline.entries import Entry, Level, Source
-from fluxlab.timeline.folder import TimelineFolder
-from fluxlab.timeline.query import Query, ask
 from fluxlab.toolchain import find
 
+from .history import History
 from .loading import shipped_rehearsals
-from .results import CheckResult, HistoryEntry, RunResult, SignalResult, Times, verdict
-
-if TYPE_CHECKING:
-    from .running import Run
+from .observed import Observed
+from .results import CheckResult, Finding, HistoryEntry, RunResult, SignalResult, Times, verdict
+from .spec import Rehearsal
 
 LONGEST_HISTORY = 3000
 QUOTED_ERRORS = 20
@@ -37,32 +37,30 @@ _LANES = {
 }
 
 
-def tell(run: "Run") -> RunResult:
-    """The result of a run that has ended, in which nothing stands that is secret."""
-    folder = TimelineFolder(run.lab.folder)
-    folder.teach(run.history.redactor)
-    return _told(run, ask(folder, Query(since=run.began))).masked(run.history.redactor)
+def tell(run: Observed, findings: Sequence[Finding], *, redactor: Redactor) -> RunResult:
+    """The result of a run, in which nothing stands that is secret."""
+    return _told(run, findings).masked(redactor)
 
 
-def _told(run: "Run", entries: Sequence[Entry]) -> RunResult:
-    first_fault = run.first_fault.time if run.first_fault else None
-    history = [_entry(one) for one in most_telling(entries)]
+def _told(run: Observed, findings: Sequence[Finding]) -> RunResult:
+    first_fault = run.first_fault
+    history = [_entry(one) for one in most_telling(run.entries)]
     return RunResult(
         title=run.rehearsal.title,
         story=run.rehearsal.story,
         file=run.file.name,
         seed=run.seed,
         control=run.control,
-        lab=run.lab.name,
-        outcome=verdict(run.findings),
-        findings=tuple(run.findings),
+        lab=run.lab,
+        outcome=verdict(findings),
+        findings=tuple(findings),
         truth=run.rehearsal.truth,
         began=run.began,
         first_fault=first_fault,
         healed=run.healed,
         recovered=run.recovered,
-        ended=datetime.now(UTC),
-        recovery_within_seconds=run.lab.patience(run.rehearsal.recovery_seconds),
+        ended=run.ended,
+        recovery_within_seconds=run.recovery_within_seconds,
         checks=(*run.checks, *_courses(run)),
         steps=tuple(run.steps),
         faults=tuple(run.faults.values()),
@@ -74,21 +72,21 @@ def _told(run: "Run", entries: Sequence[Entry]) -> RunResult:
             healed=run.healed,
             recovered=run.recovered,
         ),
-        blast_radius=tuple(_blast_radius(run)),
+        blast_radius=tuple(run.blast_radius),
         residue=tuple(run.residue),
         history=tuple(history),
-        untold=sum(map(_is_told, entries)) - len(history),
-        evidence=tuple(_evidence([entry for entry in entries if first_fault and entry.time >= first_fault])),
-        unreal=tuple(unreal(run)),
+        untold=sum(map(_is_told, run.entries)) - len(history),
+        evidence=tuple(_evidence([entry for entry in run.entries if first_fault and entry.time >= first_fault])),
+        unreal=tuple(run.unreal),
         versions={"fluxlab": version("fluxlab"), **find().versions},
-        commit=run.head,
+        commit=run.commit,
         replay=_replay(run),
     )
 
 
-def _courses(run: "Run") -> Iterator[CheckResult]:
+def _courses(run: Observed) -> Iterator[CheckResult]:
     """What was asked again and again while something was broken, as the worst answer to it."""
-    for whole in run.sampler.courses:
+    for whole in run.courses:
         course = whole.between(*run.during)
         stretch = course.worst or (course.broken if course.broken.worst else course.unknown)
         last = course.told[-1] if course.told else None
@@ -98,31 +96,31 @@ def _courses(run: "Run") -> Iterator[CheckResult]:
                 when="during",
                 holds=answer.holds,
                 words=answer.words,
-                at=last.answered if last else datetime.now(UTC),
+                at=last.answered if last else run.ended,
                 for_seconds=round(stretch.longest_seconds, 3),
                 tolerated_seconds=course.state.tolerate_seconds,
                 ever_held=course.held,
             )
 
 
-def unreal(run: "Run") -> Iterator[str]:
+def unreal(rehearsal: Rehearsal, lab: Lab) -> Iterator[str]:
     """What takes part in a run, and only stands in for something."""
-    for name, cluster in run.lab.clusters.items():
+    for name, cluster in lab.clusters.items():
         if cluster.root.simulated:
             yield f"{SIMULATED} in cluster {name}: they have no containers"
-    for scenario in run.rehearsal.lab.scenarios:
+    for scenario in rehearsal.lab.scenarios:
         for chart in load_scenario(scenario).content.charts:
             if chart.stand_in:
                 yield f"chart {chart.path} of scenario {scenario} is a stand-in for the public one"
 
 
-def _replay(run: "Run") -> str:
+def _replay(run: Observed) -> str:
     shipped = run.file.resolve() in (file.resolve() for file in shipped_rehearsals())
     words = ["fluxlab", "rehearse", run.file.stem if shipped else str(run.file), "--seed", str(run.seed)]
     if run.control:
         words.append("--control")
-    if run.lab.timeout_factor != 1:
-        words += ["--timeout-factor", f"{run.lab.timeout_factor:g}"]
+    if run.timeout_factor != 1:
+        words += ["--timeout-factor", f"{run.timeout_factor:g}"]
     return shlex.join(words)
 
 
@@ -150,16 +148,13 @@ def _between(begin: datetime | None, end: datetime | None) -> float | None:
     return round(max(0.0, (end - begin).total_seconds()), 3) if begin and end else None
 
 
-def _blast_radius(run: "Run") -> Sequence[str]:
-    """Objects that said of themselves that they were not well, since the first fault."""
-    if run.first_fault is None:
-        return ()
-    after = run.first_fault
+def blast_radius(history: History, after: Moment) -> Sequence[str]:
+    """Objects that said of themselves that they were not well, since a moment."""
     return sorted(
         {
             str(one.subject)
-            for one in run.history.all()
-            if run.history.is_after(one, after) and not one.deleted and _is_unwell(one.subject)
+            for one in history.all()
+            if history.is_after(one, after) and not one.deleted and _is_unwell(one.subject)
         }
     )
 

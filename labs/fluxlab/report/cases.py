@@ -40,7 +40,7 @@ def _case(result: RunResult) -> Case:
         ending=_ENDINGS[result.outcome],
         message=next(iter(reasons), result.outcome),
         text="\n".join(reasons),
-        seconds=(result.ended - result.began).total_seconds(),
+        seconds=result.seconds,
         properties=properties(result),
         output="\n".join([*judged, *(f"not real: {one}" for one in result.unreal)]),
     )

@@ -16,6 +16,8 @@ _RANKS = ("info", "warning", "error")
 LEAD = 0.15
 """How much of what came before the first fault is drawn, as a part of what came after it."""
 SHORTEST_LEAD = timedelta(seconds=2)
+SHORTEST_RUN = timedelta(seconds=1)
+"""How much is drawn at least, also of a run during which the clock was set back behind its begin."""
 BUCKETS = 200
 """Things of one lane that are closer to each other than this part of the width are one mark."""
 TICKS = 7
@@ -66,7 +68,8 @@ def zero_of(result: RunResult) -> datetime:
 
 
 def _canvas(result: RunResult) -> Canvas:
-    zero, end = zero_of(result), max(result.ended, result.began + timedelta(seconds=1))
+    zero = zero_of(result)
+    end = max(result.ended, result.began + SHORTEST_RUN, zero + SHORTEST_RUN)
     lead = max(SHORTEST_LEAD, (end - zero) * LEAD)
     return Canvas(begin=max(result.began, zero - lead), end=end, zero=zero)
 
@@ -164,7 +167,7 @@ def _round_step(least: float) -> float:
 
 
 def _words(canvas: Canvas, result: RunResult) -> str:
-    told = [f"Timeline of {(result.ended - result.began).total_seconds():.0f} seconds."]
+    told = [f"Timeline of {result.seconds:.0f} seconds."]
     for fault in result.faults:
         out = f"out at {canvas.since(fault.healed)}" if fault.healed else "never out"
         told.append(f"Fault {fault.fault} in at {canvas.since(fault.began)}, {out}.")

@@ -12,7 +12,7 @@ from fluxlab.faults.layers.controllers.processes import ControllerPause
 from fluxlab.lab import Lab
 from fluxlab.recorder.watching import Watching
 from fluxlab.rehearsals import history, running, sampling
-from fluxlab.rehearsals.checks import Answer, await_check
+from fluxlab.rehearsals.checks import Answer, await_checks
 from fluxlab.rehearsals.footprint import Footprint
 from fluxlab.rehearsals.results import Outcome
 from fluxlab.rehearsals.spec import SteadyState
@@ -87,6 +87,17 @@ def test_a_signal_that_does_not_come_fails(rehearsing: Rehearsing) -> None:
 
 
 @pytest.mark.verify
+def test_a_signal_that_does_not_come_fails_also_where_a_step_waits_for_it(rehearsing: Rehearsing) -> None:
+    lost = "pending: {object: Kustomization flux-system/other, why: has applied, for_seconds: 1}"
+    wait = f"- wait:\n    {lost}\n  within_seconds: 8\n"
+    changes = {"flux-system/flux-system, why": "flux-system/other, why", "within_seconds: 20": SOON}
+    result = rehearsing({**changes, "expect:\n": f"{wait}expect:\n"})
+    assert result.outcome is Outcome.FAIL, result.findings
+    assert "never came" in reasons(result, "signal")[0].why
+    assert [one.outcome for one in result.findings if one.part == "step"] == [Outcome.INCONCLUSIVE]
+
+
+@pytest.mark.verify
 def test_a_signal_that_must_not_come_fails(rehearsing: Rehearsing) -> None:
     forbidden = "forbid:\n- {what: silence, pending: {object: Kustomization flux-system/flux-system, for_seconds: 0}}\n"
     result = rehearsing({"truth:": f"{forbidden}truth:"})
@@ -104,7 +115,7 @@ def test_a_signal_that_comes_without_the_fault_makes_the_rehearsal_worthless(reh
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize(("module", "name"), [(sampling, "ask"), (running, "await_check")])
+@pytest.mark.parametrize(("module", "name"), [(sampling, "ask"), (running, "await_checks")])
 def test_a_check_that_crashes_proves_nothing(
     rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
 ) -> None:
@@ -165,9 +176,9 @@ def test_what_was_seen_counts_although_residue_cannot_be_looked_for(
 
 @pytest.mark.verify
 def test_what_recovers_too_late_fails(rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(state: SteadyState, lab: Lab, _: float) -> Answer:
-        answer = await_check(state, lab, 60)
-        return wait_until(lambda: answer if lab.moment().time >= deadline() else None, what="late", timeout_seconds=60)
+    def late(states: Sequence[SteadyState], lab: Lab, _: float) -> Sequence[Answer]:
+        answers, deadline = await_checks(states, lab, 60), healed[0] + timedelta(seconds=3.5)
+        return wait_until(lambda: answers if lab.moment().time >= deadline else None, what="late", timeout_seconds=60)
 
     healed: list[datetime] = []
 
@@ -176,12 +187,9 @@ def test_what_recovers_too_late_fails(rehearsing: Rehearsing, monkeypatch: pytes
         healed.append(datetime.now(UTC))
         return told
 
-    def deadline() -> datetime:
-        return healed[0] + timedelta(seconds=3.5) if healed else datetime.fromtimestamp(0, UTC)
-
     heal_really = Steps.heal
     monkeypatch.setattr(Steps, "heal", heal)
-    monkeypatch.setattr(running, "await_check", late)
+    monkeypatch.setattr(running, "await_checks", late)
     result = rehearsing(UNRECOVERED)
     assert result.outcome is Outcome.FAIL, result.findings
     assert "it has 3 s" in reasons(result, "recovery")[0].why

@@ -14,6 +14,8 @@ from fluxlab.faults.healing import StuckError
 from fluxlab.rehearsals import grounds
 from fluxlab.rehearsals.loading import shipped_rehearsals
 from fluxlab.rehearsals.results import RunResult
+from fluxlab.report import writing
+from fluxlab.report.page import page
 
 __all__ = ["run"]
 pytestmark = pytest.mark.usefixtures("state_dir")
@@ -67,6 +69,34 @@ def test_what_has_ended_is_printed_when_a_lab_does_not_start(
     assert told.code == code
     cases = run("rehearse", "controller-paused", "git-hang", "-o", "junit").out
     assert cases.count("<testcase ") == len(ended)
+
+
+@pytest.mark.parametrize("error", [ValueError("expected a positive input"), OSError(28, "No space left on device")])
+def test_a_report_that_cannot_be_made_is_told_and_takes_no_run_with_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The first of three runs has no page; the other two are run, printed and reported all the same."""
+
+    def some(result: RunResult) -> str:
+        if result.seed == 1:
+            raise error
+        return page(result)
+
+    def runs(*_: object, **__: object) -> Iterator[RunResult]:
+        return (PASSED.model_copy(update={"seed": seed, "replay": f"again with {seed}"}) for seed in (1, 2, 3))
+
+    monkeypatch.setattr(writing, "page", some)
+    monkeypatch.setattr(rehearse_commands, "_runs", runs)
+    reports = tmp_path / "reports"
+    told = run("rehearse", "controller-paused", "--reports", str(reports), "-o", "json")
+    assert [one["seed"] for one in json.loads(told.out)] == [1, 2, 3]
+    assert told.err.count("a report could not be written") == 1
+    assert str(error) in told.err
+    assert "again with 1" in told.err
+    assert told.code == 2, "somebody has asked for a report that is not there"
+    assert sorted(file.name for file in reports.glob("git-hang-*.html")) == ["git-hang-2.html", "git-hang-3.html"]
+    shown = run("rehearse", "controller-paused", "--reports", str(reports)).out
+    assert shown.count(f"pass         {PASSED.title}") == 3
 
 
 def test_a_verdict_is_told_with_what_was_not_real(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,13 @@ from textwrap import dedent
 
 import pytest
 from tests.unit.broken import broken
+from tests.unit.report.samples import FAILED, PASSED
 
 from fluxlab.fault_records import FaultState
+from fluxlab.rehearsals import running
 from fluxlab.rehearsals.loading import shipped_rehearsals
+from fluxlab.rehearsals.results import RunResult
+from fluxlab.report import writing
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
 
@@ -111,3 +115,18 @@ def test_nothing_is_rehearsed_while_a_fault_is_stuck_in_some_lab(pytester: pytes
     assert said.count("git-hang (github.com) could not be taken out\nnext: fluxlab heal --all") >= 2
     assert "injecting.py" not in said
     assert [folder.name for folder in (state_dir / "labs").iterdir()] == ["other"]
+
+
+@pytest.mark.parametrize(("result", "ending"), [(PASSED, "passed"), (FAILED, "failed")], ids=["pass", "fail"])
+def test_a_verdict_stands_without_the_report_that_cannot_be_made(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, result: RunResult, ending: str
+) -> None:
+    def page(_: RunResult) -> str:
+        raise ValueError("expected a positive input")
+
+    monkeypatch.setattr(running, "rehearse", lambda *_, **__: result)
+    monkeypatch.setattr(writing, "page", page)
+    write(pytester, "rehearsals/quiet.yaml")
+    ran = pytester.runpytest_inprocess("--fluxlab-artifacts=evidence", "-rA")
+    ran.assert_outcomes(**{ending: 1})
+    assert "the report was not written: ValueError: expected a positive input" in ran.stdout.str()

@@ -3,18 +3,26 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import SimpleNamespace
-from typing import cast
+from pathlib import Path
 
 import pytest
 
 from fluxlab.rehearsals.checks import Answer
 from fluxlab.rehearsals.judging import _control, _forbidden, judge
+from fluxlab.rehearsals.observed import Observed
 from fluxlab.rehearsals.results import CheckResult, FaultResult, Finding, Outcome, Part, SignalResult
-from fluxlab.rehearsals.running import Run
 from fluxlab.rehearsals.sampling import Course
-from fluxlab.rehearsals.spec import SteadyState
+from fluxlab.rehearsals.spec import Rehearsal, SteadyState
 
+REHEARSAL = Rehearsal.model_validate(
+    {
+        "title": "a pause",
+        "hypothesis": [{"what": "it is there", "workloads": "shop"}],
+        "steps": [{"fault": {"fault": "controller-pause"}}],
+        "expect": [{"what": "it is logged", "log": {"component": "etcd", "pattern": "late"}, "within_seconds": 30}],
+        "truth": {"cause": "a pause"},
+    }
+)
 HEALING = datetime(2026, 1, 2, 14, 2, tzinfo=UTC)
 
 
@@ -40,7 +48,7 @@ def test_a_forbidden_signal_that_nobody_could_look_for_is_no_pass() -> None:
 
 def test_a_control_run_tells_for_how_long_it_has_watched() -> None:
     found = SignalResult(what="the chat hears of it", signal={}, within_seconds=120)
-    finding = _control(found, watched_seconds=15, within_seconds=120)
+    finding = _control(found)
     assert finding.outcome is Outcome.PASS
     assert finding.why == "it did not come within 15 s; with the faults in it has 120 s"
 
@@ -81,26 +89,47 @@ def judged(
     residue: Sequence[str] = (),
     residue_unknown: str = "",
     clock_set_seconds: float = 0.0,
+    signal: SignalResult | None = None,
+    control: bool = False,
+    cut_short: float | None = None,
+    crashed: bool = False,
+    sampling_trouble: str = "",
+    unheard: str = "",
 ) -> Sequence[Finding]:
     """What is found of a run of which this is known, and in which everything else passed."""
     after = CheckResult(what="it is there", when="after", holds=True, words="told", at=at(recovered or 0))
-    findings: list[Finding] = []
-    run = SimpleNamespace(
-        findings=findings,
-        checks=[after] if asked_after else [],
-        sampler=SimpleNamespace(courses=[course] if course else [], trouble=""),
-        during=(faults[0].proven, faults[-1].healed) if faults else (None, None),
-        faults={one.name: one for one in faults},
+    failed = Finding(part=Part.STEP, what="a step", outcome=Outcome.INCONCLUSIVE, why="it could not be taken")
+    run = Observed(
+        rehearsal=REHEARSAL,
+        file=Path("pause.yaml"),
+        seed=0,
+        control=control,
+        lab="lab",
+        timeout_factor=4.0,
+        recovery_within_seconds=30.0,
+        began=at(-300),
+        ended=at(300),
+        first_fault=at(-200),
         healed=None if healed is None else at(healed),
         recovered=None if recovered is None else at(recovered),
-        lab=SimpleNamespace(patience=lambda seconds: seconds),
-        rehearsal=SimpleNamespace(signals=(), recovery_seconds=30.0),
+        clock_set_seconds=clock_set_seconds,
+        troubles=[failed] if crashed or cut_short is not None else [],
+        cut_short_at=None if cut_short is None else at(cut_short),
+        unheard=unheard,
+        checks=[after] if asked_after else [],
+        courses=[course] if course else [],
+        sampling_trouble=sampling_trouble,
+        steps=(),
+        faults={one.name: one for one in faults},
+        signals={0: signal or logged(within_seconds=30, after_seconds=1)},
         residue=residue,
         residue_unknown=residue_unknown,
-        clock_set_seconds=clock_set_seconds,
+        blast_radius=(),
+        entries=(),
+        unreal=(),
+        commit="",
     )
-    judge(cast("Run", run))
-    return findings
+    return judge(run)
 
 
 def outcomes(findings: Sequence[Finding], part: Part) -> set[Outcome]:
@@ -176,3 +205,63 @@ def test_in_a_run_in_which_the_clock_was_set_times_prove_nothing(seconds: float)
     assert outcomes(rest, Part.HYPOTHESIS) == outcomes(rest, Part.RECOVERY) == {Outcome.INCONCLUSIVE}
     assert any(one.why.startswith("the clock was set meanwhile: not for") for one in rest)
     assert outcomes(rest, Part.RESIDUE) == {Outcome.PASS}, "what is left was looked at, not timed"
+
+
+def logged(*, within_seconds: float, after_seconds: float | None = None, unknown: str = "") -> SignalResult:
+    """The signal of the rehearsal, which counts from long before it was healed."""
+    return SignalResult(
+        what="it is logged",
+        signal={},
+        within_seconds=within_seconds,
+        after=at(-200),
+        seen=None if after_seconds is None else at(-200 + after_seconds),
+        after_seconds=after_seconds,
+        unknown=unknown,
+    )
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(100, Outcome.PASS), (130, Outcome.FAIL)])
+def test_a_signal_is_judged_by_the_time_that_is_told_of_it(seconds: float, outcome: Outcome) -> None:
+    """Four times 30 s on a slow machine: what is told already holds the factor."""
+    signal = logged(within_seconds=120, after_seconds=seconds)
+    [finding] = [one for one in judged(signal=signal) if one.part is Part.SIGNAL]
+    assert finding.outcome is outcome
+    assert ("it has 120 s" in finding.why) == (outcome is Outcome.FAIL)
+
+
+def test_a_control_run_tells_the_time_that_a_signal_has_on_this_machine() -> None:
+    signal = logged(within_seconds=120)
+    [finding] = [one for one in judged(signal=signal, control=True) if one.part is Part.CONTROL]
+    assert finding.why == "it did not come within 15 s; with the faults in it has 120 s"
+
+
+def of_signal(findings: Sequence[Finding]) -> Finding:
+    [found] = [one for one in findings if one.part is Part.SIGNAL]
+    return found
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(29.9, Outcome.INCONCLUSIVE), (30, Outcome.FAIL), (60, Outcome.FAIL)])
+def test_a_signal_whose_time_was_over_when_the_run_was_cut_short_has_failed(seconds: float, outcome: Outcome) -> None:
+    """What else would have been done comes too late for it."""
+    finding = of_signal(judged(signal=logged(within_seconds=30), cut_short=-200 + seconds))
+    assert finding.outcome is outcome
+    assert ("never came; it has 30 s" in finding.why) == (outcome is Outcome.FAIL)
+    assert ("cut short" in finding.why) == (outcome is Outcome.INCONCLUSIVE)
+
+
+def test_a_signal_that_nobody_could_have_seen_all_the_time_has_not_failed_in_a_run_that_was_cut_short() -> None:
+    run = partial(judged, cut_short=0)
+    lost = logged(within_seconds=30)
+    assert of_signal(run(signal=lost)).outcome is Outcome.FAIL
+    for trouble in (
+        run(signal=logged(within_seconds=30, unknown="the API is gone")),
+        run(signal=lost, sampling_trouble="a bug"),
+        run(signal=lost, unheard="the watches hear nothing"),
+    ):
+        assert of_signal(trouble).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_run_that_has_crashed_proves_nothing_of_what_it_has_not_seen() -> None:
+    """Nobody knows what of it went as the rehearsal has it."""
+    crashed = judged(signal=logged(within_seconds=30), crashed=True)
+    assert of_signal(crashed).outcome is Outcome.INCONCLUSIVE

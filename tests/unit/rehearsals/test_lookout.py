@@ -41,7 +41,9 @@ class Looks:
         return [SimpleNamespace(pending=answer)]
 
 
-def lookout(forbidden: Mapping[str, object], *answers: object, control: bool = False) -> Lookout:
+def lookout(
+    forbidden: Mapping[str, object], *answers: object, control: bool = False, timeout_factor: float = 1.0
+) -> Lookout:
     rehearsal = Rehearsal.model_validate(
         {
             "title": "a pause",
@@ -60,7 +62,7 @@ def lookout(forbidden: Mapping[str, object], *answers: object, control: bool = F
         look=Looks(*answers),
         drift=lambda: SimpleNamespace(drifts=(), unknown=()),
         alerts=SimpleNamespace(all=lambda *_, **__: []),
-        patience=lambda seconds: seconds,
+        patience=lambda seconds: seconds * timeout_factor,
         moment=Moment,
         folder=LabFolder(Path("nowhere")),
         status=lambda: SimpleNamespace(clusters=[cluster]),
@@ -236,3 +238,14 @@ def test_who_waits_for_signals_waits_no_longer_when_the_clock_is_set_back(
     monkeypatch.setattr(lookouts, "datetime", SetBack)
     looking.await_expected()
     assert looking.results[0].seen is None
+
+
+def test_a_signal_is_told_with_the_time_that_it_has_on_this_machine() -> None:
+    """On a slow one all that is waited for has more."""
+    looking = lookout({"condition": READY}, [], timeout_factor=4.0)
+    looking.mark("controller-pause", fault=True)
+    looking.look()
+    written = looking._rehearsal.expect[0].within_seconds
+    expected, forbidden = looking.results[0], looking.results[1]
+    assert expected.within_seconds == looking._lab.patience(written) == pytest.approx(4 * written)
+    assert forbidden.within_seconds is None

@@ -1,17 +1,23 @@
 """A run tells what it could not be sure of, whatever else it has found."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from fluxlab.errors import FluxlabError
 from fluxlab.lab import Lab
-from fluxlab.rehearsals import running
+from fluxlab.moments import Moment
+from fluxlab.rehearsals import checks, running
+from fluxlab.rehearsals.checks import Answer
 from fluxlab.rehearsals.results import Finding, Outcome, Part, RunResult, verdict
 from fluxlab.rehearsals.running import Run
-from fluxlab.rehearsals.spec import Rehearsal
+from fluxlab.rehearsals.sampling import Sampler
+from fluxlab.rehearsals.signals import SignalSpec
+from fluxlab.rehearsals.spec import Check, Rehearsal, Step
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
 
@@ -31,8 +37,9 @@ def lab(tmp_path: Path) -> Lab:
     folder = LabFolder(tmp_path / "one")
     folder.create()
     folder.spec.write_text(LabSpec().model_dump_json())
-    known = {"folder": folder, "cluster": SimpleNamespace(name="one"), "timeout_factor": 1.0}
-    return cast("Lab", SimpleNamespace(**known, patience=lambda seconds: seconds))
+    cluster = SimpleNamespace(name="one", root=SimpleNamespace(simulated=True))
+    known = {"name": "lab", "folder": folder, "cluster": cluster, "clusters": {"one": cluster}, "timeout_factor": 1.0}
+    return cast("Lab", SimpleNamespace(**known, moment=Moment, patience=lambda seconds: seconds))
 
 
 def findings(lab: Lab, monkeypatch: pytest.MonkeyPatch, *, ahead: Sequence[float]) -> Sequence[Finding]:
@@ -43,7 +50,7 @@ def findings(lab: Lab, monkeypatch: pytest.MonkeyPatch, *, ahead: Sequence[float
             self._begun = True
 
     monkeypatch.setattr(running, "clock_ahead_seconds", iter(ahead).__next__)
-    monkeypatch.setattr(running, "tell", lambda run: RunResult.model_construct(findings=tuple(run.findings)))
+    monkeypatch.setattr(running, "tell", lambda _, findings, **__: RunResult.model_construct(findings=findings))
     return Idle(REHEARSAL, lab, file=Path("pause.yaml"), seed=0, control=False).execute().findings
 
 
@@ -63,3 +70,111 @@ def test_a_clock_that_goes_as_it_should_is_no_finding(lab: Lab, monkeypatch: pyt
 
 def test_without_anybody_who_sets_it_the_clock_is_always_as_far_ahead() -> None:
     assert running.clock_ahead_seconds() == pytest.approx(running.clock_ahead_seconds(), abs=0.5)
+
+
+PARTS = Rehearsal.model_validate(
+    {
+        **REHEARSAL.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "hypothesis": [{"what": name, "workloads": name, "when": ["after"]} for name in ("first", "second")],
+    }
+)
+
+
+def asked_after(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, *, within_seconds: float, **answers: Iterator[bool]
+) -> Sequence[Finding]:
+    """What is found of a run that only asks what holds after healing, and is answered so."""
+
+    class Asking(Run):
+        def _rehearse(self) -> None:
+            self._begun = True
+            self._after()
+
+    def answer(check: Check, _: Lab) -> Answer:
+        return Answer(holds=next(answers[str(check.workloads)]), words="told")
+
+    monkeypatch.setattr(checks, "ask", answer)
+    monkeypatch.setattr(running, "tell", lambda _, findings, **__: RunResult.model_construct(findings=findings))
+    rehearsal = PARTS.model_copy(update={"recovery_seconds": within_seconds})
+    found = Asking(rehearsal, lab, file=Path("pause.yaml"), seed=0, control=False).execute().findings
+    return [one for one in found if one.part is Part.RECOVERY]
+
+
+def test_parts_of_the_hypothesis_that_hold_one_after_the_other_never_held_together(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, always = chain([True], repeat(False)), repeat(True)
+    found = asked_after(lab, monkeypatch, within_seconds=0.5, first=once, second=always)
+    assert [one.outcome for one in found] == [Outcome.FAIL, Outcome.PASS]
+    turns = (bool(number % 2) for number in range(10**6))
+    assert verdict(asked_after(lab, monkeypatch, within_seconds=0.5, first=turns, second=turns)) is Outcome.FAIL
+
+
+def test_parts_of_the_hypothesis_that_hold_together_at_last_have_recovered(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = chain([False, True, False], repeat(True)), chain([False, True, False], repeat(True))
+    found = asked_after(lab, monkeypatch, within_seconds=30, first=first, second=second)
+    assert [one.outcome for one in found] == [Outcome.PASS, Outcome.PASS]
+
+
+READY = {"condition": {"kind": "Kustomization", "place": "flux-system/shop", "status": "False"}}
+
+
+def lost(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, step: Mapping[str, object], *, within_seconds: float = 0.2
+) -> Sequence[Finding]:
+    """What is found of a run in which nothing is ever seen, and this step, after that of the fault, cannot be taken."""
+
+    class Lost(Run):
+        def _rehearse(self) -> None:
+            self._begun = True
+            with self._healing():
+                self._take_steps()
+            self._look_last()
+
+        def take(self, step: Step) -> str:
+            if step.fault:
+                self._lookout.mark(step.called, fault=True)
+                return ""
+            try:
+                self._lookout.await_one(SignalSpec.model_validate(READY), 0.4)
+            except FluxlabError as error:
+                return str(error)
+            return "it came"
+
+    rehearsal = Rehearsal.model_validate(
+        {
+            **REHEARSAL.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "steps": [{"fault": {"fault": "controller-pause"}}, step],
+            "expect": [{"what": "it says so", **READY, "within_seconds": within_seconds}],
+        }
+    )
+    monkeypatch.setattr(running, "tell", lambda _, findings, **__: RunResult.model_construct(findings=findings))
+    monkeypatch.setattr(Sampler, "start", lambda _: None)
+    run = Lost(rehearsal, lab, file=Path("pause.yaml"), seed=0, control=False)
+    monkeypatch.setattr(run._steps, "take", run.take)
+    return run.execute().findings
+
+
+def test_a_lost_signal_fails_also_where_a_step_waits_for_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = lost(lab, monkeypatch, {"wait": READY})
+    [signal] = [one for one in found if one.part is Part.SIGNAL]
+    assert (signal.outcome, signal.why) == (Outcome.FAIL, "never came; it has 0.2 s")
+    assert verdict(found) is Outcome.FAIL
+    assert [one.outcome for one in found if one.part is Part.STEP] == [Outcome.INCONCLUSIVE]
+
+
+def test_a_signal_that_had_time_left_when_a_step_gave_up_is_not_known_to_be_lost(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = lost(lab, monkeypatch, {"wait": READY}, within_seconds=30)
+    assert verdict(found) is Outcome.INCONCLUSIVE
+
+
+def test_a_signal_whose_time_ended_while_a_step_failed_that_does_something_is_not_known_to_be_lost(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had done by then nobody knows."""
+    found = lost(lab, monkeypatch, {"commit": {"message": "Take dollars, too", "write": {"a.yaml": None}}})
+    assert verdict(found) is Outcome.INCONCLUSIVE

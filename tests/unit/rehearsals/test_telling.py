@@ -2,16 +2,15 @@
 
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from tests.unit.report.samples import PASSED, ZERO, at
 
+from fluxlab.lab import Lab
 from fluxlab.rehearsals.results import Times
+from fluxlab.rehearsals.spec import Rehearsal
 from fluxlab.rehearsals.telling import LONGEST_HISTORY, most_telling, times_of, unreal
 from fluxlab.timeline.entries import Entry, Level, Source
-
-if TYPE_CHECKING:
-    from fluxlab.rehearsals.running import Run
 
 SOURCE, ALERT, FORBIDDEN = PASSED.signals
 WHEN = {"first_fault": ZERO, "healed": at(21), "recovered": at(24.2)}
@@ -61,7 +60,7 @@ def test_simulated_pods_and_stand_in_charts_are_told() -> None:
         root = SimpleNamespace(simulated=simulated)
         lab = SimpleNamespace(clusters={"one": SimpleNamespace(root=root)})
         rehearsal = SimpleNamespace(lab=SimpleNamespace(scenarios=scenarios))
-        return list(unreal(cast("Run", SimpleNamespace(lab=lab, rehearsal=rehearsal))))
+        return list(unreal(cast("Rehearsal", rehearsal), cast("Lab", lab)))
 
     assert told("shop", simulated=False) == []
     [pods] = told("shop", simulated=True)

@@ -226,6 +226,24 @@ CONTROL = PASSED.model_copy(
     }
 )
 
+SET_BACK = PASSED.model_copy(
+    update={
+        "title": "Somebody sets the clock back",
+        "outcome": Outcome.INCONCLUSIVE,
+        "findings": (
+            Finding(
+                part=Part.CLOCK,
+                what="nobody sets the clock",
+                outcome=Outcome.INCONCLUSIVE,
+                why="it was set by -3600.0 s, or the machine slept: nobody knows what came when, and took how long",
+            ),
+            *PASSED.findings,
+        ),
+        "ended": at(25.5 - 3600),
+    }
+)
+"""It has ended, by the clock, before it began."""
+
 CROWDED = PASSED.model_copy(
     update={
         "title": "Three thousand things happen",
@@ -291,6 +309,7 @@ SAMPLES = {
     "fail": FAILED,
     "inconclusive": INCONCLUSIVE,
     "control": CONTROL,
+    "set-back": SET_BACK,
     "crowded": CROWDED,
     "hostile": hostile(),
 }

@@ -1,7 +1,9 @@
 """What is told of a run to programs."""
 
+from xml.etree.ElementTree import fromstring
+
 import pytest
-from tests.unit.report.samples import FAILED, INCONCLUSIVE, PASSED
+from tests.unit.report.samples import FAILED, INCONCLUSIVE, PASSED, SET_BACK
 
 from fluxlab.rehearsals.results import RunResult
 from fluxlab.report.cases import properties, runs_as_junit
@@ -20,3 +22,8 @@ def test_programs_are_told_what_was_not_real() -> None:
     assert properties(result)["unreal"] == "pods are simulated; a chart is a stand-in"
     assert all(one in runs_as_junit([result]) for one in stand_ins)
     assert "unreal" not in properties(PASSED.model_copy(update={"unreal": ()}))
+
+
+def test_no_case_takes_less_than_no_time_although_the_clock_was_set_back() -> None:
+    taken = [float(one.attrib["time"]) for one in fromstring(runs_as_junit([PASSED, SET_BACK])).iter("testcase")]  # noqa: S314 # made here
+    assert taken == [pytest.approx((PASSED.ended - PASSED.began).total_seconds()), 0]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from tests.unit.report.samples import CONTROL, CROWDED, FAILED, INCONCLUSIVE, PASSED, SAMPLES, at
+from tests.unit.report.samples import BEGAN, CONTROL, CROWDED, FAILED, INCONCLUSIVE, PASSED, SAMPLES, at
 
 from fluxlab.rehearsals.results import RunResult
 from fluxlab.report.canvas import Lane
@@ -70,7 +70,16 @@ def test_what_came_before_is_counted() -> None:
     assert draw(PASSED).earlier == 1
 
 
-@pytest.mark.parametrize("result", SAMPLES.values(), ids=SAMPLES)
+HOUR = timedelta(hours=1)
+CLOCKS = {
+    "set back before the first fault": PASSED.model_copy(update={"began": BEGAN + HOUR}),
+    "set back by little": PASSED.model_copy(update={"ended": at(-0.5)}),
+    "set back to the first fault": PASSED.model_copy(update={"ended": at(0)}),
+    "set forward": PASSED.model_copy(update={"ended": at(25) + HOUR}),
+}
+
+
+@pytest.mark.parametrize("result", [*SAMPLES.values(), *CLOCKS.values()], ids=[*SAMPLES, *CLOCKS])
 def test_everything_is_within_the_drawing(result: RunResult) -> None:
     drawing = draw(result)
     for one in drawing.lanes:
