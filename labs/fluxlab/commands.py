@@ -4,8 +4,9 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,8 @@ _OF_ANOTHER_REPOSITORY = frozenset(
         "GIT_WORK_TREE",
     }
 )
+_MARKS: ContextVar[tuple[int, ...]] = ContextVar("marks", default=())
+"""Descriptors that programs keep open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,7 @@ def run(
     """Run `argv` and return its output.
 
     `environment` is added to the caller's, of which only git's pointers to another repository are left out.
+    A timeout or an exception ends all that it has started; SIGKILL of this process does not: see `marked`.
     Raises CommandError on a non-zero exit, a timeout, or a program that cannot be started.
     """
     words = [str(word) for word in argv]
@@ -77,6 +81,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             process_group=0,
+            pass_fds=_MARKS.get(),
         ) as process:
             try:
                 said = process.communicate(stdin.encode() if isinstance(stdin, str) else stdin, timeout_seconds)
@@ -95,6 +100,19 @@ def run(
     if process.returncode != 0:
         raise CommandError(words, f"exit code {process.returncode}", stdout=stdout, stderr=stderr, hint=hint)
     return Completed(stdout=stdout, stderr=stderr)
+
+
+@contextmanager
+def marked(descriptor: int) -> Iterator[None]:
+    """Have programs that this thread runs within the block, and all that they start, keep a descriptor open.
+
+    By that they are known whoever was killed since: nothing else is left of a parent, or of a process group.
+    """
+    token = _MARKS.set((*_MARKS.get(), descriptor))
+    try:
+        yield
+    finally:
+        _MARKS.reset(token)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

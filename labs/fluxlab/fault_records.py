@@ -4,27 +4,37 @@ Whoever finds a record can undo the fault: the process that injected it, the sup
 """
 
 import contextlib
+import fcntl
+import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from .commands import marked
 from .errors import FluxlabError, UnknownError, WaitTimeoutError
 from .files import make_private, write_private
-from .processes import Identity
+from .host import boot_id, seconds_since_boot
+from .processes import Identity, reap
 from .state import LabFolder
 from .waiting import wait_until
 
 TIME_LIMIT_SECONDS = 300.0
 """For how long a fault is in, if nothing else is said."""
-LONGEST_HEALING_SECONDS = 180.0
+LOCK_SECONDS = 180.0
+"""How long anybody waits for another one to be done: longer than most injections and healings take."""
 TRY_SECONDS = 0.05
-_SUFFIX, _MENDED = ".json", "mended"
+END_SECONDS = 10.0
+"""How long it may take until processes that were told to end have ended: the kernel ends them."""
+_SUFFIX, _MENDED, _ACTING = ".json", "mended", "acting"
+log = logging.getLogger(__name__)
 
 
 class FaultState(StrEnum):
@@ -36,6 +46,8 @@ class FaultState(StrEnum):
     """It is in: that was proven."""
     HEALING = "healing"
     """It may be in, wholly or in part: its healing has begun."""
+    WAITING = "waiting"
+    """It may be in, and nobody wants it or is at it: it is taken out as soon as somebody can."""
     STUCK = "stuck"
     """It could not be taken out."""
 
@@ -60,6 +72,10 @@ class FaultRecord(BaseModel):
     began: datetime
     until: datetime
     """When its time is over: the watchdog takes it out then."""
+    ends: tuple[str, float] | None = None
+    """The same by a clock that nobody sets: a start of the machine, and seconds since then; after another one `until`
+    counts.
+    """
     owner: tuple[int, float] | None = None
     """The process (pid, start in seconds since boot) whose end ends the fault; None: its time alone does.
 
@@ -78,19 +94,31 @@ class FaultRecord(BaseModel):
         """A copy with other values."""
         return self.model_copy(update=changes)
 
+    def lasting(self, seconds: float) -> Self:
+        """A copy whose time is over so many seconds from now."""
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        return self.changed(until=until, ends=(boot_id(), seconds_since_boot() + seconds))
+
     def told(self) -> str:
         """Its JSON for others to read: without what only its healing needs to know."""
         return self.model_dump_json(indent=1, exclude={"undo"})
 
     def overdue(self, *, now: datetime, supervisor: Identity | None) -> str:
         """Why nobody can want it any more; empty as long as somebody may."""
-        if now >= self.until:
+        if self.state is FaultState.WAITING:
+            return "it waits for whoever can take it out"
+        if self._is_over(now):
             return "its time is over"
         if supervisor and pair(supervisor) != self.supervisor:
             return "the lab was started again since"
         if self.owner and not Identity(pid=self.owner[0], since_boot=self.owner[1]).process():
             return "whoever wanted it, or was about to take it out, has ended"
         return ""
+
+    def _is_over(self, now: datetime) -> bool:
+        if self.ends and self.ends[0] == boot_id():
+            return seconds_since_boot() >= self.ends[1]
+        return now >= self.until
 
 
 def pair(identity: Identity) -> tuple[int, float]:
@@ -101,6 +129,10 @@ def pair(identity: Identity) -> tuple[int, float]:
 
 class LabGoneError(UnknownError):
     """A lab that is not there any more: what was broken in it has gone with it."""
+
+
+class BusyError(UnknownError):
+    """Somebody else has put faults in or taken them out for longer than one waits for that."""
 
 
 class FaultRecords:
@@ -174,16 +206,35 @@ class FaultRecords:
 
         Raises OSError.
         """
-        write_private(self._made() / f"{record.id}{_SUFFIX}", record.model_dump_json(indent=1), durable=True)
+        self._check_there()
+        write_private(self.file(record), record.model_dump_json(indent=1), durable=True)
         return record
+
+    def file(self, record: FaultRecord) -> Path:
+        """Where one stands, for its owner only."""
+        return self._folder / f"{record.id}{_SUFFIX}"
+
+    def kept(self, record: FaultRecord) -> Path:
+        """Where one stands that was given up, for its owner only."""
+        return self._folder / "given-up" / f"{record.id}{_SUFFIX}"
+
+    def give_up(self, record: FaultRecord) -> None:
+        """Keep it for people alone, as long as there is the lab: nothing else may tell how it was. Raises OSError."""
+        self._check_there()
+        make_private(self.kept(record).parent)
+        self.file(record).replace(self.kept(record))
 
     def forget(self, record: FaultRecord) -> None:
         """Nothing is left to be known of it."""
-        (self._folder / f"{record.id}{_SUFFIX}").unlink(missing_ok=True)
+        self.file(record).unlink(missing_ok=True)
 
     def mend(self, record: FaultRecord) -> None:
-        """It was in, and is out now: forget it, but for when that was. Raises OSError."""
-        write_private(self._made() / _MENDED, datetime.now(UTC).isoformat())
+        """It was in, and is out now: forget it, but, if the disk takes that, for when that was."""
+        stamp = self._made() / _MENDED
+        try:
+            write_private(stamp, datetime.now(UTC).isoformat())
+        except OSError as error:
+            log.warning("%s cannot be written: %s", stamp, error)
         self.forget(record)
 
     @property
@@ -195,8 +246,8 @@ class FaultRecords:
             return None
 
     @contextlib.contextmanager
-    def alone(self, *, timeout_seconds: float = LONGEST_HEALING_SECONDS) -> Iterator[None]:
-        """While nobody else injects or heals. Raises UnknownError when somebody does so for longer than that."""
+    def alone(self, *, timeout_seconds: float = LOCK_SECONDS) -> Iterator[None]:
+        """While nobody else injects or heals. Raises BusyError when somebody does so for longer than that."""
         lock = FileLock(self._made() / "lock")
 
         def acquired() -> bool:
@@ -217,6 +268,24 @@ class FaultRecords:
         finally:
             lock.release()
 
+    @contextlib.contextmanager
+    def acting(self) -> Iterator[bool]:
+        """While this process, alone, acts for a fault: what it runs keeps a file open by which it is known.
+
+        What acted before and has outlived its caller is ended first; the block is told whether there was any. Raises
+        UnknownError when it does not end, OSError.
+        """
+        file = self._made() / _ACTING
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            left = not _lock(descriptor)
+            if left:
+                _end_all(file, descriptor)
+            with marked(descriptor):
+                yield left
+        finally:
+            os.close(descriptor)
+
     def _made(self) -> Path:
         """The folder of the records, which is made in a lab that is there."""
         self._check_there()
@@ -229,11 +298,44 @@ class FaultRecords:
     def _gone(self) -> LabGoneError:
         return LabGoneError(f"lab {self._lab.name} is not there any more")
 
-    def _busy(self, seconds: float) -> UnknownError:
+    def _busy(self, seconds: float) -> BusyError:
         what = f"another process puts faults in or takes them out, for more than {seconds:g} s"
         begun = [one for one in self.readable() if one.owner and one.state in {FaultState.PLANNED, FaultState.HEALING}]
         facts = [f"{one.id} is {one.state}, by process {one.owner[0]}" for one in begun if one.owner]
-        return UnknownError(what, facts=facts, hint="try again, or end that process: what it left is taken out then")
+        return BusyError(what, facts=facts, hint="try again, or end that process: what it left is taken out then")
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file, unless it is locked: until the last process that has this descriptor open has ended (flock(2))."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _end_all(file: Path, descriptor: int) -> None:
+    """End all that keeps a file open, until it can be locked."""
+
+    def ended() -> bool:
+        reap(_holders(file))
+        return _lock(descriptor)
+
+    try:
+        wait_until(ended, what="their end", timeout_seconds=END_SECONDS, interval_seconds=TRY_SECONDS)
+    except WaitTimeoutError:
+        facts = [f"process {one.pid} keeps {file} open" for one in _holders(file)]
+        raise UnknownError("what acted for a fault does not end", facts=facts) from None
+
+
+def _holders(file: Path) -> Sequence[Identity]:
+    """The other processes of this user that have a file open."""
+    found, path = list[Identity](), str(file.resolve())
+    for process in psutil.process_iter(["open_files"], ad_value=()):
+        if process.pid != os.getpid() and path in {one.path for one in process.info["open_files"]}:
+            with contextlib.suppress(ProcessLookupError):
+                found.append(Identity.of(process.pid))
+    return found
 
 
 def _complaints(error: ValidationError) -> Iterator[str]:

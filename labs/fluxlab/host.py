@@ -43,6 +43,11 @@ def seconds_since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def boot_id() -> str:
+    """Which start of the machine this is, by a name of its own; elsewhere kern.bootsessionuuid tells it."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def port_lock(port: int) -> socket.socket | None:
     """A lock on a port's number, held until it is closed or its process ends; None when another process has it.
 

@@ -46,23 +46,38 @@ def faults(name: FaultArgument = None, output: OutputOption = Output.TEXT) -> No
     else:
         table(
             ["LAYER", "FAULT", "BACKENDS", "WHAT HAPPENS"],
-            [[one.layer, one.name, ",".join(one.backends), one.summary] for one in described],
+            [[one.layer, one.name, one.places, one.summary] for one in described],
         )
         say("next: fluxlab faults NAME, then fluxlab inject NAME --for 30s")
 
 
 def inject(
-    name: Annotated[str, typer.Argument(help="As `fluxlab faults` lists it.", autocompletion=_complete_fault)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="As `fluxlab faults` lists it.", autocompletion=_complete_fault)
+    ],
     *,
     target: Annotated[str, typer.Option("--target", help="What to break, or a pattern; default: chosen by seed.")] = "",
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A parameter, as `fluxlab faults NAME` lists it; repeat for several.",
+        ),
+    ] = None,
     for_: ForOption = FAULT_SECONDS,
-    seed: Annotated[int | None, typer.Option("--seed", help="The same seed, the same plan.", min=0)] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="The same seed, the same plan; default: another one each time.", min=0),
+    ] = None,
     lab: LabOption = None,
     cluster: ClusterOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Break something, and prove that it is broken. It stays so until `fluxlab heal`, or its time is over."""
+    """Break something, and prove that it is broken. It stays so until `fluxlab heal`, or its time is over.
+
+    Example: fluxlab inject git-slow --set delay_seconds=10 --for 2m
+    """
     found = find_lab(lab)
     with ticker() as tick:
         record = found.faults.inject(
@@ -90,7 +105,11 @@ def heal(
         bool, typer.Option("--overdue", help="Those whose time is over, or whose owner has ended.")
     ] = False,
     give_up: Annotated[
-        bool, typer.Option("--give-up", help="Forget those that cannot be taken out; what they did stays.")
+        bool,
+        typer.Option(
+            "--give-up",
+            help="Leave those that cannot be taken out as they are; it is said where it stands how it was before.",
+        ),
     ] = False,
     lab: LabOption = None,
     output: OutputOption = Output.TEXT,
@@ -114,6 +133,8 @@ def heal(
             records = found.faults.active()
     done = "given up" if give_up else "out" if ids or all_ or overdue else ""
     _show(records, output, done=done)
+    for record in records if give_up else ():
+        say(f"{record.id}: how it was before stands, as long as there is the lab, in {found.faults.kept(record)}")
 
 
 def _show(records: "Sequence[FaultRecord]", output: Output, *, done: str) -> None:

@@ -1,5 +1,6 @@
 """One fault that is on record, with what it takes to put it in, to prove it, and to take it out again."""
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ Patience: TypeAlias = Callable[[float], float]
 LOOK_SECONDS = 0.1
 PASSING_SECONDS = 10.0
 """How long something may look like a fault that is not in: a rollout comes to its end."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +104,24 @@ def myself() -> tuple[int, float]:
 
 
 def note(lab: LabFolder, record: FaultRecord, text: str, *, level: Level = Level.INFO) -> None:
-    """Say on the lab's timeline what has become of a fault, unless the lab has gone, and its timeline with it."""
+    """Say on the lab's timeline what has become of a fault, unless the lab has gone, and its timeline with it.
+
+    Where the disk does not take it, that is logged, and nothing else is the worse for it.
+    """
     if not lab.spec.exists():
         return
-    folder = TimelineFolder(lab)
-    journal = Journal(folder.journal(FAULTS), redactor=folder.redactor())
-    entry = Entry(
-        time=journal.now(),
-        source=Source.FAULT,
-        text=text,
-        level=level,
-        cluster=record.cluster,
-        part=record.id,
-        details={Detail.FAULT: record.fault},
-    )
-    journal.append([entry])
+    try:
+        folder = TimelineFolder(lab)
+        journal = Journal(folder.journal(FAULTS), redactor=folder.redactor())
+        entry = Entry(
+            time=journal.now(),
+            source=Source.FAULT,
+            text=text,
+            level=level,
+            cluster=record.cluster,
+            part=record.id,
+            details={Detail.FAULT: record.fault},
+        )
+        journal.append([entry])
+    except OSError as error:
+        log.warning("%s: %s; not on the timeline: %s", record.id, text, error)

@@ -1,15 +1,21 @@
 """Faults are taken out, with a proof that they are gone. One that cannot be is told with what a person can type."""
 
+import logging
+import shlex
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
-from fluxlab.errors import FluxlabError, UnknownError
+import psutil
+
+from fluxlab.errors import FluxlabError, UnknownError, WaitTimeoutError
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
+from fluxlab.processes import Identity
 from fluxlab.state import LabFolder, Phase
 from fluxlab.supervisor.control import Control, SupervisorGoneError
 from fluxlab.timeline.entries import Level
+from fluxlab.waiting import wait_until
 
 from .base import Ground, last_resort
 from .cases import Case, Patience, myself, named, note
@@ -18,6 +24,9 @@ Progress: TypeAlias = Callable[[str], None]
 ATTEMPTS = 3
 PAUSE_SECONDS = 2.0
 """Between two attempts: what fails at once would fail at once again."""
+PUSH_SECONDS = 20.0
+"""For a push whose client has ended: longer than the git server lets it go on then, with all its graces."""
+log = logging.getLogger(__name__)
 
 
 class StuckError(FluxlabError):
@@ -49,6 +58,17 @@ class Healer:
             raise SupervisorGoneError(f"lab {self._folder.name}: its supervisor does not answer", hint=hint)
         return pair(identity)
 
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """While something is put in or taken out: whatever acted before has ended, and what it has pushed is there.
+
+        Raises UnknownError when it does not end.
+        """
+        with self._records.acting() as ended_others:
+            if ended_others:
+                _await_pushes(self.supervisor()[0])
+            yield
+
     def check(self) -> None:
         """Raise StuckError when a fault could not be taken out, and FluxlabError for a record that cannot be read."""
         if found := [*map(_stuck, self.stuck()), *self._records.unreadable()]:
@@ -60,7 +80,20 @@ class Healer:
 
     def given_up(self) -> Sequence[FaultRecord]:
         """Those that could not be taken out, also when whoever tried was cut off: nobody else is at it now."""
-        return [one for one in self._records.readable() if one.state in {FaultState.STUCK, FaultState.HEALING}]
+        tried = {FaultState.STUCK, FaultState.HEALING}
+        return [
+            one
+            for one in self._records.readable()
+            if one.state in tried or (one.state is FaultState.WAITING and one.trouble)
+        ]
+
+    def leave(self, *ids: str) -> Sequence[FaultRecord]:
+        """Have the lab's watchdog take out those that are in: whoever wants that cannot do it; returns their records.
+
+        Somebody else has the lock, and may have taken one out just now: then that is done, and proven, once more.
+        """
+        found = [one for one in self._records.readable() if one.id in ids and one.state is FaultState.INJECTED]
+        return [self._write(record.changed(state=FaultState.WAITING)) for record in found]
 
     def take_overdue_out(self, progress: Progress) -> Sequence[FaultRecord]:
         """Take out what nobody can want any more; returns their records.
@@ -100,8 +133,12 @@ class Healer:
         return records
 
     def take_out(self, record: FaultRecord, progress: Progress) -> None:
-        """Take one out, and forget it once it is proven to be gone. Raises StuckError, and UnknownError in between."""
-        begun = self._records.write(record.changed(state=FaultState.HEALING, owner=myself()))
+        """Take one out, and forget it once it is proven to be gone.
+
+        How far that has come is written down where the disk takes it: a full one keeps no fault in. Raises StuckError,
+        and UnknownError in between.
+        """
+        begun = self._write(record.changed(state=FaultState.HEALING, owner=myself()))
         progress(f"healing {named(begun)}")
         if trouble := self._trouble_with(begun):
             raise self._failed(begun, trouble)
@@ -119,8 +156,9 @@ class Healer:
             self.supervisor()  # with the next `up` there will be somebody to ask
             try:
                 case = self.case(record)
-                case.take_out()
-                seen = case.gone()
+                with self.acting():
+                    case.take_out()
+                    seen = case.gone()
             except Exception as error:  # noqa: BLE001 # a heal that crashes is tried again, and told, like any other
                 trouble = _told(error)
             else:
@@ -130,28 +168,66 @@ class Healer:
 
     def _failed(self, record: FaultRecord, trouble: FluxlabError) -> FluxlabError:
         """Write down that one could not be taken out, unless what that takes may not be there yet."""
-        record = self._records.write(record.changed(trouble=str(trouble)))
+        record = self._write(record.changed(trouble=str(trouble)))
         self.supervisor()
         if Control(self._folder).status().phase == Phase.STARTING:
             what = f"{named(record)} cannot be taken out before lab {self._folder.name} has started"
             return UnknownError(what, facts=trouble.facts)
         if others := self._records.beside(record):
-            self._records.write(record.changed(owner=None, until=datetime.now(UTC)))  # nobody is at it any more
+            self._write(record.changed(state=FaultState.WAITING))
             what = f"{named(record)} cannot be taken out while {', '.join(one.id for one in others)} is in"
             hint = "fluxlab heal --all    # else it is tried again after that"
             return InTheWayError(what, facts=str(trouble).splitlines(), hint=hint)
-        at_least = record.changed(state=FaultState.STUCK, by_hand=(last_resort(self._folder.name),))
-        stuck = self._records.write(self._with_commands(self._records.write(at_least)))
+        at_least = record.changed(
+            state=FaultState.STUCK, by_hand=(*self._how_it_was(record), last_resort(self._folder.name))
+        )
+        stuck = self._write(self._with_commands(self._write(at_least)))
         note(self._folder, stuck, f"{named(stuck)}: could not be taken out: {trouble.what}", level=Level.ERROR)
         return _stuck(stuck)
+
+    def _write(self, record: FaultRecord) -> FaultRecord:
+        """Write down how far one has come, if the disk takes it: how it is undone stands there since its beginning."""
+        try:
+            return self._records.write(record)
+        except OSError as error:
+            log.warning("%s: it is not on record that it is %s: %s", record.id, record.state, error)
+            return record
 
     def _with_commands(self, stuck: FaultRecord) -> FaultRecord:
         """With what a person can type, as far as that can be found out: much may be broken at such a time."""
         try:
-            return stuck.changed(by_hand=self.case(stuck).by_hand())
+            return stuck.changed(by_hand=(*self.case(stuck).by_hand(), *self._how_it_was(stuck)))
         except Exception as error:  # noqa: BLE001 # it is told; that the fault is stuck is what matters
             unknown = f"what else could be typed cannot be told: {_told(error)}"
             return stuck.changed(trouble=f"{stuck.trouble}\n{unknown}")
+
+    def _how_it_was(self, record: FaultRecord) -> Sequence[str]:
+        """The command that shows how it was, if that has to be known: nothing else may tell it any more."""
+        file = shlex.quote(str(self._records.file(record)))
+        return [f"less {file}    # `undo` is how it was; values of Secrets are in base64"] if record.undo else []
+
+
+def _await_pushes(supervisor: int) -> None:
+    """Until the git server has done what it was sent by somebody who has ended. Raises UnknownError."""
+    found = _pushes(supervisor)
+    try:
+        wait_until(
+            lambda: not any(one.process() for one in found),
+            what="the git server has answered the pushes that were under way",
+            timeout_seconds=PUSH_SECONDS,
+        )
+    except WaitTimeoutError as error:
+        raise UnknownError(error.what) from None
+
+
+def _pushes(supervisor: int) -> Sequence[Identity]:
+    """The processes of `git http-backend` that are at a push: CGI tells them by their environment what was asked."""
+    found: list[Identity] = []
+    for child in psutil.Process(supervisor).children():
+        with suppress(psutil.Error, ProcessLookupError):  # it has ended
+            if child.environ().get("PATH_INFO", "").endswith("/git-receive-pack"):
+                found.append(Identity.of(child.pid))
+    return found
 
 
 def _told(error: Exception) -> FluxlabError:

@@ -2,15 +2,17 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from fluxlab.durations import LONGEST_SECONDS
 from fluxlab.errors import UnknownError, UsageError, WaitTimeoutError
 from fluxlab.fault_records import (
-    LONGEST_HEALING_SECONDS,
+    LOCK_SECONDS,
     TIME_LIMIT_SECONDS,
+    BusyError,
     FaultRecord,
     FaultRecords,
     FaultState,
@@ -27,6 +29,9 @@ from .cases import Case, Patience, myself, named, note
 from .catalogue import find_fault
 from .choosing import Choice, check_free, choose
 from .healing import Healer, Progress
+
+INJECTION_SECONDS = 600.0
+"""How long it may take at most until a fault is in. Nobody waits for that: it ends sooner, or with whoever does it."""
 
 
 class NotProvenError(UnknownError):
@@ -51,7 +56,19 @@ class Faults:
         return self._records.all()
 
     def _alone(self) -> AbstractContextManager[None]:
-        return self._records.alone(timeout_seconds=self._patience(LONGEST_HEALING_SECONDS))
+        return self._records.alone(timeout_seconds=self._patience(LOCK_SECONDS))
+
+    @contextmanager
+    def _alone_for(self, *ids: str) -> Iterator[None]:
+        """As `_alone`, to take faults out: those that are in are left to the watchdog where another one is busy."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._alone())
+            except BusyError as error:
+                if left := self._healer.leave(*ids):
+                    error.facts += (f"the lab's watchdog takes out {', '.join(one.id for one in left)} after that",)
+                raise
+            yield
 
     # -- inject --------------------------------------------------------------------------------------------------
 
@@ -74,7 +91,7 @@ class Faults:
             cluster: The cluster's name.
             target: A candidate of the fault, or a pattern of them (`*`); default: one that `seed` chooses.
             parameters: The fault's own; defaults for what is left out.
-            for_seconds: After which time, at most a year, it is taken out if nobody has done so.
+            for_seconds: How long, at most a year, it is in once that is proven, if nobody takes it out before.
             seed: What the fault does by chance depends on this number only; default: a new one.
             owner: The process whose end ends the fault.
             progress: Is told what is done.
@@ -82,8 +99,11 @@ class Faults:
         Raises:
             UsageError: An unknown fault or parameter, no such target, too many, or no such time: nothing was touched.
             UnsupportedError: The cluster cannot have this fault.
+            BusyError: Somebody else puts faults in or takes them out, for long.
             NotProvenError: Nobody could see that it was in, and it is out again; or it showed before anything was done.
             StuckError: A fault, this one or an earlier one, could not be taken out.
+            InTheWayError, UnknownError: The same, but it may be possible later.
+            FluxlabError, OSError: Whatever else it ran into, such as CommandError and ApiError: it is out again.
         """
         fault = find_fault(name)
         if not 0 < for_seconds <= LONGEST_SECONDS:  # nor is it what is no number
@@ -94,11 +114,11 @@ class Faults:
             seed = secrets.randbelow(10**6) if seed is None else seed
             choice = choose(fault, self._ground(cluster), target=target, parameters=parameters or {}, seed=seed)
             check_free(fault, cluster, choice.plan.touches, self._records.all())
-            record = self._record(name, cluster, choice, seed=seed, for_seconds=for_seconds)
+            record = self._record(name, cluster, choice, seed=seed).lasting(for_seconds + INJECTION_SECONDS)
             with ended_by_exception():
-                return self._put_in(self._records.write(record), owner, progress)
+                return self._put_in(self._records.write(record), for_seconds, owner, progress)
 
-    def _record(self, name: str, cluster: str, choice: Choice, *, seed: int, for_seconds: float) -> FaultRecord:
+    def _record(self, name: str, cluster: str, choice: Choice, *, seed: int) -> FaultRecord:
         now = datetime.now(UTC)
         return FaultRecord(
             id=f"{name}-{secrets.token_hex(3)}",
@@ -110,19 +130,23 @@ class Faults:
             undo={**choice.plan.undo},  # type: ignore[dict-item] # the same JSON by two names
             seed=seed,
             began=now,
-            until=now + timedelta(seconds=for_seconds),
+            until=now,
             owner=myself(),
             supervisor=self._healer.supervisor(),
         )
 
-    def _put_in(self, record: FaultRecord, owner: Identity | None, progress: Progress) -> FaultRecord:
+    def _put_in(
+        self, record: FaultRecord, for_seconds: float, owner: Identity | None, progress: Progress
+    ) -> FaultRecord:
         what = named(record)
         try:
             case = self._healer.case(record)
             if not (coincidence := case.coincidence()):
-                proof = self._prove(case, progress)
+                with self._healer.acting():
+                    proof = self._prove(case, progress)
                 wanted_by = pair(owner) if owner else None
-                return self._records.write(record.changed(state=FaultState.INJECTED, proof=proof, owner=wanted_by))
+                proven = record.changed(state=FaultState.INJECTED, proof=proof, owner=wanted_by)
+                return self._records.write(proven.lasting(for_seconds))
         except WaitTimeoutError as error:
             self._healer.take_out(record, progress)
             raise NotProvenError(f"{what} could not be proven to be in, and is out again", facts=error.facts) from None
@@ -150,7 +174,7 @@ class Faults:
             with ended_by_exception():
                 yield record
         finally:
-            with suppress(LabGoneError), self._alone():  # a fault goes with its lab
+            with suppress(LabGoneError), self._alone_for(record.id):  # a fault goes with its lab
                 if self._records.find(record.id):  # else its time was over
                     self._healer.take_out(record, options.get("progress", lambda _: None))
 
@@ -159,10 +183,12 @@ class Faults:
     def heal(self, *ids: str, progress: Progress = lambda _: None) -> Sequence[FaultRecord]:
         """Take out faults by their ids (default: all), the newest first; returns their records.
 
-        Raises UsageError for an unknown id, StuckError when one could not be, and, asked for all, FluxlabError
-        when a record cannot be read: the others are out.
+        Raises UsageError for an unknown id; BusyError when somebody else is at it for long: then the lab's watchdog
+        takes them out; SupervisorGoneError; StuckError when one could not be, InTheWayError and UnknownError when it
+        may be later, and, asked for all, FluxlabError when a record cannot be read: the others are out.
         """
-        with self._alone(), ended_by_exception():
+        wanted_out = ids or [record.id for record in self._records.readable()]
+        with self._alone_for(*wanted_out), ended_by_exception():
             records, unreadable = self._records.readable(), self._records.unreadable()
             if not ids:
                 return self._healer.take_all_out(records, progress, failed=unreadable)
@@ -186,14 +212,20 @@ class Faults:
         self._healer.check()
 
     def give_up(self) -> Sequence[FaultRecord]:
-        """Forget the faults that could not be taken out, and leave what they did; returns their records.
+        """Leave the faults that could not be taken out, with what they did, to people; returns their records.
 
-        Raises FluxlabError when there are others whose records cannot be read.
+        Raises UnknownError while somebody else is at it, OSError, and FluxlabError when there are others whose records
+        cannot be read.
         """
         with self._alone():
             records = self._healer.given_up()
             for record in records:
-                note(self._folder, record, f"{record.fault}: given up, it may be in still", level=Level.ERROR)
-                self._records.forget(record)
+                text = f"{record.fault}: given up, it may be in still; how it was stands in {self.kept(record)}"
+                self._records.give_up(record)
+                note(self._folder, record, text, level=Level.ERROR)
             self.check()
             return records
+
+    def kept(self, record: FaultRecord) -> Path:
+        """The file that tells, as long as there is the lab, how it was before a fault that was given up."""
+        return self._records.kept(record)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from fluxlab.commands import run
-from fluxlab.errors import FluxlabError
+from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.fault_records import FaultRecord
-from fluxlab.faults.healing import InTheWayError, StuckError
+from fluxlab.faults.healing import StuckError
 from fluxlab.lab import Lab
 from fluxlab.moments import Commit
 from fluxlab.processes import Identity
@@ -119,17 +119,20 @@ class Steps:
         return record.proof
 
     def heal(self, name: str) -> str:
-        """Take a fault out; returns what was seen then. Raises FluxlabError when it is still in."""
+        """Take a fault out; returns what was seen then.
+
+        Raises FluxlabError: what may be in still, and is not stuck, is tried again by `heal_all`.
+        """
         record = self._in[name]
         self._faults[name] = self._faults[name].model_copy(update={"healing": datetime.now(UTC)})
         try:
             self._lab.faults.heal(record.id)
-        except InTheWayError:
-            raise  # it is left, for when the other one is out
-        except FluxlabError as error:
+        except StuckError as error:
             del self._in[name]
-            if isinstance(error, StuckError):
-                self._faults[name] = self._faults[name].model_copy(update={"trouble": str(error)})
+            self._faults[name] = self._faults[name].model_copy(update={"trouble": str(error)})
+            raise
+        except UsageError:  # its time was over: there is no such fault any more
+            del self._in[name]
             raise
         del self._in[name]
         self.healed = datetime.now(UTC)

@@ -87,6 +87,14 @@ def test_a_full_etcd_takes_no_write_and_nothing_is_left_of_it(shop: Lab, observe
     )
 
 
+def test_a_full_etcd_gets_room_although_its_healing_was_cut_off_before(shop: Lab, observer: Observer) -> None:
+    with shop.fault("etcd-no-space", for_=120):
+        revision = _ask_etcd(shop, "/v3/maintenance/status", {})["header"]["revision"]
+        _ask_etcd(shop, "/v3/kv/compaction", {"revision": revision})
+    assert _alarms(shop) == []
+    assert "created" in _write(observer, "after-a-healing-that-was-cut-off")
+
+
 @pytest.mark.parametrize(
     ("fault", "words"), [("etcd-no-space", "database space exceeded"), ("etcd-pause", "code = Unavailable")]
 )

@@ -1,6 +1,8 @@
 """Whoever is killed while something is broken, at whatever step: the next command leaves everything as it was."""
 
 import random
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from fluxlab.clusters.capabilities import Footing
 from fluxlab.errors import WaitTimeoutError
 from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.descriptions import describe
+from fluxlab.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -128,3 +131,34 @@ def test_a_kill_leaves_nothing_that_the_next_command_does_not_heal(
 @pytest.mark.parametrize("kill", kills()[DAILY:COMPLETE], ids=str)
 def test_none_of_two_hundred_kills_leaves_anything(killed: CommandLine, whole: Whole, kill: Kill) -> None:
     check(killed, whole, kill)
+
+
+def commits(killed: CommandLine) -> list[str]:
+    (repository,) = (killed.state / "labs" / LAB / "git").glob("*.git")
+    words = ["git", f"--git-dir={repository}", "rev-list", "main"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+
+
+def with_late_git(killed: CommandLine, tmp_path: Path, verb: str, seconds: float) -> CommandLine:
+    """Git does nothing for a while when it is to do one thing; it says in `begun` when that is so, and its pid."""
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    begun, real = shlex.quote(str(tmp_path / "begun")), shlex.quote(shutil.which("git") or "")
+    late = f"echo $$ > {begun}.new; mv {begun}.new {begun}; sleep {seconds}"
+    git.write_text(f'#!/bin/sh\ncase " $* " in *" {verb} "*) {late};; esac\nexec {real} "$@"\n')
+    git.chmod(0o700)
+    return killed.having(PATH=f"{git.parent}:{killed.environment['PATH']}")
+
+
+@pytest.mark.parametrize(("fault", "verb"), [("manifest-bad-image", "push"), ("git-force-push", "gc")])
+def test_what_git_was_about_to_do_for_who_was_killed_is_not_done_after_the_healing(
+    killed: CommandLine, whole: Whole, tmp_path: Path, fault: str, verb: str
+) -> None:
+    late_seconds, begun, before = 3.0, tmp_path / "begun", commits(killed)
+    with breaking(with_late_git(killed, tmp_path, verb, late_seconds), fault) as breaker:
+        wait_until(begun.exists, what=f"git is to {verb}", timeout_seconds=60)
+        breaker.kill()
+    killed.ok("heal", "--all", f"--lab={LAB}")
+    time.sleep(late_seconds + 2)  # it would have been done by now
+    assert commits(killed) == before
+    await_whole(killed.state / "labs" / LAB, whole)

@@ -128,22 +128,27 @@ class Lab:
         return {record.targets[0]: record.state for record in self.records.all()}
 
 
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    folder = LabFolder(tmp_path / "labs" / "one")
-    folder.create()
-    folder.spec.touch()
+def lab_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """Such a lab in a folder, new or as somebody else has left it, as this process sees it."""
+    lab = LabFolder(folder)
+    lab.create()
+    lab.spec.touch()
     ground = Ground(
         cluster=cast("Cluster", SimpleNamespace(name="c", root=Root())),
-        folder=folder,
-        control=Control(folder),
+        folder=lab,
+        control=Control(lab),
         open_repository=lambda: cast("Repository", None),
         links=False,
     )
-    faults = Faults(folder, ground=lambda _: ground, patience=lambda seconds: HASTE * seconds)
+    faults = Faults(lab, ground=lambda _: ground, patience=lambda seconds: HASTE * seconds)
     me = Identity.of(os.getpid())
-    found = Lab(folder=folder, fault=Brittle(), faults=faults, records=FaultRecords(folder), supervisor=me)
+    found = Lab(folder=lab, fault=Brittle(), faults=faults, records=FaultRecords(lab), supervisor=me)
     monkeypatch.setitem(cast("dict[str, object]", CATALOGUE), "brittle", found.fault)
     monkeypatch.setattr(Control, "answering", lambda _: me if found.answers else None)
     monkeypatch.setattr(Control, "status", lambda _: SimpleNamespace(phase=Phase.READY))
     return found
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    return lab_at(tmp_path / "labs" / "one", monkeypatch)

@@ -1,6 +1,12 @@
 """What becomes of faults that cannot be taken out: they are told, and stand in nobody's way."""
 
+import json
+import resource
+import shlex
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from tests.unit.faults.conftest import HASTE, NOW, Lab
@@ -34,6 +40,20 @@ def test_a_person_is_told_what_to_type(lab: Lab) -> None:
     assert lab.records.all()[0].by_hand == ("mend it",)
 
 
+@pytest.mark.parametrize("raised", [None, RuntimeError("no such commit")])
+def test_a_person_is_told_where_to_read_how_it_was_before(lab: Lab, raised: Exception | None) -> None:
+    lab.have("a", undo={"value": "hunter2hunter2"})
+    lab.fault.healing["a"] = FluxlabError("no way")
+    lab.fault.by_hand_raises = raised
+    with pytest.raises(StuckError) as caught:
+        lab.faults.heal()
+    assert "hunter2" not in str(caught.value)
+    (command,) = [line for line in lab.records.all()[0].by_hand if line.startswith("less ")]
+    assert f"by hand: {command}" in str(caught.value)
+    file = Path(shlex.split(command, comments=True)[1])
+    assert json.loads(file.read_text())["undo"] == {"value": "hunter2hunter2"}
+
+
 @pytest.mark.parametrize("change", [{"fault": "of-another-version"}, {"parameters": {"unknown": 1}}], ids=str)
 def test_a_fault_that_this_version_does_not_know_is_stuck(lab: Lab, change: dict[str, object]) -> None:
     lab.have("a", **change)
@@ -62,16 +82,53 @@ def test_all_others_are_taken_out_whatever_is_raised_for_one(lab: Lab, monkeypat
         lab.have(target)
     write = FaultRecords.write
 
-    def full(records: FaultRecords, record: FaultRecord) -> FaultRecord:
+    def broken(records: FaultRecords, record: FaultRecord) -> FaultRecord:
         if record.targets == ("b",):
-            raise OSError("the disk is full")
+            raise RuntimeError("it broke")
         return write(records, record)
 
-    monkeypatch.setattr(FaultRecords, "write", full)
-    with pytest.raises(FluxlabError, match="the disk is full"):
+    monkeypatch.setattr(FaultRecords, "write", broken)
+    with pytest.raises(FluxlabError, match="it broke"):
         lab.faults.heal()
     assert lab.out == ["c", "a"], "the newest first"
     assert set(lab.states()) == {"b"}
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file takes a byte more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_keeps_no_fault_in(lab: Lab) -> None:
+    lab.have("a")
+    with full_disk():
+        with pytest.raises(OSError, match="large"):
+            (lab.folder.root / "more").write_text("text")
+        lab.faults.heal()
+    assert lab.out == ["a"]
+    assert lab.states() == {}
+    assert lab.records.mended is None, "nothing could be written"
+
+
+def test_a_fault_whose_block_ends_when_the_disk_is_full_is_out(lab: Lab) -> None:
+    with ExitStack() as later, lab.faults.during("brittle", cluster="c", target="a"):
+        later.enter_context(full_disk())
+    assert lab.out == ["a"]
+    assert lab.states() == {}
+
+
+def test_why_a_fault_could_not_be_taken_out_is_told_although_the_disk_is_full(lab: Lab) -> None:
+    lab.have("a", until=NOW)
+    lab.fault.healing["a"] = FluxlabError("no way")
+    with full_disk(), pytest.raises(StuckError, match="no way"):
+        lab.faults.heal()
+    assert [one.targets for one in lab.records.due(lab.supervisor)] == [("a",)], "it is tried again"
 
 
 def test_without_a_supervisor_nothing_is_tried(lab: Lab) -> None:
@@ -112,7 +169,7 @@ def test_what_another_fault_may_keep_in_is_tried_again_once_that_is_out(lab: Lab
         lab.faults.heal_overdue()
     assert "no answer" in str(caught.value)
     assert "fluxlab heal --all" in str(caught.value)
-    assert lab.states() == {"a": FaultState.HEALING, "b": FaultState.INJECTED}
+    assert lab.states() == {"a": FaultState.WAITING, "b": FaultState.INJECTED}
     assert [one.targets for one in lab.records.due(lab.supervisor)] == [], "as long as that is in"
     with pytest.raises(UnknownError, match="while brittle-b is in"):
         lab.faults.inject("brittle", cluster="c", target="c")
@@ -182,8 +239,10 @@ def test_a_healing_that_was_cut_off_can_be_given_up(lab: Lab) -> None:
     lab.have("b", state=FaultState.PLANNED)
     lab.have("c", state=FaultState.INJECTED)
     lab.have("d", state=FaultState.STUCK)
-    assert [one.targets for one in lab.faults.give_up()] == [("a",), ("d",)]
-    assert set(lab.states()) == {"b", "c"}
+    lab.have("e", state=FaultState.WAITING, trouble="no answer")
+    lab.have("f", state=FaultState.WAITING)
+    assert [one.targets for one in lab.faults.give_up()] == [("a",), ("d",), ("e",)]
+    assert set(lab.states()) == {"b", "c", "f"}, "what nobody has tried to take out stays on record"
 
 
 def test_a_record_that_cannot_be_read_keeps_nothing_else_in(lab: Lab) -> None:

@@ -2,14 +2,18 @@
 
 import math
 import signal
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 import pytest
 from tests.unit.faults.conftest import NOW, Lab
 
-from fluxlab.errors import FluxlabError, UsageError
-from fluxlab.fault_records import FaultState, LabGoneError
+from fluxlab.errors import FluxlabError, UnknownError, UsageError
+from fluxlab.fault_records import FaultRecords, FaultState, LabGoneError
 from fluxlab.faults.injecting import NotProvenError
 
 STEPS = ("look", "inject", "prove", "hold", "heal")
@@ -43,6 +47,69 @@ def test_a_fault_whose_time_was_over_within_the_block_is_out(lab: Lab) -> None:
     with lab.faults.during("brittle", cluster="c", target="b") as record:
         lab.faults.heal(record.id)
     assert lab.fault.done == ["inject b", "heal b"]
+
+
+def test_the_time_of_a_fault_begins_when_it_is_proven_to_be_in(lab: Lab) -> None:
+    lab.fault.at["prove"] = lambda: time.sleep(0.3)
+    planned = datetime.now(UTC)
+    with lab.faults.during("brittle", cluster="c", target="b", for_seconds=0.2) as record:
+        proven = datetime.now(UTC)
+        assert proven >= planned + timedelta(seconds=0.3)
+        assert planned + timedelta(seconds=0.3 + 0.2) <= record.until <= proven + timedelta(seconds=0.2)
+        time.sleep(0.3)
+        assert [one.id for one in lab.records.due(lab.supervisor)] == [record.id]
+
+
+@contextmanager
+def somebody_at_it(lab: Lab) -> Iterator[None]:
+    """Another one puts in faults, or takes them out."""
+    holding, enough = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with FaultRecords(lab.folder).alone():
+            holding.set()
+            enough.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert holding.wait(timeout=60)
+        yield
+    finally:
+        enough.set()
+        holder.join()
+
+
+def in_a_block(lab: Lab, others: ExitStack) -> None:
+    with lab.faults.during("brittle", cluster="c", target="a", owner=lab.supervisor):
+        others.enter_context(somebody_at_it(lab))
+
+
+def by_its_id(lab: Lab, others: ExitStack) -> None:
+    record = lab.faults.inject("brittle", cluster="c", target="a", owner=lab.supervisor)
+    others.enter_context(somebody_at_it(lab))
+    lab.faults.heal(record.id)
+
+
+def all_of_them(lab: Lab, others: ExitStack) -> None:
+    lab.faults.inject("brittle", cluster="c", target="a", owner=lab.supervisor)
+    others.enter_context(somebody_at_it(lab))
+    lab.faults.heal()
+
+
+@pytest.mark.parametrize("heal", [in_a_block, by_its_id, all_of_them])
+def test_a_fault_that_cannot_be_taken_out_because_somebody_else_is_at_it_is_left_to_the_watchdog(
+    lab: Lab, heal: Callable[[Lab, ExitStack], None]
+) -> None:
+    lab.have("b")
+    with pytest.raises(UnknownError, match="for more than") as caught, ExitStack() as others:
+        heal(lab, others)
+    assert lab.out == []
+    wanted_out = {"a", "b"} if heal is all_of_them else {"a"}
+    assert {one.targets[0] for one in lab.records.due(lab.supervisor)} == wanted_out, "although who wanted it goes on"
+    assert "watchdog" in str(caught.value)
+    lab.faults.heal_overdue()
+    assert set(lab.states()) == {"b"} - wanted_out
 
 
 def test_a_fault_whose_lab_has_gone_within_the_block_is_gone_with_it(lab: Lab) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,6 +53,23 @@ def ended() -> tuple[int, float]:
 def test_a_fault_is_wanted_until_its_time_is_over() -> None:
     assert record().overdue(now=NOW + timedelta(seconds=29), supervisor=SUPERVISOR) == ""
     assert record().overdue(now=NOW + timedelta(seconds=30), supervisor=SUPERVISOR) == "its time is over"
+
+
+def test_a_clock_that_is_set_changes_nobodys_time() -> None:
+    brief, long = record().lasting(0.05), record().lasting(3600)
+    time.sleep(0.1)
+    for set_by in (timedelta(hours=-2), timedelta(0), timedelta(hours=2)):
+        now = datetime.now(UTC) + set_by
+        assert brief.overdue(now=now, supervisor=SUPERVISOR) == "its time is over"
+        assert long.overdue(now=now, supervisor=SUPERVISOR) == ""
+
+
+def test_a_time_goes_on_by_the_clock_when_the_machine_has_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, found = datetime.now(UTC), record().lasting(60)
+    monkeypatch.setattr(fault_records, "boot_id", lambda: "another start")
+    monkeypatch.setattr(fault_records, "seconds_since_boot", lambda: 1.0)
+    assert found.overdue(now=began, supervisor=SUPERVISOR) == ""
+    assert found.overdue(now=began + timedelta(seconds=120), supervisor=SUPERVISOR) == "its time is over"
 
 
 def test_a_fault_ends_with_whoever_wanted_it() -> None:

@@ -5,13 +5,14 @@ from typing import Any, cast
 
 import pytest
 
-from fluxlab.errors import FluxlabError
-from fluxlab.fault_records import FaultRecord
-from fluxlab.faults.healing import InTheWayError
+from fluxlab.errors import FluxlabError, UsageError
+from fluxlab.fault_records import BusyError, FaultRecord
+from fluxlab.faults.healing import InTheWayError, StuckError
 from fluxlab.lab import Lab
 from fluxlab.rehearsals.lookout import Lookout
 from fluxlab.rehearsals.results import FaultResult
 from fluxlab.rehearsals.steps import Steps
+from fluxlab.supervisor.control import SupervisorGoneError
 
 
 def steps(*names: str, errors: dict[str, FluxlabError]) -> tuple[Steps, list[str]]:
@@ -40,7 +41,21 @@ def test_what_another_fault_keeps_in_is_taken_out_after_it() -> None:
     assert out == ["git", "image"]
 
 
-def test_what_could_not_be_taken_out_is_tried_once() -> None:
-    made, out = steps("image", errors={"image": FluxlabError("no")})
-    assert [str(error) for _, error in made.heal_all()] == ["no"]
+@pytest.mark.parametrize("error", [StuckError("no"), UsageError("there is no fault 'image'")])
+def test_what_is_stuck_or_not_on_record_any_more_is_not_tried_again(error: FluxlabError) -> None:
+    made, out = steps("image", errors={"image": error})
+    with pytest.raises(type(error)):
+        made.heal("image")
     assert (list(made.heal_all()), out) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BusyError("another process heals"), SupervisorGoneError("no answer"), FluxlabError("another one is stuck")],
+)
+def test_what_may_be_in_still_is_tried_again_in_the_end(error: FluxlabError) -> None:
+    made, out = steps("image", errors={"image": error})
+    with pytest.raises(type(error)):
+        made.heal("image")
+    assert list(made.heal_all()) == [("image", None)]
+    assert (list(made.heal_all()), out) == ([], ["image"])
