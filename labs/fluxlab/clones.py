@@ -114,7 +114,8 @@ def _login() -> str:
 def known_clones(folder: LabFolder, repository: str) -> tuple[str, ...]:
     """The clones of a repository that fluxlab made and that still exist."""
     file = _clones_file(folder, repository)
-    return tuple(line for line in file.read_text().splitlines() if Path(line).exists()) if file.exists() else ()
+    lines = file.read_text().split("\n") if file.exists() else []
+    return tuple(line for line in lines if line and Path(line).exists())
 
 
 def _clones_file(folder: LabFolder, repository: str) -> Path:

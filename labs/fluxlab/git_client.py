@@ -37,4 +37,10 @@ class GitClient:
     ) -> str:
         """What git prints, without the last line's end. Raises CommandError."""
         given = {**self._environment, **(environment or {})}
-        return run(["git", *arguments], cwd=cwd, environment=given, timeout_seconds=60).stdout.strip()
+        return run(["git", *arguments], cwd=cwd, environment=given, timeout_seconds=60).stdout.rstrip("\n")
+
+    def served(self, url: str, ref: str) -> str:
+        """The commit at which a server has a ref (by its full name); empty when there is none. Raises CommandError."""
+        # What is asked for is a pattern: refs whose names end in it are listed, too.
+        listed = (line.partition("\t") for line in self("ls-remote", url, ref).split("\n"))
+        return next((commit for commit, _, name in listed if name == ref), "")

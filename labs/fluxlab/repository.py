@@ -64,10 +64,10 @@ class Repository:
 
     def head(self) -> str:
         """The commit that the server serves on the branch, asked over HTTP. Raises FluxlabError when there is none."""
-        answer = self._git("ls-remote", self.clone_url, f"refs/heads/{self.branch}")
-        if not answer:
+        commit = self._git.served(self.clone_url, f"refs/heads/{self.branch}")
+        if not commit:
             raise FluxlabError(f"repository {self.name} has no branch {self.branch}", hint=f"git push {self.clone_url}")
-        return answer.split()[0]
+        return commit
 
     def has(self, branch: str) -> bool:
         """Whether the server has a branch of that name. Raises UsageError for a name that no branch can have."""
@@ -75,7 +75,7 @@ class Repository:
             self._git("check-ref-format", f"refs/heads/{branch}")
         except CommandError:
             raise UsageError(f"{branch!r} is no name for a branch") from None
-        return bool(self._git("ls-remote", self.clone_url, f"refs/heads/{branch}"))
+        return bool(self._git.served(self.clone_url, f"refs/heads/{branch}"))
 
     def resolve(self, revision: str) -> str:
         """The full name of a commit that was pushed. Raises UsageError for one that was not."""
@@ -173,16 +173,18 @@ class Repository:
 
     # -- commit and push -----------------------------------------------------------------------------------------
 
-    def commit(self, message: str, *, author: str = "", date: datetime | None = None) -> Commit:
+    def commit(
+        self, message: str, *, author: str = "", date: datetime | None = None, allow_empty: bool = False
+    ) -> Commit:
         """Commit what was prepared, and push it. `author` is `Ada <ada@example.org>`; default: fluxlab, now.
 
         An issue is referred to as in any message: `Scale cart (#42)`.
 
-        Raises UsageError when nothing was prepared, and CommandError when git refuses, for example because somebody
-        else pushed in between.
+        Raises UsageError when nothing was prepared, unless `allow_empty`, and CommandError when git refuses, for
+        example because somebody else pushed in between.
         """
         with self._changing() as copy:
-            copy.commit(message, author=author, date=date)
+            copy.commit(message, author=author, date=date, allow_empty=allow_empty)
             return self._push(copy, message)
 
     def apply(self, scenario: Scenario | str, *, message: str = "") -> Commit:
@@ -200,15 +202,17 @@ class Repository:
             copy.catch_up()
             return Commit(sha=copy.head(), message=said, before=before)
 
-    def revert(self, commit: Commit | str, *, message: str = "", allow_empty: bool = False) -> Commit:
+    def revert(
+        self, commit: Commit | str, *, message: str = "", allow_empty: bool = False, yielding: bool = False
+    ) -> Commit:
         """Push the opposite of a commit; with `allow_empty` also of one that was undone already.
 
-        Raises CommandError when later commits changed the same lines.
+        Raises CommandError when later commits changed the same lines, unless it is `yielding`: then these lines stay.
         """
         sha = self.resolve(str(commit))
         with self._changing(unchanged=True) as copy:
             said = message or f'Revert "{self._bare_git("log", "-1", "--format=%s", sha)}"'
-            copy.revert(sha, said, allow_empty=allow_empty)
+            copy.revert(sha, said, allow_empty=allow_empty, yielding=yielding)
             return self._push(copy, said)
 
     def merge(self, branch: str, *, message: str = "") -> Commit:

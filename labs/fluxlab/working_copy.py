@@ -3,10 +3,13 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from difflib import SequenceMatcher
 from pathlib import Path
 
+from .commands import CommandError
 from .errors import FluxlabError, UsageError
 from .git_client import GitClient
 
@@ -138,14 +141,49 @@ class WorkingCopy:
         self._git_client(*words, cwd=self._tree, environment=environment)
         self._changing = False
 
-    def revert(self, commit: str, message: str, *, allow_empty: bool = False) -> None:
-        """Commit the opposite of a commit. Raises CommandError when later commits changed the same lines."""
+    def revert(self, commit: str, message: str, *, allow_empty: bool = False, yielding: bool = False) -> None:
+        """Commit the opposite of a commit. Raises CommandError when later commits changed the same lines.
+
+        If it is `yielding`, these lines, and files that one side has removed, stay as the later commits have them.
+        """
         try:
-            self._git("revert", "--no-commit", "--no-edit", commit)
+            self._take_back(commit, yielding=yielding)
             self.commit(message, allow_empty=allow_empty)
         except FluxlabError:
             self.catch_up()
             raise
+
+    def _take_back(self, commit: str, *, yielding: bool) -> None:
+        # What was put into a folder whose renaming is taken back goes with it, instead of being a conflict.
+        settings = ("-c", "merge.directoryRenames=true") if yielding else ()
+        try:
+            self._git(*settings, "revert", "--no-commit", "--no-edit", commit)
+        except CommandError:
+            conflicts = self._conflicts() if yielding else {}
+            if not conflicts:
+                raise
+            for path, sides in conflicts.items():
+                self._yield(path, *sides)
+
+    def _conflicts(self) -> Mapping[str, Sequence[bytes | None]]:
+        """What a revert could not settle: what each file was like after the reverted commit, is now, and was before."""
+        conflicts = {}
+        listed = self._git("checkout-index", "--all", "--stage=all", "-z").split("\0")
+        for names, _, path in (entry.partition("\t") for entry in filter(None, listed)):
+            copies = [self._tree / name for name in names.split(" ")]  # `.` for none
+            conflicts[path] = [copy.read_bytes() if copy.is_file() else None for copy in copies]
+            for copy in filter(Path.is_file, copies):
+                copy.unlink()
+        return conflicts
+
+    def _yield(self, path: str, after: bytes | None, now: bytes | None, before: bytes | None) -> None:
+        file = self._tree / path
+        if now is None:
+            file.unlink(missing_ok=True)
+        elif after is None or before is None or file.is_symlink():
+            self._git("checkout", "--quiet", "--ours", "--", path)
+        else:
+            file.write_bytes(_merged(after, now, before))
 
     def merge(self, commit: str, message: str) -> None:
         """Commit a merge of another commit. Raises CommandError when the two changed the same lines."""
@@ -172,3 +210,37 @@ class WorkingCopy:
     def point(self, reference: str, commit: str, *, force: bool = False) -> None:
         """Have a reference on the server (`refs/tags/v1`) point at a commit."""
         self._git("push", "--quiet", *(["--force"] if force else []), "origin", f"{commit}:{reference}")
+
+
+@dataclass(frozen=True, order=True)
+class _Change:
+    """Lines of a text that others take the place of."""
+
+    begin: int
+    end: int
+    lines: Sequence[bytes]
+
+    def meets(self, other: "_Change") -> bool:
+        """Whether both are about the same lines, or put something at the same place: neighbours do not meet."""
+        same_place = (self.begin, self.end) == (other.begin, other.end)
+        return same_place or (self.begin < other.end and other.begin < self.end)
+
+
+def _changes(before: Sequence[bytes], after: Sequence[bytes]) -> Sequence[_Change]:
+    steps = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    return [_Change(begin, end, after[first:last]) for tag, begin, end, first, last in steps if tag != "equal"]
+
+
+def _merged(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """What both sides have made of a text, line by line; ours where both have changed the same lines.
+
+    git has neighbouring lines for the same ones.
+    """
+    lines = base.splitlines(keepends=True)
+    kept = _changes(lines, ours.splitlines(keepends=True))
+    taken = [one for one in _changes(lines, theirs.splitlines(keepends=True)) if not any(map(one.meets, kept))]
+    merged, position = list[bytes](), 0
+    for change in sorted([*kept, *taken]):
+        merged += [*lines[position : change.begin], *change.lines]
+        position = change.end
+    return b"".join([*merged, *lines[position:]])

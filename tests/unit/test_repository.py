@@ -94,6 +94,31 @@ def test_a_branch_that_was_never_pushed_has_no_head(repository: Repository, bare
         repository.head()
 
 
+@pytest.mark.parametrize("name", ["a/refs/heads/main", "main/refs/heads/main"])
+def test_a_branch_whose_name_ends_as_the_labs_is_another_one(repository: Repository, bare: Path, name: str) -> None:
+    tip = git(bare, "rev-parse", "refs/heads/main")
+    git(bare, "branch", "--move", "main", "aside")
+    git(bare, "update-ref", f"refs/heads/{name}", git(bare, "commit-tree", f"{tip}^{{tree}}", "-m", "other"))
+    assert not repository.has("main")
+    with pytest.raises(FluxlabError, match="has no branch main"):
+        repository.head()
+    assert repository.has(name)
+
+
+def test_the_head_is_that_of_the_labs_branch_whatever_is_listed_first(repository: Repository, bare: Path) -> None:
+    tip = git(bare, "rev-parse", "refs/heads/main")
+    other = git(bare, "commit-tree", f"{tip}^{{tree}}", "-m", "other")
+    git(bare, "update-ref", "refs/heads/a/refs/heads/main", other)
+    assert repository.head() == tip != other
+
+
+@pytest.mark.parametrize("name", ["a\u0085", "a\u00a0b", "a\u2028b"])
+def test_a_branch_is_there_whatever_white_space_is_in_its_name(repository: Repository, bare: Path, name: str) -> None:
+    assert not repository.has(name)
+    git(bare, "update-ref", f"refs/heads/{name}", "refs/heads/main")
+    assert repository.has(name)
+
+
 def test_a_commit_is_resolved_by_any_name_it_has(repository: Repository, bare: Path) -> None:
     commit = git(bare, "rev-parse", "main")
     assert {repository.resolve(name) for name in (commit, commit[:10], "main", "refs/heads/main", "HEAD")} == {commit}
@@ -537,10 +562,10 @@ def test_a_clone_that_fails_leaves_nothing(repository: Repository, bare: Path, t
 def test_clones_are_remembered_while_they_exist(repository: Repository, lab: Path, tmp_path: Path) -> None:
     folder = LabFolder(lab)
     assert known_clones(folder, "fleet") == ()
-    clones = [repository.clone(tmp_path / name) for name in ("b", "a")]
+    clones = [repository.clone(tmp_path / name) for name in ("b", "a\u2028c")]
     assert known_clones(folder, "fleet") == tuple(sorted(map(str, clones)))
     clones[0].rename(tmp_path / "moved")
-    assert known_clones(folder, "fleet") == (str(tmp_path / "a"),)
+    assert known_clones(folder, "fleet") == (str(clones[1]),)
 
 
 def nobody(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

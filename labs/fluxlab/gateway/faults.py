@@ -105,8 +105,7 @@ class HostFaults:
         """Take out the rules of an id, if there are any: requests that they hold are answered now."""
         for active in [one for one in self._active if one.rule.id == id_]:
             self._active.remove(active)
-            if self._routes.application(active.rule.host):
-                self._routes.unwrap(active.rule.host, active)
+            self._routes.unwrap(active.rule.host, active)
             active.lifted.set()
 
     def all(self) -> tuple[HostRule, ...]:

@@ -17,6 +17,7 @@ HEAD_LIMIT_BYTES = 16 * 1024
 HEAD_SECONDS = 10.0
 CHUNK_BYTES = 16 * 1024
 HIGHEST_PORT = 65535
+LONGEST_PORT = 5
 
 
 class BadHeadError(Exception):
@@ -86,7 +87,8 @@ async def _read(connection: socket.socket) -> Head | None:
 def tunnel_target(target: str) -> Target:
     """The host and port that a CONNECT names. Raises BadHeadError when it is not `host:port`."""
     host, colon, port = target.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port) <= HIGHEST_PORT:
+    digits = port.isascii() and port.isdigit() and len(port) <= LONGEST_PORT
+    if not colon or not digits or not 0 < int(port) <= HIGHEST_PORT:
         raise BadHeadError(400, "CONNECT needs host:port")
     try:
         return Target(host=normal_host(host), port=int(port))

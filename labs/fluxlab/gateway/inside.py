@@ -30,13 +30,7 @@ class GatewayApplication:
         if named and _host_of(named) != host:
             await answer(send, 421, f"this connection was made to {host}, not to {named}")
         else:
-            await self._answer_for(host, scope, receive, send)
-
-    async def _answer_for(self, host: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if application := self._routes.application(host):
-            await application(scope, receive, send)
-        else:
-            await answer(send, 502, f"{host} is no longer mapped in this lab")
+            await self._routes.application(host)(scope, receive, send)
 
     async def _absolute(self, scope: Scope, receive: Receive, send: Send) -> None:
         url = _url(scope)
@@ -51,7 +45,8 @@ class GatewayApplication:
             case Mapped(tls=True):
                 await answer(send, 400, f"{host}:{port} speaks TLS: CONNECT to it")
             case Mapped():
-                await self._answer_for(host, {**_origin_form(scope, url), "state": state}, receive, send)
+                inside = {**_origin_form(scope, url), "state": state}
+                await self._routes.application(host)(inside, receive, send)
             case Allowed():
                 await self._forwarder.forward(url.geturl(), scope, receive, send)
             case Refused(reason=reason):

@@ -58,10 +58,6 @@ class Site:
         mounts = sorted([*others, (prefix, app)], key=lambda mount: len(mount[0]), reverse=True)
         return replace(self, mounts=tuple(mounts), ports={**self.ports, port: tls})
 
-    def unmounted(self, prefix: str) -> "Site":
-        """Without the application at this prefix."""
-        return replace(self, mounts=tuple(mount for mount in self.mounts if mount[0] != prefix))
-
     @property
     def urls(self) -> list[str]:
         """What is mapped here, in order."""
@@ -106,15 +102,6 @@ class Routes:
             site = self._sites.get(host) or Site(host=host)
             self._sites = {**self._sites, host: site.mounted(prefix, app, port, tls=tls)}
 
-    def unmount(self, url: str) -> None:
-        """Take away what is mounted at exactly `url`; nothing happens when there is nothing."""
-        host, _, _, prefix = _parse(url)
-        with self._lock:
-            if site := self._sites.get(host):
-                left = site.unmounted(prefix)
-                others = {name: other for name, other in self._sites.items() if name != host}
-                self._sites = {**others, host: left} if left.mounts else others
-
     def allow(self, host: str) -> None:
         """Let this host be reached for real, on any port. Raises UsageError when it is mapped."""
         name = normal_host(host)
@@ -122,11 +109,6 @@ class Routes:
             if name in self._sites:
                 raise UsageError(f"{name} is mapped in this lab, so it cannot be reached for real as well")
             self._allowed |= {name}
-
-    def disallow(self, host: str) -> None:
-        """Take that back."""
-        with self._lock:
-            self._allowed -= {normal_host(host)}
 
     def wrap(self, host: str, middleware: Middleware) -> None:
         """Put `middleware` around everything that answers for a mapped host, outside of what is there already."""
@@ -167,10 +149,9 @@ class Routes:
             f"registries: or alerts: in the lab file, or let it out with gateway: {{allow: [{host}]}}"
         )
 
-    def application(self, host: str) -> ASGIApp | None:
-        """What answers for a mapped host now."""
-        site = self._sites.get(host)
-        return site.application() if site else None
+    def application(self, host: str) -> ASGIApp:
+        """What answers for a mapped host (normalised) now; a host that is mapped stays so."""
+        return self._sites[host].application()
 
 
 def normal_host(host: str) -> str:

@@ -115,7 +115,7 @@ def _references(lab: Lab) -> Iterator[str]:
     for bare in sorted(lab.folder.repositories.glob("*.git")):
         git = ["git", "-c", f"safe.directory={bare}", f"--git-dir={bare}"]
         told = run([*git, "for-each-ref", "--format=%(refname)"], timeout_seconds=GIT_SECONDS).stdout
-        yield from (f"{reference} in {bare.stem}" for reference in told.split())
+        yield from (f"{reference} in {bare.stem}" for reference in filter(None, told.split("\n")))
         head = (bare / "HEAD").read_text().strip()
         yield f"HEAD {head.removeprefix('ref: ')} in {bare.stem}"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,7 +31,7 @@ def basic_credentials(value: str) -> Credentials | None:
         return None
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no ASCII at all, or no UTF-8 in it
         return None
     printable = user.isprintable() and password.isprintable()
     return Credentials(user=user, password=password) if colon and printable else None

@@ -39,7 +39,17 @@ class CgiProgram:
     grace_seconds: float = 0.0
     """How long it may go on, its input at an end, when the client has gone away."""
     at_end: Callable[[], None] = lambda: None
-    """Called when it has closed its output, before the client sees the end of the response; and again at its end."""
+    """Called when it has closed its output, before the client sees the end of the response; and again at its end.
+
+    What it raises is logged: the program has done its work, and its answer stands.
+    """
+
+    def conclude(self) -> None:
+        """Do what is to be done at its end."""
+        try:
+            self.at_end()
+        except Exception:
+            logger.exception("%s: what was to be done at its end failed", self.argv[-1])
 
 
 async def run_cgi(program: CgiProgram, receive: Receive, send: Send) -> None:
@@ -67,7 +77,7 @@ async def run_cgi(program: CgiProgram, receive: Receive, send: Send) -> None:
     finally:
         feeding.cancel()
         await _end(process, responding)
-        program.at_end()
+        program.conclude()
     await asyncio.wait({feeding})
     await exchange.report(responding.exception())
     if not feeding.cancelled():
@@ -112,7 +122,7 @@ class _Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         while chunk := await self._stdout.read(CHUNK_BYTES):
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-        self._program.at_end()
+        self._program.conclude()
         await self._send({"type": "http.response.body", "body": b""})
 
     async def report(self, error: BaseException | None) -> None:

@@ -2,7 +2,7 @@
 
 Who may do what: a repository's token (Basic, any user name) opens it for reading and writing. Without a token of the
 lab every repository, known or not, answers 401 alike; with another repository's token every other one answers 404.
-So names cannot be probed from outside. A `public` repository is readable for components that came through the gateway.
+So names cannot be probed from outside.
 """
 
 import asyncio
@@ -110,8 +110,6 @@ class GitServer:
                 await self._run(repository, request)
 
     def _refusal(self, repository: GitRepository | None, request: _Request) -> _Refusal | None:
-        if repository and repository.public and request.service == READ and asked_by(request.scope):
-            return None
         credentials = request.credentials
         opened = [known for known in self.repositories.all() if credentials and known.opens(credentials.password)]
         if not opened:

@@ -16,7 +16,7 @@ from fluxlab.redaction import Redactor
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
 BRANCH = re.compile(r"(?!-)(?!.*(?:\.\.|@\{|//))[^\x00-\x20~^:?*\[\\\x7f]+")
 
-# Written whole at each start: what a lab's repository accepts does not depend on git's defaults or on the user.
+# The same at each start: what a lab's repository accepts does not depend on git's defaults or on the user.
 # fsync is off because a lab does not outlive its machine's power; it costs most of the time of a small push.
 CONFIG = """\
 # Written by fluxlab at each start of the lab.
@@ -73,8 +73,6 @@ class GitRepository:
     path: Path
     hooks: Path
     token: str
-    public: bool
-    """Readable without a token by the components that come through the gateway."""
 
     @property
     def urls(self) -> tuple[str, str]:
@@ -104,7 +102,9 @@ class GitRepository:
         """The commit at which a branch (default: the repository's own) stands; None before its first push."""
         ref = f"refs/heads/{branch or self.branch}"
         found = self.git("for-each-ref", "--format=%(objectname) %(refname)", ref)
-        return next((line.split()[0] for line in found.splitlines() if line.split()[1] == ref), None)
+        # A name may hold what is white space, or the end of a line, elsewhere.
+        listed = (line.partition(" ") for line in found.split("\n"))
+        return next((commit for commit, _, name in listed if name == ref), None)
 
 
 class GitRepositories:
@@ -121,7 +121,7 @@ class GitRepositories:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_hook(self._hooks)
 
-    def create(self, name: str, *, url: str, branch: str = "main", public: bool = False) -> GitRepository:
+    def create(self, name: str, *, url: str, branch: str = "main") -> GitRepository:
         """The repository `name`, made if it is not there; its commits and its token outlive the lab's processes."""
         if not NAME.fullmatch(name) or ".." in name or name.endswith((".git", ".lock")):
             raise UsageError(f"repository name {name!r} is not usable", hint="lower-case letters, digits and . _ -")
@@ -135,7 +135,6 @@ class GitRepositories:
                 path=self.folder / f"{name}.git",
                 hooks=self._hooks,
                 token=self._token(name),
-                public=public,
             )
             _initialise(repository)
             self._repositories = {**self._repositories, name: repository}
@@ -180,4 +179,6 @@ def _initialise(repository: GitRepository) -> None:
             repository.git("symbolic-ref", "HEAD", f"refs/heads/{repository.branch}")
     except CommandError as error:
         raise FluxlabError(f"repository {repository.name} could not be made at {path}", facts=[str(error)]) from error
-    (path / "config").write_text(CONFIG)
+    config = path / "config"
+    if not config.exists() or config.read_bytes() != CONFIG.encode():
+        write_private(config, CONFIG)  # whole: git may read it at any moment

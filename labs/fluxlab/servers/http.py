@@ -13,6 +13,7 @@ import ssl
 import struct
 from collections.abc import Mapping
 
+import h11
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -23,7 +24,10 @@ from fluxlab.ports import LOOPBACK
 
 BACKLOG = 512
 HEAD_LIMIT_BYTES = 32 * 1024
-FIRST_REQUEST_SECONDS = 30.0
+# For a whole head, from its first byte on; for the first one from the moment on when the connection is there.
+HEAD_SECONDS = 30.0
+# For each piece of a body. Long: a client may have to compress first, and a person may look at it in a debugger.
+PIECE_SECONDS = 300.0
 TLS_HANDSHAKE_SECONDS = 10.0
 TLS_CLOSE_SECONDS = 2.0
 # Above the 60 s after which some HTTP clients drop an idle connection; Go's default transport drops it after 90 s.
@@ -65,19 +69,49 @@ class _Connection(H11Protocol):
         super().__init__(config, server_state, {**state, "connection": self})
         self.over = asyncio.Event()
         self._received = received
-        self._silence: asyncio.TimerHandle | None = None
+        self._expected: asyncio.TimerHandle | None = None
+        self._in_a_head = True
+        self._was_held_up = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio hands over a Transport
         super().connection_made(transport)
-        self._silence = self.loop.call_later(FIRST_REQUEST_SECONDS, self._abort_if_silent)
+        self._expect_within(HEAD_SECONDS)
         if self._received:
             self.data_received(self._received)
             self._received = b""
 
-    def _abort_if_silent(self) -> None:
-        # uvicorn itself only times the pause between two requests.
-        if self.cycle is None:
-            self.transport.abort()  # type: ignore[unreachable] # uvicorn types cycle as always set
+    def handle_events(self) -> None:
+        """Take what has come, and begin to wait for the rest of it: uvicorn only times the pause between requests."""
+        super().handle_events()
+        state, was_in_a_head = self.conn.their_state, self._in_a_head
+        self._in_a_head = state is h11.IDLE and bool(self.conn.trailing_data[0])
+        if state is h11.SEND_BODY:
+            self._expect_within(PIECE_SECONDS)
+        elif not self._in_a_head:
+            self._expect_nothing()
+        elif not was_in_a_head:
+            self._expect_within(HEAD_SECONDS)
+
+    def _expect_within(self, seconds: float) -> None:
+        self._expect_nothing()
+        self._was_held_up = self._held_up()
+        self._expected = self.loop.call_later(seconds, self._give_up)
+
+    def _held_up(self) -> bool:
+        """Whether it is the application that does not let the client go on."""
+        in_a_body = self.conn.their_state is h11.SEND_BODY
+        return in_a_body and (self.flow.read_paused or self.cycle.waiting_for_100_continue)
+
+    def _expect_nothing(self) -> None:
+        if self._expected:
+            self._expected.cancel()
+            self._expected = None
+
+    def _give_up(self) -> None:
+        if self._was_held_up or self._held_up():
+            self._expect_within(PIECE_SECONDS)  # its time begins when it may go on
+        else:
+            self.transport.abort()
 
     def cut(self) -> None:
         """End it at once, so that the client sees a reset."""
@@ -92,8 +126,7 @@ class _Connection(H11Protocol):
             self.transport.abort()  # a TLS client that does not read would be waited for
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._silence:
-            self._silence.cancel()
+        self._expect_nothing()
         super().connection_lost(exc)
         self.over.set()
 
@@ -125,11 +158,6 @@ class HttpServer:
     def port(self) -> int:
         """The port of the listener; 0 when there is none."""
         return self._port
-
-    @property
-    def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._state.connections)
 
     async def listen(self, bound: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
         """Accept connections on a socket from `bind_loopback`, or on a bound Unix socket."""

@@ -60,9 +60,10 @@ class ChangeSheet:
     def take(self) -> tuple[RefChange, ...]:
         """The changes written since the last call."""
         self._file.seek(0)
-        lines = [line.split(" ", 2) for line in self._file.read().decode(errors="surrogateescape").splitlines()]
+        # Not splitlines: the name of a ref may hold U+0085 and the like, which end lines for Python and not for git.
+        lines = self._file.read().decode(errors="surrogateescape").split("\n")[:-1]
         os.ftruncate(self.descriptor, 0)
-        changes = [RefChange(ref=ref, old=old, new=new) for old, new, ref in lines]
+        changes = [RefChange(ref=ref, old=old, new=new) for old, new, ref in (line.split(" ", 2) for line in lines)]
         return tuple(change for change in changes if change.old != change.new)
 
     def __enter__(self) -> Self:

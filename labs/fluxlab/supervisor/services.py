@@ -25,7 +25,7 @@ from fluxlab.processes import ProcessGroup
 from fluxlab.servers.chart_server import ChartServer
 from fluxlab.servers.charts import ChartRepository
 from fluxlab.servers.git import GitServer
-from fluxlab.servers.git_repositories import GitRepositories, GitRepository
+from fluxlab.servers.git_repositories import GitRepositories
 from fluxlab.servers.http import HttpServer, bind_address, bind_loopback, serve
 from fluxlab.servers.oci import registry_host
 from fluxlab.servers.pushes import Push
@@ -84,7 +84,10 @@ class Services:
         self.registry = Registry(
             folder.registry, program=toolchain.binary("registry"), processes=processes, log=folder.registry_log
         )
-        self._git = GitServer(GitRepositories(folder.repositories, redactor=self._redactor))
+        repositories, wanted = GitRepositories(folder.repositories, redactor=self._redactor), spec.repository
+        self.repository = repositories.create(wanted.name, url=wanted.url, branch=wanted.branch)
+        """The one that the lab's clusters reconcile."""
+        self._git = GitServer(repositories)
         self._webhooks: list[Webhook] = []
         self.routes = Routes()
         self.charts: dict[str, ChartRepository] = {}
@@ -119,12 +122,6 @@ class Services:
     def _authorities(self) -> Path:
         known = bundle(self._authority.certificate_pem, allowed=self._spec.gateway.allow)
         return write_private(self._folder.pki / "authorities.pem", known)
-
-    @property
-    def repository(self) -> GitRepository:
-        """The repository that the lab's clusters reconcile."""
-        spec = self._spec.repository
-        return self._git.repositories.create(spec.name, url=spec.url, branch=spec.branch)
 
     def sync(self, cluster: ClusterBackend) -> bootstrap.Sync:
         """What a cluster reconciles."""

@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import time
+from typing import Any
 
 import psutil
 import pytest
@@ -120,10 +121,29 @@ def test_a_policy_can_deny_what_makes_and_what_removes(shop: Lab, observer: Obse
 
 
 @pytest.mark.parametrize(
+    ("fault", "chosen", "says"),
+    [
+        ("webhook-dead", {}, "failed calling webhook"),
+        ("admission-deny", {"operation": "CREATE"}, "denied request"),
+    ],
+)
+def test_what_is_in_no_namespace_is_written_while_all_kinds_of_one_are_refused(
+    shop: Lab, observer: Observer, fault: str, chosen: Any, says: str
+) -> None:
+    acting = ("--dry-run=server", "--as=system:serviceaccount:flux-system:kustomize-controller")
+    rules = ("--verb=get", "--resource=pods", *acting)
+    with shop.fault(fault, target="shop", resource="*", for_=120, **chosen):
+        assert says in observer.kubectl("create", "role", "new", "-n", "shop", *rules, check=False)
+        assert "created" in observer.kubectl("create", "clusterrole", "new", *rules)
+        assert "created" in observer.kubectl("create", "namespace", "new", *acting)
+
+
+@pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"target": "flux-system"}, "no target is 'flux-system'"),
         ({"parameters": {"resource": "nonsense"}}, "serves no kind 'nonsense'"),
+        ({"parameters": {"resource": "nodes"}}, "nodes are in no namespace"),
         ({"parameters": {"resource": "jobs"}}, "there are no jobs in namespace shop"),
         ({"parameters": {"resource": "a b"}}, "cannot have these parameters"),
     ],

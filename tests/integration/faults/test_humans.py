@@ -173,6 +173,55 @@ def test_what_is_suspended_and_edited_stays_so_until_it_is_healed(shop: Lab, obs
     _is_as_git_wants(shop, observer, name)
 
 
+@pytest.mark.parametrize("place", [FRONTEND, CART])
+@pytest.mark.parametrize("fault", ["human-edit", "human-adds-field", "human-scale", "human-takes-over", "human-delete"])
+def test_an_edit_is_undone_although_somebody_has_suspended_what_would_correct_it(
+    shop: Lab, observer: Observer, fault: str, place: str
+) -> None:
+    name = place.partition("/")[2]
+    kind = {"frontend": "kustomization", "cart": "helmrelease"}[name]
+    owner = {"frontend": "shop", "cart": "cart"}[name]
+
+    def suspend(value: str) -> None:
+        patch = f'{{"spec": {{"suspend": {value}}}}}'
+        observer.kubectl("patch", kind, owner, "-n", "flux-system", "--type=merge", f"--patch={patch}")
+
+    try:
+        with shop.fault(fault, target=place, for_=120):
+            suspend("true")
+        assert observer.get(kind, owner, "-n", "flux-system")["spec"]["suspend"]
+        found = _deployment(observer, name)
+        assert found["spec"]["replicas"] == _REPLICAS[name]
+        container = found["spec"]["template"]["spec"]["containers"][0]
+        assert container["image"] == f"registry.shop.example/{name}:1.0.0"
+        assert "env" not in container
+        assert _entries(found) == [({"frontend": "kustomize-controller", "cart": "helm-controller"}[name], "Apply")]
+    finally:
+        suspend("null")
+    shop.converge()
+    _is_as_git_wants(shop, observer, name)
+
+
+@pytest.fixture
+def by_helm(shop: Lab, observer: Observer) -> Iterator[str]:
+    """A Deployment of a release of which Helm's command line has set something once, client-side."""
+    words = ("annotate", "deployment", "cart", "-n", "shop", "--field-manager=helm")
+    observer.kubectl(*words, "example.org/by=hand")
+    yield "cart"
+    observer.kubectl(*words, "example.org/by-")
+    _is_as_git_wants(shop, observer, "cart")
+
+
+def test_what_helm_had_before_stays_its_own(shop: Lab, observer: Observer, by_helm: str) -> None:
+    before = _entries(_deployment(observer, by_helm))
+    assert ("helm", "Update") in before
+    with shop.fault("human-deletes-release-secret", target="flux-system/cart", for_=120):
+        pass
+    found = _deployment(observer, by_helm)
+    assert sorted(_entries(found)) == sorted(before)
+    assert found["metadata"]["annotations"]["example.org/by"] == "hand"
+
+
 @pytest.mark.parametrize("fault", ["human-helm-rollback", "human-helm-uninstall", "human-deletes-release-secret"])
 def test_what_was_done_with_helm_is_undone(shop: Lab, observer: Observer, fault: str) -> None:
     def kept() -> dict[str, str]:

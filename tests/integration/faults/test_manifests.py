@@ -70,6 +70,50 @@ def test_what_a_person_has_reverted_is_healed(shop: Lab, observer: Observer) -> 
     _is_whole(shop, observer, tree)
 
 
+def test_what_a_person_has_mended_in_their_own_way_is_healed_and_stays(shop: Lab, observer: Observer) -> None:
+    tree, file = _tree(shop), "apps/shop/frontend.yaml"
+    with shop.fault("manifest-bad-image", target=SHOP, for_=300):
+        missing = shop.repository.read(file)
+        mended = missing.replace("frontend:0.0.0-missing", "frontend:1.0.1")
+        assert mended != missing
+        shop.repository.write(file, mended)
+        mending = shop.repository.commit("Use a tag that is there")
+    assert f"{_git(shop, 'show', f'main:{file}')}\n" == mended
+    assert not observer.kubectl("get", "mutatingadmissionpolicies,mutatingadmissionpolicybindings", "-o", "name")
+    shop.converge()
+    frontend = observer.get("deployment", "frontend", "-n", "shop")
+    assert frontend["spec"]["template"]["spec"]["containers"][0]["image"].endswith("frontend:1.0.1")
+    shop.repository.write(file, missing.replace("0.0.0-missing", "1.0.0"))
+    shop.repository.commit(f"Undo {mending.sha[:7]}")
+    shop.converge()
+    _is_whole(shop, observer, tree)
+
+
+@pytest.mark.parametrize(
+    ("fault", "target"),
+    [("manifest-bad-image", SHOP), ("manifest-syntax-error", SHOP), ("release-bad-values", CART)],
+)
+def test_a_fault_is_out_of_git_although_somebody_keeps_flux_from_applying_the_revert(
+    shop: Lab, observer: Observer, fault: str, target: str
+) -> None:
+    kind, name = {SHOP: ("kustomization", "shop"), CART: ("helmrelease", "cart")}[target]
+
+    def suspend(value: str) -> None:
+        patch = f'{{"spec": {{"suspend": {value}}}}}'
+        observer.kubectl("patch", kind, name, "-n", "flux-system", "--type=merge", f"--patch={patch}")
+
+    tree = _tree(shop)
+    try:
+        with shop.fault(fault, target=target, for_=300):
+            suspend("true")
+        assert _tree(shop) == tree
+        assert observer.get(kind, name, "-n", "flux-system")["spec"]["suspend"]
+    finally:
+        suspend("null")
+    shop.converge()
+    _is_whole(shop, observer, tree)
+
+
 def test_an_empty_folder_prunes_everything(shop: Lab, observer: Observer) -> None:
     tree = _tree(shop)
     with shop.fault("manifest-empty-directory", target=SHOP, for_=200):

@@ -1,6 +1,7 @@
-"""What people change meanwhile of a Deployment that a fault has edited is neither taken away nor in the way."""
+"""Edits of a Deployment that show, and what people change of it meanwhile: neither taken away nor in the way."""
 
 from collections.abc import Sequence
+from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +10,9 @@ import pytest
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import DEPLOYMENT, KUSTOMIZATION, Resource
+from fluxlab.clusters.workloads import Workload
 from fluxlab.documents import Json, JsonObject
+from fluxlab.errors import UsageError
 from fluxlab.faults.base import Ground, Injection
 from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.layers.humans.edits import EditFault
@@ -30,15 +33,27 @@ class Api:
 
     def __init__(self) -> None:
         self.entries: list[Json] = [FLUX]
+        self.more: JsonObject = {}
+        """What else its metadata have."""
         self.disowned: list[str] = []
 
     def find(self, resource: Resource, name: str, **_: object) -> KubeObject:
         if resource == KUSTOMIZATION:
             return KubeObject({"kind": resource.kind, "metadata": {"name": name, "namespace": "flux-system"}})
         metadata: JsonObject = {"name": "cart", "namespace": "shop", "uid": "1", "managedFields": [*self.entries]}
+        metadata = {**metadata, **self.more}
         containers: list[Json] = [{"name": "cart", "image": "cart:1"}]
         spec: JsonObject = {"replicas": 2, "template": {"spec": {"containers": containers}}}
         return KubeObject({"apiVersion": "apps/v1", "kind": DEPLOYMENT.kind, "metadata": metadata, "spec": spec})
+
+    def get(self, resource: Resource, name: str, **_: object) -> KubeObject:
+        return self.find(resource, name)
+
+    def list(self, resource: Resource, **_: object) -> Sequence[KubeObject]:
+        return [self.find(resource, "cart")] if resource == DEPLOYMENT else []
+
+    def listing(self, *_: object, **__: object) -> object:
+        return SimpleNamespace(resource_version="1")
 
     def apply(self, _: str, manifest: JsonObject, *, field_manager: str) -> None:
         assert "spec" not in manifest
@@ -68,7 +83,7 @@ def broken(api: Api, name: str) -> tuple[EditFault[Any], Ground, Injection[Any]]
     """A fault that is in, as far as git has not corrected it."""
     fault, unused = CATALOGUE[name], cast("Any", None)
     assert isinstance(fault, EditFault)
-    cluster = cast("Cluster", SimpleNamespace(api=api))
+    cluster = cast("Cluster", SimpleNamespace(api=api, deployment=lambda _: Workload(api.find(DEPLOYMENT, "cart").raw)))
     ground = Ground(cluster=cluster, folder=unused, control=unused, open_repository=lambda: unused, links=False)
     before = api.find(DEPLOYMENT, "cart")
     undo: dict[str, Json] = {
@@ -121,3 +136,33 @@ def test_who_has_corrected_it_owns_what_they_owned(api: Api) -> None:
     api.entries = [{**FLUX, "fieldsV1": {"f:spec": {"f:replicas": {}}}}, entry("carol", "Apply")]
     fault.heal(ground, injection)
     assert api.entries == [FLUX, entry("carol", "Apply")]
+
+
+@pytest.mark.parametrize("name", ["human-scale", "human-takes-over"])
+def test_the_number_of_replicas_that_is_there_already_is_refused(api: Api, name: str) -> None:
+    fault, ground, _ = broken(api, name)
+    there = ground.cluster.deployment("shop/cart").replicas
+    for replicas in (there + 1, there, 0):
+        parameters = fault.parameters.model_validate({"replicas": replicas})
+        if replicas != there:
+            assert fault.plan(ground, "shop/cart", parameters, Random(1)).undo  # noqa: S311
+            continue
+        with pytest.raises(UsageError, match=f"has {there} replicas already"):
+            fault.plan(ground, "shop/cart", parameters, Random(1))  # noqa: S311
+
+
+def test_a_deployment_on_its_way_out_is_deleted(api: Api) -> None:
+    fault, ground, injection = broken(api, "human-delete")
+    api.more = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x/y"]}
+    assert not fault.healed(ground, injection)
+    api.more = {}
+    assert fault.healed(ground, injection)
+
+
+def test_a_deployment_that_cannot_go_is_no_target_of_a_deletion(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fluxlab.faults.layers.humans.edits.managed_deployments", lambda _: ["shop/cart"])
+    fault, ground, _ = broken(api, "human-delete")
+    assert fault.candidates(ground) == ["shop/cart"]
+    api.more = {"finalizers": ["x/y"]}
+    assert fault.candidates(ground) == []
+    assert CATALOGUE["human-edit"].candidates(ground) == ["shop/cart"]

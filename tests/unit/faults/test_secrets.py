@@ -11,9 +11,11 @@ import pytest
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import SECRET, Resource
-from fluxlab.documents import JsonObject
+from fluxlab.documents import Json, JsonObject
+from fluxlab.errors import UsageError
 from fluxlab.faults.base import Fault, Ground, Injection
 from fluxlab.faults.catalogue import CATALOGUE
+from fluxlab.faults.layers.secrets import MALFORMED
 
 PLACE, BEFORE = "shop/token", {"A": "old-a", "B": "old-b"}
 VALUE_FAULTS = ("secret-empty", "secret-malformed", "secret-rotated")
@@ -33,6 +35,8 @@ class Api:
 
     def __init__(self) -> None:
         self.data: dict[str, str] | None = encoded(BEFORE)
+        self.finalizers: list[Json] = []
+        self.deleting = False
         self.owners: dict[tuple[str, str], set[str]] = {("ada", "Update"): {".", *BEFORE}}
 
     def find(self, resource: Resource, name: str, **_: object) -> KubeObject | None:
@@ -41,7 +45,10 @@ class Api:
             {"manager": who, "operation": how, "fieldsV1": {"f:data": {_named(key): {} for key in sorted(keys)}}}
             for (who, how), keys in self.owners.items()
         ]
-        metadata = {"name": "token", "namespace": "shop", "resourceVersion": "7", "uid": "1", "managedFields": entries}
+        metadata: dict[str, Any] = {"name": "token", "namespace": "shop", "resourceVersion": "7", "uid": "1"}
+        metadata |= {"managedFields": entries}
+        metadata |= {"finalizers": self.finalizers} if self.finalizers else {}
+        metadata |= {"deletionTimestamp": "2026-01-01T00:00:00Z"} if self.deleting else {}
         content = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": dict(self.data or {})}
         return None if self.data is None else KubeObject(cast("JsonObject", content))
 
@@ -84,7 +91,15 @@ class Api:
         return self.get(SECRET, "token").raw
 
     def delete(self, *_: object, **__: object) -> None:
-        self.data, self.owners = None, {}
+        self.deleting = bool(self.finalizers)
+        if not self.deleting:
+            self.data, self.owners = None, {}
+
+    def finish(self) -> None:
+        """Whoever has put a finalizer there has done what is to be done before the end."""
+        self.finalizers, was = [], self.deleting
+        if was:
+            self.delete()
 
     @property
     def values(self) -> Mapping[str, str]:
@@ -96,14 +111,23 @@ def api() -> Api:
     return Api()
 
 
-def put_in(api: Api, name: str, **chosen: object) -> tuple[Fault[Any], Ground, Injection[Any]]:
-    """A fault that is in."""
-    fault, unused = CATALOGUE[name], cast("Any", None)
+def grounded(api: Api) -> Ground:
+    unused = cast("Any", None)
     cluster = cast("Cluster", SimpleNamespace(api=api, kustomization=unused))
-    ground = Ground(cluster=cluster, folder=unused, control=unused, open_repository=lambda: unused, links=False)
+    return Ground(cluster=cluster, folder=unused, control=unused, open_repository=lambda: unused, links=False)
+
+
+def planned(api: Api, name: str, **chosen: object) -> tuple[Fault[Any], Ground, Injection[Any]]:
+    """A fault that is not in yet."""
+    fault, ground = CATALOGUE[name], grounded(api)
     parameters = fault.parameters(**chosen)
     plan = fault.plan(ground, PLACE, parameters, Random(1))  # noqa: S311
-    injection: Injection[Any] = Injection(id="secret-1", target=PLACE, parameters=parameters, undo=plan.undo)
+    return fault, ground, Injection(id="secret-1", target=PLACE, parameters=parameters, undo=plan.undo)
+
+
+def put_in(api: Api, name: str, **chosen: object) -> tuple[Fault[Any], Ground, Injection[Any]]:
+    """A fault that is in."""
+    fault, ground, injection = planned(api, name, **chosen)
     fault.inject(ground, injection)
     assert fault.injected(ground, injection)
     assert not fault.healed(ground, injection)
@@ -113,6 +137,63 @@ def put_in(api: Api, name: str, **chosen: object) -> tuple[Fault[Any], Ground, I
 @pytest.fixture(autouse=True)
 def _nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fluxlab.faults.layers.secrets.followers", lambda _: ())
+
+
+READER = KubeObject(
+    {
+        "kind": "Kustomization",
+        "metadata": {"name": "shop", "namespace": "shop"},
+        "spec": {"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "token"}]}},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("finalizers", "deleting", "faults"),
+    [([], False, {*VALUE_FAULTS, "secret-missing"}), (["x/y"], False, {*VALUE_FAULTS}), (["x/y"], True, set())],
+)
+def test_a_secret_that_cannot_go_or_be_kept_is_no_target(
+    api: Api, monkeypatch: pytest.MonkeyPatch, finalizers: list[Json], deleting: bool, faults: set[str]
+) -> None:
+    monkeypatch.setattr("fluxlab.faults.layers.secrets.followers", lambda _: (READER,))
+    api.finalizers, api.deleting = finalizers, deleting
+    found = {name: CATALOGUE[name].candidates(grounded(api)) for name in (*VALUE_FAULTS, "secret-missing")}
+    assert found == {name: [PLACE] if name in faults else [] for name in found}
+
+
+def test_a_secret_on_its_way_out_is_not_there(api: Api) -> None:
+    fault, ground, injection = planned(api, "secret-missing")
+    api.finalizers = ["x/y"]  # somebody has put it there since
+    fault.inject(ground, injection)
+    assert not fault.injected(ground, injection)
+    fault.heal(ground, injection)
+    assert not fault.healed(ground, injection)
+    api.finish()
+    assert not fault.healed(ground, injection)
+    fault.heal(ground, injection)
+    assert fault.healed(ground, injection)
+    assert api.values == BEFORE
+
+
+@pytest.mark.parametrize(("name", "there"), [("secret-empty", ""), ("secret-malformed", MALFORMED)])
+def test_a_value_that_is_as_the_fault_would_have_it_already_is_not_meant(api: Api, name: str, there: str) -> None:
+    api.data = encoded({"A": there, "B": "old-b"})
+    fault, ground, injection = put_in(api, name)
+    assert api.owners["fluxlab-fault", "Apply"] == {"B"}
+    fault.heal(ground, injection)
+    assert api.values == {"A": there, "B": "old-b"}
+    assert api.owners == {("ada", "Update"): {".", *BEFORE}}
+    with pytest.raises(UsageError, match="nothing to change"):
+        planned(api, name, key="A")
+
+
+@pytest.mark.parametrize(("name", "there"), [("secret-empty", ""), ("secret-malformed", MALFORMED)])
+def test_a_secret_whose_values_are_all_as_the_fault_would_have_them_is_refused(api: Api, name: str, there: str) -> None:
+    api.data = encoded({"A": there, "B": there})
+    with pytest.raises(UsageError, match="nothing to change") as raised:
+        planned(api, name)
+    assert [one.rpartition(" ")[2] for one in raised.value.facts] == ["A", "B"]
+    assert planned(api, "secret-rotated"), "another value than before shows in any case"
 
 
 @pytest.mark.parametrize("name", [*VALUE_FAULTS, "secret-missing"])

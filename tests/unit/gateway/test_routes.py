@@ -61,16 +61,22 @@ def test_decisions() -> None:
         assert "helm-controller" in refused.reason
 
 
-def test_what_is_mounted_can_be_replaced_and_taken_away() -> None:
-    routes = Routes()
-    routes.unmount("https://a.example/")
+def test_what_is_mounted_can_be_replaced() -> None:
+    async def other(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 205, "headers": []})
+
+    async def remember(message: Any) -> None:
+        heard.append(message["status"])
+
+    async def no_body() -> Any:
+        return {}
+
+    routes, heard = Routes(), list[int]()
     routes.mount("https://a.example/x/", nothing)
-    routes.mount("https://a.example/x", nothing)
+    routes.mount("https://a.example/x", other)
     assert routes.mapped() == ("https://a.example/x",)
-    routes.unmount("https://a.example/x")
-    assert routes.mapped() == ()
-    assert routes.application("a.example") is None
-    routes.allow("a.example")
+    asyncio.run(_run(routes.application("a.example"), {"type": "http", "path": "/x"}, no_body, remember))
+    assert heard == [205]
 
 
 def test_only_a_mapped_host_is_wrapped() -> None:
@@ -98,14 +104,12 @@ def test_the_last_wrapping_is_outermost() -> None:
     async def ignore(*_: object) -> Any:
         return {}
 
-    application = routes.application("a.example")
-    assert application
-    asyncio.run(_run(application, {"type": "http", "path": "/"}, ignore))
+    asyncio.run(_run(routes.application("a.example"), {"type": "http", "path": "/"}, ignore, ignore))
     assert order == ["outer", "inner"]
 
 
-async def _run(application: Any, scope: Any, ignore: Any) -> None:
-    await application(scope, ignore, ignore)
+async def _run(application: Any, scope: Any, receive: Any, send: Any) -> None:
+    await application(scope, receive, send)
 
 
 def test_many_threads_may_change_it_at_once() -> None:

@@ -86,6 +86,15 @@ def test_the_end_is_told_before_the_client_sees_it(run: Any) -> None:
     assert client.ended
 
 
+def test_what_fails_at_the_end_is_logged_and_cuts_off_no_answer(run: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise ValueError("nobody to tell")
+
+    client = run(HEAD + "out.write('whole')", at_end=fail)
+    assert (client.text, client.ended) == ("whole", True)
+    assert "nobody to tell" in caplog.text
+
+
 @pytest.mark.parametrize("script", ["", "print('no head at all')", "raise SystemExit(3)"])
 def test_a_program_without_an_answer_is_a_500_and_in_the_log(
     run: Any, caplog: pytest.LogCaptureFixture, script: str

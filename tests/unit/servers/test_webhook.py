@@ -95,9 +95,7 @@ def webhooks(call: Call) -> Iterator[Callable[..., Webhook]]:
 
 
 def push(commit: str, name: str = "fleet") -> Push:
-    repository = GitRepository(
-        name=name, url="https://x/y", branch="main", path=Path("p"), hooks=Path("h"), token="t", public=False
-    )
+    repository = GitRepository(name=name, url="https://x/y", branch="main", path=Path("p"), hooks=Path("h"), token="t")
     change = RefChange(ref="refs/heads/main", old="0" * 40, new=commit)
     return Push(repository=repository, changes=(change,), who="tester", time=datetime.now(UTC))
 

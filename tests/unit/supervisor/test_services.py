@@ -1,8 +1,10 @@
 """What a lab serves is remembered once it is served, so that the lab can be resumed whatever was refused before."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +16,7 @@ from fluxlab.state import LabFolder
 from fluxlab.supervisor.charts import chart_urls
 from fluxlab.supervisor.chronicle import Chronicle
 from fluxlab.supervisor.services import Services
+from fluxlab.supervisor.verbs import SupervisorVerbs
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.toolchain import Toolchain
 
@@ -89,3 +92,28 @@ def test_what_a_killed_supervisor_began_to_write_of_alerts_is_not_served(service
         write_private(folder.sinks / f".{sink.host}.17.{len(part)}", part)
     services._map_hosts()
     assert services.sinks == {sink.host: sink}
+
+
+def test_the_config_of_the_repository_is_whole_whenever_the_status_is_asked_for(
+    services: Services, folder: LabFolder
+) -> None:
+    supervisor: Any = SimpleNamespace(services=services, folder=folder)
+    ask = SupervisorVerbs(supervisor)._repository
+    config = folder.repositories / f"{ask().name}.git" / "config"
+    whole, inode = config.read_bytes(), config.stat().st_ino
+    seen, over = set[bytes](), threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            seen.add(config.read_bytes())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for _ in range(50):
+            ask()
+    finally:
+        over.set()
+        reader.join()
+    assert seen == {whole}
+    assert config.stat().st_ino == inode

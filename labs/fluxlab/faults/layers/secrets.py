@@ -57,7 +57,11 @@ class SecretFault(Fault[P], Generic[P]):
 
     def _usable(self, ground: Ground, place: str) -> bool:
         found = _find(ground, place)
-        return found is not None and dig(found.raw, "immutable") is not True and bool(dig(found.raw, "data"))
+        return found is not None and not found.deleting and self.fits_secret(found)
+
+    def fits_secret(self, secret: KubeObject) -> bool:
+        """Whether it can be done to a Secret."""
+        return dig(secret.raw, "immutable") is not True and bool(dig(secret.raw, "data"))
 
     def plan(self, ground: Ground, target: str, parameters: P, random: Random) -> Plan:
         del random
@@ -112,6 +116,10 @@ class SecretMissing(SecretFault[NoParameters]):
     )
     told = "the API server does not know the Secret"
 
+    def fits_secret(self, secret: KubeObject) -> bool:
+        # One with a finalizer stays for as long as somebody likes, and goes for good then.
+        return super().fits_secret(secret) and not items_at(secret.raw, "metadata", "finalizers")
+
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         namespace, name = parse_place(injection.target)
         remove(ground.api, SECRET, name, namespace=namespace)
@@ -124,7 +132,8 @@ class SecretMissing(SecretFault[NoParameters]):
         recreate(ground.api, SECRET, _kept(injection))
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        return "the Secret is there" if _find(ground, injection.target) else ""
+        found = _find(ground, injection.target)
+        return "the Secret is there" if found and not found.deleting else ""
 
 
 class ValueFault(SecretFault[OfKey]):
@@ -139,9 +148,23 @@ class ValueFault(SecretFault[OfKey]):
         known = sorted(data) if isinstance(data, Mapping) else []
         if parameters.key and parameters.key not in known:
             raise UsageError(f"{secret} has no key {parameters.key}", facts=[f"it has {', '.join(known)}"])
+        if not self._keys(secret.raw, parameters):
+            facts = [f"it has that value already: {one}" for one in known if parameters.key in {"", one}]
+            raise UsageError(f"{self.name} has nothing to change in {secret}", facts=facts)
+
+    def _keys(self, secret: JsonObject, parameters: OfKey) -> Sequence[str]:
+        """The keys that are meant, but for those whose values would be as they are."""
+        data = dig(secret, "data")
+        meant = [parameters.key] if parameters.key else [*data] if isinstance(data, Mapping) else []
+        return [key for key in meant if self.value() != _value(secret, key)]
+
+    def keys(self, injection: Injection[OfKey]) -> Sequence[str]:
+        """Those whose values become other ones."""
+        return self._keys(_kept(injection), injection.parameters)
 
     def inject(self, ground: Ground, injection: Injection[OfKey]) -> None:
-        _set(ground, injection, {key: base64.b64encode(self.value().encode()).decode() for key in _keys(injection)})
+        given = {key: base64.b64encode(self.value().encode()).decode() for key in self.keys(injection)}
+        _set(ground, injection, given)
 
     def value(self) -> str:
         """What takes the place of a value."""
@@ -153,12 +176,12 @@ class ValueFault(SecretFault[OfKey]):
 
     def shows(self, secret: KubeObject | None, injection: Injection[OfKey]) -> bool:
         return secret is not None and all(
-            self.fits(_value(secret.raw, key), _value(_kept(injection), key)) for key in _keys(injection)
+            self.fits(_value(secret.raw, key), _value(_kept(injection), key)) for key in self.keys(injection)
         )
 
     def heal(self, ground: Ground, injection: Injection[OfKey]) -> None:
         found, kept = _find(ground, injection.target), _kept(injection)
-        if found and (keys := _borrowed(found, injection)):
+        if found and (keys := self._borrowed(found, injection)):
             _set(ground, injection, {key: text_at(kept, "data", key) for key in keys})
         wait_until(
             lambda: self._hand_over(ground, injection),
@@ -167,20 +190,23 @@ class ValueFault(SecretFault[OfKey]):
             interval_seconds=0.1,
         )
 
-    @staticmethod
-    def _hand_over(ground: Ground, injection: Injection[OfKey]) -> bool:
+    def _hand_over(self, ground: Ground, injection: Injection[OfKey]) -> bool:
         found, kept = _find(ground, injection.target), _kept(injection)
-        if found is None or not (keys := _borrowed(found, injection)):
+        if found is None or not (keys := self._borrowed(found, injection)):
             return True
         places = [_steps(key) for key in (".", *keys)]  # and the map itself, which goes with its values
         hand_over(ground.api, _path(injection), found, {steps: owners_of(kept, steps) for steps in places})
         return False
 
+    def _borrowed(self, secret: KubeObject, injection: Injection[OfKey]) -> Sequence[str]:
+        """The keys whose values are the fault's own still."""
+        return [key for key in self.keys(injection) if is_borrowed(secret, _steps(key))]
+
     def healed(self, ground: Ground, injection: Injection[OfKey]) -> str:
         found = _find(ground, injection.target)
         if found is None:
             return "the Secret is not there any more"
-        return "" if _borrowed(found, injection) else "the Secret holds nothing that the fault has put there"
+        return "" if self._borrowed(found, injection) else "the Secret holds nothing that the fault has put there"
 
 
 class SecretEmpty(ValueFault):
@@ -278,19 +304,9 @@ def _steps(key: str) -> tuple[str, str]:
     return "f:data", key if key == "." else f"f:{key}"
 
 
-def _borrowed(secret: KubeObject, injection: Injection[OfKey]) -> Sequence[str]:
-    """The keys whose values are the fault's own still."""
-    return [key for key in _keys(injection) if is_borrowed(secret, _steps(key))]
-
-
 def _is_watched(injection: Injection[Any]) -> bool:
     labels = KubeObject(_kept(injection)).labels
     return WATCHED.items() <= labels.items()
-
-
-def _keys(injection: Injection[OfKey]) -> Sequence[str]:
-    data = dig(_kept(injection), "data")
-    return [injection.parameters.key] if injection.parameters.key else [*data] if isinstance(data, Mapping) else []
 
 
 def _value(secret: JsonObject, key: str) -> str:

@@ -97,3 +97,14 @@ def replicas_of(namespace: str, name: str) -> Field:
         steps=("f:spec", "f:replicas"),
         manifest=lambda value: {"spec": {"replicas": value}},
     )
+
+
+def image_of(namespace: str, name: str, container: str) -> Field:
+    """The image of a container of a Deployment."""
+
+    def manifest(value: Json) -> JsonObject:
+        return {"spec": {"template": {"spec": {"containers": [{"name": container, "image": value}]}}}}
+
+    entry = f'k:{{"name":"{container}"}}'
+    steps = ("f:spec", "f:template", "f:spec", "f:containers", entry, "f:image")
+    return Field(namespace=namespace, name=name, steps=steps, manifest=manifest)

@@ -140,6 +140,11 @@ def end(api: KubeApi, fate: Fate) -> None:
         _await(lambda: _is_forgotten(api, fate), fate, "forgets")
 
 
+def is_fixed(api: KubeApi, fate: Fate) -> bool:
+    """Whether anything is there that would have new pods meet a fate."""
+    return any(api.find(resource, fate.name) for resource in (POLICY, BINDING))
+
+
 def _await(probe: Callable[[], bool], fate: Fate, does: str) -> None:
     wait_until(
         probe,

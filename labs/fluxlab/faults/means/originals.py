@@ -39,13 +39,13 @@ def recreate(api: KubeApi, resource: Resource, kept: JsonObject) -> None:
 
 
 def give_back(api: KubeApi, resource: Resource, kept: JsonObject, *, besides: Collection[str]) -> None:
-    """Give the fields of an object to those whose they were, where it wants the same as then. Raises ApiError.
+    """Give the fields of an object to those whose they were, where it holds the same as then. Raises ApiError.
 
     Who has corrected an object owns what it has corrected, and defaults besides. Others (`besides`) keep what they own.
     """
     known = KubeObject(kept)
     live = api.find(resource, known.name, namespace=known.namespace or None)
-    if live is None or dig(live.raw, "spec") != dig(kept, "spec"):
+    if live is None or _content(live) != _content(known):
         return
     content = original(live)
     theirs = [one for one in items_at(content, "metadata", "managedFields") if text_at(one, "manager") in besides]

@@ -91,7 +91,7 @@ def start_everybody(ground: Ground, program: str) -> None:
             what=f"the supervisor hears of the end of {program}",
             timeout_seconds=HEARD_SECONDS,
         )
-    ground.control.repair()
+    ground.control.repair(ground.cluster.name)  # what another one has lost on purpose stays away
 
 
 def dead(ground: Ground, program: str, identity: Identity) -> str:

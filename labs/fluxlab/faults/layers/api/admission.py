@@ -4,12 +4,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field
 
 from fluxlab.clusters.flux_controllers import NAMESPACE as FLUX_SYSTEM
-from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.kinds import Kinds
+from fluxlab.clusters.objects import KubeObject, text_at
 from fluxlab.clusters.resources import CONFIG_MAP, NAMESPACE, Resource
 from fluxlab.commands import CommandError
 from fluxlab.documents import JsonObject
@@ -80,9 +81,13 @@ class Refusal(Objects[C]):
 
     def plan(self, ground: Ground, target: str, parameters: C, random: Random) -> Plan:
         del random
-        if not ground.cluster.list(_tried(parameters), namespace=target):
-            raise UsageError(f"{self.name}: there are no {parameters.resource} in namespace {target}")
-        return Plan(touches=frozenset({f"object:Namespace {target}"}))
+        found = Kinds(ground.api).find(_tried(parameters))
+        if not found.namespaced:
+            raise UsageError(f"{self.name}: {found.plural} are in no namespace, and only those in {target} are refused")
+        if not ground.cluster.list(found.plural, namespace=target):
+            raise UsageError(f"{self.name}: there are no {found.plural} in namespace {target}")
+        covered = EVERYTHING if parameters.resource == EVERYTHING else found.plural
+        return Plan(touches=frozenset({f"object:Namespace {target}"}), undo={"covered": covered})
 
     def injected(self, ground: Ground, injection: Injection[C]) -> str:
         words = self._try(ground, injection) or ""
@@ -130,8 +135,15 @@ def _trial(operation: Operation, resource: str, subject: KubeObject) -> tuple[Se
             return ("delete", f"{resource}/{subject.name}", "--wait=false"), None
 
 
-def _rule(resource: str, *operations: Operation) -> JsonObject:
-    return {"apiGroups": ["*"], "apiVersions": ["*"], "resources": [resource], "operations": list(operations)}
+def _rule(injection: Injection[Any], *operations: Operation) -> JsonObject:
+    return {
+        "apiGroups": ["*"],
+        "apiVersions": ["*"],
+        "resources": [text_at(injection.undo, "covered")],
+        "operations": list(operations),
+        # A namespaceSelector exempts nothing that is in no namespace (MatchNamespaceSelector of the API server).
+        "scope": "Namespaced",
+    }
 
 
 def _in(namespace: str) -> JsonObject:
@@ -158,7 +170,7 @@ class WebhookDead(Refusal[Covered]):
         webhook: JsonObject = {
             "name": f"{injection.id}.fluxlab.dev",
             "clientConfig": {"url": NOBODY},
-            "rules": [_rule(injection.parameters.resource, Operation.CREATE, Operation.UPDATE)],
+            "rules": [_rule(injection, Operation.CREATE, Operation.UPDATE)],
             "namespaceSelector": _in(injection.target),
             "failurePolicy": "Fail",
             "sideEffects": "None",
@@ -188,7 +200,7 @@ class AdmissionDeny(Refusal[Denied]):
             "failurePolicy": "Fail",
             "matchConstraints": {
                 "namespaceSelector": _in(injection.target),
-                "resourceRules": [_rule(denied.resource, denied.operation)],
+                "resourceRules": [_rule(injection, denied.operation)],
             },
             "matchConditions": [{"name": "user", "expression": f"request.userInfo.username == '{denied.user}'"}],
             "validations": [{"expression": "false", "message": f"denied by {injection.id}"}],

@@ -12,7 +12,16 @@ from fluxlab.clusters.resources import HELM_RELEASE, HELM_STORAGE, SECRET
 from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Parameters, Plan
-from fluxlab.faults.means.deliveries import Manifests, deliver, delivered, revert_by_hand, take_back, taken_back
+from fluxlab.faults.means.deliveries import (
+    Manifests,
+    applied_by,
+    deliver,
+    delivered,
+    held_back,
+    revert_by_hand,
+    take_back,
+    taken_back,
+)
 from fluxlab.faults.means.places import find_at, place_of
 from fluxlab.faults.means.programs import (
     dead,
@@ -120,10 +129,13 @@ class ControllerKilledMidRelease(Fault[Change]):
     def healed(self, ground: Ground, injection: Injection[Change]) -> str:
         release, on_purpose = find_at(ground.api, HELM_RELEASE, injection.target), stopped(ground, HELM_CONTROLLER)
         works = on_purpose or serving(find_process(ground, HELM_CONTROLLER))
-        if not works or (delivered(ground, injection) and not taken_back(ground, injection)):
+        reverted = taken_back(ground, injection)
+        if not works or (delivered(ground, injection) and not reverted):
             return ""
         if release is None or on_purpose:
             return on_purpose if release else "the HelmRelease is not there any more"
+        if reverted and (held := held_back(ground, applied_by(ground, release), release)):
+            return held if release.suspended or not _pending(ground, release) else ""
         ready = release.condition("Ready")
         changed = dig(release.raw, "spec", "values", injection.parameters.value) == injection.id
         if changed or not ready or ready.observed_generation != release.generation or _pending(ground, release):

@@ -50,7 +50,7 @@ class History:
 
     def others(self, commit: str) -> Sequence[str]:
         """The branches and tags, apart from the branch, that contain a commit."""
-        named = self.git("for-each-ref", f"--contains={commit}", "--format=%(refname)").split()
+        named = filter(None, self.git("for-each-ref", f"--contains={commit}", "--format=%(refname)").split("\n"))
         return [name for name in named if name != self.ref]
 
     def before(self, commit: str, *, steps: int) -> str:
@@ -110,8 +110,7 @@ class History:
 
     def head(self) -> str:
         """The commit at which the server says that the branch is; empty when it says that there is no such branch."""
-        said = self._client("ls-remote", self._url, self.ref)
-        return said.split()[0] if said else ""
+        return self._client.served(self._url, self.ref)
 
     def gives(self, commit: str) -> bool:
         """Whether the server gives a commit to somebody who has nothing."""

@@ -10,6 +10,7 @@ from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import DEPLOYMENT, NAMESPACE, Resource
 from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
+from fluxlab.faults.means.borrowing import Field
 from fluxlab.faults.means.originals import give_back, original
 from fluxlab.faults.means.places import uid_of
 from fluxlab.faults.means.workloads import find_deployment, managed_deployments, touched
@@ -30,9 +31,20 @@ class EditFault(Fault[W]):
     proof_seconds = 100.0
     applied: ClassVar[bool] = False
     """Whether the person applies it: then it is theirs until they give it up; an edit goes with its correction."""
+    suspends: ClassVar[bool] = False
+    """Whether the person suspends what applies it. Another suspension is somebody else's, and stays."""
 
     def candidates(self, ground: Ground) -> Sequence[str]:
-        return [place for place in managed_deployments(ground) if _is_followed(ground, place)]
+        return [place for place in managed_deployments(ground) if self._is_in_reach(ground, place)]
+
+    def _is_in_reach(self, ground: Ground, place: str) -> bool:
+        deployment = find_deployment(ground.api, place)
+        owner = Owner.of(deployment).find(ground) if deployment else None
+        return deployment is not None and owner is not None and not owner.suspended and self.fits(deployment)
+
+    def fits(self, deployment: KubeObject) -> bool:
+        """Whether it can be done to a Deployment."""
+        return not deployment.deleting
 
     def plan(self, ground: Ground, target: str, parameters: W, random: Random) -> Plan:
         del parameters, random
@@ -54,7 +66,11 @@ class EditFault(Fault[W]):
 
     def heal(self, ground: Ground, injection: Injection[W]) -> None:
         self.let_go(ground, injection)
-        owner_of(injection).reconcile(ground, injection.id)
+        owner = owner_of(injection)
+        if (found := owner.find(ground)) and found.suspended:
+            self.put_back(ground, injection)
+        else:
+            owner.reconcile(ground, injection.id)
         deployment = find_deployment(ground.api, injection.target)
         if deployment:
             person, kept = injection.parameters.who, injection.undo["original"]
@@ -66,16 +82,21 @@ class EditFault(Fault[W]):
     def let_go(self, ground: Ground, injection: Injection[W]) -> None:
         """Before Flux is asked."""
 
+    def put_back(self, ground: Ground, injection: Injection[W]) -> None:
+        """Undo, where Flux does not look, what does not go with the fields that are taken from the person."""
+
     def healed(self, ground: Ground, injection: Injection[W]) -> str:
         owner = owner_of(injection).find(ground)
         deployment = find_deployment(ground.api, injection.target)
         if owner is None:
             return "what applied the Deployment is not there any more"
-        if deployment is None or owner.suspended or self._is_owner(injection, deployment):
+        if deployment is None or (owner.suspended and self.suspends):
             return ""
-        return (
-            "" if self.is_edited(injection, deployment) else f"{owner} has looked, and {deployment} is as git wants it"
-        )
+        if self._is_owner(injection, deployment) or self.is_edited(injection, deployment):
+            return ""
+        if owner.suspended:
+            return f"{owner} is suspended by somebody, and {deployment} is as it was"
+        return f"{owner} has looked, and {deployment} is as git wants it"
 
     def _is_owner(self, injection: Injection[W], deployment: KubeObject) -> bool:
         """Whether the person has fields of a Deployment, and had none before."""
@@ -112,6 +133,14 @@ def apply(ground: Ground, injection: Injection[Any], spec: JsonObject) -> None:
     person.kubectl(*words, stdin=json.dumps(manifest))
 
 
+def put_field_back(ground: Ground, field: Field, kept: Json, *, edited: bool) -> None:
+    """Give a field back as it was remembered, which nobody is to correct; unless it is edited, only whose it was."""
+    if isinstance(kept, Mapping):
+        if edited:
+            field.set(ground.api, kept["value"])
+        field.give_back(ground.api, kept)
+
+
 def replica_sets(ground: Ground, injection: Injection[Any]) -> Iterator[KubeObject]:
     """Those of the Deployment as it was, whoever deletes it meanwhile."""
     namespace, _ = parse_place(injection.target)
@@ -119,12 +148,6 @@ def replica_sets(ground: Ground, injection: Injection[Any]) -> Iterator[KubeObje
         owners = items_at(one.raw, "metadata", "ownerReferences")
         if any(dig(reference, "uid") == injection.undo["uid"] for reference in owners):
             yield one
-
-
-def _is_followed(ground: Ground, place: str) -> bool:
-    deployment = find_deployment(ground.api, place)
-    owner = Owner.of(deployment).find(ground) if deployment else None
-    return owner is not None and not owner.suspended
 
 
 def _strangers(injection: Injection[Any], deployment: KubeObject) -> frozenset[str]:

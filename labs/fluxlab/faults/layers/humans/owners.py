@@ -8,6 +8,7 @@ from fluxlab.clusters.kinds import Kinds
 from fluxlab.clusters.objects import KubeObject, items_at, text_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, Resource
 from fluxlab.documents import Json, JsonObject
+from fluxlab.errors import FluxlabError
 from fluxlab.faults.base import Ground
 from fluxlab.flux.ownership import HELM_LABEL, KUSTOMIZE_LABEL, owner
 from fluxlab.flux.requests import FORCE_AT, REQUESTED_AT, Request
@@ -58,14 +59,17 @@ class Owner:
         ignore_missing(lambda: ground.api.merge(self.resource, self.name, patch, namespace=self.namespace))
 
     def reconcile(self, ground: Ground, who: str) -> None:
-        """Have Flux look at it now, and wait until it has; nothing of the request is left. Raises WaitTimeoutError.
+        """Have Flux look at it now, and wait until it has; nothing of the request is left.
 
         A HelmRelease that does not correct drift is told to release once more. `who` is asking may ask again, also
-        when it was cut off before.
+        when it was cut off before. Raises WaitTimeoutError, and FluxlabError when it is suspended: nobody would look.
         """
         before = self.find(ground)
         if before is None:
             return
+        if before.suspended:
+            hint = f"fluxlab flux -- resume {before.kind.lower()} -n {self.namespace} {self.name}"
+            raise FluxlabError(f"{before} is suspended by somebody: Flux does not look before it goes on", hint=hint)
         keys = [REQUESTED_AT, *([FORCE_AT] if _needs_force(before) else [])]
         request = Request(api=ground.api, resource=self.resource, subject=before, who=who, keys=keys)
         ignore_missing(request.make)

@@ -1,11 +1,12 @@
 """Deployments that somebody deletes, or adds to those of git."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
-from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.objects import KubeObject, items_at
 from fluxlab.clusters.resources import DEPLOYMENT, POD
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
+from fluxlab.faults.means.originals import recreate
 from fluxlab.faults.means.places import remove, uid_of
 from fluxlab.faults.means.workloads import find_deployment, managed_deployments
 from fluxlab.places import parse_place
@@ -24,8 +25,16 @@ class HumanDelete(EditFault[Who]):
         "HelmReleases stay Ready=True without it"
     )
 
+    def fits(self, deployment: KubeObject) -> bool:
+        # One with a finalizer stays for as long as somebody likes, and nothing keeps it then.
+        return super().fits(deployment) and not items_at(deployment.raw, "metadata", "finalizers")
+
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
         Person.of(ground, injection).kubectl("delete", *named(injection))
+
+    def put_back(self, ground: Ground, injection: Injection[Who]) -> None:
+        kept = injection.undo["original"]
+        recreate(ground.api, DEPLOYMENT, kept if isinstance(kept, Mapping) else {})
 
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
         deployment = find_deployment(ground.api, injection.target)
@@ -35,8 +44,8 @@ class HumanDelete(EditFault[Who]):
         return "the Deployment is gone, and the garbage collector has removed its ReplicaSets"
 
     def is_edited(self, injection: Injection[Who], deployment: KubeObject) -> bool:
-        del injection, deployment
-        return False  # one that is there was not deleted, or is made anew
+        del injection
+        return deployment.deleting  # another one that is there was not deleted, or is made anew
 
 
 class NewObject(Fault[Who]):

@@ -1,7 +1,7 @@
 """What people do with Helm to a release that helm-controller owns."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -10,9 +10,10 @@ from fluxlab.clusters.kinds import Kinds
 from fluxlab.clusters.objects import KubeObject, dig, items_at, number_at, text_at
 from fluxlab.clusters.resources import HELM_RELEASE, SECRET
 from fluxlab.commands import CommandError
-from fluxlab.documents import Json
+from fluxlab.documents import Json, JsonObject
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
 from fluxlab.faults.means.followers import followers
+from fluxlab.faults.means.originals import give_back, original
 from fluxlab.faults.means.places import place_of, remove, uid_of
 from fluxlab.flux.helm_storage import newest, secret_name
 from fluxlab.places import parse_place
@@ -41,14 +42,20 @@ class ReleaseByHand(Fault[Who]):
         last = newest(release)
         name, namespace, revision = text_at(last, "name"), text_at(last, "namespace"), number_at(last, "version")
         secret = ground.api.get(SECRET, secret_name(name, revision), namespace=namespace)
+        # Helm 3, and a Helm 4 that applies on the client's side, own what they have installed.
+        by_helm = {uid_of(one): original(one) for one in _objects(ground, release) if HELM in managers(one)}
         undo: dict[str, Json] = {"name": name, "namespace": namespace, "revision": revision, "uid": uid_of(secret)}
-        return Plan(touches=frozenset({f"object:{release}"}), undo=undo)
+        return Plan(touches=frozenset({f"object:{release}"}), undo={**undo, "by_helm": by_helm})
 
     def heal(self, ground: Ground, injection: Injection[Who]) -> None:
         owner = _owner(injection)
         owner.reconcile(ground, injection.id)
         for one in _objects(ground, owner.find(ground)):
-            disown(ground, one, HELM)
+            if kept := _kept(injection, one):
+                resource, strangers = Kinds(ground.api).find(one.kind), {*managers(one)} - {*managers(KubeObject(kept))}
+                give_back(ground.api, resource, kept, besides=strangers)
+            else:
+                disown(ground, one, HELM)
 
     def healed(self, ground: Ground, injection: Injection[Who]) -> str:
         release = _owner(injection).find(ground)
@@ -56,7 +63,7 @@ class ReleaseByHand(Fault[Who]):
             return "the HelmRelease is not there any more"
         revision = number_at(newest(release), "version")
         kept = [one for one in revisions(ground, injection) if number_at(one, "revision") >= revision]
-        ours = not any(HELM in managers(one) for one in _objects(ground, release))
+        ours = not any(HELM in managers(one) for one in _objects(ground, release) if not _kept(injection, one))
         deployed = [text_at(one, "status") for one in kept] == ["deployed"]
         return f"{release}: {release.condition('Ready')}" if release.ready and deployed and ours else ""
 
@@ -162,6 +169,12 @@ def _is_in_reach(release: KubeObject) -> bool:
 
 def _owner(injection: Injection[Any]) -> Owner:
     return Owner.at(HELM_RELEASE.kind, *parse_place(injection.target))
+
+
+def _kept(injection: Injection[Any], subject: KubeObject) -> JsonObject:
+    """An object as it was, if Helm's command line had something of it; empty if it had not, or it is another one."""
+    kept = dig(injection.undo, "by_helm", uid_of(subject))
+    return kept if isinstance(kept, Mapping) else {}
 
 
 def _has_secret(ground: Ground, injection: Injection[Who]) -> bool:

@@ -1,6 +1,6 @@
 """Edits of how many pods a Deployment has."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -10,13 +10,14 @@ from pydantic import Field
 from fluxlab.clusters.objects import KubeObject, items_at, number_at, text_at
 from fluxlab.clusters.resources import EVENT
 from fluxlab.documents import Json
+from fluxlab.errors import UsageError
 from fluxlab.faults.base import Ground, Injection, Plan
 from fluxlab.faults.means.borrowing import replicas_of
 from fluxlab.faults.means.workloads import find_deployment
 from fluxlab.places import parse_place
 from fluxlab.timeline.attribution import APPLIERS
 
-from .edits import EditFault, apply, named
+from .edits import EditFault, apply, named, put_field_back
 from .people import Person, Who
 
 
@@ -33,18 +34,21 @@ class ScaleFault(EditFault[Scaling]):
 
     def plan(self, ground: Ground, target: str, parameters: Scaling, random: Random) -> Plan:
         plan = super().plan(ground, target, parameters, random)
+        if parameters.replicas == plan.undo["replicas"]:
+            hint = "--set replicas=N    # another number"
+            raise UsageError(f"{self.name}: {target} has {parameters.replicas} replicas already", hint=hint)
         number = replicas_of(*parse_place(target)).remembered(ground.api, plan.undo["replicas"])
         return replace(plan, undo={**plan.undo, "number": number})
 
     def let_go(self, ground: Ground, injection: Injection[Scaling]) -> None:
         """Where git does not say how many, Flux would leave it as it is: the number that was there is given back."""
-        deployment, number = find_deployment(ground.api, injection.target), injection.undo["number"]
-        if deployment is None or not isinstance(number, Mapping) or _is_declared(number):
-            return
-        field = replicas_of(deployment.namespace, deployment.name)
-        if self.is_edited(injection, deployment):
-            field.set(ground.api, number["value"])
-        field.give_back(ground.api, number)
+        if not _is_declared(injection.undo["number"]):
+            self.put_back(ground, injection)
+
+    def put_back(self, ground: Ground, injection: Injection[Scaling]) -> None:
+        if deployment := find_deployment(ground.api, injection.target):
+            field, edited = replicas_of(deployment.namespace, deployment.name), self.is_edited(injection, deployment)
+            put_field_back(ground, field, injection.undo["number"], edited=edited)
 
     def injected(self, ground: Ground, injection: Injection[Scaling]) -> str:
         wanted = f"to {injection.parameters.replicas}"
@@ -87,7 +91,7 @@ class TakesOver(ScaleFault):
         apply(ground, injection, {"replicas": injection.parameters.replicas})
 
 
-def _is_declared(number: Mapping[str, Json]) -> bool:
+def _is_declared(number: Json) -> bool:
     """Whether Flux has applied a number, because git has one."""
     return any(text_at(owner, "manager") in APPLIERS for owner in items_at(number, "owners"))
 

@@ -1,19 +1,33 @@
 """Edits of what a Deployment makes its pods from."""
 
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 from fluxlab.clusters.objects import KubeObject, items_at, text_at
 from fluxlab.clusters.workloads import Workload
 from fluxlab.documents import JsonObject
-from fluxlab.faults.base import Ground, Injection
-from fluxlab.faults.means.workloads import with_tag
+from fluxlab.faults.base import Ground, Injection, Plan
+from fluxlab.faults.means.borrowing import image_of
+from fluxlab.faults.means.workloads import find_deployment, with_tag
+from fluxlab.places import parse_place
 
-from .edits import EditFault, apply, named, owner_of, replica_sets
+from .edits import EditFault, apply, named, owner_of, put_field_back, replica_sets
 from .people import Person, Who
 
 
 class ImageFault(EditFault[Who]):
     """Another image, which shows in a ReplicaSet: its controller keeps it, also when Flux has corrected the edit."""
+
+    def plan(self, ground: Ground, target: str, parameters: Who, random: Random) -> Plan:
+        plan = super().plan(ground, target, parameters, random)
+        kept = image_of(*parse_place(target), str(plan.undo["container"])).remembered(ground.api, plan.undo["image"])
+        return replace(plan, undo={**plan.undo, "kept": kept})
+
+    def put_back(self, ground: Ground, injection: Injection[Who]) -> None:
+        if deployment := find_deployment(ground.api, injection.target):
+            field = image_of(deployment.namespace, deployment.name, injection.text("container"))
+            put_field_back(ground, field, injection.undo["kept"], edited=self.is_edited(injection, deployment))
 
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
         for one in replica_sets(ground, injection):
@@ -45,6 +59,7 @@ class SuspendsAndEdits(ImageFault):
     name = "human-suspends-and-edits"
     summary = "somebody suspends what applies a Deployment, changes its image, and forgets about it"
     expect = "nothing corrects it and nothing says so: Ready stays as it was; what is committed does not arrive either"
+    suspends = True
 
     def inject(self, ground: Ground, injection: Injection[Who]) -> None:
         owner = owner_of(injection)

@@ -3,6 +3,7 @@
 import shlex
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from math import ceil
 from random import Random
 from typing import ClassVar
 
@@ -46,6 +47,10 @@ class LinkFault(Fault[P]):
     def seen(self, client: Client, parameters: P) -> str:
         """What a client sees of it; nothing when it sees none of it."""
 
+    def gone(self, client: Client, parameters: P) -> bool:
+        """Whether a client sees that it is not there, of a link that answers."""
+        return not self.seen(client, parameters)
+
     def lacks(self, ground: Ground) -> str:
         alone = "" if ground.links else "the lab has no links: start it from a lab file with `links: true`"
         return super().lacks(ground) or alone
@@ -70,14 +75,14 @@ class LinkFault(Fault[P]):
         for name, _ in self._names(injection):
             _proxy(ground).remove(injection.target, name)
         if any(part.name.endswith(f"/{LINK_PROXY}") and part.state == "dead" for part in ground.state().components):
-            ground.control.repair()  # the toxics went with it, and so did all links
+            ground.control.repair(ground.cluster.name)  # the toxics went with it, and so did all links
         elif provider_of(injection.target) == ETCD:
             have_etcd_answer(ground, injection)
 
     def healed(self, ground: Ground, injection: Injection[P]) -> str:
         client = _client(ground, injection.target)
         found = client.ask()
-        if found.end is not End.WHOLE or self.seen(client, injection.parameters):
+        if found.end is not End.WHOLE or not self.gone(client, injection.parameters):
             return ""
         seen = f"{found.received} bytes are answered within {found.seconds:.3f} s"
         if provider_of(injection.target) != ETCD:
@@ -195,7 +200,7 @@ class SlicesParameters(Parameters):
     """How small, and how far apart."""
 
     slice_bytes: int = Field(40, ge=1, le=50, description="the largest piece")
-    delay_milliseconds: int = Field(5, ge=1, le=1000, description="the pause after each piece")
+    delay_milliseconds: int = Field(5, ge=5, le=1000, description="the pause after each piece")
 
 
 class LinkSlices(LinkFault[SlicesParameters]):
@@ -215,6 +220,13 @@ class LinkSlices(LinkFault[SlicesParameters]):
         pieces = client.ask().pieces
         small = len(pieces) > 1 and max(pieces) <= parameters.slice_bytes
         return f"an answer comes in {len(pieces)} pieces of up to {max(pieces)} bytes" if small else ""
+
+    def gone(self, client: Client, parameters: SlicesParameters) -> bool:
+        # By time: to a client that is busy for a moment several slices are one piece.
+        found = client.fastest(patience_seconds=PATIENCE_SECONDS)
+        pauses = ceil(found.received / parameters.slice_bytes) - 1
+        quick = found.seconds < pauses * parameters.delay_milliseconds / 1000
+        return found.end is End.WHOLE and (quick or not pauses)
 
 
 class LimitParameters(Parameters):

@@ -17,12 +17,14 @@ from fluxlab.faults.means.deliveries import (
     delivered,
     follows,
     has_applied,
+    held_back,
     revert_by_hand,
     take_back,
     taken_back,
 )
 from fluxlab.faults.means.followers import followers
 from fluxlab.faults.means.places import find_at, place_of
+from fluxlab.places import parse_place
 from fluxlab.repository import Repository
 
 
@@ -71,14 +73,26 @@ class DeliveredFault(Fault[P]):
         if not delivered(ground, injection):
             return "the branch has no such commit"
         commit = taken_back(ground, injection)
-        return self.recovered(ground, injection, commit) if commit else ""
+        if not commit:
+            return ""
+        return self.held_back(ground, injection) or self.recovered(ground, injection, commit)
+
+    def held_back(self, ground: Ground, injection: Injection[P]) -> str:
+        """What somebody has suspended, so that Flux does not apply what git has; nothing where it does."""
+        return held_back(ground, *self.appliers(ground, injection))
+
+    @abstractmethod
+    def appliers(self, ground: Ground, injection: Injection[P]) -> Sequence[KubeObject | None]:
+        """What has to look until a commit is applied, after the source."""
 
     @abstractmethod
     def recovered(self, ground: Ground, injection: Injection[P], commit: str) -> str:
         """What Flux says once it has applied the commit that took it back."""
 
     def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
-        return revert_by_hand(ground, injection)
+        namespace, name = parse_place(injection.target)
+        looking = f"reconcile {self.kind.lower()} -n {namespace} {name} --with-source"
+        return [*revert_by_hand(ground, injection), f"fluxlab flux --lab {ground.folder.name} -- {looking}"]
 
 
 class KustomizationFault(DeliveredFault[NoParameters]):
@@ -110,6 +124,9 @@ class KustomizationFault(DeliveredFault[NoParameters]):
     @abstractmethod
     def shows(self, ground: Ground, injection: Injection[NoParameters], kustomization: KubeObject) -> str:
         """What shows it."""
+
+    def appliers(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[KubeObject | None]:
+        return [find_kustomization(ground, injection.target)]
 
     def recovered(self, ground: Ground, injection: Injection[NoParameters], commit: str) -> str:
         found = find_kustomization(ground, injection.target)

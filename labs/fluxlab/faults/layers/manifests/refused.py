@@ -8,7 +8,7 @@ from fluxlab.clusters.objects import KubeObject, dig, items_at
 from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
 from fluxlab.faults.base import Ground, Injection, NoParameters
-from fluxlab.faults.means.deliveries import Manifest, delivered, has_applied, path_of
+from fluxlab.faults.means.deliveries import Manifest, Manifests, delivered, has_applied, path_of, take_back
 from fluxlab.repository import Repository
 
 from .commits import KustomizationFault, find_kustomization, first_deployment, patch
@@ -61,6 +61,14 @@ class PathGone(RefusedFault):
     def change(self, repository: Repository, ground: Ground, injection: Injection[NoParameters]) -> None:
         path = _path(ground, injection)
         repository.move(path, f"{path}-renamed")
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        found = find_kustomization(ground, injection.target)
+        said = Manifests.at_head(ground).find(found) if found else None
+        path = path_of(said.content if said else found) if found else ""
+        # Who has led it to the new name would find nothing there after a revert.
+        mended = bool(path) and not injection.text("file").startswith(f"{path}/")
+        take_back(ground, injection, self.title, mended=mended)
 
 
 class EmptyDirectory(KustomizationFault):

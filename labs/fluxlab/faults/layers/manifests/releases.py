@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from fluxlab.clusters.objects import KubeObject, number_at, text_at
-from fluxlab.clusters.resources import HELM_CHART, HELM_RELEASE, HELM_REPOSITORY, KUSTOMIZATION
+from fluxlab.clusters.resources import HELM_CHART, HELM_RELEASE, HELM_REPOSITORY
 from fluxlab.documents import Json
 from fluxlab.faults.base import Ground, Injection, NoParameters, P, Parameters
-from fluxlab.faults.means.deliveries import Manifest, Manifests, delivered, has_applied
+from fluxlab.faults.means.deliveries import Manifest, Manifests, applied_by, delivered, has_applied
 from fluxlab.faults.means.followers import followers
 from fluxlab.faults.means.places import find_at, place_of
-from fluxlab.flux.ownership import KUSTOMIZE_LABEL, owner
 from fluxlab.repository import Repository
 
 from .commits import DeliveredFault, patch
@@ -50,12 +49,15 @@ class ReleaseFault(DeliveredFault[P]):
     def shows(self, ground: Ground, release: KubeObject) -> str:
         """What shows it, of a HelmRelease that is not Ready."""
 
+    def appliers(self, ground: Ground, injection: Injection[P]) -> Sequence[KubeObject | None]:
+        found = find_at(ground.api, HELM_RELEASE, injection.target)
+        return [applied_by(ground, found), found] if found else []
+
     def recovered(self, ground: Ground, injection: Injection[P], commit: str) -> str:
         found = find_at(ground.api, HELM_RELEASE, injection.target)
         if found is None:
             return "the HelmRelease is not there any more"
-        namespace, name = owner(found, KUSTOMIZE_LABEL)
-        above = ground.api.find(KUSTOMIZATION, name, namespace=namespace)
+        above = applied_by(ground, found)
         attempted = number_at(found.raw, "status", "lastAttemptedGeneration")
         seen = found.observed_generation == found.generation == attempted
         if above is None or not has_applied(ground, above, commit) or not seen or not found.ready:

@@ -1,5 +1,6 @@
 """Commits with which a rollout hangs: the manifests are fine, and what they ask for is not there."""
 
+from abc import abstractmethod
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import replace
 from random import Random
@@ -11,9 +12,10 @@ from fluxlab.clusters.inventory import inventory
 from fluxlab.clusters.objects import KubeObject, dig, items_at
 from fluxlab.clusters.resources import DEPLOYMENT
 from fluxlab.clusters.workloads import Workload
+from fluxlab.documents import JsonObject
 from fluxlab.faults.base import Ground, Injection, NoParameters, Plan
 from fluxlab.faults.means.deliveries import Manifest
-from fluxlab.faults.means.fates import FAULT, IMAGE_PULL, NOWHERE, Fate, begin, end, fate_of, selected_by
+from fluxlab.faults.means.fates import FAULT, IMAGE_PULL, NOWHERE, Fate, begin, end, fate_of, is_fixed, selected_by
 from fluxlab.faults.means.workloads import (
     condition_of,
     find_deployment,
@@ -47,6 +49,16 @@ class WorkloadFault(KustomizationFault):
         undo = {**plan.undo, "namespace": namespace}
         return replace(plan, touches=plan.touches | {touched(f"{namespace}/{name}")}, undo=undo)
 
+    def recovered(self, ground: Ground, injection: Injection[NoParameters], commit: str) -> str:
+        deployment = self.deployment(ground, injection)  # without `wait` its Kustomization is Ready, whatever it wants
+        if deployment and self.asks(injection, deployment):
+            return ""
+        return super().recovered(ground, injection, commit)
+
+    @abstractmethod
+    def asks(self, injection: Injection[NoParameters], deployment: KubeObject) -> bool:
+        """Whether a Deployment wants what is not there."""
+
     def deployment(self, ground: Ground, injection: Injection[NoParameters]) -> KubeObject | None:
         """The Deployment in the cluster."""
         return find_deployment(ground.api, _place(injection))
@@ -73,6 +85,9 @@ class BadImage(WorkloadFault):
         real = "" if not ground.cluster.lacks(Capability.STAGES) else ground.cluster.lacks(Capability.CONTAINERS)
         return super().lacks(ground) or real
 
+    def chosen(self, kustomization: KubeObject, known: Sequence[Manifest]) -> Manifest | None:
+        return super().chosen(kustomization, [one for one in known if _containers(one.content.raw)])
+
     def change(self, repository: Repository, ground: Ground, injection: Injection[NoParameters]) -> None:
         if not ground.cluster.lacks(Capability.STAGES):
             begin(ground.api, self._fate(injection))
@@ -95,16 +110,22 @@ class BadImage(WorkloadFault):
         super().heal(ground, injection)
         # Not before nobody makes pods with that image any more: they would run.
         wait_until(
-            lambda: not self._is_wanted(ground, injection),
+            lambda: self.held_back(ground, injection) or not self._is_wanted(ground, injection),
             what=f"{injection.target} applies the commit without {injection.text('image')}",
             timeout_seconds=self.proof_seconds,
             interval_seconds=0.2,
         )
         end(ground.api, self._fate(injection))
 
+    def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        return "" if is_fixed(ground.api, self._fate(injection)) else super().healed(ground, injection)
+
     def _is_wanted(self, ground: Ground, injection: Injection[NoParameters]) -> bool:
         deployment = self.deployment(ground, injection)
-        return deployment is not None and injection.text("image") in Workload(deployment.raw).images
+        return deployment is not None and self.asks(injection, deployment)
+
+    def asks(self, injection: Injection[NoParameters], deployment: KubeObject) -> bool:
+        return injection.text("image") in Workload(deployment.raw).images
 
     def _fate(self, injection: Injection[NoParameters]) -> Fate:
         fate = fate_of(injection, injection.text("namespace"))
@@ -134,6 +155,10 @@ class Unhealthy(WorkloadFault):
         stuck = [one.get("message") for one in told if one.get("reason") == "Unschedulable"]
         return f"a pod of {injection.text('name')} is Unschedulable: {stuck[0]}" if stuck else ""
 
+    def asks(self, injection: Injection[NoParameters], deployment: KubeObject) -> bool:
+        del injection
+        return dig(deployment.raw, "spec", "template", "spec", "nodeSelector", NOWHERE) is not None
+
 
 def _place(injection: Injection[NoParameters]) -> str:
     return f"{injection.text('namespace')}/{injection.text('name')}"
@@ -144,6 +169,6 @@ def _edit(repository: Repository, injection: Injection[Any], edit: Callable[[Edi
     repository.write(file, manifests.edited(repository.read(file), edit, path=file, kind=kind, name=name))
 
 
-def _containers(manifest: Editable) -> Sequence[Editable]:
+def _containers(manifest: JsonObject) -> Sequence[Editable]:
     found = items_at(manifest, "spec", "template", "spec", "containers")
     return [one for one in found if isinstance(one, MutableMapping)]

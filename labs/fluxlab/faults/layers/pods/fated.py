@@ -10,7 +10,7 @@ from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject, number_at
 from fluxlab.clusters.resources import POD
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, P, Plan
-from fluxlab.faults.means.fates import FAULT, Fate, begin, end, fate_of, mark, marked, selected_by
+from fluxlab.faults.means.fates import FAULT, Fate, begin, end, fate_of, is_fixed, mark, marked, selected_by
 from fluxlab.faults.means.workloads import (
     delete_pod,
     find_deployment,
@@ -62,6 +62,8 @@ class PodFault(Fault[P]):
 
     def healed(self, ground: Ground, injection: Injection[P]) -> str:
         deployment, fate = find_deployment(ground.api, injection.target), self.fate(injection)
+        if is_fixed(ground.api, fate):  # although there may be no pods now
+            return ""
         if deployment is None:
             return "the Deployment is not there any more"
         pods = self.pods(ground, injection)
