@@ -10,16 +10,19 @@ from typing import TypeAlias
 
 import psutil
 
+from .clusters.masking import Masking
 from .documents import Json
 from .errors import FluxlabError, UnknownError, UsageError, WaitTimeoutError
 from .logs import log_files, read_whole_log
 from .metrics import samples_of
 from .moments import Commit, Moment
+from .redaction import Redactor
 from .status import ClusterState
 from .timeline.entries import Detail, Entry, Level, ObjectRef, Source
 from .timeline.folder import SUPERVISOR, TimelineFolder
 from .timeline.journal import read_journal
 from .timeline.loglines import LogLine, read_log_lines
+from .timeline.query import Masks
 from .timeline.text import line_of
 from .waiting import never, wait_until
 
@@ -188,17 +191,25 @@ class Alerts:
         dropped = [f"dropped: {one.object}: {one.why}: {one.message}" for one in self.dropped(since=since)][-QUOTED:]
         return [*(came or ["no alert came at all"]), *dropped, *map(str, self.duplicates())]
 
-    def dropped(self, *, since: datetime = _BEGINNING) -> Sequence[Dropped]:
-        """What did not become an alert, as the controllers' logs have it, in order of time."""
-        mask = self._folder.redactor().redact
-        found = (
-            replace(dropped, message=mask(dropped.message))
+    def dropped(self, *, since: datetime = _BEGINNING, masks: Masks | None = None) -> Sequence[Dropped]:
+        """What did not become an alert, as the controllers' logs have it, in order of time.
+
+        `masks` is asked once they were read; without it the lab's folder and its clusters are.
+        """
+        found = [
+            dropped
             for name, file in log_files(self._folder.lab).items()
             if name.endswith("-controller")
             for line in read_whole_log(file, partial(read_log_lines, part=name))
             if line.entry.time >= since and (dropped := _dropped(line))
-        )
-        return sorted(found, key=lambda one: one.time)
+        ]
+        mask = (masks or self._known)().redact
+        told = (replace(dropped, object=mask(dropped.object), message=mask(dropped.message)) for dropped in found)
+        return sorted(told, key=lambda one: one.time)
+
+    def _known(self) -> Redactor:
+        with Masking(self._folder) as masking:
+            return masking.now()
 
     def duplicates(self) -> Sequence[Duplicates]:
         """What each cluster's notification-controller has counted since it was started. Raises SupervisorGoneError."""

@@ -9,14 +9,13 @@ from pathlib import Path
 from urllib3.exceptions import HTTPError
 
 from .clusters.api import ApiError, ApiUnreachableError
+from .clusters.masking import Masking
 from .clusters.objects import KubeObject
 from .clusters.resources import FLUX_RESOURCES, WORKLOADS
-from .clusters.secret_values import all_values
 from .errors import FluxlabError
 from .files import make_private, write_private
 from .flux.convergence import facts
 from .lab import Lab
-from .redaction import Redactor
 from .timeline.entries import Entry, Level, Source
 from .timeline.folder import TimelineFolder
 from .timeline.query import OWN, Query, ask, ask_logs
@@ -45,8 +44,9 @@ class Evidence:
 
 def gather(lab: Lab, *, since: datetime) -> Evidence:
     """All that may explain a failure since a moment. What cannot be read says so in its place."""
-    redactor, unread = _redactor(lab)
     timeline = TimelineFolder(lab.folder)
+    masking = Masking(timeline, lab.clusters)
+    unread = "; ".join(masking.learn_all().values())
     several = len(lab.spec.clusters) > 1
 
     def trouble() -> Iterator[str]:
@@ -80,10 +80,14 @@ def gather(lab: Lab, *, since: datetime) -> Evidence:
         "git.txt": lambda: [f"left out, for the same reason as logs.txt: {unread}" if unread else lab.repository.log()],
     }
     summary = [*_read(lambda: _dead(lab)), *_read(lambda: facts(lab.look())), *_read(trouble)]
+    files = {name: "\n".join(_read(source)) for name, source in sources.items()}
+    if not unread:
+        masking.learn_all()  # what was set while all that was read
+    mask = masking.redactor.redact
     return Evidence(
         lab=lab.name,
-        summary=[redactor.redact(line) for line in summary],
-        files={name: redactor.redact("\n".join(_read(source))) for name, source in sources.items()},
+        summary=[mask(line) for line in summary],
+        files={name: mask(text) for name, text in files.items()},
     )
 
 
@@ -116,16 +120,3 @@ def _conditions(lab: Lab) -> Iterator[str]:
             for subject in found:
                 yield str(subject)
                 yield from (f"  {condition}" for condition in subject.conditions())
-
-
-def _redactor(lab: Lab) -> tuple[Redactor, str]:
-    """What masks all values of the lab's Secrets, and why it may not know them all."""
-    redactor = TimelineFolder(lab.folder).redactor()
-    unread = ""
-    for cluster in lab.clusters.values():
-        try:
-            for value in all_values(cluster.api):
-                redactor.add(value)
-        except FluxlabError as error:
-            unread = error.what
-    return redactor, unread

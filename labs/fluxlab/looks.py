@@ -14,7 +14,7 @@ from functools import cache, partial
 from .cluster import Cluster
 from .clusters.api import ApiError, KubeApi
 from .clusters.objects import KubeObject
-from .clusters.secret_values import all_values
+from .clusters.secret_values import learn
 from .command_lines import with_options
 from .errors import FluxlabError, UsageError
 from .flux.look import Convergence, Target, look
@@ -150,8 +150,8 @@ class _Masked:
 
     def _know(self, texts: set[str]) -> bool:
         try:
-            for value in all_values(self._cluster.api) if texts else ():
-                self._redactor.add(value)
+            if texts:
+                learn(self._redactor.add, self._cluster.api)
         except ApiError:
             return False
         self._told |= {text: self._redactor.redact(text) for text in texts}

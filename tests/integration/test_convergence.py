@@ -358,7 +358,22 @@ def test_a_secret_in_what_the_api_refuses_is_never_shown(workshop: Workshop, eve
         for word in (first, second):
             assert word not in output
             assert base64.b64encode(word.encode()).decode() not in output
+    logs = workshop.fluxlab.state / "labs" / LAB / "clusters" / "flux-playground" / "logs"
+    assert second in (logs / "kustomize-controller.log").read_text(), "its controller logs the value"
+    for asked in (
+        ("timeline", "--tail=-1"),
+        ("timeline", "--source=log", "--level=error", "-o", "json"),
+        ("logs", "kustomize-controller", "--tail=-1"),
+        ("logs", "kustomize-controller", "-o", "json"),
+        ("logs", "--level=error"),
+    ):
+        output = workshop.fluxlab.ok(*asked, "--lab", LAB)
+        assert "immutable" in output, asked
+        assert first not in output, asked
+        assert second not in output, asked
     workshop.observer.kubectl("delete", "secret", "late", "-n=default")
+    left = workshop.fluxlab.ok("logs", "kustomize-controller", "--tail=-1", "--lab", LAB)
+    assert second not in left, "also when nobody has the value any more"
 
 
 def test_a_path_that_does_not_exist_fails_at_once(workshop: Workshop) -> None:

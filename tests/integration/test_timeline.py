@@ -195,6 +195,62 @@ def test_secret_values_are_nowhere_in_the_timeline(person: Person, eventually: E
     assert canary.encode() not in written
 
 
+def test_what_a_secret_held_is_not_told_by_the_recorder_that_comes_after_the_one_that_knew_it(
+    person: Person, eventually: Eventually
+) -> None:
+    """It goes on where the Secret has another value already, while something else still has the old one."""
+    kubectl = person.observer.kubectl
+    old, new = "canary-of-before-51c2", "canary-of-after-88d0"
+    kubectl("create", "secret", "generic", "rotated", f"--from-literal=token={old}")
+    kubectl("create", "configmap", "stale", f"--from-literal=line={old}")
+    eventually(lambda: changes_of(person, "stale"), what="its creation is told")
+    kubectl("patch", "secret", "rotated", f'--patch={{"stringData":{{"token":"{new}"}}}}')
+    version = int(person.observer.get("secret", "rotated")["metadata"]["resourceVersion"])
+    journal = person.fluxlab.state / "labs" / LAB / "timeline" / "recorder"
+
+    def beyond() -> bool:
+        resume = json.loads((journal / "resume.json").read_text())
+        return any(at >= version for resource, at in resume.items() if resource.endswith("/secrets"))
+
+    eventually(beyond, what="the next recorder goes on after the change")
+    victim = recorder(person)
+    victim.kill()
+    eventually(lambda: ended(victim), what="the recorder has ended")
+    kubectl("patch", "configmap", "stale", '--patch={"data":{"line":"harmless"}}')
+    eventually(lambda: len(changes_of(person, "stale")) == 2, what="its change is told")
+    [change] = changes_of(person, "stale")[1]["changes"]
+    assert change == {"field": ".data.line", "before": '"[redacted]"', "after": '"harmless"'}
+    assert old.encode() not in b"".join(file.read_bytes() for file in journal.rglob("*") if file.is_file())
+
+
+@pytest.mark.verify
+def test_while_the_api_server_is_dead_logs_are_shown_without_what_its_secrets_held(
+    person: Person, eventually: Eventually
+) -> None:
+    canary = "canary-of-the-dead-3e77"
+    folder = person.fluxlab.state / "labs" / LAB
+    person.observer.kubectl("create", "secret", "generic", "orphaned", f"--from-literal=token={canary}")
+    eventually(lambda: canary in (folder / "secret-values.json").read_text(), what="the recorder has learned it")
+    assert (folder / "secret-values.json").stat().st_mode & 0o777 == 0o600
+    with (folder / "clusters" / "flux-playground" / "logs" / "kustomize-controller.log").open("a") as log:
+        said = {"level": "error", "ts": datetime.now(UTC).isoformat(), "msg": "failed", "error": f"it is {canary}"}
+        log.write(json.dumps(said) + "\n")
+    component(person.fluxlab, LAB, "kube-apiserver").kill()
+    try:
+        for words in (
+            ("logs", "kustomize-controller", "--tail=-1"),
+            ("timeline", "--tail=-1"),
+            ("logs", "--level=error"),
+        ):
+            done = person.fluxlab.run(*words, f"--lab={LAB}")
+            assert done.returncode == 0
+            assert "it is [redacted]" in done.stdout
+            assert canary not in done.stdout
+            assert "warning: the Secrets of cluster flux-playground cannot be read" in done.stderr
+    finally:
+        person.fluxlab.ok("up", "--name", LAB)
+
+
 def storm(person: Person, prefix: str, *, objects: int, writes: int, threads: int = 16) -> None:
     """Create and change ConfigMaps with the official client."""
     # The official client has no types.

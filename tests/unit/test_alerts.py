@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.unit.secret_keeper import SecretKeeper
 
 from fluxlab.alerts import Alerts, Duplicates, Wanted
 from fluxlab.errors import UsageError
 from fluxlab.logs import bound_logs
+from fluxlab.redaction import MASK
 from fluxlab.spec import SinkSpec
 from fluxlab.state import LabFolder
 from fluxlab.status import ClusterState, ComponentState
@@ -67,6 +69,15 @@ def test_what_was_dropped_names_its_object_and_no_address(
     assert not dropped.is_about("flux-system/shop")
     assert "https://hooks.slack.com/[redacted]" in dropped.message
     assert "canary" not in dropped.message
+
+
+def test_what_was_dropped_is_told_without_the_secrets_that_its_line_quotes(tmp_path: Path) -> None:
+    line = {"msg": "failed to send notification", "error": "no: canary-in-a-secret", "eventInvolvedObject": ABOUT}
+    found = alerts(tmp_path, "notification-controller", line)
+    with SecretKeeper.of(LabFolder(tmp_path)) as keeper:
+        keeper.values = ["canary-in-a-secret"]
+        [dropped] = found.dropped()
+    assert dropped.message == f"failed to send notification: no: {MASK}"
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import base64
 import json
 import re
 import string
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 import pytest
+import yaml
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -116,13 +118,24 @@ AB = st.text("ab", max_size=30)
 
 
 @given(st.lists(st.text("ab", min_size=MINIMUM_LENGTH, max_size=9), min_size=1, max_size=3), AB)
+@example(["aaaaab", "abbbbb"], "aaaaabbbbb")
 def test_wherever_a_value_stands_it_is_masked_and_nothing_else_is(values: list[str], text: str) -> None:
     found = {form for value in values for form in spellings(value)}
-    rest, masked = text, ""
-    while rest:
-        here = max((form for form in found if rest.startswith(form)), key=len, default="")
-        masked, rest = masked + (MASK if here else rest[0]), rest[len(here) or 1 :]
-    assert Redactor(values).redact(text) == masked
+    secret = {
+        place + offset
+        for form in found
+        for place in range(len(text))
+        if text.startswith(form, place)
+        for offset in range(len(form))
+    }
+    left = "".join("|" if place in secret else character for place, character in enumerate(text))
+    # Of two values that touch each other each may have its mask, or both one.
+    assert re.sub(r"\|+", "|", Redactor(values).redact(text).replace(MASK, "|")) == re.sub(r"\|+", "|", left)
+
+
+def test_of_two_values_that_overlap_nothing_is_left() -> None:
+    values = ["https://host.example/abc", "abc/T000-secret-path"]
+    assert Redactor(values).redact("at https://host.example/abc/T000-secret-path.") == f"at {MASK}."
 
 
 @given(st.text(alphabet=string.printable, max_size=MINIMUM_LENGTH - 1))
@@ -144,10 +157,107 @@ def test_a_value_is_masked_from_the_moment_it_is_added() -> None:
     assert redactor.redact("a-s3cret-b an0ther") == f"a-{MASK}-b {MASK}"
 
 
-def test_a_secret_of_several_lines_is_masked_where_json_escapes_them() -> None:
-    key = "-----BEGIN KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END KEY-----\n"
-    redacted = Redactor([key]).redact(json.dumps({"msg": f"got {key}"}))
-    assert "MIGHAgEA" not in redacted
+KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgevZzL1gdAFr88hb2
+OF/2NxApJCzGCEDdfSp6VQO30hyhRANCAAQRWz+jn65BtOMvdyHKcvjBeBSDZH2r
+1RTwjmYSi9R/zpBnuQ4EiMnCqfMPWiZqB4QdbAd0E7oH50VpuZ1P087G
+-----END PRIVATE KEY-----
+"""
+SEVERAL_LINES = {
+    "a key": KEY,
+    "a file of settings": "user: ada\npassword: correct horse\n\nretries: 3\n",
+    "a quote": 'se"cret value',
+    "signs of HTML": "pa&ss<word>'s",
+    "backslashes": "C:\\new\\users\\ada",
+    "no ASCII": "pässwörd 😀",
+    "a tabulator": "ada\thunter2",
+}
+"""Values that others write otherwise than they are."""
+
+
+def go_json(content: object) -> str:
+    """As Go's encoding/json writes it, which minds HTML."""
+    signs = {"&": "\\u0026", "<": "\\u003c", ">": "\\u003e"}
+    return re.sub("[&<>]", lambda found: signs[found[0]], json.dumps(content, ensure_ascii=False))
+
+
+def in_a_block(value: str) -> str:
+    """A document of YAML in which a value is a block."""
+    return (
+        "tls:\n  key: |\n" + "".join(f"    {line}\n" if line else "\n" for line in value.splitlines()) + "  more: 1\n"
+    )
+
+
+HOLDERS: dict[str, Callable[[str], str]] = {
+    "JSON": lambda value: json.dumps({"key": value}),
+    "JSON that keeps what is not ASCII": lambda value: json.dumps({"key": value}, ensure_ascii=False),
+    "Go's JSON": lambda value: go_json({"key": value}),
+    "JSON in JSON": lambda value: json.dumps(json.dumps({"key": value})),
+    "Go's JSON in Go's JSON in Go's JSON": lambda value: go_json(go_json(go_json({"key": value}))),
+    "JSON that minds its slashes": lambda value: json.dumps({"key": value}).replace("/", "\\/"),
+    "YAML": in_a_block,
+    "YAML in a field's value": lambda value: json.dumps(in_a_block(value)),
+    "YAML in an annotation of kubectl's": lambda value: json.dumps(go_json({"data": {"values": in_a_block(value)}})),
+    "YAML in YAML": lambda value: in_a_block(in_a_block(value)),
+    "YAML in quotes": lambda value: yaml.dump({"key": value}, default_style="'", width=10_000, allow_unicode=True),
+    "YAML in double quotes": lambda value: yaml.dump({"key": value}, default_style='"', width=10_000),
+}
+
+
+ESCAPE = re.compile(r'\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|[nrt/"\\])')
+
+
+def read_from(text: str) -> str:
+    """What somebody reads who takes away all escapes, as deep as they are, and all indentation."""
+    before = ""
+    while text != before:
+        before, text = text, ESCAPE.sub(_unescaped, text)
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return re.sub(r"\s*\n\s*", "\n", text.replace("''", "'"))
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = found[1]
+    return {"n": "\n", "r": "\r", "t": "\t"}.get(code, code) if len(code) == 1 else chr(int(code[1:], 16))
+
+
+@pytest.mark.parametrize("value", SEVERAL_LINES.values(), ids=SEVERAL_LINES)
+@pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
+def test_a_value_is_masked_however_deep_it_stands_in_what_escapes_or_indents_it(
+    value: str, hold: Callable[[str], str]
+) -> None:
+    text = f"before\n{hold(value)}\nafter"
+    wanted = read_from(value.strip())
+    assert wanted in read_from(text), "the scanner reads it"
+    redacted = Redactor([value]).redact(text)
+    assert MASK in redacted
+    assert wanted not in read_from(redacted)
+    assert redacted.startswith("before\n")
+    assert redacted.endswith("\nafter")
+
+
+def test_of_a_key_no_line_is_left_where_lines_are_printed_one_by_one() -> None:
+    redactor = Redactor([KEY])
+    shown = [redactor.redact(f"kube-system  | {line}") for line in KEY.splitlines()]
+    assert shown == [
+        "kube-system  | -----BEGIN PRIVATE KEY-----",  # of no use to anybody, and in every other key
+        *[f"kube-system  | {MASK}"] * 3,
+        "kube-system  | -----END PRIVATE KEY-----",
+    ]
+
+
+def test_ordinary_words_in_a_secret_of_several_lines_are_left_alone_elsewhere() -> None:
+    settings = "apiVersion: v1\nkind: Config\ncurrent-context: somebody\nclusters: []\ntoken: hunter2hunter2\n"
+    text = "apiVersion: v1\nkind: ConfigMap\ndata:\n  current-context: somebody\n"
+    redactor = Redactor([settings])
+    assert redactor.redact(text) == text
+    assert redactor.redact(json.dumps(text)) == json.dumps(text)
+
+
+@given(st.text(alphabet="ab\n\\\"nut0'& ", max_size=60), Text)
+def test_of_a_text_with_escapes_that_holds_no_secret_all_is_left(text: str, secret: str) -> None:
+    assert Redactor([f"{secret}~{secret}"]).redact(text) == text
 
 
 HOST = "hooks.chat.example"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .output import say, ticker
+from .output import say, tell, ticker
 
 if TYPE_CHECKING:
     from fluxlab.adoption.result import Adoption
@@ -25,11 +25,11 @@ def adopt(lab: "Lab", cluster: str | None, *, branch: str, as_json: bool) -> int
 
 def _show(adoption: "Adoption") -> None:
     for one in adoption.adopted:
-        print(f"adopted {one.headline}")
+        tell(f"adopted {one.headline}")
     for one, why in adoption.left:
-        print(f"left {one.headline}\n  {why}")
+        tell(f"left {one.headline}\n  {why}")
     for line in adoption.report.unknown:
-        print(f"could not tell: {line}")
+        tell(f"could not tell: {line}")
 
 
 def _tell(adoption: "Adoption", *, main: str) -> None:

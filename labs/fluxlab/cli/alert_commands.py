@@ -41,12 +41,18 @@ def alerts(
     from datetime import UTC, datetime
 
     from fluxlab.alerts import Wanted
+    from fluxlab.timeline.journal import masked
     from fluxlab.timeline.times import parse_moment
 
-    found = find_lab(lab).alerts
+    from .masks import Masks
+
+    chosen = find_lab(lab)
+    found, masks = chosen.alerts, Masks(chosen.folder)
     began = parse_moment(since, now=datetime.now(UTC)) if since else datetime.fromtimestamp(0, UTC)
     came = found.all(Wanted(object=object_, commit=commit, provider=provider, severity=severity), since=began)
-    dropped = [one for one in found.dropped(since=began) if not object_ or one.is_about(object_)]
+    dropped = [one for one in found.dropped(since=began, masks=masks) if not object_ or one.is_about(object_)]
+    redactor = masks.often()
+    came = [masked(one, redactor) for one in came]  # by now more may be known than when they were written
     if output is Output.JSON:
         _print_json(came, dropped, found.duplicates())
         return

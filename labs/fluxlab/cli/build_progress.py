@@ -65,7 +65,9 @@ class BuildProgress:
 
     def _end(self, text: str) -> None:
         self._running = None
-        say(("\r\x1b[2K" if sys.stderr.isatty() else "") + text)
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[2K")
+        say(text)
 
     @contextmanager
     def ticking(self) -> Iterator[None]:

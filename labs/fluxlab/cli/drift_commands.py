@@ -1,5 +1,6 @@
 """drift: what differs from git, who did it, and what will become of it."""
 
+import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +9,7 @@ import typer
 
 from .adopt_output import adopt
 from .options import MOMENTS, AllClustersOption, LabOption, find_lab
-from .output import say, ticker
+from .output import say, tell, ticker
 
 if TYPE_CHECKING:
     from fluxlab.drift.records import DriftReport
@@ -95,9 +96,9 @@ def _show(report: "DriftReport", output: Format, *, name: str) -> None:
             print(report_as_html(report, name=name, made=datetime.now(UTC)))
         case Format.TEXT:
             for one in report.drifts:
-                print(one)
+                tell(str(one))
             for line in report.unknown:
-                print(f"could not tell: {line}")
+                tell(f"could not tell: {line}")
     if report.ignored:
         say(f"differences in fields that a rule in git leaves to others: {len(report.ignored)}")
     for held in report.held_back:
@@ -120,13 +121,14 @@ def _edits(lab: "Lab", cluster: str | None, *, since: str | None, watch: bool, o
             raise UsageError("--watch goes on for ever, and JSON needs an end", hint="fluxlab drift --since 5m -o json")
         say("watching for edits by hand; end with Ctrl-C")
         for edit in lab.follow_edits(cluster, since=begin):
-            print(edit, flush=True)
+            tell(str(edit))
+            sys.stdout.flush()
     found = lab.edits(cluster, since=begin)
     if output is Format.JSON:
         print(edits_as_json(found))
     else:
         for edit in found:
-            print(edit)
+            tell(str(edit))
     unknown = sum(edit.class_ is DriftClass.UNKNOWN for edit in found)
     still = sum(edit.ending is None for edit in found) - unknown
     more = f", {unknown} of what is not recorded" if unknown else ""

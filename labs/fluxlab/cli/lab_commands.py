@@ -18,7 +18,7 @@ from .options import (
     TimeoutOption,
     find_lab,
 )
-from .output import say, show_error, summary, table, ticker
+from .output import say, show_error, summary, table, tell, ticker
 
 if TYPE_CHECKING:
     from fluxlab.flux.look import Convergence
@@ -125,7 +125,7 @@ def _print_next(state: "LabStatus", looks: Sequence["Convergence"]) -> None:
     lab = lab_option(state.name)
     print("\nnext:")
     for pending in (pending for look in looks for pending in look.pending):
-        print(f"  {pending.next}    # {pending.object} {pending.why}" if pending.next else f"  # {pending}")
+        tell(f"  {pending.next}    # {pending.object} {pending.why}" if pending.next else f"  # {pending}")
     print(f"  fluxlab flux{lab} get all -A")
     print(f"  fluxlab kubectl{lab} get pods -A")
     if clones:
@@ -219,7 +219,7 @@ def _word(state: "LabStatus") -> str:
 def _print_status(state: "LabStatus") -> None:
     typer.secho(f"lab {state.name}: {_word(state)}", bold=True, fg="green" if state.well else "red")
     if state.error:
-        print(f"  {state.error}")
+        tell(f"  {state.error}")
         print(f"  next: fluxlab up --name {state.name} resumes it, fluxlab down {state.name} removes it")
     for cluster in state.clusters:
         print(f"\ncluster {cluster.name} ({_nature(cluster)})")
@@ -229,7 +229,7 @@ def _print_status(state: "LabStatus") -> None:
         )
     for part in state.broken():
         typer.secho(f"\n{part.name} is dead", fg="red")
-        print("  " + part.detail.replace("\n", "\n  "))
+        tell("  " + part.detail.replace("\n", "\n  "))
         print(f"  next: fluxlab up --name {state.name} starts it again")
     _print_faults(state)
     for repository in state.repositories:
@@ -238,12 +238,12 @@ def _print_status(state: "LabStatus") -> None:
         for clone in repository.clones:
             print(f"  clone: {clone}")
         if repository.last_webhook:
-            print(f"  news of the last push: {repository.last_webhook}")
+            tell(f"  news of the last push: {repository.last_webhook}")
     for host, kind in state.sinks.items():
         print(f"alerts for https://{host} end in this lab, as {kind}'s")
     for chart in state.charts:
         stand_in = " (a stand-in by fluxlab, not the public chart)" if chart.stand_in else ""
-        print(f"chart {chart.name} {chart.version} at {chart.repository}{stand_in}")
+        tell(f"chart {chart.name} {chart.version} at {chart.repository}{stand_in}")
     if state.allowed:
         print(f"hosts passed through: {', '.join(state.allowed)}")
 

@@ -1,4 +1,7 @@
-"""What commands print: answers on stdout, progress and errors on stderr, colours only on a terminal."""
+"""What commands print: answers on stdout, progress and errors on stderr, colours only on a terminal.
+
+What would steer a terminal is written out: much of it was said by others.
+"""
 
 import shutil
 import sys
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fluxlab.errors import FluxlabError
+from fluxlab.timeline.text import visible
 
 if TYPE_CHECKING:
     from fluxlab.flux.look import Convergence
@@ -17,7 +21,12 @@ if TYPE_CHECKING:
 
 def say(text: str) -> None:
     """One line of progress on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    """A line of an answer, or several, on stdout."""
+    print(visible(text))
 
 
 def show_error(error: FluxlabError) -> None:
@@ -34,9 +43,9 @@ def show_error(error: FluxlabError) -> None:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as kubectl prints them: no borders, so that other tools can read them too."""
-    widths = [max(len(row[column]) for row in (headings, *rows)) for column in range(len(headings))]
+    widths = [max(len(visible(row[column])) for row in (headings, *rows)) for column in range(len(headings))]
     for number, row in enumerate((headings, *rows)):
-        line = "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        line = "   ".join(visible(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         typer.secho(line, bold=number == 0)
 
 
@@ -55,7 +64,7 @@ class Ticker:
         self._last = text
         elapsed = f"{time.monotonic() - self._began:5.1f} s  "
         if self._terminal:
-            line = f"{elapsed}{text}"[: shutil.get_terminal_size().columns - 1]
+            line = f"{elapsed}{visible(text)}"[: shutil.get_terminal_size().columns - 1]
             sys.stderr.write(f"\r\x1b[2K{line}")
             sys.stderr.flush()
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .output import Ticker, say, show_error, table, ticker
+from .output import Ticker, say, show_error, table, tell, ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -226,7 +226,7 @@ def _show(result: "RunResult", page: Path | None) -> None:
     kind = " (control)" if result.control else ""
     print(f"{result.outcome:12} {result.title}{kind}")
     for finding in result.reasons:
-        print(f"  {finding.part}: {finding.what}: {finding.why}".replace("\n", "\n    "))
+        tell(f"  {finding.part}: {finding.what}: {finding.why}".replace("\n", "\n    "))
     for one in result.unreal:
         print(f"  not real: {one}")
     times = result.times

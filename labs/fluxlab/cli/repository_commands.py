@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import TIMEOUT_SECONDS, FolderArgument, LabOption, Output, OutputOption, TimeoutOption, find_lab
-from .output import say, summary, table, ticker
+from .output import say, summary, table, tell, ticker
 
 if TYPE_CHECKING:
     from fluxlab.flux.look import Convergence
@@ -98,7 +98,7 @@ def wait(
         how_much = f", all but {len(seen.pending)}:" if seen.pending else f": {len(seen.arrived)} objects"
         print(f"commit {seen.commit[:10]} has arrived in {seen.cluster}{how_much}")
         for pending in seen.pending:
-            print(f"  {pending}")
+            tell(f"  {pending}")
 
 
 def _print_json(looks: Sequence["Convergence"]) -> None:

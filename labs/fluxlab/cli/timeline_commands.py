@@ -58,10 +58,14 @@ def timeline(
 
     Without options: what happened at all. Requests to the API and the gateway, and what programs logged, come with
     --source or --level.
+
+    Example: fluxlab timeline --issue 42 --since 10m
     """
     from fluxlab.errors import UsageError
     from fluxlab.timeline.folder import TimelineFolder
     from fluxlab.timeline.query import ask, news
+
+    from .masks import Masks
 
     if follow and (until or output is Output.JSON):
         raise UsageError(f"--follow goes on for ever, and {'--until is' if until else 'JSON needs'} an end")
@@ -78,19 +82,22 @@ def timeline(
         level=level,
         cluster=cluster,
     )
-    several = len(found.spec.clusters) > 1
+    several, folder, masks = len(found.spec.clusters) > 1, TimelineFolder(found.folder), Masks(found.folder)
     if follow:
-        for entries in news(TimelineFolder(found.folder), query, begin_with=_lines(tail, output)):
+        for entries in news(folder, query, begin_with=_lines(tail, output), masks=masks):
             _show(entries, output, several=several)
             sys.stdout.flush()
     else:
-        entries = ask(TimelineFolder(found.folder), query)
+        entries = ask(folder, query, masks=masks)
         _show(_newest(entries, tail, output), output, several=several)
 
 
 def logs(
     component: Annotated[
-        str | None, typer.Argument(help="As `status` names it; also: supervisor, recorder, gateway.")
+        str | None,
+        typer.Argument(
+            metavar="COMPONENT", help="As `status` names it; also: supervisor, recorder, gateway, registry."
+        ),
     ] = None,
     *,
     lab: LabOption = None,
@@ -108,29 +115,30 @@ def logs(
     from fluxlab.logs import log_files, read_log
     from fluxlab.timeline.folder import TimelineFolder
     from fluxlab.timeline.query import ask_logs
+    from fluxlab.timeline.text import visible
+
+    from .masks import Masks
 
     folder = find_lab(lab).folder
-    files = log_files(folder)
+    files, masks = log_files(folder), Masks(folder)
     filters = (since, until, object_, commit, level)
     if output is Output.JSON or any(given is not None for given in filters):
         if follow:
             raise UsageError("--follow shows one log as it is written: it goes with no filter")
         query = _query(since=since, until=until, subject=object_, commit=commit, level=level)
-        found = _newest(ask_logs(TimelineFolder(folder), query, component=component), tail, output)
+        found = _newest(ask_logs(TimelineFolder(folder), query, component=component, masks=masks), tail, output)
         if output is Output.JSON:
             _show([line.entry for line in found], output)
         else:
             for line in found:
-                print(line.raw if component else f"{line.entry.part}  {line.raw}")
+                print(visible(line.raw if component else f"{line.entry.part}  {line.raw}"))
     elif component is None:
         table(["COMPONENT", "FILE"], [[known, str(path)] for known, path in files.items()])
     else:
-        known = TimelineFolder(folder)
-        redactor = known.redactor()
-        for text in read_log(files, component, lines=_lines(tail, output), follow=follow):
-            if follow:
-                known.teach(redactor)
-            sys.stdout.write(redactor.redact(text))
+        lines = read_log(files, component, lines=_lines(tail, output), follow=follow)
+        for text in lines if follow else ["".join(lines)]:
+            redactor = masks.often()
+            sys.stdout.write(visible(redactor.redact(text)))
             sys.stdout.flush()
 
 

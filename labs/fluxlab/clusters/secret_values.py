@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from .api import KubeApi
 from .objects import KubeObject
@@ -12,13 +12,14 @@ PUBLIC_KEYS = frozenset({"ca.crt", "tls.crt", "namespace", "type"})
 """What is no secret wherever it stands, and would mask ordinary words."""
 
 
-def all_values(api: KubeApi) -> Iterator[str]:
-    """The values of all Secrets of a cluster as text; Helm's storage, which is large, is not even read.
+def learn(add: Callable[[str], object], api: KubeApi) -> None:
+    """Add the values of all Secrets of a cluster as text; Helm's storage, which is large, is not even read.
 
     Raises ApiError or ApiUnreachableError.
     """
     for secret in api.list(SECRET, query={"fieldSelector": f"type!={HELM_STORAGE}"}):
-        yield from values_of(secret)
+        for value in values_of(secret):
+            add(value)
 
 
 def values_of(subject: KubeObject) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """From what differs to what is told of it: who it was, what becomes of it, and no value of a Secret."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -8,10 +8,10 @@ from functools import cached_property
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.managed_fields import NO_SETTER, Setter
+from fluxlab.clusters.masking import Masking
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.paths import pointer_to
 from fluxlab.clusters.resources import HELM_RELEASE
-from fluxlab.clusters.secret_values import all_values
 from fluxlab.flux.claims import is_platform
 from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import ObjectRef
@@ -79,13 +79,12 @@ def _unseen(cluster: str, one: Stray) -> Unknown:
     return Unknown(cluster=cluster, object=one.subject.reference, why=why)
 
 
-def redactor_of(clusters: Iterable[Cluster], timeline: TimelineFolder) -> Redactor:
+def redactor_of(clusters: Collection[Cluster], timeline: TimelineFolder) -> Redactor:
     """Masks what the Secrets of clusters and the lab's own files hold. Raises ApiError or ApiUnreachableError."""
-    redactor = timeline.redactor()
+    masking = Masking(timeline, {one.name: one for one in clusters})
     for cluster in clusters:
-        for value in all_values(cluster.api):
-            redactor.add(value)
-    return redactor
+        masking.learn(cluster.name)
+    return masking.redactor
 
 
 @dataclass(frozen=True)

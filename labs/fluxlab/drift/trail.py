@@ -1,9 +1,9 @@
 """The audit trail: edits by hand of what git should own or knows nothing of, asked for once or as they happen."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from fluxlab.errors import UnknownError, WaitTimeoutError
 from fluxlab.timeline.audit import OWN_AGENT, audit_files, is_person, read_audit
 from fluxlab.timeline.entries import Detail, Entry, Source, format_time
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
+from fluxlab.timeline.following import whenever_written
 from fluxlab.timeline.journal import segments_of
-from fluxlab.timeline.query import Query, ask
+from fluxlab.timeline.query import Journals, Query, ask
 from fluxlab.waiting import wait_until
 
 from .actors import actor_of
@@ -57,13 +58,10 @@ def follow(folder: TimelineFolder, *, cluster: str = "", since: datetime | None 
 
 def _follow(folder: TimelineFolder, *, cluster: str, since: datetime) -> Iterator[Edit]:
     told: dict[tuple[str, ...], bool] = {}
-    state: object = None
+    journals = Journals(folder)
     looked = datetime.now(UTC)
-    while True:
-        if state == (state := _written(folder)):
-            time.sleep(LOOK_SECONDS)  # files have no event to wait for
-            continue
-        entries = _entries(folder)
+    for _ in whenever_written(partial(_files, folder), every_seconds=LOOK_SECONDS):
+        entries = _entries(folder, journals)
         for name in _chosen(folder, cluster):  # what has been told already may go
             _check_audit(folder, name, since=looked)
             _check_recorder(entries, name, since=since, kept_since=looked)
@@ -79,9 +77,10 @@ def _chosen(folder: TimelineFolder, cluster: str) -> Sequence[str]:
     return [cluster] if cluster else folder.clusters
 
 
-def _entries(folder: TimelineFolder) -> Sequence[Entry]:
+def _entries(folder: TimelineFolder, journals: Journals | None = None) -> Sequence[Entry]:
     """Of all clusters: from which one an alert comes, only the events of all tell."""
-    return ask(folder, Query(sources=frozenset({Source.OBJECT, Source.EVENT, Source.ALERT, Source.RECORDER})))
+    sources = frozenset({Source.OBJECT, Source.EVENT, Source.ALERT, Source.RECORDER})
+    return ask(folder, Query(sources=sources), journals=journals)
 
 
 def _told(folder: TimelineFolder, entries: Sequence[Entry], since: datetime | None, cluster: str) -> Sequence[Edit]:
@@ -162,14 +161,8 @@ def _is_gits(edit: Edit) -> bool:
     return bool(edit.owner) or edit.object.kind in _OWNERS or edit.class_ is DriftClass.ORPHAN
 
 
-def _written(folder: TimelineFolder) -> list[tuple[Path, int]]:
-    """How far the files have come that tell of changes and of who made them."""
-    audits = (file for cluster in folder.clusters for file in audit_files(folder.lab.cluster(cluster)))
-    return [(file, _size(file)) for file in (*segments_of(folder.journal(RECORDER)), *audits)]
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0  # the oldest goes, and a log is rotated
+def _files(folder: TimelineFolder) -> Iterator[Path]:
+    """The files that tell of changes and of who made them."""
+    yield from segments_of(folder.journal(RECORDER))
+    for cluster in folder.clusters:
+        yield from audit_files(folder.lab.cluster(cluster))

@@ -5,14 +5,16 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from queue import Empty
 
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
-from fluxlab.clusters.objects import KubeObject
-from fluxlab.clusters.secret_values import all_values, values_of
+from fluxlab.clusters.masking import Masking, Reached
+from fluxlab.clusters.root import lasting
 from fluxlab.timeline.entries import Entry, Level, Source
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.journal import Journal
+from fluxlab.timeline.learned import Learned
 
 from .clusters import ClusterRecord
 from .resume import Resume
@@ -23,7 +25,6 @@ LARGEST_BATCH = 2_000
 DISCOVERY_SECONDS = 5.0
 SAVE_SECONDS = 5.0
 RETRY_SECONDS = 0.25
-# Releases of Helm hold all of a chart's manifests; what is secret in them comes from other Secrets.
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,10 @@ class Recorder:
 
     def __init__(self, folder: TimelineFolder, apis: Mapping[str, KubeApi], *, began: datetime) -> None:
         self._folder = folder
-        self._redactor = folder.redactor()
-        self._journal = Journal(folder.journal(RECORDER), redactor=self._redactor)
+        self._learned = Learned(folder.learned)
+        self._lasting = lasting(folder.lab.root)
+        self._masking = Masking(folder, {name: Reached(api) for name, api in apis.items()}, told=self._keep)
+        self._journal = Journal(folder.journal(RECORDER), redactor=self._masking.redactor)
         self._resume = Resume(folder.journal(RECORDER))
         self._apis = apis
         self._clusters = {
@@ -43,7 +46,7 @@ class Recorder:
                 api,
                 began=began,
                 last=self._resume.last_entry,
-                redactor=self._redactor,
+                redactor=self._masking.redactor,
                 digest_key=folder.lab.digest_key(),
             )
             for name, api in apis.items()
@@ -99,13 +102,14 @@ class Recorder:
                 since=self._resume.version(cluster, resource.path()),
                 news=self._news[cluster],
                 stopping=self.stopping,
-                secret_seen=self._learn,
+                secret_seen=partial(self._masking.see, cluster),
             )
             self._watches[key].start()
 
-    def _learn(self, subject: KubeObject) -> None:
-        for value in values_of(subject):
-            self._redactor.add(value)
+    def _keep(self, cluster: str, value: str) -> None:
+        """Keep a value for others, and for later; not those of a cluster that is there without the lab."""
+        if cluster not in self._lasting:
+            self._learned.add(value)
 
     def _take(self, cluster: str) -> list[Listed | WatchEvent]:
         """What has come within a moment, in the order in which it happened; nothing while too much of it is held."""
@@ -126,14 +130,17 @@ class Recorder:
 
         Before anything is written that may quote a secret, all Secrets of its cluster are known, and the hosts at
         which alerts end: watches are not ordered among themselves. While a cluster does not answer, what it said is
-        held, and with it all that it says later.
+        held, and with it all that it says later. What was learned is kept first: whoever comes after this process
+        goes on where it stopped, and may find only what took its place.
         """
         if batch:
-            self._folder.teach(self._redactor)
+            self._masking.recall()
+            self._learned.save()  # also of a cluster that does not answer any more
         for news in batch:
             self._held[news.cluster].append(news)
         for cluster, held in self._held.items():
             if held and self._list_secrets(cluster):
+                self._learned.save()
                 entries = [entry for news in held for entry in self._clusters[cluster].entries(news)]
                 self._journal.append(entries)
                 for news in held:
@@ -144,8 +151,7 @@ class Recorder:
 
     def _list_secrets(self, cluster: str) -> bool:
         try:
-            for value in all_values(self._apis[cluster]):
-                self._redactor.add(value)
+            self._masking.learn(cluster)
         except (ApiError, ApiUnreachableError) as error:
             log.info("%s", error)
             return False

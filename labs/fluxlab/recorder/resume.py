@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fluxlab.files import write_private
-from fluxlab.timeline.entries import Detail
+from fluxlab.timeline.entries import Detail, parse_version
 from fluxlab.timeline.journal import read_journal
 
 FILE = "resume.json"
@@ -34,8 +34,8 @@ class Resume:
     def advance(self, cluster: str, resource: str, version: str) -> None:
         """Everything up to a version is in the journal now."""
         key = _key(cluster, resource)
-        if version.isdigit() and int(version) > self._versions.get(key, 0):
-            self._versions[key] = int(version)
+        if (number := parse_version(version)) > self._versions.get(key, 0):
+            self._versions[key] = number
 
     def save(self) -> None:
         """Write the file: for resources of which nothing was heard but that time goes on. Raises OSError."""
@@ -51,7 +51,7 @@ def _key(cluster: str, resource: str) -> str:
 def _read(file: Path) -> dict[str, int]:
     try:
         content = json.loads(file.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}  # the journal's own entries are what counts
     entries: Mapping[str, object] = content if isinstance(content, dict) else {}
     return {key: version for key, version in entries.items() if isinstance(version, int)}

@@ -5,11 +5,13 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 
+from fluxlab.clusters.masking import Masking
 from fluxlab.commands import CommandError
 from fluxlab.processes import ManagedProcess, last_words
-from fluxlab.redaction import Redactor
 from fluxlab.servers.git_repositories import GitRepository
 from fluxlab.servers.pushes import NO_COMMIT, Push, RefChange
 from fluxlab.servers.sinks import Alert
@@ -29,7 +31,10 @@ class Chronicle:
     """The supervisor's journal. What the disk does not take waits here, and is tried again. Thread-safe."""
 
     def __init__(self, folder: TimelineFolder) -> None:
-        self.redactor = Redactor()
+        self._masking = Masking(folder)
+        self.redactor = self._masking.redactor
+        self._quoting: deque[Entry] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chronicle")
         self._journal = Journal(folder.journal(SUPERVISOR), redactor=self.redactor)
         self._waiting: deque[Entry] = deque()
         self._lost = 0
@@ -39,12 +44,37 @@ class Chronicle:
 
     def add(self, *entries: Entry) -> None:
         """Write entries now, or as soon as possible. Beyond WAITING_ENTRIES the oldest are lost, and that is told."""
+        self._recall()
         with self._lock:
             self._waiting.extend(entries)
             self._write()
             while len(self._waiting) > WAITING_ENTRIES:
                 self._waiting.popleft()
                 self._lost += 1
+
+    def quote(self, entry: Entry) -> None:
+        """Write an entry that quotes others in a moment, once the Secrets of all clusters that answer are known; those
+        that come together are written together.
+        """
+        self._quoting.append(entry)
+        self._thread.submit(self._write_quoting)
+
+    def _write_quoting(self) -> None:
+        batch = [self._quoting.popleft() for _ in range(len(self._quoting))]
+        try:
+            if batch:
+                self._masking.learn_all()
+        finally:
+            self.add(*batch)
+
+    def mask(self, text: str) -> str:
+        """A text without what the lab's folder, or this process, knows to be secret by now."""
+        self._recall()
+        return self.redactor.redact(text)
+
+    def _recall(self) -> None:
+        with suppress(OSError):  # the folder is going
+            self._masking.recall()
 
     def retry(self) -> None:
         """Write what waits, if the disk takes it now."""
@@ -76,14 +106,13 @@ class Chronicle:
 
     def process(self, process: ManagedProcess) -> None:
         """A process began or ended."""
-        if process.running:
-            text, level = f"started (pid {process.identity.pid})", Level.INFO
-        elif process.expected_to_end:
-            text, level = "was ended", Level.INFO
-        else:
-            words = last_words(process.log)
-            text, level = f"died: {process.ending}{f' ({words[-1]})' if words else ''}", Level.ERROR
-        self.add(self._entry(Source.PROCESS, text, level=level, part=process.name))
+        if process.running or process.expected_to_end:
+            text = f"started (pid {process.identity.pid})" if process.running else "was ended"
+            self.add(self._entry(Source.PROCESS, text, part=process.name))
+            return
+        words = last_words(process.log)
+        text = f"died: {process.ending}{f' ({words[-1]})' if words else ''}"
+        self.quote(self._entry(Source.PROCESS, text, level=Level.ERROR, part=process.name))
 
     # -- alerts --------------------------------------------------------------------------------------------------
 
@@ -97,7 +126,7 @@ class Chronicle:
             Detail.REVISION: alert.revision,
             Detail.REFUSED: alert.refused,
         }
-        self.add(
+        self.quote(
             Entry(
                 time=alert.time,
                 source=Source.ALERT,

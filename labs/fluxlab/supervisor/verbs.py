@@ -132,7 +132,7 @@ class SupervisorVerbs:
 
     def _cluster(self, cluster: ClusterBackend, parts: Sequence[ComponentStatus]) -> ClusterState:
         spec = self._supervisor.spec.cluster(cluster.name)
-        mask = self._supervisor.chronicle.redactor.redact  # of a dead one it is the last words
+        mask = self._supervisor.chronicle.mask  # of a dead one it is the last words
         return ClusterState(
             name=cluster.name,
             backend=spec.backend,
@@ -169,7 +169,8 @@ class SupervisorVerbs:
         trouble = registry.trouble()
         pid = process.identity.pid if process.running else None
         state = "dead" if trouble else "running"
-        return (ComponentState(name=process.name, state=state, detail=trouble, pid=pid, log=str(process.log)),)
+        detail = self._supervisor.chronicle.mask(trouble)
+        return (ComponentState(name=process.name, state=state, detail=detail, pid=pid, log=str(process.log)),)
 
     def _recorder(self) -> Iterator[ComponentState]:
         recording, chronicle = self._supervisor.recording, self._supervisor.chronicle
@@ -178,7 +179,7 @@ class SupervisorVerbs:
             yield ComponentState(
                 name=process.name,
                 state="dead" if trouble else "running",
-                detail=trouble,
+                detail=chronicle.mask(trouble),
                 pid=process.identity.pid if process.running else None,
                 log=str(process.log),
             )

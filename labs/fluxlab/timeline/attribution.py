@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from .audit import DELETIONS, WRITES, is_person, short_user
-from .entries import Detail, Entry, Source, format_time, parse_time
+from .entries import Detail, Entry, Source, format_time, parse_time, parse_version
 
 APPLIERS = frozenset({"kustomize-controller", "helm-controller"})
 """The field managers whose changes come from git."""
@@ -119,8 +119,7 @@ def commit_of(revision: str) -> str:
 
 def version_of(entry: Entry) -> int:
     """The resource version after a change, 0 where there is none."""
-    text = entry.details.get(Detail.VERSION, "")
-    return int(text) if text.isdigit() else 0
+    return parse_version(entry.details.get(Detail.VERSION, ""))
 
 
 def with_actors(entries: Iterable[Entry], audit: Iterable[Entry]) -> tuple[list[Entry], set[str]]:

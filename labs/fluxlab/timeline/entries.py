@@ -3,10 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
 
 from fluxlab.errors import UsageError
+
+LONGEST_VERSION = 20
+"""Digits of a resource version: it counts in 64 bits."""
 
 
 class Source(StrEnum):
@@ -211,21 +214,49 @@ def from_line(line: str) -> Entry:
     try:
         raw = json.loads(line)
         return Entry(
-            time=parse_time(raw["time"]),
+            time=_moment(raw["time"]),
             source=Source(raw["source"]),
-            text=raw["text"],
+            text=_text(raw["text"]),
             level=Level(raw["level"]),
-            cluster=raw.get("cluster", ""),
-            part=raw.get("part", ""),
+            cluster=_text(raw.get("cluster", "")),
+            part=_text(raw.get("part", "")),
             object=ObjectRef.parse(raw["object"]) if "object" in raw else None,
-            changes=tuple(FieldChange(**change) for change in raw.get("changes", ())),
-            actor=raw.get("actor", ""),
-            commit=raw.get("commit", ""),
-            issues=tuple(raw.get("issues", ())),
-            details=raw.get("details", {}),
+            changes=tuple(_change(**change) for change in raw.get("changes", ())),
+            actor=_text(raw.get("actor", "")),
+            commit=_text(raw.get("commit", "")),
+            issues=tuple(map(_text, _list(raw.get("issues", [])))),
+            details={key: _text(value) for key, value in raw.get("details", {}).items()},
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no entry of a timeline: {line[:100]!r}") from error
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError
+
+
+def _list(value: object) -> list[object]:
+    if isinstance(value, list):
+        return value
+    raise TypeError
+
+
+def _change(*, field: object, before: object, after: object) -> FieldChange:
+    return FieldChange(
+        field=_text(field),
+        before=None if before is None else _text(before),
+        after=None if after is None else _text(after),
+    )
+
+
+def _moment(text: str) -> datetime:
+    """A time that has one in each zone. Raises ValueError."""
+    found = parse_time(text)
+    if MINYEAR < found.year < MAXYEAR:
+        return found
+    raise ValueError(text)
 
 
 def format_time(time: datetime) -> str:
@@ -237,6 +268,11 @@ def parse_time(text: str) -> datetime:
     """A time in RFC 3339, whose fraction may have any length; one without a zone is in UTC. Raises ValueError."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def parse_version(text: str) -> int:
+    """A resource version, 0 where there is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_VERSION else 0
 
 
 def parse_level(text: str) -> Level:

@@ -11,6 +11,8 @@ from fluxlab.errors import FluxlabError
 from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
 
+from .learned import read_learned
+
 if TYPE_CHECKING:
     from fluxlab.spec import SinkSpec
 
@@ -43,6 +45,13 @@ class TimelineFolder:
         """A file for each host, named by it. What a killed `write_private` has left begins with a dot."""
         return sorted(self.lab.sinks.glob("[!.]*"))
 
+    @property
+    def learned(self) -> Path:
+        """The values that Secrets of the clusters have or had, as far as the recorder has seen them. Not beside its
+        journal, which people copy.
+        """
+        return self.lab.root / "secret-values.json"
+
     def redactor(self) -> Redactor:
         """What masks all that the lab's folder knows to be secret."""
         redactor = Redactor()
@@ -57,7 +66,10 @@ class TimelineFolder:
             redactor.hide_below(file.name)
 
     def _secrets(self) -> Iterator[str]:
-        """The values in the lab's own private files: tokens of repositories, and passwords for the gateway."""
+        """The values in the lab's own private files: what Secrets of its clusters hold or held, tokens of repositories,
+        and passwords for the gateway.
+        """
+        yield from read_learned(self.learned)
         for file in sorted(self.lab.repositories.glob("*.token")):
             yield file.read_text().strip()
         if self.lab.way_out.exists():

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -206,21 +206,75 @@ def read_journal(folder: Path) -> Iterator[Entry]:
     """
     before: Entry | None = None
     for file in segments_of(folder):
-        try:
-            with file.open(encoding="utf-8", errors="replace") as lines:
-                for number, line in enumerate(lines, 1):
-                    if not line.endswith("\n"):
-                        break
-                    try:
-                        entry = from_line(line)
-                    except ValueError:
-                        entry = _unreadable(file, number, after=before)
-                    if before is None and file.name != _name(1):
-                        yield _gone(file, before=entry)
-                    before = entry
-                    yield entry
-        except FileNotFoundError:
-            continue  # the oldest goes while it is read
+        with contextlib.suppress(FileNotFoundError):  # the oldest goes while it is read
+            for entry in _entries_of(file, _Place(), after=before):
+                if before is None and file.name != _name(1):
+                    yield _gone(file, before=entry)
+                before = entry
+                yield entry
+
+
+class JournalReader:
+    """`read_journal` for who asks again and again: each time only that is read which was added. It keeps in memory what
+    the files hold.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Path, _Read] = {}
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The entries that there are now."""
+        self._read = {file: self._read.get(file) or _Read(file) for file in segments_of(self._folder)}
+        before: Entry | None = None
+        for file, read in self._read.items():
+            entries = read.on(after=before)
+            if entries and before is None and file.name != _name(1):
+                yield _gone(file, before=entries[0])
+            yield from entries
+            before = entries[-1] if entries else before
+
+
+class _Read:
+    """What was read of one file of a journal."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._place = _Place()
+        self._entries: list[Entry] = []
+
+    def on(self, *, after: Entry | None) -> Sequence[Entry]:
+        """All that it holds now."""
+        with contextlib.suppress(FileNotFoundError):  # it goes while it is read
+            if self._file.stat().st_size < self._place.bytes:  # somebody else wrote it
+                self._place, self._entries = _Place(), []
+            last = self._entries[-1] if self._entries else after
+            self._entries.extend(_entries_of(self._file, self._place, after=last))
+        return self._entries
+
+
+@dataclass
+class _Place:
+    """How far a file was read."""
+
+    bytes: int = 0
+    lines: int = 0
+
+
+def _entries_of(file: Path, place: _Place, *, after: Entry | None) -> Iterator[Entry]:
+    """The entries of a file from a place on, which moves on with them. Raises FileNotFoundError."""
+    with file.open("rb") as lines:
+        lines.seek(place.bytes)
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break
+            place.bytes += len(line)
+            place.lines += 1
+            try:
+                after = from_line(line.decode(errors="replace"))
+            except ValueError:
+                after = _unreadable(file, place.lines, after=after)
+            yield after
 
 
 def _gone(file: Path, *, before: Entry) -> Entry:

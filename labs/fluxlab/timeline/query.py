@@ -1,8 +1,7 @@
 """Ask the timeline: all sources merged in order of time, with who and for which commit, filtered."""
 
 import heapq
-import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -10,12 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from fluxlab.logs import find_log, log_files, read_whole_log
+from fluxlab.redaction import Redactor
 
 from .attribution import attribute, with_actors
-from .audit import read_audit
+from .audit import audit_files, read_audit
 from .entries import Detail, Entry, Level, Source
 from .folder import FAULTS, RECORDER, SUPERVISOR, TimelineFolder
-from .journal import masked, read_journal
+from .following import whenever_written
+from .journal import JournalReader, masked, read_journal, segments_of
 from .loglines import LogLine, read_log_lines
 from .requests import read_requests
 
@@ -31,6 +32,7 @@ OWN = frozenset(
         Source.RECORDER,
     }
 )
+_WRITERS = (SUPERVISOR, RECORDER, FAULTS)
 _STRUCTURED = frozenset({"gateway"})
 """Logs that are a source of their own."""
 PLATFORM = frozenset({"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "registry"})
@@ -38,6 +40,8 @@ PLATFORM = frozenset({"etcd", "kube-apiserver", "kube-controller-manager", "kube
 FOLLOW_SECONDS = 1.0
 SETTLING = timedelta(seconds=2)
 MARGIN = timedelta(seconds=30)
+Masks = Callable[[], Redactor]
+"""What masks all that is secret by the time at which it is called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,20 +66,40 @@ class Query:
         return not self.sources and self.level is None
 
 
-def ask(folder: TimelineFolder, query: Query) -> list[Entry]:
-    """The entries that a query asks for, in order of time."""
-    return _masked(folder, _found(folder, query, audited_since=query.since))
+class Journals:
+    """What fluxlab itself writes of a lab: who asks again and again keeps one, and reads only what was added."""
+
+    def __init__(self, folder: TimelineFolder) -> None:
+        self._readers = [JournalReader(folder.journal(writer)) for writer in _WRITERS]
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The entries that there are now, of one writer after the other."""
+        for reader in self._readers:
+            yield from reader
 
 
-def _masked(folder: TimelineFolder, entries: Sequence[Entry]) -> list[Entry]:
-    redactor = folder.redactor()
+def ask(
+    folder: TimelineFolder, query: Query, *, masks: Masks | None = None, journals: Journals | None = None
+) -> list[Entry]:
+    """The entries that a query asks for, in order of time.
+
+    `masks` is asked once they were read; without it what the lab's folder knows to be secret is masked.
+    """
+    return _masked(_found(folder, query, audited_since=query.since, journals=journals), masks or folder.redactor)
+
+
+def _masked(entries: Sequence[Entry], masks: Masks) -> list[Entry]:
+    redactor = masks()
     return [masked(entry, redactor) for entry in entries]
 
 
-def _found(folder: TimelineFolder, query: Query, *, audited_since: datetime | None) -> list[Entry]:
+def _found(
+    folder: TimelineFolder, query: Query, *, audited_since: datetime | None, journals: Journals | None
+) -> list[Entry]:
     """The entries that a query asks for, as far as the audit log tells of them since a moment."""
     audited = _audited(folder, replace(query, since=audited_since)) if _asks(query, Source.AUDIT) else []
-    named, used = with_actors(_journals(folder), audited)  # first: whether Flux deleted something is told there
+    # First: whether Flux deleted something is told there.
+    named, used = with_actors(journals or _journals(folder), audited)
     own = attribute(named)
     kinds = {
         entry.details.get(Detail.RESOURCE, "").rpartition("/")[2]: entry.object.kind for entry in own if entry.object
@@ -89,22 +113,25 @@ def _found(folder: TimelineFolder, query: Query, *, audited_since: datetime | No
     return [entry for entry in merged if matches(entry, query)]
 
 
-def news(folder: TimelineFolder, query: Query, *, begin_with: int) -> Iterator[list[Entry]]:
-    """The newest entries, then again and again what has come since; without an end."""
-    told = _found(folder, query, audited_since=query.since)
-    yield _masked(folder, newest(told, begin_with))
+def news(folder: TimelineFolder, query: Query, *, begin_with: int, masks: Masks | None = None) -> Iterator[list[Entry]]:
+    """The newest entries, then again and again what has come since; without an end. `masks`: as for `ask`."""
+    masks, journals = masks or folder.redactor, Journals(folder)
+    written = whenever_written(partial(_files, folder, query), every_seconds=FOLLOW_SECONDS, settling=SETTLING)
+    next(written)
+    told = _found(folder, query, audited_since=query.since, journals=journals)
+    yield _masked(newest(told, begin_with), masks)
     known = set(map(_identity, told))
-    while True:
-        time.sleep(FOLLOW_SECONDS)  # files have no event to wait for
+    for _ in written:
         since = max(entry.time for entry in told) - MARGIN if told else query.since
-        fresh = _unknown(_found(folder, query, audited_since=since), known, since=since)
+        fresh = _unknown(_found(folder, query, audited_since=since, journals=journals), known, since=since)
         late = {_identity(entry) for entry in fresh if _is_late(entry, since)}
         if late:  # who did that, and when, the audit log told long ago
-            fresh = _unknown(_found(folder, query, audited_since=query.since), known, since=since)
+            told_long_ago = _found(folder, query, audited_since=query.since, journals=journals)
+            fresh = _unknown(told_long_ago, known, since=since)
         known |= late | set(map(_identity, fresh))
         told = fresh or told
         if fresh:
-            yield _masked(folder, fresh)
+            yield _masked(fresh, masks)
 
 
 def _unknown(entries: Iterable[Entry], known: Collection[int], *, since: datetime | None) -> list[Entry]:
@@ -146,8 +173,21 @@ def _asks(query: Query, source: Source) -> bool:
 
 
 def _journals(folder: TimelineFolder) -> Iterator[Entry]:
-    for writer in (SUPERVISOR, RECORDER, FAULTS):
+    for writer in _WRITERS:
         yield from read_journal(folder.journal(writer))
+
+
+def _files(folder: TimelineFolder, query: Query) -> Iterator[Path]:
+    """What is read for a query."""
+    for writer in _WRITERS:
+        yield from segments_of(folder.journal(writer))
+    if _asks(query, Source.AUDIT):
+        for cluster in folder.clusters:
+            yield from audit_files(folder.lab.cluster(cluster))
+    if _asks(query, Source.REQUEST):
+        yield folder.lab.gateway_log
+    if _asks(query, Source.LOG):
+        yield from log_files(folder.lab).values()
 
 
 def _audited(folder: TimelineFolder, query: Query) -> list[Entry]:
@@ -215,16 +255,18 @@ def _is_about(entry: Entry, subject: str) -> bool:
     return entry.object is not None and entry.object.answers_to(subject)
 
 
-def ask_logs(folder: TimelineFolder, query: Query, *, component: str | None) -> list[LogLine]:
+def ask_logs(
+    folder: TimelineFolder, query: Query, *, component: str | None, masks: Masks | None = None
+) -> list[LogLine]:
     """The lines of one log, or of all, that a query asks for, in order of time; of all levels unless it names one.
 
-    Raises UsageError on an unknown component.
+    `masks`: as for `ask`. Raises UsageError on an unknown component.
     """
     files = log_files(folder.lab)
     chosen = [find_log(files, component)] if component else [name for name in files if name not in _STRUCTURED]
     everything = replace(query, level=query.level or Level.DEBUG)
-    redactor = folder.redactor()
-    found = (line for part in chosen for line in _lines(files[part], part) if matches(line.entry, everything))
+    found = [line for part in chosen for line in _lines(files[part], part) if matches(line.entry, everything)]
+    redactor = (masks or folder.redactor)()
     return [
         LogLine(raw=redactor.redact(line.raw), entry=masked(line.entry, redactor))
         for line in sorted(found, key=lambda line: line.entry.time)

@@ -1,6 +1,18 @@
-"""An entry of the timeline as one line for people."""
+"""An entry of the timeline as one line for people; and what others wrote as a terminal may be told it."""
+
+import re
 
 from .entries import Entry, Source
+
+# What steers terminals, turns the direction of what follows, or cannot be written at all; not tabulators and line ends.
+_STEERING = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""A text in which what would steer a terminal is written out, such as `\x1b`: commits and logs are anybody's."""
+    return _STEERING.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
 
 
 def line_of(entry: Entry, *, several: bool = False) -> str:
@@ -15,4 +27,5 @@ def line_of(entry: Entry, *, several: bool = False) -> str:
     name = f"{entry.commit[:10]} " if entry.source is Source.COMMIT else ""
     issues = f" ({', '.join(entry.issues)})" if entry.issues else ""
     said = " ".join(filter(None, [place, f"{name}{' '.join(entry.text.splitlines())}"]))
-    return f"{local:%H:%M:%S}.{local.microsecond // 1000:03}  {entry.source.value:8}  {said}{who}{commit}{issues}"
+    time = f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
+    return visible(f"{time}  {entry.source.value:8}  {said}{who}{commit}{issues}")

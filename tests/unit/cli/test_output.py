@@ -1,10 +1,11 @@
 """What commands print: tables that other programs can read, and progress that only a terminal rewrites."""
 
 import io
+from collections.abc import Callable
 
 import pytest
 
-from fluxlab.cli.output import Ticker, say, show_error, summary, table, ticker
+from fluxlab.cli.output import Ticker, say, show_error, summary, table, tell, ticker
 from fluxlab.errors import FluxlabError
 from fluxlab.flux.look import Convergence
 from fluxlab.flux.pending import Outlook, Pending
@@ -75,6 +76,34 @@ def test_the_line_is_taken_away_after_an_error_too(monkeypatch: pytest.MonkeyPat
     with pytest.raises(KeyError), ticker() as shown:
         fail(shown)
     assert screen.getvalue().endswith("\r\x1b[2K")
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        say,
+        tell,
+        lambda text: show_error(FluxlabError(text, facts=[text], hint=text)),
+        lambda text: table(["NAME"], [[text]]),
+        Ticker(),
+    ],
+    ids=["say", "tell", "show_error", "table", "a ticker"],
+)
+def test_what_would_steer_a_terminal_is_written_out_by_whatever_shows_it(
+    capsys: Captured, show: Callable[[str], object]
+) -> None:
+    steering = "".join(map(chr, [*range(9), *range(11, 32), *range(127, 160), 0x202E, 0x2066, 0x2028, 0xD800]))
+    show(f"tab\tnaïve 😀 {steering} end")
+    shown = "".join(capsys.readouterr())
+    assert {sign for sign in shown if sign in steering} == set()
+    assert shown.count("tab\tnaïve 😀 \\x00\\x01") == shown.count("\\x1b") == shown.count("\\u202e\\u2066")
+    assert shown.count(" end") == shown.count("\\ud800")
+
+
+def test_columns_stand_one_below_the_other_also_where_something_was_written_out(capsys: Captured) -> None:
+    table(["NAME", "STATE"], [["a\x1b[2J", "ready"], ["b", "dead"]])
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert [row.index(word) for row, word in zip(rows, ["ready", "dead"], strict=True)] == [heading.index("STATE")] * 2
 
 
 def test_a_ticker_that_said_nothing_clears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,23 @@
 """timeline and logs find what they are asked for in the files that others write; the lab may be dead."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.unit.cli.test_app import Run, dead_lab, run
+from tests.unit.secret_keeper import SecretKeeper
 
-from fluxlab.redaction import Redactor
-from fluxlab.timeline.entries import Entry, Level, Source
+from fluxlab.clusters import masking
+from fluxlab.redaction import MASK, Redactor
+from fluxlab.state import LabFolder
+from fluxlab.timeline import query
+from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source
 from fluxlab.timeline.folder import SUPERVISOR, TimelineFolder
 from fluxlab.timeline.journal import Journal
+from fluxlab.timeline.learned import Learned
 
 __all__ = ["run"]
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -140,3 +147,172 @@ def test_the_level_that_is_shown_is_the_level_that_was_written(run: Run) -> None
     told = json.loads(run("timeline", "--lab=one", "-o", "json", "--level=debug").out)
     levels = [Level(entry["level"]) for entry in told]
     assert levels == [Level.INFO, Level.DEBUG, Level.WARNING, Level.INFO, Level.ERROR, Level.INFO, Level.INFO]
+
+
+# -- what nobody may read, and what no terminal may be told ------------------------------------------------------------
+
+CANARY = "canary-of-the-first-day"
+SHOWN = [
+    ["timeline", "--level=error"],
+    ["timeline", "--source=log"],
+    ["timeline", "--source=log", "-o", "json"],
+    ["timeline", "--source=alert"],
+    ["logs", "kustomize-controller"],
+    ["logs", "kustomize-controller", "-o", "json"],
+    ["logs", "kustomize-controller", "--level=error"],
+    ["logs", "--level=error"],
+    ["alerts"],
+    ["alerts", "-o", "json"],
+]
+
+
+@pytest.fixture
+def keeper(lab: Path) -> Iterator[SecretKeeper]:
+    """What answers for the Secrets of the lab's cluster `here`."""
+    with SecretKeeper.of(LabFolder(lab), "here") as found:
+        yield found
+
+
+@pytest.fixture
+def quoted(lab: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A controller's log, and an alert that was written by who did not know better, quote a value of a Secret."""
+    text = f'Job/default/once is invalid: spec.template: "{CANARY}": field is immutable'
+    say(lab, text)
+    alert = Entry(
+        time=at(6),
+        source=Source.ALERT,
+        level=Level.ERROR,
+        text=text,
+        part="slack hooks.slack.com",
+        details={Detail.SINK: "slack"},
+    )
+    Journal(TimelineFolder(LabFolder(lab)).journal(SUPERVISOR), redactor=Redactor()).append([alert])
+    monkeypatch.setattr("fluxlab.alerts.Alerts.duplicates", lambda _: [])
+    return text
+
+
+def say(lab: Path, text: str) -> None:
+    """kustomize-controller says once more that something failed, and that it could not tell."""
+    log = LabFolder(lab).cluster("here") / "logs" / "kustomize-controller.log"
+    said = {"level": "error", "ts": stamp(6), "msg": "unable to record event", "error": text}
+    with log.open("a") as lines:
+        lines.write(json.dumps(said) + "\n")
+
+
+@pytest.mark.parametrize("words", SHOWN, ids=" ".join)
+def test_no_secret_of_a_cluster_is_shown(run: Run, quoted: str, keeper: SecretKeeper, words: list[str]) -> None:
+    assert CANARY in run(*words, "--lab=one").out, "it is quoted"
+    keeper.values, keeper.asked = [CANARY], 0
+    ended = run(*words, "--lab=one")
+    assert (ended.code, ended.err) == (0, "")
+    assert "field is immutable" in ended.out
+    assert quoted.partition('"')[0] in ended.out
+    assert MASK in ended.out
+    assert CANARY not in ended.out
+    assert keeper.asked == 1, "one question is enough"
+
+
+@pytest.mark.parametrize("how", ["gone", "hangs"])
+@pytest.mark.parametrize("words", SHOWN, ids=" ".join)
+@pytest.mark.usefixtures("quoted")
+def test_while_a_cluster_does_not_answer_what_is_known_is_masked_and_what_may_be_shown_is_said(
+    run: Run, keeper: SecretKeeper, lab: Path, monkeypatch: pytest.MonkeyPatch, *, words: list[str], how: str
+) -> None:
+    """Just then people need the logs."""
+    monkeypatch.setattr(masking, "ANSWER_SECONDS", 0.2)
+    keeper.gone = how == "gone"
+    if how == "hangs":
+        keeper.answering.clear()
+    learned = Learned(TimelineFolder(LabFolder(lab)).learned)
+    learned.add(CANARY)
+    learned.save()
+    ended = run(*words, "--lab=one")
+    assert ended.code == 0
+    assert "field is immutable" in ended.out
+    assert CANARY not in ended.out
+    [warning] = ended.err.splitlines()
+    assert warning.startswith("warning: the Secrets of cluster here cannot be read, ")
+
+
+def test_a_log_that_is_followed_is_shown_without_secrets_that_were_set_since(
+    run: Run, keeper: SecretKeeper, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = iter(["canary-of-the-second-day", "canary-of-the-third-day"])
+
+    def pause(_: float) -> None:
+        value = next(later, "")
+        if not value:
+            raise KeyboardInterrupt
+        keeper.values = [value]
+        say(lab, f"it is {value}")
+
+    keeper.values = [CANARY]
+    say(lab, f"it is {CANARY}")
+    monkeypatch.setattr("fluxlab.cli.masks.ASK_SECONDS", 0)
+    monkeypatch.setattr("time.sleep", pause)
+    ended = run("logs", "kustomize-controller", "--lab=one", "--follow", "--tail=1")
+    assert [json.loads(line)["error"] for line in ended.out.splitlines()] == [f"it is {MASK}"] * 3
+
+
+def test_a_timeline_that_is_followed_is_told_without_secrets_that_were_set_since(
+    run: Run, keeper: SecretKeeper, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = iter(["canary-of-the-second-day", "canary-of-the-third-day"])
+
+    def pause(_: float) -> None:
+        value = next(later, "")
+        if not value:
+            raise KeyboardInterrupt
+        keeper.values = [value]
+        say(lab, f"it is {value}")
+
+    keeper.values = [CANARY]
+    say(lab, f"it is {CANARY}")
+    monkeypatch.setattr("time.sleep", pause)
+    ended = run("timeline", "--lab=one", "--follow", "--tail=1", "--source=log")
+    told = [line.rpartition(": ")[2] for line in ended.out.splitlines() if not line.startswith("--")]
+    assert told == [f"it is {MASK}"] * 3
+
+
+LOUD = "Fix \x1b]0;owned\x07 \x1b[2J it\x9b2J\u202e\u2028 \ud800"
+QUIET = "Fix \\x1b]0;owned\\x07 \\x1b[2J it\\x9b2J\\u202e"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"],
+        ["timeline", "--source=log"],
+        ["timeline", "--source=push"],
+        ["logs", "kustomize-controller"],
+        ["logs", "kustomize-controller", "--level=error"],
+        ["alerts"],
+    ],
+    ids=" ".join,
+)
+def test_what_would_steer_a_terminal_is_written_out(
+    run: Run, lab: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr("fluxlab.alerts.Alerts.duplicates", lambda _: [])
+    log = LabFolder(lab).cluster("here") / "logs" / "kustomize-controller.log"
+    log.write_bytes(f"2026-11-22 12:06:00,000 ERROR {LOUD}\n".encode(errors="surrogatepass"))
+    written = Entry(
+        time=at(6), source=Source.PUSH, text=LOUD, actor=f"eve {LOUD}", object=ObjectRef(kind=LOUD, name="x")
+    )
+    alert = replace(written, source=Source.ALERT, part="slack hooks.slack.com", level=Level.ERROR)
+    monkeypatch.setattr(query, "read_journal", lambda _: [written])
+    monkeypatch.setattr("fluxlab.alerts.read_journal", lambda _: [alert])
+    record = LabFolder(lab).read_record()
+    assert record
+    LabFolder(lab).write_record(record.changed(error=f"etcd died: {LOUD}"))
+    shown = run(*words, "--lab=one").out
+    assert QUIET in shown
+    assert shown.isascii() or "\ufffd" in shown
+    assert [sign for sign in LOUD if not sign.isprintable() and sign in shown] == []
+
+
+def test_in_json_all_is_as_it_was_written(run: Run, lab: Path) -> None:
+    loud = LOUD.partition(" \ud800")[0]
+    say(lab, loud)
+    [*_, line] = json.loads(run("timeline", "--lab=one", "--source=log", "-o", "json").out)
+    assert line["text"] == f"unable to record event: {loud}"

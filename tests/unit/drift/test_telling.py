@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from fluxlab.cluster import Cluster
+from fluxlab.clusters.api import ApiUnreachableError
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import SECRET, Resource
 from fluxlab.clusters.root import Root
 from fluxlab.documents import Json, JsonObject
 from fluxlab.drift.aspects import DriftClass, Mark
@@ -16,12 +20,13 @@ from fluxlab.drift.comparing import Compared
 from fluxlab.drift.desired import Desired
 from fluxlab.drift.fields import FieldDrift
 from fluxlab.drift.records import Drift
-from fluxlab.drift.telling import tell
-from fluxlab.redaction import Redactor
+from fluxlab.drift.telling import redactor_of, tell
+from fluxlab.redaction import MASK, Redactor
 from fluxlab.state import LabFolder
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, ObjectRef, Source
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.journal import Journal
+from fluxlab.timeline.learned import Learned
 
 DATA = ObjectRef(kind="PersistentVolumeClaim", namespace="shop", name="data")
 PLACE: JsonObject = {"namespace": "shop", "name": "data", "uid": "first"}
@@ -112,3 +117,23 @@ def test_what_flux_drops_because_the_api_has_no_such_field_stays_away_and_nobody
     assert (one.fate.reverted, one.marks) == (False, (Mark.UNDETECTABLE,))
     assert one.fate.why == "PersistentVolumeClaim has no such field: kustomize-controller drops it, and says nothing"
     assert (one.actor.who, one.actor.user) == ("kustomize-controller", "")
+
+
+def test_a_report_is_masked_by_what_the_secrets_hold_and_by_what_they_held_before(tmp_path: Path) -> None:
+    timeline = TimelineFolder(LabFolder(tmp_path))
+    learned = Learned(timeline.learned)
+    learned.add("canary-of-before")
+    learned.save()
+
+    def listed(resource: Resource, **_: object) -> list[KubeObject]:
+        assert resource == SECRET
+        return [KubeObject({"kind": "Secret", "data": {"a": "Y2FuYXJ5LW9mLW5vdw=="}})]
+
+    def unheard(*_: object, **__: object) -> list[KubeObject]:
+        raise ApiUnreachableError("nobody answers")
+
+    clusters = [cast("Cluster", SimpleNamespace(name="one", api=SimpleNamespace(list=listed)))]
+    assert redactor_of(clusters, timeline).redact("canary-of-now canary-of-before") == f"{MASK} {MASK}"
+    clusters.append(cast("Cluster", SimpleNamespace(name="two", api=SimpleNamespace(list=unheard))))
+    with pytest.raises(ApiUnreachableError):  # a report that quotes what may be secret is none
+        redactor_of(clusters, timeline)

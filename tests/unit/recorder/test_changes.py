@@ -16,7 +16,7 @@ from fluxlab.clusters.secret_values import values_of
 from fluxlab.documents import JsonObject
 from fluxlab.recorder.changes import Change, entry_of, event_entry, owner_of, revision_of
 from fluxlab.redaction import MASK, Redactor
-from fluxlab.timeline.entries import Detail, Entry, Level
+from fluxlab.timeline.entries import Detail, Entry, Level, to_line
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 JSON = st.recursive(
@@ -266,6 +266,24 @@ def test_a_secret_that_is_longer_than_what_is_shown_is_masked_before_it_is_cut()
     assert found
     assert "t0kent0ken" not in str(found)
     assert MASK in found.text
+
+
+KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgevZzL1gdAFr88hb2
+OF/2NxApJCzGCEDdfSp6VQO30hyhRANCAAQRWz+jn65BtOMvdyHKcvjBeBSDZH2r
+-----END PRIVATE KEY-----
+"""
+
+
+def test_a_key_that_a_chart_renders_into_a_config_map_is_not_told() -> None:
+    """In a block of YAML, as charts do it, and in JSON within it."""
+    block = "tls:\n  key: |\n" + "".join(f"    {line}\n" for line in KEY.splitlines())
+    for text in (block, json.dumps({"key": KEY}), json.dumps({"nested": json.dumps({"key": KEY})})):
+        found = told("changed", deployment(data={"a": "x"}), deployment(data={"a": text}), redactor=Redactor([KEY]))
+        assert found
+        assert [line for line in KEY.splitlines() if line[:5] != "-----" and line in to_line(found)] == []
+        assert MASK in found.text
 
 
 def test_of_what_was_made_it_is_told_who_keeps_it_by_its_own_account_and_of_flux_objects_what_they_read() -> None:

@@ -1,5 +1,6 @@
 """What the timeline is told of a cluster, when watches come, break and come back."""
 
+import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import Any
 import pytest
 
 from fluxlab.clusters.api import ApiUnreachableError, KubeApi
+from fluxlab.clusters.capabilities import Footing
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import CONFIG_MAP, EVENT, SECRET, Resource
+from fluxlab.clusters.root import Root
 from fluxlab.recorder.clusters import ClusterRecord
 from fluxlab.recorder.recorder import Recorder
 from fluxlab.recorder.watching import Listed, WatchEvent
-from fluxlab.redaction import Redactor
+from fluxlab.redaction import MASK, Redactor
 from fluxlab.state import LabFolder
 from fluxlab.timeline.entries import Detail, Entry
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
-from fluxlab.timeline.journal import read_journal
+from fluxlab.timeline.journal import read_journal, segments_of
 
 BEGAN = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -108,16 +111,22 @@ def test_events_are_told_once_whatever_breaks() -> None:
 
 
 class Api(KubeApi):
-    """Answers, or not, when the recorder asks for the Secrets."""
+    """Answers, or not, when the recorder asks for the Secrets: there is one, if any."""
 
-    def __init__(self, *, answers: bool) -> None:
+    def __init__(self, *, answers: bool, value: str = "") -> None:
         self.answers = answers
+        self.value = value
 
     def list(self, resource: Resource, **_: object) -> list[KubeObject]:
         assert resource is SECRET
         if not self.answers:
             raise ApiUnreachableError("gone")
-        return []
+        return [secret(self.value)] if self.value else []
+
+
+def secret(value: str) -> KubeObject:
+    held = subject("token", 1, kind="Secret")
+    return KubeObject({**held.raw, "data": {"token": base64.b64encode(value.encode()).decode()}})
 
 
 def test_a_cluster_that_does_not_answer_holds_back_its_own_entries_only(tmp_path: Path) -> None:
@@ -187,3 +196,47 @@ def test_a_folder_that_was_removed_does_not_come_back(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="was removed"):
         recorder._resume.save()
     assert not (tmp_path / "lab").exists()
+
+
+FIRST, SECOND = "canary-of-the-first-day", "canary-of-the-second-day"
+
+
+def journal_of(folder: TimelineFolder) -> str:
+    return "".join(file.read_text() for file in segments_of(folder.journal(RECORDER)))
+
+
+@pytest.mark.parametrize("by", ["list", "watch"])
+def test_what_a_secret_held_before_a_recorder_was_killed_the_next_one_masks_too(tmp_path: Path, by: str) -> None:
+    """The next one goes on where it finds only what took its place, and an object that still has the old value."""
+    folder, api = TimelineFolder(LabFolder(tmp_path)), Api(answers=True, value=FIRST if by == "list" else SECOND)
+    first = Recorder(folder, {"c": api}, began=BEGAN)
+    if by == "watch":
+        first._masking.see("c", secret(FIRST))
+    first._write([seen("ADDED", subject("app", 2, made=1, value=FIRST))])
+    api.value = SECOND
+    second = Recorder(folder, {"c": api}, began=BEGAN)
+    second._write([seen("ADDED", subject("app", 2, made=1, value=FIRST))])
+    second._write([seen("MODIFIED", subject("app", 3, made=1, value=SECOND))])
+    assert '.data.v: \\"[redacted]\\" -> \\"[redacted]\\"' in journal_of(folder)
+    assert FIRST not in journal_of(folder)
+    assert SECOND not in journal_of(folder)
+
+
+def test_what_was_learned_is_for_its_owner_only_and_known_to_all_who_write_about_the_lab(tmp_path: Path) -> None:
+    folder = TimelineFolder(LabFolder(tmp_path))
+    recorder = Recorder(folder, {"c": Api(answers=False)}, began=BEGAN)
+    recorder._masking.see("c", secret(FIRST))
+    recorder._write([seen("ADDED", subject("app", 2))])  # it is held: the cluster does not answer any more
+    assert folder.learned.stat().st_mode & 0o777 == 0o600
+    assert folder.redactor().redact(FIRST) == MASK
+
+
+def test_of_a_cluster_that_is_there_without_the_lab_no_value_is_kept(tmp_path: Path) -> None:
+    folder = TimelineFolder(LabFolder(tmp_path))
+    Root(footing=Footing.GUEST).save(folder.lab.cluster("somebodys"))
+    apis = {"somebodys": Api(answers=True, value=FIRST), "ours": Api(answers=True, value=SECOND)}
+    recorder = Recorder(folder, apis, began=BEGAN)
+    recorder._write([seen("ADDED", subject("app", 2, value=FIRST), cluster=name) for name in apis])
+    assert FIRST not in journal_of(folder)
+    assert [file for file in tmp_path.rglob("*") if file.is_file() and FIRST.encode() in file.read_bytes()] == []
+    assert SECOND in folder.learned.read_text()

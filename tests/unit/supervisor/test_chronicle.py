@@ -1,20 +1,26 @@
 """What the supervisor tells the timeline: nothing is left out in silence, whatever becomes of the disk."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.unit.secret_keeper import SecretKeeper
 
+from fluxlab.clusters import masking
+from fluxlab.processes import ManagedProcess
+from fluxlab.redaction import MASK
 from fluxlab.servers.git_repositories import GitRepositories, GitRepository
 from fluxlab.servers.pushes import NO_COMMIT, Push, RefChange
+from fluxlab.servers.sinks import Alert
 from fluxlab.state import LabFolder
 from fluxlab.supervisor import chronicle as module
 from fluxlab.supervisor.chronicle import Chronicle
 from fluxlab.timeline.entries import Entry, Level, Source
 from fluxlab.timeline.folder import SUPERVISOR, TimelineFolder
 from fluxlab.timeline.journal import read_journal
+from fluxlab.timeline.learned import Learned
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -89,6 +95,103 @@ def test_however_much_comes_at_once_nothing_is_lost_while_the_disk_takes_it(
     monkeypatch.setattr(module, "WAITING_ENTRIES", 3)
     chronicle.add(*entries(*range(10)))
     assert told(journal) == [str(number) for number in range(10)]
+
+
+# -- what others said ------------------------------------------------------------------------------------------------
+
+CANARY = "canary-of-the-first-day"
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[SecretKeeper]:
+    """The lab's cluster, in which there is a Secret."""
+    with SecretKeeper.of(LabFolder(tmp_path)) as found:
+        found.values = [CANARY]
+        yield found
+
+
+def quoting(value: str) -> Alert:
+    return Alert(time=NOON, sink="slack", host="hooks.slack.com", severity="error", message=f"no: {value}")
+
+
+def died(tmp_path: Path, words: str) -> ManagedProcess:
+    """A process that ended by itself, with these last words."""
+    process = ManagedProcess("c/kustomize-controller", ["sh", "-c", 'echo "$0"; exit 3', words], log=tmp_path / "log")
+    process._watcher.join()
+    return process
+
+
+def test_an_alert_that_quotes_a_secret_is_told_without_it(
+    chronicle: Chronicle, journal: Path, keeper: SecretKeeper, eventually: Callable[..., None]
+) -> None:
+    assert keeper.asked == 0
+    chronicle.alerted(quoting(CANARY))
+    eventually(lambda: told(journal))
+    assert told(journal) == [f"no: {MASK}"]
+    keeper.values = ["canary-of-the-second-day"]
+    chronicle.alerted(quoting(f"canary-of-the-second-day instead of {CANARY}"))
+    eventually(lambda: len(told(journal)) == 2)
+    assert told(journal)[1] == f"no: {MASK} instead of {MASK}"
+    assert CANARY not in "".join(file.read_text() for file in journal.iterdir())
+
+
+def test_the_last_words_of_a_process_are_told_without_the_secrets_in_them(
+    chronicle: Chronicle, journal: Path, keeper: SecretKeeper, eventually: Callable[..., None], tmp_path: Path
+) -> None:
+    chronicle.process(died(tmp_path, f"panic: {CANARY}"))
+    eventually(lambda: told(journal))
+    assert told(journal) == [f"died: exit code 3 (panic: {MASK})"]
+    assert keeper.asked == 1
+    assert chronicle.mask(f"its log says {CANARY}") == f"its log says {MASK}"
+
+
+@pytest.mark.parametrize("how", ["gone", "hangs"])
+def test_while_a_cluster_does_not_answer_what_is_known_from_before_is_masked_all_the_same(
+    chronicle: Chronicle,
+    journal: Path,
+    keeper: SecretKeeper,
+    *,
+    eventually: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """An alert does not say from which cluster it comes: one that is broken on purpose must hold back no other's."""
+    monkeypatch.setattr(masking, "ANSWER_SECONDS", 0.2)
+    keeper.gone = how == "gone"
+    if how == "hangs":
+        keeper.answering.clear()
+    learned = Learned(TimelineFolder(LabFolder(tmp_path)).learned)  # as the recorder does
+    learned.add(CANARY)
+    learned.save()
+    chronicle.alerted(quoting(CANARY))
+    chronicle.process(died(tmp_path, CANARY))
+    eventually(lambda: len(told(journal)) == 2)
+    assert told(journal) == [f"no: {MASK}", f"died: exit code 3 ({MASK})"]
+
+
+def test_nobody_who_tells_of_an_alert_waits_for_a_cluster(
+    chronicle: Chronicle, journal: Path, keeper: SecretKeeper, eventually: Callable[..., None]
+) -> None:
+    keeper.answering.clear()
+    for number in range(20):
+        chronicle.alerted(quoting(f"{number} {CANARY}"))
+    chronicle.add(*entries(1))
+    assert told(journal) == ["1"]
+    keeper.answering.set()
+    eventually(lambda: len(told(journal)) == 21)
+    assert told(journal)[1:] == [f"no: {number} {MASK}" for number in range(20)]
+    assert keeper.asked < 20, "many alerts cost few questions"
+
+
+def test_what_the_recorder_has_learned_is_masked_in_all_that_is_told(
+    chronicle: Chronicle, journal: Path, tmp_path: Path
+) -> None:
+    learned = Learned(TimelineFolder(LabFolder(tmp_path)).learned)
+    learned.add(CANARY)
+    learned.save()
+    chronicle.add(Entry(time=NOON, source=Source.COMMIT, text=f"Set it to {CANARY}"))
+    assert told(journal) == [f"Set it to {MASK}"]
 
 
 # -- git -------------------------------------------------------------------------------------------------------------

@@ -11,11 +11,15 @@ import pytest
 from fluxlab.clusters import existing, kind
 from fluxlab.clusters.base import ComponentStatus
 from fluxlab.clusters.root import Root
+from fluxlab.redaction import MASK
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder, Phase
 from fluxlab.status import ClusterState, LabStatus
 from fluxlab.supervisor import control, verbs
+from fluxlab.supervisor.chronicle import Chronicle
 from fluxlab.supervisor.verbs import SupervisorVerbs
+from fluxlab.timeline.folder import TimelineFolder
+from fluxlab.timeline.learned import Learned
 
 Ask = Callable[[], Sequence[ComponentStatus]]
 
@@ -40,7 +44,7 @@ def told(folder: Path, **clusters: Ask) -> LabStatus:
         record=SimpleNamespace(phase=Phase.READY, error="", supervisor=SimpleNamespace(pid=1), steps=()),
         services=services,
         recording=SimpleNamespace(process=None),
-        chronicle=SimpleNamespace(redactor=SimpleNamespace(redact=str)),
+        chronicle=Chronicle(TimelineFolder(LabFolder(folder))),
         toolchain=SimpleNamespace(versions={}),
         clusters=[
             SimpleNamespace(
@@ -89,6 +93,15 @@ def test_a_cluster_that_does_not_answer_in_time_is_told_beside_those_that_do(
     [silent, _] = status.broken()
     assert "cluster one does not answer within 1 s" in silent.detail
     assert "docker info" in silent.detail, "which kind asks first"
+
+
+def test_the_last_words_of_a_part_are_told_without_the_secrets_that_the_recorder_has_learned(tmp_path: Path) -> None:
+    learned = Learned(TimelineFolder(LabFolder(tmp_path)).learned)
+    learned.add("canary-of-the-first-day")
+    learned.save()
+    dead = ComponentStatus(name="kustomize-controller", state="dead", detail="died\nsaid canary-of-the-first-day")
+    [part] = told(tmp_path, one=lambda: [dead]).broken()
+    assert part.detail == f"died\nsaid {MASK}"
 
 
 def test_who_asks_a_supervisor_waits_longer_than_that_waits_for_its_clusters() -> None:

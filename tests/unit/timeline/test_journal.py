@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fluxlab.recorder.resume import Resume
 from fluxlab.redaction import MASK, Redactor
+from fluxlab.timeline.attribution import version_of
 from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRef, Source, from_line, to_line
-from fluxlab.timeline.journal import Journal, read_journal, segments_of
+from fluxlab.timeline.journal import Journal, JournalReader, read_journal, segments_of
+from fluxlab.timeline.text import line_of
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -111,6 +115,89 @@ def test_a_line_that_was_altered_is_named_and_the_others_are_read(tmp_path: Path
     one, altered, three = read_journal(tmp_path)
     assert (one.text, three.text) == ("one", "three")
     assert "line 2" in altered.text
+
+
+def test_who_reads_on_finds_what_who_reads_anew_finds(tmp_path: Path) -> None:
+    """Whatever befalls the files meanwhile: they are rotated and go, lines are altered, cut off, and taken away."""
+    journal = Journal(tmp_path, redactor=Redactor(), segment_bytes=1000, segments=3)
+    reader = JournalReader(tmp_path)
+
+    def agree() -> list[Entry]:
+        found = list(reader)
+        assert found == list(read_journal(tmp_path))
+        return found
+
+    assert agree() == []
+    for number in range(60):
+        journal.append([entry(f"entry {number}"), entry("more")])
+        agree()
+    assert segments_of(tmp_path)[0].name != "000001.jsonl", "the oldest is gone"
+    newest = segments_of(tmp_path)[-1]
+    with newest.open("a") as more:
+        more.write("rubbish\n")
+    assert "cannot be read" in agree()[-1].text
+    with newest.open("a") as more:
+        more.write('{"half')
+    before = agree()
+    Journal(tmp_path, redactor=Redactor(), segment_bytes=1000, segments=3).append([entry("after")])
+    assert [found.text for found in agree()[len(before) :]][1:] == ["after"]
+    newest.write_text("")
+    agree()
+    for file in segments_of(tmp_path):
+        file.unlink()
+    assert agree() == []
+
+
+OF_OTHER_SHAPE: Mapping[str, Sequence[object]] = {
+    "time": [5, None, [], "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"],
+    "source": [5, None, {}],
+    "level": ["loud", 5, None],
+    "text": [5, None, ["one"], {}],
+    "cluster": [5, {}],
+    "part": [5, []],
+    "object": [5, "cart", None],
+    "changes": [5, "x", ["x"], [{}], [{"field": 5, "before": None, "after": None}], [{"field": "x", "before": 5}]],
+    "actor": [5, {}],
+    "commit": [5, []],
+    "issues": [5, "#42", [42], {"#42": 1}],
+    "details": [[], 5, "x", {"version": 2}, {"owner": None}],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in OF_OTHER_SHAPE.items() for value in values])
+def test_a_line_of_another_shape_is_one_that_was_altered(tmp_path: Path, key: str, value: object) -> None:
+    raw = json.loads(to_line(entry("two")))
+    _check_altered(tmp_path, json.dumps({**raw, key: value}))
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"text":' * 50_000])
+def test_a_line_that_is_too_deep_to_be_read_is_one_that_was_altered(tmp_path: Path, line: str) -> None:
+    _check_altered(tmp_path, line)
+
+
+def _check_altered(folder: Path, line: str) -> None:
+    """Who reads a journal in which this line stands between two others goes on, and says so."""
+    Journal(folder, redactor=Redactor()).append([entry("one"), entry("three")])
+    [file] = segments_of(folder)
+    before, after = file.read_text().splitlines()
+    file.write_text(f"{before}\n{line}\n{after}\n")
+    one, altered, three = read_journal(folder)
+    assert (one.text, three.text) == ("one", "three")
+    assert altered.text == f"line 2 of {file.name} cannot be read: it was altered"
+    for found in (one, altered, three):
+        line_of(found)
+        to_line(found)
+
+
+@pytest.mark.parametrize("version", ["²", "9" * 5000, "1e3", "-1"])
+def test_a_version_that_is_no_number_counts_for_nothing(tmp_path: Path, version: str) -> None:
+    seen = {Detail.RESOURCE: "/api/v1/configmaps", Detail.VERSION: "7"}
+    Journal(tmp_path, redactor=Redactor()).append([entry("seen", details=seen)])
+    [file] = segments_of(tmp_path)
+    with file.open("a") as more:
+        more.write(file.read_text().replace('"7"', json.dumps(version)))
+    assert [version_of(found) for found in read_journal(tmp_path)] == [7, 0]
+    assert Resume(tmp_path).version("", "/api/v1/configmaps") == "7"
 
 
 def test_a_full_disk_leaves_no_half_line_and_loses_nothing_that_was_there(

@@ -17,9 +17,10 @@ from fluxlab.gateway.requestlog import RequestLog
 from fluxlab.logs import bound_logs
 from fluxlab.redaction import Redactor
 from fluxlab.state import LabFolder
-from fluxlab.timeline import loglines
+from fluxlab.timeline import journal, loglines
+from fluxlab.timeline import query as module
 from fluxlab.timeline.audit import is_person, read_audit, short_user
-from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source, format_time
+from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source, format_time, from_line
 from fluxlab.timeline.folder import RECORDER, TimelineFolder
 from fluxlab.timeline.issues import issue_references
 from fluxlab.timeline.journal import Journal
@@ -476,6 +477,49 @@ def test_who_follows_is_not_told_what_happened_before_the_time_that_was_asked_fo
     )
     assert told == [[], ["new"]]
     assert [entry.text for entry in ask(bench.folder, query)] == ["new"]
+
+
+def test_who_follows_reads_each_line_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def parsed(line: str) -> Entry:
+        read.append(line)
+        return from_line(line)
+
+    monkeypatch.setattr(journal, "from_line", parsed)
+    happenings = [functools.partial(bench.see, f"entry {number}", number, number) for number in range(20)]
+    bench.see("old", 0, 1)
+    assert sum(map(len, bench.follow(Query(), *happenings))) >= 20
+    assert len(read) == 21
+    assert len(set(read)) == 21
+
+
+def test_while_nothing_is_written_nothing_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Path] = []
+
+    def looked(place: Path, **of: object) -> Iterator[Entry]:
+        looks.append(place)
+        return read_audit(place, **of)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "read_audit", looked)
+    monkeypatch.setattr(module, "SETTLING", timedelta(minutes=10))
+    bench.see("old", 0, 1)
+    idle = [lambda: None] * 5
+    told = bench.follow(Query(), *idle, lambda: bench.see("new", 1, 2), *idle, lambda: bench.ask_for(2, "ada"), *idle)
+    assert told == [["old"], ["new"], ["patch /api/v1/namespaces/shop/configmaps/cart: 200 by ada"]]
+    assert len(looks) == 3
+
+
+def test_what_is_told_only_once_it_has_settled_is_told_although_nothing_more_is_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request is told with the change that it made, which comes a moment later; without one a while after it."""
+    monkeypatch.setattr(module, "SETTLING", timedelta(seconds=0.05))
+    bench.see("old", 0, 1)
+    pause = time.sleep
+    asked = (datetime.now(UTC) - NOW).total_seconds()
+    told = bench.follow(Query(), lambda: bench.ask_for(asked, "ada"), lambda: pause(0.1), lambda: None)
+    assert told == [["old"], ["patch /api/v1/namespaces/shop/configmaps/cart: 200 by ada"]]
 
 
 def test_who_follows_for_long_is_told_only_once_that_the_oldest_is_gone(bench: Bench) -> None:

@@ -1,0 +1,79 @@
+"""What is gathered of a lab holds no value of its Secrets, also none that was set meanwhile; with a stand-in for it."""
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from fluxlab.clusters.api import ApiUnreachableError
+from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import SECRET, Resource
+from fluxlab.errors import FluxlabError
+from fluxlab.evidence import Evidence, gather
+from fluxlab.lab import Lab
+from fluxlab.redaction import MASK
+from fluxlab.spec import LabSpec
+from fluxlab.state import LabFolder
+from fluxlab.status import LabStatus
+
+BEGAN = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+EARLY, LATE = "canary-of-before", "canary-of-meanwhile"
+
+
+class StandIn:
+    """A lab with one cluster, in which somebody sets a Secret while its evidence is read, and quotes it in git."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = LabFolder(root)
+        self.name = "one"
+        self.spec = LabSpec(name="one")
+        self.values = [EARLY]
+        self.answers = True
+        self.clusters = {"c": SimpleNamespace(name="c", api=self)}
+        self.repository = SimpleNamespace(log=self._log)
+        self.folder.recorder_log.write_text(f"2026-11-22 12:30:00,000 INFO it is {EARLY}\n")
+
+    def list(self, resource: Resource, **_: object) -> Sequence[KubeObject]:
+        if not self.answers:
+            raise ApiUnreachableError("nobody answers")
+        data = {str(number): base64.b64encode(one.encode()).decode() for number, one in enumerate(self.values)}
+        return [KubeObject({"kind": "Secret", "data": data})] if resource == SECRET else []
+
+    def status(self) -> LabStatus:
+        return LabStatus(name="one", phase="failed", error=f"said {EARLY}", folder=str(self.folder.root))
+
+    def look(self) -> Sequence[object]:
+        raise FluxlabError("not now")
+
+    def _log(self) -> str:
+        self.values.append(LATE)
+        return f"Set it to {LATE} instead of {EARLY}"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> StandIn:
+    return StandIn(tmp_path)
+
+
+def evidence_of(lab: StandIn) -> Evidence:
+    return gather(cast("Lab", lab), since=BEGAN)
+
+
+def test_what_was_set_while_the_evidence_was_read_is_masked_too(lab: StandIn) -> None:
+    found = evidence_of(lab)
+    assert found.files["git.txt"] == f"Set it to {MASK} instead of {MASK}"
+    assert found.files["logs.txt"].endswith(f"INFO it is {MASK}")
+    assert f"lab one is failed: said {MASK}" in found.summary
+
+
+def test_what_cannot_be_masked_is_left_out_and_it_is_said_why(lab: StandIn) -> None:
+    """It leaves the machine, unlike what `fluxlab logs` shows."""
+    lab.answers = False
+    found = evidence_of(lab)
+    for name in ("logs.txt", "git.txt"):
+        assert found.files[name].startswith("left out")
+        assert "nobody answers" in found.files[name]

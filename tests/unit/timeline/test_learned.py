@@ -1,0 +1,77 @@
+"""What one process has learned of Secrets the others know, within bounds, and whatever becomes of the file."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from fluxlab.timeline import learned
+from fluxlab.timeline.learned import Learned, read_learned
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "lab" / "values.json"
+
+
+def save(file: Path, *values: str) -> Learned:
+    file.parent.mkdir(exist_ok=True)
+    kept = Learned(file)
+    for value in values:
+        kept.add(value)
+    kept.save()
+    return kept
+
+
+def test_what_was_learned_is_known_to_who_comes_later_and_only_the_owner_can_read_it(file: Path) -> None:
+    assert read_learned(file) == ()
+    save(file, "one", "two\nlines")
+    save(file, "three", "one")
+    assert read_learned(file) == ["one", "two\nlines", "three"]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_is_written_only_when_there_is_something_new(file: Path) -> None:
+    kept = save(file, "one")
+    before = file.stat().st_ino
+    kept.add("one")
+    kept.save()
+    assert file.stat().st_ino == before
+    kept.add("two")
+    kept.save()
+    assert read_learned(file) == ["one", "two"]
+
+
+def test_of_more_values_than_there_is_room_for_the_newest_are_kept(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learned, "LARGEST", 100)
+    save(file, *(f"value-{number:04}" for number in range(50)))
+    assert read_learned(file) == [f"value-{number:04}" for number in range(40, 50)]
+
+
+@pytest.mark.parametrize("content", ["", "rubbish", "{}", "5", "[" * 100_000, "[5, null]", "\udcff"])
+def test_a_file_that_somebody_else_wrote_is_none_and_is_replaced(file: Path, content: str) -> None:
+    file.parent.mkdir()
+    file.write_bytes(os.fsencode(content))
+    assert list(read_learned(file)) == []
+    save(file, "one")
+    assert read_learned(file) == ["one"]
+
+
+def test_what_could_not_be_written_is_written_the_next_time(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = save(file, "one")
+    kept.add("two")
+    with monkeypatch.context() as full:
+        full.setattr(learned, "write_private", lambda *_: (_ for _ in ()).throw(OSError("No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            kept.save()
+    kept.save()
+    assert json.loads(file.read_text()) == ["one", "two"]
+
+
+def test_a_lab_that_was_removed_does_not_come_back(file: Path) -> None:
+    kept = Learned(file)
+    kept.add("one")
+    with pytest.raises(OSError, match="was removed"):
+        kept.save()
+    assert not file.parent.exists()
