@@ -69,3 +69,10 @@ def condition(observer: Observer, kind: str, name: str, type_: str) -> str:
 def restart_supervisor(lab: Lab) -> None:
     """As `fluxlab up` does after the supervisor was killed."""
     Lab.up(lab.spec, lifeline=True).close()
+
+
+def suspend(observer: Observer, kind: str, name: str, value: str) -> None:
+    """As `flux suspend` does: what kubectl itself writes, kustomize-controller takes away again."""
+    patch = f'{{"spec": {{"suspend": {value}}}}}'
+    words = ("-n", "flux-system", "--type=merge", f"--patch={patch}", "--field-manager=flux")
+    observer.kubectl("patch", kind, name, *words)

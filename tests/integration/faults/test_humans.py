@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.integration.conftest import Observer
+from tests.integration.faults.sight import suspend
 
 from fluxlab.documents import JsonObject
 from fluxlab.lab import Lab
@@ -182,13 +183,9 @@ def test_an_edit_is_undone_although_somebody_has_suspended_what_would_correct_it
     kind = {"frontend": "kustomization", "cart": "helmrelease"}[name]
     owner = {"frontend": "shop", "cart": "cart"}[name]
 
-    def suspend(value: str) -> None:
-        patch = f'{{"spec": {{"suspend": {value}}}}}'
-        observer.kubectl("patch", kind, owner, "-n", "flux-system", "--type=merge", f"--patch={patch}")
-
     try:
         with shop.fault(fault, target=place, for_=120):
-            suspend("true")
+            suspend(observer, kind, owner, "true")
         assert observer.get(kind, owner, "-n", "flux-system")["spec"]["suspend"]
         found = _deployment(observer, name)
         assert found["spec"]["replicas"] == _REPLICAS[name]
@@ -197,7 +194,7 @@ def test_an_edit_is_undone_although_somebody_has_suspended_what_would_correct_it
         assert "env" not in container
         assert _entries(found) == [({"frontend": "kustomize-controller", "cart": "helm-controller"}[name], "Apply")]
     finally:
-        suspend("null")
+        suspend(observer, kind, owner, "null")
     shop.converge()
     _is_as_git_wants(shop, observer, name)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.integration.conftest import Observer
+from tests.integration.faults.sight import suspend
 
 from fluxlab.lab import Lab
 
@@ -97,19 +98,14 @@ def test_a_fault_is_out_of_git_although_somebody_keeps_flux_from_applying_the_re
     shop: Lab, observer: Observer, fault: str, target: str
 ) -> None:
     kind, name = {SHOP: ("kustomization", "shop"), CART: ("helmrelease", "cart")}[target]
-
-    def suspend(value: str) -> None:
-        patch = f'{{"spec": {{"suspend": {value}}}}}'
-        observer.kubectl("patch", kind, name, "-n", "flux-system", "--type=merge", f"--patch={patch}")
-
     tree = _tree(shop)
     try:
         with shop.fault(fault, target=target, for_=300):
-            suspend("true")
+            suspend(observer, kind, name, "true")
         assert _tree(shop) == tree
         assert observer.get(kind, name, "-n", "flux-system")["spec"]["suspend"]
     finally:
-        suspend("null")
+        suspend(observer, kind, name, "null")
     shop.converge()
     _is_whole(shop, observer, tree)
 

@@ -166,3 +166,18 @@ def test_a_deployment_that_cannot_go_is_no_target_of_a_deletion(api: Api, monkey
     api.more = {"finalizers": ["x/y"]}
     assert fault.candidates(ground) == []
     assert CATALOGUE["human-edit"].candidates(ground) == ["shop/cart"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "seen"), [((5, 0), "keep 5 pods"), ((2, 3), "keep 5 pods"), ((2, 0), ""), ((4, 0), ""), ((), "")]
+)
+def test_a_number_of_which_no_event_tells_is_seen_in_what_the_replica_sets_keep(
+    api: Api, monkeypatch: pytest.MonkeyPatch, kept: Sequence[int], seen: str
+) -> None:
+    owned: JsonObject = {"namespace": "shop", "name": "cart-1", "ownerReferences": [{"uid": "1"}]}
+    sets = [KubeObject({"kind": "ReplicaSet", "metadata": owned, "spec": {"replicas": one}}) for one in kept]
+    monkeypatch.setattr(api, "list", lambda resource, **_: sets if resource.kind == "ReplicaSet" else [])
+    fault, ground, injection = broken(api, "human-scale")
+    injection.undo.update(uid="1", version="1")  # type: ignore[attr-defined] # the record's
+    assert seen in fault.injected(ground, injection)
+    assert bool(fault.injected(ground, injection)) == bool(seen)

@@ -1,8 +1,12 @@
 """What is kept of an object, and when it is as it was."""
 
+from collections.abc import Mapping
+
+import pytest
+
 from fluxlab.clusters.objects import KubeObject
-from fluxlab.documents import JsonObject
-from fluxlab.faults.means.originals import is_original, original
+from fluxlab.documents import Json, JsonObject
+from fluxlab.faults.means.originals import is_original, original, without_annotation
 
 SECRET: JsonObject = {
     "apiVersion": "v1",
@@ -54,3 +58,12 @@ def test_what_belongs_to_somebody_else_is_not() -> None:
     kept = original(KubeObject(SECRET))
     eve = {"manager": "eve", "operation": "Update", "fieldsV1": {"f:data": {"f:key": {}}}}
     assert not is_original(changed(managedFields=[eve]), kept)
+
+
+@pytest.mark.parametrize(("before", "after"), [({"a": "1", "b": "2"}, {"b": "2"}), ({"a": "1"}, None), (None, None)])
+def test_an_annotation_is_left_out_and_nothing_else(
+    before: Mapping[str, Json] | None, after: Mapping[str, Json] | None
+) -> None:
+    metadata: JsonObject = {"name": "cart", **({"annotations": before} if before else {})}
+    left: JsonObject = {"name": "cart", **({"annotations": after} if after else {})}
+    assert without_annotation({"spec": {}, "metadata": metadata}, "a") == {"spec": {}, "metadata": left}

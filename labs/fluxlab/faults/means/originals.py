@@ -55,6 +55,14 @@ def give_back(api: KubeApi, resource: Resource, kept: JsonObject, *, besides: Co
         _put(api, resource, live, given)
 
 
+def without_annotation(kept: JsonObject, name: str) -> JsonObject:
+    """An object that is given back without one of its annotations."""
+    metadata = _metadata(kept)
+    annotations = metadata.pop("annotations", None)
+    left = {key: value for key, value in annotations.items() if key != name} if isinstance(annotations, Mapping) else {}
+    return {**kept, "metadata": {**metadata, **({"annotations": left} if left else {})}}
+
+
 def _put(api: KubeApi, resource: Resource, live: KubeObject, content: JsonObject) -> KubeObject:
     """Write an object; who wrote its status stays so."""
     path = resource.path(namespace=live.namespace or None, name=live.name)

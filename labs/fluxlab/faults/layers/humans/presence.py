@@ -6,13 +6,16 @@ from random import Random
 from fluxlab.clusters.objects import KubeObject, items_at
 from fluxlab.clusters.resources import DEPLOYMENT, POD
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
-from fluxlab.faults.means.originals import recreate
+from fluxlab.faults.means.originals import recreate, without_annotation
 from fluxlab.faults.means.places import remove, uid_of
 from fluxlab.faults.means.workloads import find_deployment, managed_deployments
 from fluxlab.places import parse_place
 
 from .edits import EditFault, named, replica_sets
 from .people import Person, Who
+
+REVISION = "deployment.kubernetes.io/revision"
+"""What a Deployment's controller writes into it, with the status: it would count as that of whoever makes it anew."""
 
 
 class HumanDelete(EditFault[Who]):
@@ -34,7 +37,8 @@ class HumanDelete(EditFault[Who]):
 
     def put_back(self, ground: Ground, injection: Injection[Who]) -> None:
         kept = injection.undo["original"]
-        recreate(ground.api, DEPLOYMENT, kept if isinstance(kept, Mapping) else {})
+        if isinstance(kept, Mapping):
+            recreate(ground.api, DEPLOYMENT, without_annotation(kept, REVISION))
 
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
         deployment = find_deployment(ground.api, injection.target)

@@ -17,7 +17,7 @@ from fluxlab.faults.means.workloads import find_deployment
 from fluxlab.places import parse_place
 from fluxlab.timeline.attribution import APPLIERS
 
-from .edits import EditFault, apply, named, put_field_back
+from .edits import EditFault, apply, named, put_field_back, replica_sets
 from .people import Person, Who
 
 
@@ -28,7 +28,7 @@ class Scaling(Who):
 
 
 class ScaleFault(EditFault[Scaling]):
-    """Another number of replicas, of which an event of its controller tells."""
+    """Another number of replicas, of which its controller tells in an event, and by what it has its ReplicaSets do."""
 
     parameters = Scaling
 
@@ -53,7 +53,15 @@ class ScaleFault(EditFault[Scaling]):
     def injected(self, ground: Ground, injection: Injection[Scaling]) -> str:
         wanted = f"to {injection.parameters.replicas}"
         said = (text for text in _events_since(ground, injection, uid=injection.text("uid")) if text.endswith(wanted))
-        return next((f"its controller says: {text}" for text in said), "")
+        if text := next(said, ""):
+            return f"its controller says: {text}"
+        # Of one object it tells 25 times, then once in five minutes (client-go, tools/record/events_cache.go).
+        told = [number_at(one.raw, "spec", "replicas") for one in replica_sets(ground, injection)]
+        return (
+            f"its controller has its ReplicaSets keep {sum(told)} pods"
+            if told and sum(told) == injection.parameters.replicas
+            else ""
+        )
 
     def is_edited(self, injection: Injection[Scaling], deployment: KubeObject) -> bool:
         there = number_at(deployment.raw, "spec", "replicas")
