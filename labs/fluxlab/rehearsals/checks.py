@@ -3,7 +3,8 @@
 import contextlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fluxlab.clusters.api import ApiError
@@ -30,6 +31,16 @@ class Answer:
     words: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What came of asking several checks."""
+
+    answers: Sequence[Answer]
+    """In the order of the checks."""
+    held: datetime | None = None
+    """When all of them held; None: they were not seen to hold at one time."""
+
+
 def ask(check: Check, lab: Lab) -> Answer:
     """Whether a check holds now. A question that could not be asked is an answer, too."""
     try:
@@ -40,30 +51,40 @@ def ask(check: Check, lab: Lab) -> Answer:
         return Answer(holds=None, words=str(error))
 
 
-def await_check(check: Check, lab: Lab, within_seconds: float) -> Answer:
-    """The first answer that it holds, or the last one when the time is over."""
-    [answer] = await_checks([check], lab, within_seconds)
-    return answer
-
-
-def await_checks(checks: Sequence[Check], lab: Lab, within_seconds: float) -> Sequence[Answer]:
-    """What each answers once all hold at one time, or the last answers when the time is over.
+def ask_together(checks: Sequence[Check], lab: Lab) -> Answers:
+    """Ask whether all hold at one time; the first that does not ends it: later ones may have no answer.
 
     That is when the last one holds: the others have to hold before it and after it, or they may have taken turns.
     """
-    answers: list[Answer] = []
+    answers = _in_turn(checks, lab)
+    held = datetime.now(UTC)  # asking again only confirms it, and may take long
+    if len(answers) < len(checks) or not all(one.holds for one in answers):
+        return Answers(answers=answers)
+    again = _in_turn(checks[:-1], lab)
+    confirmed = all(one.holds for one in again)
+    return Answers(answers=[*again, *answers[len(again) :]], held=held if confirmed else None)
+
+
+def await_check(check: Check, lab: Lab, within_seconds: float) -> Answer:
+    """The first answer that it holds, or the last one when the time is over."""
+    [answer] = await_checks([check], lab, within_seconds).answers
+    return answer
+
+
+def await_checks(checks: Sequence[Check], lab: Lab, within_seconds: float) -> Answers:
+    """What each answers once all hold at one time, or the last answers when the time is over."""
+    found = Answers(answers=())
 
     def hold_together() -> bool:
-        answers[:] = _in_turn(checks, lab)
-        if len(answers) == len(checks) and all(one.holds for one in answers):
-            again = _in_turn(checks[:-1], lab)
-            answers[: len(again)] = again
-        return len(answers) == len(checks) and all(one.holds for one in answers)
+        nonlocal found
+        found = ask_together(checks, lab)
+        return found.held is not None
 
     timeout_seconds = lab.patience(within_seconds)
     with contextlib.suppress(WaitTimeoutError):  # the last answers tell why
         wait_until(hold_together, what="checks", timeout_seconds=timeout_seconds, interval_seconds=LOOK_SECONDS)
-    return [*answers, *(ask(check, lab) for check in checks[len(answers) :])]
+    left = checks[len(found.answers) :]
+    return replace(found, answers=[*found.answers, *(ask(check, lab) for check in left)])
 
 
 def _in_turn(checks: Sequence[Check], lab: Lab) -> Sequence[Answer]:

@@ -31,7 +31,7 @@ class Observed:
     healed: datetime | None
     """When the last fault was out."""
     recovered: datetime | None
-    """When the hypothesis held again."""
+    """When all parts of the hypothesis held again, at one time."""
     clock_set_seconds: float
     """By how much the clock was set meanwhile."""
     troubles: Sequence[Finding]

@@ -195,10 +195,10 @@ class Run:
         took = max(0.0, (datetime.now(UTC) - began).total_seconds())  # less only where the clock was set back
         left = max(0.0, self._rehearsal.recovery_seconds - took / self._lab.patience(1))
         states = tuple(self._hypothesis("after"))
-        answers = await_checks(states, self._lab, left)
-        if answers and all(answer.holds for answer in answers):
-            self._recovered = early or datetime.now(UTC)
-        for state, answer in zip(states, answers, strict=True):
+        found = await_checks(states, self._lab, left)
+        if states and found.held:
+            self._recovered = early or found.held
+        for state, answer in zip(states, found.answers, strict=True):
             self._answer(state.what, "after", answer)
 
     def _look_last(self) -> None:

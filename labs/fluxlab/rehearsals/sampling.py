@@ -10,7 +10,7 @@ from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.lab import Lab
 from fluxlab.waiting import wait_until
 
-from .checks import LOOK_SECONDS, Answer, ask
+from .checks import LOOK_SECONDS, Answer, ask, ask_together
 from .spec import SteadyState
 
 EVERY_SECONDS = 0.5
@@ -152,7 +152,7 @@ class Sampler:
         self.courses = [Course(state, silent_seconds) for state in states if "during" in state.when]
         self.trouble = ""
         self.recovered: datetime | None = None
-        """When all that must hold afterwards did, after `recover`."""
+        """When all that must hold afterwards did, at one time, after `recover`."""
         self._after = [state for state in states if "after" in state.when]
         self._recovering = threading.Event()
         self._lab = Lab(lab.folder)
@@ -200,8 +200,8 @@ class Sampler:
                 for course in self.courses:
                     asked = datetime.now(UTC)
                     course.note(ask(course.state, self._lab), asked=asked, answered=datetime.now(UTC))
-                if self._recovering.is_set() and not self.recovered:
-                    self._ask_after()
+                if self._after and self._recovering.is_set() and not self.recovered:
+                    self.recovered = ask_together(self._after, self._lab).held
                 self._look()
             except FluxlabError as error:
                 self.trouble = str(error)
@@ -209,7 +209,3 @@ class Sampler:
                 self.trouble = f"{type(error).__name__}: {error}"
                 return
             self._stopping.wait(EVERY_SECONDS)  # a pause between rounds, not a wait for a fact
-
-    def _ask_after(self) -> None:
-        if self._after and all(ask(state, self._lab).holds for state in self._after):
-            self.recovered = datetime.now(UTC)

@@ -12,7 +12,7 @@ from fluxlab.faults.layers.controllers.processes import ControllerPause
 from fluxlab.lab import Lab
 from fluxlab.recorder.watching import Watching
 from fluxlab.rehearsals import history, running, sampling
-from fluxlab.rehearsals.checks import Answer, await_checks
+from fluxlab.rehearsals.checks import Answers, await_checks
 from fluxlab.rehearsals.footprint import Footprint
 from fluxlab.rehearsals.results import Outcome
 from fluxlab.rehearsals.spec import SteadyState
@@ -176,9 +176,10 @@ def test_what_was_seen_counts_although_residue_cannot_be_looked_for(
 
 @pytest.mark.verify
 def test_what_recovers_too_late_fails(rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(states: Sequence[SteadyState], lab: Lab, _: float) -> Sequence[Answer]:
-        answers, deadline = await_checks(states, lab, 60), healed[0] + timedelta(seconds=3.5)
-        return wait_until(lambda: answers if lab.moment().time >= deadline else None, what="late", timeout_seconds=60)
+    def late(states: Sequence[SteadyState], lab: Lab, _: float) -> Answers:
+        deadline = healed[0] + timedelta(seconds=3.5)
+        wait_until(lambda: lab.moment().time >= deadline, what="late", timeout_seconds=60)
+        return await_checks(states, lab, 60)
 
     healed: list[datetime] = []
 

@@ -274,6 +274,24 @@ def test_a_folder_to_whose_new_name_a_person_has_led_flux_keeps_it(
         assert (said == "./apps/shop") is not mended
 
 
+@pytest.mark.parametrize("path", ["./apps/${app}", "./apps/base"])
+def test_a_folder_gets_its_name_back_although_git_names_it_otherwise_than_the_cluster(
+    ground: Ground, person: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    fault = CATALOGUE["manifest-path-gone"]
+    live = {**APPLIED.raw, "apiVersion": "kustomize.toolkit.fluxcd.io/v1"}
+    monkeypatch.setattr(ground.cluster, "api", SimpleNamespace(find=lambda *_, **__: KubeObject(live)), raising=False)
+    said = {**{key: live[key] for key in ("apiVersion", "kind", "metadata")}, "spec": {"path": path}}
+    push(person, manifests.dump(said), file="clusters/shop.yaml")
+    push(person, manifests.dump(WHOLE), file="apps/shop/cart.yaml")
+    undo = {"head": ground.repository.head(), "file": "apps/shop/cart.yaml"}
+    injection = Injection(id="manifest-path-gone-1", target="flux-system/shop", parameters=NoParameters(), undo=undo)
+    fault.inject(ground, injection)
+    fault.heal(ground, injection)
+    git(person, "pull", "--quiet")
+    assert (person / "apps/shop/cart.yaml").is_file()
+
+
 def test_files_that_a_person_has_made_anew_stay_where_all_were_deleted(ground: Ground, person: Path) -> None:
     for name in ("a", "b"):
         push(person, f"name: {name}\n", file=f"apps/shop/{name}.yaml")

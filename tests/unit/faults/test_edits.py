@@ -36,6 +36,7 @@ class Api:
         self.more: JsonObject = {}
         """What else its metadata have."""
         self.disowned: list[str] = []
+        self.replicas = 2
 
     def find(self, resource: Resource, name: str, **_: object) -> KubeObject:
         if resource == KUSTOMIZATION:
@@ -43,7 +44,7 @@ class Api:
         metadata: JsonObject = {"name": "cart", "namespace": "shop", "uid": "1", "managedFields": [*self.entries]}
         metadata = {**metadata, **self.more}
         containers: list[Json] = [{"name": "cart", "image": "cart:1"}]
-        spec: JsonObject = {"replicas": 2, "template": {"spec": {"containers": containers}}}
+        spec: JsonObject = {"replicas": self.replicas, "template": {"spec": {"containers": containers}}}
         return KubeObject({"apiVersion": "apps/v1", "kind": DEPLOYMENT.kind, "metadata": metadata, "spec": spec})
 
     def get(self, resource: Resource, name: str, **_: object) -> KubeObject:
@@ -169,15 +170,17 @@ def test_a_deployment_that_cannot_go_is_no_target_of_a_deletion(api: Api, monkey
 
 
 @pytest.mark.parametrize(
-    ("kept", "seen"), [((5, 0), "keep 5 pods"), ((2, 3), "keep 5 pods"), ((2, 0), ""), ((4, 0), ""), ((), "")]
+    ("wanted", "kept", "seen"),
+    [(5, (5, 0), "keep 5 pods"), (5, (2, 3), "keep 5 pods"), (5, (2, 0), ""), (5, (), ""), (2, (2, 3), "")],
 )
 def test_a_number_of_which_no_event_tells_is_seen_in_what_the_replica_sets_keep(
-    api: Api, monkeypatch: pytest.MonkeyPatch, kept: Sequence[int], seen: str
+    api: Api, monkeypatch: pytest.MonkeyPatch, wanted: int, kept: Sequence[int], seen: str
 ) -> None:
     owned: JsonObject = {"namespace": "shop", "name": "cart-1", "ownerReferences": [{"uid": "1"}]}
     sets = [KubeObject({"kind": "ReplicaSet", "metadata": owned, "spec": {"replicas": one}}) for one in kept]
     monkeypatch.setattr(api, "list", lambda resource, **_: sets if resource.kind == "ReplicaSet" else [])
     fault, ground, injection = broken(api, "human-scale")
+    api.replicas = wanted
     injection.undo.update(uid="1", version="1")  # type: ignore[attr-defined] # the record's
     assert seen in fault.injected(ground, injection)
     assert bool(fault.injected(ground, injection)) == bool(seen)

@@ -1,7 +1,7 @@
 """Exit codes of verdicts, and when a course of answers is tolerated."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
@@ -9,11 +9,12 @@ from typing import cast
 import pytest
 
 from fluxlab.lab import Lab
-from fluxlab.rehearsals import sampling
+from fluxlab.rehearsals import checks, sampling
 from fluxlab.rehearsals.checks import Answer
 from fluxlab.rehearsals.results import Outcome
 from fluxlab.rehearsals.sampling import Course, Sampler
-from fluxlab.rehearsals.spec import SteadyState
+from fluxlab.rehearsals.spec import Check, SteadyState
+from fluxlab.waiting import wait_until
 
 STATE = SteadyState(what="it is there", workloads="shop", tolerate_seconds=5)
 UNTOLERATED = SteadyState(what="it is there", workloads="shop")
@@ -163,3 +164,54 @@ def test_who_waits_for_an_answer_of_a_sampler_that_crashed_goes_on(monkeypatch: 
     sampler.stop()
     assert "a bug" in sampler.trouble
     assert sampler.courses[0].asked == 0
+
+
+AFTER = [SteadyState(what=name, workloads=name, when=("after",)) for name in ("first", "second")]
+
+
+def sampled_after(monkeypatch: pytest.MonkeyPatch, holds: Callable[[str], bool]) -> Sampler:
+    """A sampler that has asked three times what must hold after healing, and was answered so."""
+
+    def answer(check: Check, _: Lab) -> Answer:
+        return Answer(holds=holds(str(check.workloads)), words="told")
+
+    lab = SimpleNamespace(folder=None, timeout_factor=1.0, close=lambda: None, patience=lambda seconds: seconds)
+    monkeypatch.setattr(checks, "ask", answer)
+    monkeypatch.setattr(sampling, "Lab", lambda _: lab)
+    monkeypatch.setattr(sampling, "EVERY_SECONDS", 0.01)
+    rounds: list[datetime] = []
+    sampler = Sampler(cast("Lab", lab), AFTER, look=lambda _: lambda: rounds.append(datetime.now(UTC)))
+    sampler.recover()
+    sampler.start()
+    try:
+        wait_until(lambda: len(rounds) >= 3, what="three rounds", timeout_seconds=30)
+    finally:
+        sampler.stop()
+    assert not sampler.trouble
+    return sampler
+
+
+def test_parts_that_hold_in_turns_while_a_run_goes_on_have_not_recovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def in_turns(name: str) -> bool:
+        asked.append(name)
+        return name == "second" or asked.count("first") % 2 == 1
+
+    assert sampled_after(monkeypatch, in_turns).recovered is None
+    assert asked.count("second") >= 3, "each time when the first one held"
+
+
+def test_parts_that_hold_together_while_a_run_goes_on_have_recovered_when_the_last_one_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, datetime]] = []
+
+    def hold(name: str) -> bool:
+        asked.append((name, datetime.now(UTC)))
+        return True
+
+    recovered = sampled_after(monkeypatch, hold).recovered
+    assert [name for name, _ in asked] == ["first", "second", "first"], "nobody asks again what has recovered"
+    assert recovered
+    assert asked[1][1] <= recovered <= asked[2][1]

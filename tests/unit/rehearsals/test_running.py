@@ -1,7 +1,9 @@
 """A run tells what it could not be sure of, whatever else it has found."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, repeat
+from datetime import UTC, datetime
+from itertools import chain, count, repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -83,11 +85,12 @@ PARTS = Rehearsal.model_validate(
 def asked_after(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, *, within_seconds: float, **answers: Iterator[bool]
 ) -> Sequence[Finding]:
-    """What is found of a run that only asks what holds after healing, and is answered so."""
+    """What is found of a run that only asks what holds after healing, which was right before, and is answered so."""
 
     class Asking(Run):
         def _rehearse(self) -> None:
             self._begun = True
+            self._steps.healed = datetime.now(UTC)
             self._after()
 
     def answer(check: Check, _: Lab) -> Answer:
@@ -115,7 +118,25 @@ def test_parts_of_the_hypothesis_that_hold_together_at_last_have_recovered(
 ) -> None:
     first, second = chain([False, True, False], repeat(True)), chain([False, True, False], repeat(True))
     found = asked_after(lab, monkeypatch, within_seconds=30, first=first, second=second)
-    assert [one.outcome for one in found] == [Outcome.PASS, Outcome.PASS]
+    assert [one.outcome for one in found] == [Outcome.PASS, Outcome.PASS, Outcome.PASS]
+
+
+def slowly(number: int, seconds: float) -> Iterator[bool]:
+    """It always holds; the question of this number, from 1, takes so long."""
+    for asked in count(1):
+        if asked == number:
+            time.sleep(seconds)
+        yield True
+
+
+@pytest.mark.parametrize(("slow_question", "outcome"), [(2, Outcome.PASS), (1, Outcome.FAIL)])
+def test_a_recovery_counts_from_when_all_parts_held_also_where_asking_again_takes_longer_than_there_is_time(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, slow_question: int, outcome: Outcome
+) -> None:
+    first = slowly(slow_question, 1.5)
+    *parts, in_time = asked_after(lab, monkeypatch, within_seconds=1, first=first, second=repeat(True))
+    assert [one.outcome for one in parts] == [Outcome.PASS, Outcome.PASS]
+    assert in_time.outcome is outcome, in_time.why
 
 
 READY = {"condition": {"kind": "Kustomization", "place": "flux-system/shop", "status": "False"}}

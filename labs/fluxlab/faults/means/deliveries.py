@@ -12,12 +12,14 @@ import yaml
 
 from fluxlab.clusters.inventory import inventory
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
-from fluxlab.clusters.resources import GIT_REPOSITORY, KUSTOMIZATION
+from fluxlab.clusters.resources import GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION
 from fluxlab.documents import JsonObject, ManifestLoader, check_nesting
 from fluxlab.faults.base import Ground, Injection
 from fluxlab.flux.overlays import is_kustomization_file
 from fluxlab.flux.ownership import KUSTOMIZE_LABEL, owner
 from fluxlab.repository import Repository
+
+from .places import find_at
 
 Change: TypeAlias = Callable[[Repository], object]
 """What prepares a commit."""
@@ -164,6 +166,13 @@ def applied_by(ground: Ground, release: KubeObject) -> KubeObject | None:
     """The Kustomization that applies a HelmRelease; None when it is not there."""
     namespace, name = owner(release, KUSTOMIZE_LABEL)
     return ground.api.find(KUSTOMIZATION, name, namespace=namespace)
+
+
+def touched_above(ground: Ground, release: str) -> frozenset[str]:
+    """What applies a HelmRelease: where another fault suspends that, no revert would be applied."""
+    found = find_at(ground.api, HELM_RELEASE, release)
+    above = applied_by(ground, found) if found else None
+    return frozenset({f"object:{above}"} if above else ())
 
 
 def held_back(ground: Ground, *appliers: KubeObject | None) -> str:

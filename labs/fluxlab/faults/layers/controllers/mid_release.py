@@ -21,6 +21,7 @@ from fluxlab.faults.means.deliveries import (
     revert_by_hand,
     take_back,
     taken_back,
+    touched_above,
 )
 from fluxlab.faults.means.places import find_at, place_of
 from fluxlab.faults.means.programs import (
@@ -84,6 +85,7 @@ class ControllerKilledMidRelease(Fault[Change]):
                     f"process:{HELM_CONTROLLER}",
                     f"object:HelmRelease {target}",
                     f"branch:{ground.repository.branch}",
+                    *touched_above(ground, target),
                 }
             ),
             undo={

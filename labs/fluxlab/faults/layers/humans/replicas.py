@@ -55,6 +55,9 @@ class ScaleFault(EditFault[Scaling]):
         said = (text for text in _events_since(ground, injection, uid=injection.text("uid")) if text.endswith(wanted))
         if text := next(said, ""):
             return f"its controller says: {text}"
+        deployment = find_deployment(ground.api, injection.target)
+        if deployment is None or not self.is_edited(injection, deployment):
+            return ""
         # Of one object it tells 25 times, then once in five minutes (client-go, tools/record/events_cache.go).
         told = [number_at(one.raw, "spec", "replicas") for one in replica_sets(ground, injection)]
         return (

@@ -49,6 +49,9 @@ class SyntaxErrorFault(RefusedFault):
         repository.write(file, f"{repository.read(file).rstrip()}\nspec: [unfinished\n")
 
 
+_RENAMED = "-renamed"
+
+
 class PathGone(RefusedFault):
     """Another folder."""
 
@@ -60,14 +63,16 @@ class PathGone(RefusedFault):
 
     def change(self, repository: Repository, ground: Ground, injection: Injection[NoParameters]) -> None:
         path = _path(ground, injection)
-        repository.move(path, f"{path}-renamed")
+        repository.move(path, f"{path}{_RENAMED}")
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         found = find_kustomization(ground, injection.target)
         said = Manifests.at_head(ground).find(found) if found else None
         path = path_of(said.content if said else found) if found else ""
-        # Who has led it to the new name would find nothing there after a revert.
-        mended = bool(path) and not injection.text("file").startswith(f"{path}/")
+        # Who has led it to the new name would find nothing there after a revert. Any other path in git may lead to the
+        # old one, as one with a variable does.
+        old = path.removesuffix(_RENAMED)
+        mended = old != path and injection.text("file").startswith(f"{old}/")
         take_back(ground, injection, self.title, mended=mended)
 
 

@@ -2,14 +2,16 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
 
 from pydantic import Field
 
 from fluxlab.clusters.objects import KubeObject, number_at, text_at
 from fluxlab.clusters.resources import HELM_CHART, HELM_RELEASE, HELM_REPOSITORY
 from fluxlab.documents import Json
-from fluxlab.faults.base import Ground, Injection, NoParameters, P, Parameters
-from fluxlab.faults.means.deliveries import Manifest, Manifests, applied_by, delivered, has_applied
+from fluxlab.faults.base import Ground, Injection, NoParameters, P, Parameters, Plan
+from fluxlab.faults.means.deliveries import Manifest, Manifests, applied_by, delivered, has_applied, touched_above
 from fluxlab.faults.means.followers import followers
 from fluxlab.faults.means.places import find_at, place_of
 from fluxlab.repository import Repository
@@ -36,6 +38,10 @@ class ReleaseFault(DeliveredFault[P]):
         """Whether it can be done to a HelmRelease."""
         del release
         return True
+
+    def plan(self, ground: Ground, target: str, parameters: P, random: Random) -> Plan:
+        plan = super().plan(ground, target, parameters, random)
+        return replace(plan, touches=plan.touches | touched_above(ground, target))
 
     def manifest(self, ground: Ground, place: str) -> Manifest | None:
         found = find_at(ground.api, HELM_RELEASE, place)
