@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -33,7 +33,7 @@ LOCK_SECONDS = 180.0
 TRY_SECONDS = 0.05
 END_SECONDS = 10.0
 """How long it may take until processes that were told to end have ended: the kernel ends them."""
-_SUFFIX, _MENDED, _ACTING = ".json", "mended", "acting"
+_SUFFIX, _MENDED, _ACTING, _DONE, _SENT = ".json", "mended", "acting", "done", "sent"
 log = logging.getLogger(__name__)
 
 
@@ -50,6 +50,11 @@ class FaultState(StrEnum):
     """It may be in, and nobody wants it or is at it: it is taken out as soon as somebody can."""
     STUCK = "stuck"
     """It could not be taken out."""
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it is in until its time is over: else it is out sooner, or nobody knows when."""
+        return self not in {FaultState.WAITING, FaultState.STUCK}
 
 
 class FaultRecord(BaseModel):
@@ -269,20 +274,25 @@ class FaultRecords:
             lock.release()
 
     @contextlib.contextmanager
-    def acting(self) -> Iterator[bool]:
+    def acting(self, *, await_sent: Callable[[], None]) -> Iterator[None]:
         """While this process, alone, acts for a fault: what it runs keeps a file open by which it is known.
 
-        What acted before and has outlived its caller is ended first; the block is told whether there was any. Raises
-        UnknownError when it does not end, OSError.
+        What acted before and has outlived its caller, or a block that failed, is ended first; `await_sent` returns once
+        what that may have sent is there. Raises UnknownError when it does not end, what `await_sent` raises, OSError.
         """
-        file = self._made() / _ACTING
+        file, sent = self._made() / _ACTING, self._made() / _SENT
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            left = not _lock(descriptor)
-            if left:
+            if left := not _lock(descriptor):
+                with contextlib.suppress(OSError):  # for whoever comes next, if this process gets no further
+                    sent.touch(mode=0o600)
                 _end_all(file, descriptor)
+            if left or sent.exists():
+                await_sent()
+                sent.unlink(missing_ok=True)
             with marked(descriptor):
-                yield left
+                yield
+            _put_away(file)
         finally:
             os.close(descriptor)
 
@@ -312,6 +322,16 @@ def _lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _put_away(file: Path) -> None:
+    """Let what has a file open go on: that was left on purpose, such as an agent that a plugin of kubectl has started.
+
+    It would be found by the file's path with the next one there, for psutil tells that also of a file that is removed:
+    hence another name first. Raises OSError.
+    """
+    with contextlib.suppress(FileNotFoundError):  # it has gone with its lab
+        file.replace(file.with_name(_DONE)).unlink()
 
 
 def _end_all(file: Path, descriptor: int) -> None:

@@ -69,6 +69,10 @@ class ClusterState(_Model):
         return next((part.pid for part in self.components if part.name.rpartition("/")[2] == program), None)
 
 
+_ENDLESS = {"stuck": "could not be taken out", "waiting": "waits to be taken out"}
+"""How it is told of the states of a fault in which its time does not count."""
+
+
 class FaultTold(_Model):
     """Something that is broken on purpose."""
 
@@ -80,7 +84,7 @@ class FaultTold(_Model):
     until: datetime
 
     def __str__(self) -> str:
-        how = "could not be taken out" if self.state == "stuck" else f"until {self.until.astimezone():%H:%M:%S}"
+        how = _ENDLESS.get(self.state) or f"until {self.until.astimezone():%H:%M:%S}"
         return f"fault {self.id} in {', '.join(self.targets)}: {how} (fluxlab heal {self.id})"
 
 

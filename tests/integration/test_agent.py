@@ -88,8 +88,8 @@ def test_the_agent_waits_for_its_token_goes_on_by_itself_and_takes_a_new_one(
     lab.ok("wait")
     set_token(lab, ROTATED)
     eventually(lambda: secret_of_the_release(lab) == ROTATED, within=30)
-    kept = lab.ok("kubectl", "-n", "causely", "get", "secret", "causely-secrets", "-o", "jsonpath={.data.OTHER}")
-    assert base64.b64decode(kept) == b"x"  # the other key stays
+    other = lab.ok("kubectl", "-n", "causely", "get", "secret", "causely-secrets", "-o", "jsonpath={.data.OTHER}")
+    assert base64.b64decode(other) == b"x"  # the other key stays
 
     told = lab.ok("status")
     assert f"chart causely 0.0.136 at {PUBLIC} (a stand-in" in told
@@ -97,7 +97,10 @@ def test_the_agent_waits_for_its_token_goes_on_by_itself_and_takes_a_new_one(
     values = spellings(TOKEN) | spellings(ROTATED)
     assert any("etcd" in path for path in holders(state, values))  # where it belongs
     etcd = f"{state.relative_to(lab.folder)}/clusters/flux-playground/etcd/"
-    assert [path for path in holders(lab.folder, values) if not path.startswith(etcd)] == []
+    kept = state / "secret-values.json"  # by which it is masked, also when it has been rotated
+    besides = [lab.folder / path for path in holders(lab.folder, values) if not path.startswith(etcd)]
+    assert besides == [kept]
+    assert kept.stat().st_mode & 0o777 == 0o600
 
     said = "".join(printed(lab)).encode()
     assert b"causely-secrets" in said

@@ -148,13 +148,15 @@ def _show(records: "Sequence[FaultRecord]", output: Output, *, done: str) -> Non
     else:
         table(
             ["ID", "STATE", "CLUSTER", "TARGETS", "UNTIL"],
-            [
-                [one.id, one.state, one.cluster, ", ".join(one.targets), f"{one.until.astimezone():%H:%M:%S}"]
-                for one in records
-            ],
+            [[one.id, one.state, one.cluster, ", ".join(one.targets), _end_of(one)] for one in records],
         )
         if records:
             say("next: fluxlab heal ID, or fluxlab heal --all")
+
+
+def _end_of(record: "FaultRecord") -> str:
+    """The time at which it is taken out, if that is known."""
+    return f"{record.until.astimezone():%H:%M:%S}" if record.state.is_timed else ""
 
 
 def _parameters(given: list[str]) -> "dict[str, Json]":

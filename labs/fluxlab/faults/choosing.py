@@ -45,7 +45,8 @@ def check_free(fault: AnyFault, cluster: str, touches: frozenset[str], others: S
     for other in others:
         shared = other.touches & touches
         if both := sorted(one for one in shared if other.cluster == cluster or one.startswith(_OF_THE_LAB)):
-            facts = [f"{other.id} has {', '.join(both)} until {other.until:%H:%M:%S} UTC"]
+            end = f"until {other.until:%H:%M:%S} UTC" if other.state.is_timed else "still: it waits to be taken out"
+            facts = [f"{other.id} has {', '.join(both)} {end}"]
             raise UsageError(f"{fault.name} excludes {other.fault}", facts=facts, hint=f"fluxlab heal {other.id}")
 
 

@@ -64,9 +64,7 @@ class Healer:
 
         Raises UnknownError when it does not end.
         """
-        with self._records.acting() as ended_others:
-            if ended_others:
-                _await_pushes(self.supervisor()[0])
+        with self._records.acting(await_sent=lambda: _await_pushes(self.supervisor()[0])):
             yield
 
     def check(self) -> None:
@@ -88,12 +86,19 @@ class Healer:
         ]
 
     def leave(self, *ids: str) -> Sequence[FaultRecord]:
-        """Have the lab's watchdog take out those that are in: whoever wants that cannot do it; returns their records.
+        """Have the lab's watchdog take out those that are in: whoever wants that cannot do it.
 
-        Somebody else has the lock, and may have taken one out just now: then that is done, and proven, once more.
+        Returns the records of those that it will: the disk may not take all. Somebody else has the lock, and may have
+        taken one out just now: then that is done, and proven, once more.
         """
         found = [one for one in self._records.readable() if one.id in ids and one.state is FaultState.INJECTED]
-        return [self._write(record.changed(state=FaultState.WAITING)) for record in found]
+        left: list[FaultRecord] = []
+        for record in found:
+            try:
+                left.append(self._records.write(record.changed(state=FaultState.WAITING)))
+            except OSError as error:
+                log.warning("%s: it cannot be left to the watchdog: %s", record.id, error)
+        return left
 
     def take_overdue_out(self, progress: Progress) -> Sequence[FaultRecord]:
         """Take out what nobody can want any more; returns their records.

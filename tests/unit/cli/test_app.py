@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -240,6 +241,25 @@ def test_the_status_tells_which_faults_are_in(run: Run) -> None:
         told = run(*words).out
         assert '"git-hang"' in told
         assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    ("state", "how", "timed"),
+    [
+        (FaultState.INJECTED, "until ", True),
+        (FaultState.WAITING, "waits to be taken out", False),
+        (FaultState.STUCK, "could not be taken out", False),
+    ],
+)
+def test_a_time_is_told_only_of_faults_that_it_ends(run: Run, state: FaultState, how: str, *, timed: bool) -> None:
+    until = datetime.now(UTC) + timedelta(hours=5)
+    broken(dead_lab("one"), state=state, until=until)
+    at = f"{until.astimezone():%H:%M:%S}"
+    shown, listed = run("status").out, run("heal").out
+    assert f"in github.com: {how}" in shown
+    assert (at in shown) == timed
+    assert state.value in listed
+    assert (at in listed) == timed
 
 
 def test_how_it_was_before_a_fault_that_was_given_up_can_be_read_where_that_is_told(run: Run) -> None:

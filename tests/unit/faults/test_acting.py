@@ -1,5 +1,6 @@
 """What a fault has started is ended before the fault is taken out, whoever had started it and was killed."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 from tests.unit.faults.conftest import Lab, lab_at
 
 from fluxlab.commands import CommandError, run
+from fluxlab.faults import healing
 
 ROOT = Path(__file__).parents[3]
 Eventually = Callable[[Callable[[], object]], None]
@@ -106,12 +108,35 @@ def test_what_an_injection_had_started_that_failed_has_ended_before_the_fault_is
     assert seen == [False]
 
 
-def test_what_others_have_started_goes_on(lab: Lab) -> None:
+def test_what_others_have_started_goes_on(
+    tmp_path: Path, pids: Path, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    left = killed_at("inject", tmp_path, pids, eventually)
     with subprocess.Popen(["sleep", "60"]) as other:
-        lab.faults.inject("brittle", cluster="c", target="a")
-        lab.faults.heal()
+        lab_at(tmp_path / "labs/one", monkeypatch).faults.heal()
         assert other.poll() is None
         other.kill()
+    assert [runs(one) for one in left] == [False] * len(left), "although something had to be ended"
+
+
+@pytest.mark.parametrize("step", ["inject", "heal"])
+def test_what_an_action_that_succeeded_has_left_in_the_background_goes_on(
+    tmp_path: Path, pids: Path, monkeypatch: pytest.MonkeyPatch, eventually: Eventually, step: str
+) -> None:
+    """A browser, or an agent, that a plugin of kubectl has started is the user's own."""
+    lab = lab_at(tmp_path / "labs/one", monkeypatch)
+    begin = f"setsid sh -c 'echo $$ > {pids}/background; exec sleep 60' >/dev/null 2>&1 &"
+    lab.fault.at[step] = lambda: run(["sh", "-c", f"{begin} until [ -s {pids}/background ]; do sleep 0.05; done"])
+    with lab.faults.during("brittle", cluster="c", target="a"):
+        pass
+    assert (pids / "background").exists()
+    with lab.faults.during("brittle", cluster="c", target="a"):
+        pass
+    assert running(pids / "background")
+    left = killed_at("inject", tmp_path, pids, eventually)
+    lab.faults.heal()
+    assert [runs(one) for one in left] == [False] * len(left)
+    assert running(pids / "background"), "also when there is something to be ended"
 
 
 def test_a_push_that_the_git_server_has_taken_from_who_was_ended_is_over_before_the_fault_is_taken_out(
@@ -121,6 +146,34 @@ def test_a_push_that_the_git_server_has_taken_from_who_was_ended_is_over_before_
     killed_at("inject", tmp_path, pids, eventually)
     lab, ended = lab_at(tmp_path / "labs/one", monkeypatch), list[int | None]()
     with subprocess.Popen(["sleep", "1.5"], env={"PATH_INFO": "/fleet.git/git-receive-pack"}) as push:
+        lab.fault.at["heal"] = lambda: ended.append(push.poll())
+        lab.faults.heal()
+    assert ended == [0]
+
+
+def test_a_push_that_takes_longer_than_one_attempt_waits_is_over_before_the_fault_is_taken_out(
+    tmp_path: Path, pids: Path, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    """Whoever had begun it is ended in the first attempt."""
+    monkeypatch.setattr(healing, "PUSH_SECONDS", 0.5)
+    killed_at("inject", tmp_path, pids, eventually)
+    lab, ended = lab_at(tmp_path / "labs/one", monkeypatch), list[int | None]()
+    with subprocess.Popen(["sleep", "1"], env={"PATH_INFO": "/fleet.git/git-receive-pack"}) as push:
+        lab.fault.at["heal"] = lambda: ended.append(push.poll())
+        lab.faults.heal()
+    assert ended == [0]
+
+
+def test_a_push_is_waited_for_also_when_whoever_waited_for_it_was_cut_off(
+    tmp_path: Path, pids: Path, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    killed_at("inject", tmp_path, pids, eventually)
+    lab, ended = lab_at(tmp_path / "labs/one", monkeypatch), list[int | None]()
+    with subprocess.Popen(["sleep", "1.5"], env={"PATH_INFO": "/fleet.git/git-receive-pack"}) as push:
+        with monkeypatch.context() as cut:
+            cut.setattr(healing, "wait_until", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                lab.faults.heal()
         lab.fault.at["heal"] = lambda: ended.append(push.poll())
         lab.faults.heal()
     assert ended == [0]

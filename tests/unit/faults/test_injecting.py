@@ -1,5 +1,6 @@
 """How a fault is put in, and taken out again by whatever ends it."""
 
+import errno
 import math
 import signal
 import threading
@@ -13,7 +14,8 @@ import pytest
 from tests.unit.faults.conftest import NOW, Lab
 
 from fluxlab.errors import FluxlabError, UnknownError, UsageError
-from fluxlab.fault_records import FaultRecords, FaultState, LabGoneError
+from fluxlab.fault_records import BusyError, FaultRecord, FaultRecords, FaultState, LabGoneError
+from fluxlab.faults.choosing import check_free
 from fluxlab.faults.injecting import NotProvenError
 
 STEPS = ("look", "inject", "prove", "hold", "heal")
@@ -110,6 +112,40 @@ def test_a_fault_that_cannot_be_taken_out_because_somebody_else_is_at_it_is_left
     assert "watchdog" in str(caught.value)
     lab.faults.heal_overdue()
     assert set(lab.states()) == {"b"} - wanted_out
+
+
+def test_the_watchdog_is_promised_only_for_what_could_be_left_to_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    for target in ("a", "b"):
+        lab.have(target)
+    write = FaultRecords.write
+
+    def full(records: FaultRecords, record: FaultRecord) -> FaultRecord:
+        if record.targets == ("a",):
+            raise OSError(errno.ENOSPC, "no space left")
+        return write(records, record)
+
+    monkeypatch.setattr(FaultRecords, "write", full)
+    with somebody_at_it(lab), pytest.raises(BusyError) as caught:
+        lab.faults.heal()
+    due = [one.id for one in lab.records.due(lab.supervisor)]
+    (promise,) = [fact for fact in caught.value.facts if "watchdog" in fact]
+    assert [one.id for one in lab.records.all() if one.id in promise] == due
+    with somebody_at_it(lab), pytest.raises(BusyError) as caught:
+        lab.faults.heal("brittle-a")
+    assert "watchdog" not in str(caught.value), "nothing was left to it"
+
+
+def test_whoever_is_kept_out_by_a_fault_is_told_how_long_that_is_in(lab: Lab) -> None:
+    record = lab.have("a", touches=frozenset({"host:a"}))
+    for state, told in (
+        (FaultState.INJECTED, f"until {record.until:%H:%M:%S} UTC"),
+        (FaultState.WAITING, "it waits to be taken out"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            check_free(lab.fault, "c", frozenset({"host:a"}), [record.changed(state=state)])
+        (fact,) = caught.value.facts
+        assert told in fact
+        assert (f"{record.until:%H:%M:%S}" in fact) == (state is FaultState.INJECTED)
 
 
 def test_a_fault_whose_lab_has_gone_within_the_block_is_gone_with_it(lab: Lab) -> None:
