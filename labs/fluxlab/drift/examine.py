@@ -67,12 +67,10 @@ def examine(
         ):
             trees = Trees(repository, Path(folder))
             key = timeline.lab.digest_key()
-            look = _at_rest(
-                lambda: _look(cluster, trees, threads, say, builds=builds, beside=beside, digest_key=key),
-                timeout_seconds,
-            )
+            look = _at_rest(lambda: _look(cluster, trees, threads, say, builds=builds, digest_key=key), timeout_seconds)
             say("finding out who it was")
-            return _report(cluster, timeline, look.without_what_moves(cluster.name))
+            settled = look.without_what_moves(cluster.name).without_what_hubs_keep(cluster.name, beside, threads)
+            return _report(cluster, timeline, settled)
     except (ApiError, ApiUnreachableError) as error:
         why = f"cluster {cluster.name} cannot be read: {error.what}"
         return DriftReport(drifts=(), unknown=(Unknown(cluster=cluster.name, why=why),), examined=0)
@@ -107,6 +105,26 @@ class _Look:
             ],
         )
 
+    def without_what_hubs_keep(self, cluster: str, beside: Sequence[Cluster], threads: ThreadPoolExecutor) -> "_Look":
+        """Without what names an owner that is in one of the clusters `beside` this one, and applies here from there."""
+        if not any(one.owners for one in self.stray):
+            return self
+        said = list(threads.map(_hub, beside))
+        hubs = {owner for one in said if not isinstance(one, str) for owner in one}
+        stray = [one for one in self.stray if hubs.isdisjoint(one.owners)]
+        unread = next((one for one in said if isinstance(one, str)), "")
+        doubtful = [one for one in stray if one.gone and unread]
+        unknown = (
+            Unknown(
+                cluster=cluster,
+                object=one.subject.reference,
+                owner=str(one.gone),
+                why=f"{one.subject} may be kept by {one.gone} of another cluster: {unread}",
+            )
+            for one in doubtful
+        )
+        return replace(self, stray=[one for one in stray if one not in doubtful], unknown=[*self.unknown, *unknown])
+
 
 def _at_rest(take: Callable[[], _Look], timeout_seconds: float) -> _Look:
     """The first look at which nothing moves, else the last one before the timeout."""
@@ -129,7 +147,6 @@ def _look(
     say: Callable[[str], None],
     *,
     builds: Builds,
-    beside: Sequence[Cluster],
     digest_key: bytes,
 ) -> _Look:
     say("building what git wants")
@@ -145,32 +162,20 @@ def _look(
     compare = partial(compare_object, cluster.api, served, there, digest_key=digest_key)
     compared = list(threads.map(lambda pair: compare(*pair), pairs))
     shared = bool(cluster.lacks(Capability.BOOTSTRAP))
-    hubs, unread = _hubs(beside)
-    stray = strays(
-        there,
-        wanted,
-        told=[one.owner for one in wants],
-        untold=[*(one.owner for one in untold), *hubs],
-        present={cluster.root.reference, *(one.reference for one in present)},  # git wants a root that is gone
-        shared=shared,
-    )
     return _Look(
         compared=[*compared, *doubtful],
-        stray=[one for one in stray if not (one.gone and unread)],
+        stray=strays(
+            there,
+            wanted,
+            told=[one.owner for one in wants],
+            untold=[one.owner for one in untold],
+            present={cluster.root.reference, *(one.reference for one in present)},  # git wants a root that is gone
+            shared=shared,
+        ),
         rootless=cluster.root.reference not in {owner.reference for owner in owners},
         unknown=[
             *(_untold(cluster.name, one.owner, one.why, chain=one.chain) for one in untold),
             *(_untold(cluster.name, owner, why) for owner in owners if (why := unpruned(owner))),
-            *(
-                Unknown(
-                    cluster=cluster.name,
-                    object=one.subject.reference,
-                    owner=str(one.gone),
-                    why=f"{one.subject} may be kept by {one.gone} of another cluster: {unread}",
-                )
-                for one in stray
-                if one.gone and unread
-            ),
             *(
                 Unknown(cluster=cluster.name, why=f"{resource.plural} cannot be looked at: {why}")
                 for resource, why in there.unread.items()
@@ -181,16 +186,14 @@ def _look(
     )
 
 
-def _hubs(clusters: Sequence[Cluster]) -> tuple[Sequence[KubeObject], str]:
-    """Who applies to other clusters than its own; and why that is not known of all clusters, if it is not."""
-    found: list[KubeObject] = []
-    unread = ""
-    for one in clusters:
-        try:
-            found += filter(applies_elsewhere, present_owners(one))
-        except (ApiError, ApiUnreachableError) as error:
-            unread = f"cluster {one.name} cannot be read: {error.what}"
-    return found, unread
+def _hub(cluster: Cluster) -> Sequence[ObjectRef] | str:
+    """Who of a cluster applies to other clusters; or why that is not known."""
+    try:
+        if not cluster.api.healthy():  # else one that hangs would keep the others waiting
+            return f"cluster {cluster.name} does not answer"
+        return [owner.reference for owner in present_owners(cluster) if applies_elsewhere(owner)]
+    except (ApiError, ApiUnreachableError) as error:
+        return f"cluster {cluster.name} cannot be read: {error.what}"
 
 
 def _untold(cluster: str, owner: KubeObject, why: str, *, chain: Sequence[str] = ()) -> Unknown:

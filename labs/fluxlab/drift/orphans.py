@@ -28,8 +28,10 @@ class Stray:
     """Who keeps it by its own account; empty when it names nobody."""
     fate: Fate = NOBODY
     """What becomes of it if it is an orphan."""
+    owners: Sequence[ObjectRef] = ()
+    """The Kustomization or HelmRelease that it names, rightly or not."""
     gone: ObjectRef | None = None
-    """The owner that left it behind, where that is not in the cluster."""
+    """The one of them that left it behind, where that is not in the cluster."""
 
 
 def is_orphan(claim: str, maker: Actor) -> bool:
@@ -84,7 +86,8 @@ def strays(
         gone = named[0] if named and last.isdisjoint(named) else None
         left = (gone is not None or not knowing.isdisjoint(named)) and _left_behind(subject, needed=gone is None)
         if subject.namespace in namespaces or (left and gone and not shared):
-            stray = Stray(subject=subject, claim=claim_of(subject), fate=fate_of_orphan(subject, there))
+            fate = fate_of_orphan(subject, there)
+            stray = Stray(subject=subject, claim=claim_of(subject), fate=fate, owners=tuple(named))
             # Served in several versions, it is one object.
             found.setdefault(reference, _left_by(gone, stray) if left else stray)
     return [found[key] for key in sorted(found, key=lambda one: (one.kind, one.namespace, one.name))]
