@@ -194,7 +194,8 @@ class Alerts:
     def dropped(self, *, since: datetime = _BEGINNING, masks: Masks | None = None) -> Sequence[Dropped]:
         """What did not become an alert, as the controllers' logs have it, in order of time.
 
-        `masks` is asked once they were read; without it the lab's folder and its clusters are.
+        `masks` is asked once they were read; without it the lab's folder and its clusters are. Objects are not masked,
+        as nowhere in the timeline.
         """
         found = [
             dropped
@@ -204,7 +205,7 @@ class Alerts:
             if line.entry.time >= since and (dropped := _dropped(line))
         ]
         mask = (masks or self._known)().redact
-        told = (replace(dropped, object=mask(dropped.object), message=mask(dropped.message)) for dropped in found)
+        told = (replace(dropped, message=mask(dropped.message)) for dropped in found)
         return sorted(told, key=lambda one: one.time)
 
     def _known(self) -> Redactor:

@@ -1,9 +1,9 @@
 """What a lab looks like when something went wrong: gathered before it is gone, with secret values masked."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 
 from urllib3.exceptions import HTTPError
@@ -44,51 +44,81 @@ class Evidence:
 
 def gather(lab: Lab, *, since: datetime) -> Evidence:
     """All that may explain a failure since a moment. What cannot be read says so in its place."""
-    timeline = TimelineFolder(lab.folder)
-    masking = Masking(timeline, lab.clusters)
-    unread = "; ".join(masking.learn_all().values())
-    several = len(lab.spec.clusters) > 1
-
-    def trouble() -> Iterator[str]:
-        entries = [entry for entry in happened() if entry.level.rank >= Level.WARNING.rank]
-        yield from (line_of(entry, several=several) for entry in entries[-QUOTED_ENTRIES:])
-
-    def told() -> Iterator[str]:
-        yield from (line_of(entry, several=several) for entry in happened())
-
-    @cache
-    def happened() -> Sequence[Entry]:
-        # What programs log is not masked by a writer of ours: it is told only if all that it may hold is known.
-        return ask(timeline, Query(since=since, sources=OWN if unread else frozenset()))
-
-    def audited() -> Iterator[str]:
-        query = Query(since=since, sources=frozenset({Source.AUDIT}))
-        yield from (line_of(entry, several=several) for entry in ask(timeline, query))
-
-    def logged() -> Iterator[str]:
-        if unread:  # the journals are masked by their writers, the logs of other programs are not
-            yield f"left out: the Secrets that would have to be masked could not be read: {unread}"
-            return
-        lines = ask_logs(timeline, Query(since=since, level=Level.INFO), component=None)
-        yield from (f"{line.entry.part}  {line.raw}" for line in lines)
-
-    sources: Mapping[str, Callable[[], Iterable[str]]] = {
-        "conditions.txt": lambda: _conditions(lab),
-        "timeline.txt": told,
-        "audit.txt": audited,
-        "logs.txt": logged,
-        "git.txt": lambda: [f"left out, for the same reason as logs.txt: {unread}" if unread else lab.repository.log()],
-    }
-    summary = [*_read(lambda: _dead(lab)), *_read(lambda: facts(lab.look())), *_read(trouble)]
-    files = {name: "\n".join(_read(source)) for name, source in sources.items()}
-    if not unread:
-        masking.learn_all()  # what was set while all that was read
+    masking = Masking(TimelineFolder(lab.folder), lab.clusters)
+    told = _Told(lab=lab, since=since, unread=_unread(masking))
+    state = [*_read(lambda: _dead(lab)), *_read(lambda: facts(lab.look()))]
+    conditions = "\n".join(_read(lambda: _conditions(lab)))
+    trouble, files = told.trouble(), told.files()
+    if not told.unread and (unread := _unread(masking)):  # what was set meanwhile is not known
+        told = replace(told, unread=unread)
+        trouble, files = told.trouble(), told.files()
     mask = masking.redactor.redact
     return Evidence(
         lab=lab.name,
-        summary=[mask(line) for line in summary],
-        files={name: mask(text) for name, text in files.items()},
+        summary=[mask(line) for line in (*state, *trouble)],
+        files={name: mask(text) for name, text in {"conditions.txt": conditions, **files}.items()},
     )
+
+
+def _unread(masking: Masking) -> str:
+    """Learn what has to be masked; returns why not all of it is known, empty when it is."""
+    return "; ".join(masking.learn_all().values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """What was told in a lab since a moment. What no writer of ours has masked is left out unless all is known that it
+    may hold.
+    """
+
+    lab: Lab
+    since: datetime
+    unread: str
+    """Why not all is known; empty when it is."""
+
+    def trouble(self) -> Sequence[str]:
+        """The last that went wrong."""
+        return _read(self._trouble)
+
+    def files(self) -> Mapping[str, str]:
+        """Texts by the name of the file that they belong into."""
+        sources: Mapping[str, Callable[[], Iterable[str]]] = {
+            "timeline.txt": lambda: self._lines(self._happened),
+            "audit.txt": self._audited,
+            "logs.txt": self._logged,
+            "git.txt": self._pushed,
+        }
+        return {name: "\n".join(_read(source)) for name, source in sources.items()}
+
+    @cached_property
+    def _happened(self) -> Sequence[Entry]:
+        sources = OWN if self.unread else frozenset[Source]()
+        return ask(self._folder, Query(since=self.since, sources=sources))
+
+    @property
+    def _folder(self) -> TimelineFolder:
+        return TimelineFolder(self.lab.folder)
+
+    def _lines(self, entries: Sequence[Entry]) -> Iterator[str]:
+        several = len(self.lab.spec.clusters) > 1
+        return (line_of(entry, several=several) for entry in entries)
+
+    def _trouble(self) -> Iterator[str]:
+        wrong = [entry for entry in self._happened if entry.level.rank >= Level.WARNING.rank]
+        return self._lines(wrong[-QUOTED_ENTRIES:])
+
+    def _audited(self) -> Iterator[str]:
+        return self._lines(ask(self._folder, Query(since=self.since, sources=frozenset({Source.AUDIT}))))
+
+    def _logged(self) -> Iterator[str]:
+        if self.unread:  # the journals are masked by their writers, the logs of other programs are not
+            yield f"left out: the Secrets that would have to be masked could not be read: {self.unread}"
+            return
+        lines = ask_logs(self._folder, Query(since=self.since, level=Level.INFO), component=None)
+        yield from (f"{line.entry.part}  {line.raw}" for line in lines)
+
+    def _pushed(self) -> Iterator[str]:
+        yield f"left out, for the same reason as logs.txt: {self.unread}" if self.unread else self.lab.repository.log()
 
 
 def _read(source: Callable[[], Iterable[str]]) -> Sequence[str]:

@@ -80,6 +80,16 @@ def test_what_was_dropped_is_told_without_the_secrets_that_its_line_quotes(tmp_p
     assert dropped.message == f"failed to send notification: no: {MASK}"
 
 
+def test_what_was_dropped_is_found_by_its_object_also_when_a_secret_holds_the_name_of_it(tmp_path: Path) -> None:
+    line = {"msg": "failed to send notification", "error": f"no: {ABOUT['name']}", "eventInvolvedObject": ABOUT}
+    found = alerts(tmp_path, "notification-controller", line)
+    with SecretKeeper.of(LabFolder(tmp_path)) as keeper:
+        keeper.values = [ABOUT["name"]]
+        [dropped] = found.dropped()
+    assert dropped.is_about(SHOP)
+    assert dropped.message == f"failed to send notification: no: {MASK}"
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [

@@ -26,8 +26,9 @@ class Masks:
 
     def __call__(self) -> Redactor:
         """What masks all that is in the clusters' Secrets now."""
-        self._asked = time.monotonic()
-        for cluster, why in self._masking.learn_all().items():
+        unread = self._masking.learn_all()
+        self._asked = time.monotonic()  # not before: a cluster that hangs takes longer than ASK_SECONDS
+        for cluster, why in unread.items():
             if cluster not in self._named:
                 self._named.add(cluster)
                 say(

@@ -17,6 +17,10 @@ from fluxlab.servers.asgi import asked_by
 
 MAXIMUM_BYTES = 20 * 1024 * 1024
 LONGEST_TEXT = 2000
+_NAMING = frozenset({"asked_by", "method", "time"})
+"""What is never masked, since a Secret may hold the same word: the gateway's own names for who asks, of which the
+timeline takes the cluster; what HTTP calls a request; and when it was.
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -56,13 +60,18 @@ class RequestLog:
     def write(self, entry: Entry) -> None:
         """Append one entry. A log that cannot be written never stops a request: that is said in the process's log."""
         hidden = {"path": f"/{MASK}"} if entry.path and self.redactor.hides_below(entry.host) else {}
-        fields = {name: _masked(value, self.redactor) for name, value in {**asdict(entry), **hidden}.items()}
+        fields = {name: self._told(name, value) for name, value in {**asdict(entry), **hidden}.items()}
         line = json.dumps({"time": fields.pop("time"), **fields}, ensure_ascii=False) + "\n"
         try:
             with self._lock:
                 self._append(line.encode())
         except OSError:
             logger.exception("the gateway's request log cannot be written")
+
+    def _told(self, name: str, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return (value if name in _NAMING else self.redactor.redact(value))[:LONGEST_TEXT]
 
     def _append(self, line: bytes) -> None:
         with self.path.open("ab") as file:
@@ -114,7 +123,3 @@ class LoggedApplication:
 def elapsed_ms(began: float) -> float:
     """Milliseconds since `began` (time.monotonic)."""
     return round((time.monotonic() - began) * 1000, 1)
-
-
-def _masked(value: object, redactor: Redactor) -> object:
-    return redactor.redact(value)[:LONGEST_TEXT] if isinstance(value, str) else value

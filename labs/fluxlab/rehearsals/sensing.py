@@ -18,6 +18,7 @@ from fluxlab.logs import find_log, log_files, read_whole_log
 from fluxlab.metrics import Sample, samples_of
 from fluxlab.moments import Moment
 from fluxlab.timeline.entries import Entry
+from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.loglines import read_log_lines
 from fluxlab.timeline.text import line_of
 
@@ -218,7 +219,10 @@ class Senses:
 
     def _told_before(self, alert: Entry, after: Moment) -> bool:
         """Whether an alert that came after a moment is about what the cluster itself had only told before."""
-        about = alert.object
+        # Who told of the alert had masked it, the cluster had not; and either may know what the other does not.
+        TimelineFolder(self._lab.folder).teach(self._history.redactor)
+        mask = self._history.redactor.redact
+        about, text = alert.object, mask(alert.text)
         told = [
             self._history.is_after(one, after)
             for one in self._history.of("Event")
@@ -226,7 +230,7 @@ class Senses:
             and not one.deleted
             and text_at(one.subject.raw, "involvedObject", "kind") == about.kind
             and text_at(one.subject.raw, "involvedObject", "name") == about.name
-            and text_at(one.subject.raw, "message") == alert.text
+            and mask(text_at(one.subject.raw, "message")) == text
         ]
         return bool(told) and not any(told)
 

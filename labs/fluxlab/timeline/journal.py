@@ -25,6 +25,30 @@ LONGEST_NAMES = 256 * 1024
 LONGEST_VALUE = 1024
 """In a line that would be too long."""
 SUFFIX = ".jsonl"
+_NAMING = frozenset(
+    {
+        Detail.VERB,
+        Detail.VERSION,
+        Detail.OWNER,
+        Detail.READS,
+        Detail.RESOURCE,
+        Detail.SUBRESOURCE,
+        Detail.NAMESPACE,
+        Detail.UID,
+        Detail.REF,
+        Detail.OLD,
+        Detail.REQUEST,
+        Detail.MANAGER,
+        Detail.AUDIT_ID,
+        Detail.RECEIVED,
+        Detail.SEEN,
+        Detail.FAULT,
+        Detail.SINK,
+    }
+)
+"""Details by which programs know things, as by an entry's object and commit: a Secret may hold the same word, as one
+that holds `production` does where a branch is called that.
+"""
 
 
 class Journal:
@@ -144,16 +168,21 @@ def _mend(file: Path) -> int:
 
 
 def masked(entry: Entry, redactor: Redactor) -> Entry:
-    """The entry with secret values masked in all that others had a say in."""
+    """The entry with secret values masked in all that others had a say in, but for names that programs compare."""
     mask = redactor.redact
     return replace(
         entry,
         text=mask(entry.text),
         actor=mask(entry.actor),
         issues=tuple(map(mask, entry.issues)),
-        details={key: mask(value) for key, value in entry.details.items()},
+        details={key: value if _names(key, entry) else mask(value) for key, value in entry.details.items()},
         changes=tuple(masked_change(change, redactor) for change in entry.changes),
     )
+
+
+def _names(key: str, entry: Entry) -> bool:
+    """Whether a detail only names something; the host of an alert is one of the lab's sinks, others a client chose."""
+    return key in _NAMING or (key == Detail.HOST and entry.source is Source.ALERT)
 
 
 def masked_change(change: FieldChange, redactor: Redactor) -> FieldChange:

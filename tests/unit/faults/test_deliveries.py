@@ -25,6 +25,7 @@ from fluxlab.faults.means.deliveries import (
     revert_by_hand,
     take_back,
     taken_back,
+    touched_above,
 )
 from fluxlab.repository import Repository
 from fluxlab.spec import RepositorySpec
@@ -304,3 +305,21 @@ def test_files_that_a_person_has_made_anew_stay_where_all_were_deleted(ground: G
         "a.yaml": "name: another\n",
         "b.yaml": "name: b\n",
     }
+
+
+def test_what_applies_a_release_is_touched_with_it(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another fault might suspend it, and no revert would be applied."""
+    labels: dict[str, Json] = {f"kustomize.toolkit.fluxcd.io/{key}": value for key, value in APPLIED_BY.items()}
+    known = {
+        "HelmRelease": KubeObject({"kind": "HelmRelease", "metadata": {"name": "cart", "labels": labels}}),
+        "Kustomization": KubeObject({"kind": "Kustomization", "metadata": {**APPLIED_BY}}),
+    }
+    api = SimpleNamespace(find=lambda resource, *_, **__: known[resource.kind])
+    monkeypatch.setattr(ground.cluster, "api", api, raising=False)
+    assert touched_above(ground, "flux-system/cart") == {"object:Kustomization flux-system/apps"}
+    del labels["kustomize.toolkit.fluxcd.io/name"]
+    known["Kustomization"] = cast("Any", None)
+    assert touched_above(ground, "flux-system/cart") == frozenset()
+
+
+APPLIED_BY: JsonObject = {"name": "apps", "namespace": "flux-system"}

@@ -1,12 +1,16 @@
 """What is kept of an object, and when it is as it was."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import pytest
 
+from fluxlab.clusters.api import KubeApi
 from fluxlab.clusters.objects import KubeObject
+from fluxlab.clusters.resources import SECRET as SECRETS
+from fluxlab.clusters.resources import Resource
 from fluxlab.documents import Json, JsonObject
-from fluxlab.faults.means.originals import is_original, original, without_annotation
+from fluxlab.faults.means.originals import is_original, original, recreate, without_annotation
 
 SECRET: JsonObject = {
     "apiVersion": "v1",
@@ -67,3 +71,34 @@ def test_an_annotation_is_left_out_and_nothing_else(
     metadata: JsonObject = {"name": "cart", **({"annotations": before} if before else {})}
     left: JsonObject = {"name": "cart", **({"annotations": after} if after else {})}
     assert without_annotation({"spec": {}, "metadata": metadata}, "a") == {"spec": {}, "metadata": left}
+
+
+class Controlled:
+    """An API whose controller has written into a new object before its maker gives it away."""
+
+    def __init__(self) -> None:
+        self.given: JsonObject | None = None
+
+    def find(self, *_: object, **__: object) -> None:
+        return None
+
+    def create(self, _: Resource, content: JsonObject, **__: object) -> KubeObject:
+        metadata = cast("Mapping[str, Json]", content["metadata"])
+        mine: Json = [{"manager": "fluxlab", "operation": "Update", "fieldsV1": {"f:data": {}}}]
+        made = {**metadata, "annotations": {"revision": "1"}, "uid": "2", "resourceVersion": "9", "managedFields": mine}
+        return KubeObject({**content, "metadata": made})
+
+    def request(self, method: str, _: str, *, body: JsonObject) -> JsonObject:
+        assert method == "PUT"
+        self.given = body
+        return body
+
+
+def test_what_is_made_anew_is_given_to_its_owners_although_its_controller_was_quicker() -> None:
+    api, kept = Controlled(), original(KubeObject(SECRET))
+    recreate(cast("KubeApi", api), SECRETS, kept, besides="revision")
+    assert api.given
+    assert "fluxlab" not in str(api.given)
+    api.given = None
+    recreate(cast("KubeApi", api), SECRETS, kept)  # here nobody knows whose annotation that is
+    assert api.given is None

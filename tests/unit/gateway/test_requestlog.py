@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_a_secret_across_the_cut_is_masked_as_well(tmp_path: Path) -> None:
     for length in range(1970, 2001):
         log.write(entry("/" * length + secret))
     assert "canary" not in (tmp_path / "log").read_text()
+
+
+def test_who_asked_and_how_stays_known_when_a_secret_holds_the_same_word(tmp_path: Path) -> None:
+    asked = replace(entry("/production/x", note="production"), asked_by="production.source-controller", method="DELETE")
+    RequestLog(tmp_path / "gateway.log", Redactor(["production", asked.method])).write(asked)
+    line = json.loads((tmp_path / "gateway.log").read_text())
+    assert (line["asked_by"], line["method"]) == (asked.asked_by, asked.method)
+    assert (line["path"], line["note"]) == (f"/{MASK}/x", MASK)
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

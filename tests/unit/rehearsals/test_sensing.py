@@ -1,6 +1,7 @@
 """Signals are bound to the object and to what came after: nothing stale and nothing of a namesake is one."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from fluxlab.lab import Lab
 from fluxlab.metrics import Sample
 from fluxlab.moments import Moment
 from fluxlab.recorder.watching import Listed, WatchEvent
+from fluxlab.redaction import MASK
 from fluxlab.rehearsals import sensing
 from fluxlab.rehearsals.history import History
 from fluxlab.rehearsals.outset import Outset
@@ -30,7 +32,10 @@ from fluxlab.rehearsals.signals import (
     PodsSpec,
     SignalSpec,
 )
+from fluxlab.state import LabFolder
 from fluxlab.timeline.entries import Entry, ObjectRef, Source
+from fluxlab.timeline.folder import TimelineFolder
+from fluxlab.timeline.learned import Learned
 
 BEGAN = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 AFTER = Outset(Moment(time=BEGAN, versions={"one": 100}))
@@ -39,7 +44,7 @@ AFTER = Outset(Moment(time=BEGAN, versions={"one": 100}))
 class Cluster1:
     """A cluster that is heard, not asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
         cluster = cast("Cluster", SimpleNamespace(name="one"))
         self.history = History(cluster)
         self.drifts: list[Any] = []
@@ -51,6 +56,7 @@ class Cluster1:
         status = SimpleNamespace(clusters=[SimpleNamespace(name="one", pid_of=lambda _: 1)])
         self.lab = SimpleNamespace(
             cluster=cluster,
+            folder=LabFolder(root),
             drift=lambda: SimpleNamespace(drifts=self.drifts, unknown=self.untold),
             look=lambda: [SimpleNamespace(pending=self.pending)],
             status=lambda: status,
@@ -110,11 +116,11 @@ class Cluster1:
         }
         self.hear(POD, raw, version=version, kind=kind)
 
-    def event(self, *, version: int, uid: str = "u1", seconds: float = 1.0) -> None:
+    def event(self, *, version: int, uid: str = "u1", seconds: float = 1.0, message: str = "no") -> None:
         about = {"kind": "Kustomization", "namespace": "flux-system", "name": "shop", "uid": uid}
         self.hear(
             EVENT,
-            {"kind": "Event", "involvedObject": about, "type": "Warning", "reason": "BuildFailed", "message": "no"},
+            {"kind": "Event", "involvedObject": about, "type": "Warning", "reason": "BuildFailed", "message": message},
             version=version,
             seconds=seconds,
         )
@@ -144,8 +150,8 @@ FAILED = SignalSpec(event=EventSpec(kind="Kustomization", place="flux-system/sho
 
 
 @pytest.fixture
-def cluster() -> Cluster1:
-    return Cluster1()
+def cluster(tmp_path: Path) -> Cluster1:
+    return Cluster1(tmp_path)
 
 
 def test_a_condition_counts_that_changed_after_the_moment(cluster: Cluster1) -> None:
@@ -410,6 +416,24 @@ def test_an_alert_that_comes_late_is_not_about_what_was_broken_since(cluster: Cl
     seen = cluster.senses.find(TOLD, after=AFTER)
     assert seen
     assert "something else" in seen.words
+
+
+@pytest.mark.parametrize("known", ["to the lab", "to the rehearsal"])
+def test_an_alert_that_comes_late_is_known_also_where_it_was_told_without_secrets(
+    cluster: Cluster1, tmp_path: Path, known: str
+) -> None:
+    secret = "canary-in-a-secret"
+    if known == "to the lab":
+        learned = Learned(TimelineFolder(LabFolder(tmp_path)).learned)
+        learned.add(secret)
+        learned.save()
+    else:
+        cluster.history.redactor.add(secret)
+    cluster.event(version=99, message=f"it quotes {secret}")
+    cluster.alerts = [alert(1, text=f"it quotes {MASK}")]
+    assert cluster.senses.find(TOLD, after=AFTER) is None
+    cluster.alerts.append(alert(2, text=f"another quotes {MASK}"))
+    assert cluster.senses.find(TOLD, after=AFTER)
 
 
 def test_an_alert_of_an_event_that_came_again_counts(cluster: Cluster1) -> None:

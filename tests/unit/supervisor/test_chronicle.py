@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.unit.secret_keeper import SecretKeeper
 
+from fluxlab.alerts import Wanted
 from fluxlab.clusters import masking
 from fluxlab.processes import ManagedProcess
 from fluxlab.redaction import MASK
@@ -17,10 +19,11 @@ from fluxlab.servers.sinks import Alert
 from fluxlab.state import LabFolder
 from fluxlab.supervisor import chronicle as module
 from fluxlab.supervisor.chronicle import Chronicle
-from fluxlab.timeline.entries import Entry, Level, Source
+from fluxlab.timeline.entries import Detail, Entry, Level, Source
 from fluxlab.timeline.folder import SUPERVISOR, TimelineFolder
 from fluxlab.timeline.journal import read_journal
 from fluxlab.timeline.learned import Learned
+from fluxlab.timeline.pushes import before_push_of
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -194,6 +197,20 @@ def test_what_the_recorder_has_learned_is_masked_in_all_that_is_told(
     assert told(journal) == [f"Set it to {MASK}"]
 
 
+def test_an_alert_is_still_known_by_its_sink_when_a_secret_holds_the_name_of_it(
+    chronicle: Chronicle, journal: Path, keeper: SecretKeeper, eventually: Callable[..., None]
+) -> None:
+    alert = replace(quoting(CANARY), sink="github", host="github.com", reason=f"because of {CANARY}")
+    keeper.values = [alert.sink, CANARY]
+    chronicle.alerted(alert)
+    eventually(lambda: told(journal))
+    [found] = read_journal(journal)
+    assert found.text == f"no: {MASK}"
+    assert found.details[Detail.REASON] == f"because of {MASK}"
+    assert Wanted(provider=alert.sink).fits(found)
+    assert Wanted(provider=alert.host).fits(found)
+
+
 # -- git -------------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +249,18 @@ def test_a_push_is_told_with_each_of_its_commits(
     assert (pushed.actor, pushed.commit, pushed.issues) == ("ada", made[2], ("#1", "#2"))
     assert [(one.text, one.commit) for one in brought] == [("Step 1 (#1)", made[1]), ("Step 2 (#2)", made[2])]
     assert {one.actor for one in brought} == {"Ada <ada@example.org>"}
+
+
+def test_a_push_to_a_branch_whose_name_a_secret_holds_is_still_known_as_one_to_it(
+    chronicle: Chronicle, repository: GitRepository, tmp_path: Path
+) -> None:
+    made, folder = history(repository, 3), TimelineFolder(LabFolder(tmp_path))
+    learned = Learned(folder.learned)
+    for value in ("production", made[0]):
+        learned.add(value)
+    learned.save()
+    asyncio.run(chronicle.pushed(push(repository, old=made[0], new=made[2], refs=("refs/heads/production",))))
+    assert before_push_of(made[2], folder, branch="production") == made[0]
 
 
 @pytest.mark.parametrize("others", [(), ("refs/tags/v1",), ("refs/heads/side",)])

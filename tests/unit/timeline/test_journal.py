@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fluxlab.timeline.entries import Detail, Entry, FieldChange, Level, ObjectRe
 from fluxlab.timeline.journal import Journal, JournalReader, read_journal, segments_of
 from fluxlab.timeline.text import line_of
 
+QUOTING = (Detail.REASON, Detail.SUBJECT, Detail.REFUSED, Detail.URI, Detail.USER_AGENT)
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -304,6 +306,34 @@ def test_secrets_are_masked_in_every_text_and_nowhere_else(tmp_path: Path) -> No
     assert found.text == f"a {MASK}"
     assert found.commit == "abc"
     assert found.changes == (FieldChange(field=f".data.{MASK}", before=f'"{MASK}"', after=f'"{MASK}"'),)
+
+
+def test_what_names_things_to_programs_stays_comparable_when_a_secret_holds_the_same_word(tmp_path: Path) -> None:
+    names = {
+        Detail.VERB: "deleted",
+        Detail.VERSION: "1234567",
+        Detail.UID: "0b1f6a3e-uid",
+        Detail.OWNER: "Kustomization flux-system/production",
+        Detail.RESOURCE: "/api/v1/services",
+        Detail.MANAGER: "kustomize-controller",
+    }
+    quoted = {key: f"quotes {name}" for key, name in zip(QUOTING, names.values(), strict=False)}
+    Journal(tmp_path, redactor=Redactor([*names.values(), "production"])).append(
+        [entry("seen", details={**names, **quoted})]
+    )
+    [found] = read_journal(tmp_path)
+    assert {key: found.details[key] for key in names} == names
+    assert {found.details[key] for key in quoted} == {f"quotes {MASK}"}
+
+
+def test_of_what_a_client_asked_for_the_host_is_masked(tmp_path: Path) -> None:
+    """That of an alert is one of the lab's own sinks."""
+    secret = "canary.example.org"
+    asked, alert = (
+        replace(entry("x", details={Detail.HOST: secret}), source=one) for one in (Source.REQUEST, Source.ALERT)
+    )
+    Journal(tmp_path, redactor=Redactor([secret])).append([asked, alert])
+    assert [found.details[Detail.HOST] for found in read_journal(tmp_path)] == [MASK, secret]
 
 
 def test_a_secret_that_json_escapes_is_masked_within_json(tmp_path: Path) -> None:

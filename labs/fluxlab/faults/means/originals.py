@@ -26,16 +26,18 @@ def is_original(subject: KubeObject | None, kept: JsonObject) -> bool:
     return _plain(now) == _plain(then) and _owners(now) == _owners(then)
 
 
-def recreate(api: KubeApi, resource: Resource, kept: JsonObject) -> None:
+def recreate(api: KubeApi, resource: Resource, kept: JsonObject, *, besides: str = "") -> None:
     """Make an object what it was, if it is not there: what somebody has made since stays. Raises ApiError.
 
-    Whoever makes an object owns it: so it is made first, and then given to its owners.
+    Whoever makes an object owns it: so it is made first, and then given to its owners. What its controller writes into
+    an annotation (`besides`) is left to that.
     """
-    known = KubeObject(kept)
-    namespace, content = known.namespace or None, _plain(kept)
+    known, wanted = KubeObject(kept), without_annotation(kept, besides)
+    namespace, content = known.namespace or None, _plain(wanted)
     live = api.find(resource, known.name, namespace=namespace) or api.create(resource, content, namespace=namespace)
-    if _plain(original(live)) == content and not is_original(live, kept):
-        _put(api, resource, live, kept)
+    now = without_annotation(original(live), besides)
+    if _plain(now) == content and _owners(now) != _owners(wanted):
+        _put(api, resource, live, wanted)
 
 
 def give_back(api: KubeApi, resource: Resource, kept: JsonObject, *, besides: Collection[str]) -> None:

@@ -6,7 +6,7 @@ from random import Random
 from fluxlab.clusters.objects import KubeObject, items_at
 from fluxlab.clusters.resources import DEPLOYMENT, POD
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, Plan
-from fluxlab.faults.means.originals import recreate, without_annotation
+from fluxlab.faults.means.originals import recreate
 from fluxlab.faults.means.places import remove, uid_of
 from fluxlab.faults.means.workloads import find_deployment, managed_deployments
 from fluxlab.places import parse_place
@@ -38,7 +38,7 @@ class HumanDelete(EditFault[Who]):
     def put_back(self, ground: Ground, injection: Injection[Who]) -> None:
         kept = injection.undo["original"]
         if isinstance(kept, Mapping):
-            recreate(ground.api, DEPLOYMENT, without_annotation(kept, REVISION))
+            recreate(ground.api, DEPLOYMENT, kept, besides=REVISION)
 
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
         deployment = find_deployment(ground.api, injection.target)
