@@ -6,6 +6,7 @@ password.
 """
 
 import base64
+import json
 import re
 import threading
 from bisect import bisect_left, bisect_right
@@ -24,14 +25,20 @@ STRIDE = MINIMUM_LENGTH - PIECE + 1
 _HEX = "[0-9a-fA-F]"
 _FAR = 0x10000
 # What JSON, Go and YAML write instead of a character, also where that was escaped several times; and a line's end with
-# the indentation of the next one. Characters beyond the first plane are two in JSON.
+# the indentation of the next one. Characters beyond the first plane are two in JSON. How many backslashes there are
+# tells nothing once they were escaped: before a character that is escaped elsewhere they read as nothing.
 _ESCAPED = re.compile(
-    r"(?P<end>(?:\\+(?:[nr]|u000[adAD])|[\r\n])(?:\\+[nrt]|\s)*)"
-    rf"|\\+(?:u(?P<u>{_HEX}{{4}})|x(?P<x>{_HEX}{{2}})|U(?P<U>{_HEX}{{8}})|(?P<tab>t)|(?P<sign>[\"'/]))"
+    r"(?=[\\\r\n'\U00010000-\U0010ffff])(?:"  # which spares a look at the rest nearly everywhere
+    r"(?P<end>(?:\\+(?:[nr]|u000[adAD])|\\*[\r\n])(?:\\+(?:[nrtf]|u000[9a-dA-D])|\\*[ \t-\r])*)"
+    rf"|\\+(?:u(?P<u>{_HEX}{{4}})|x(?P<x>{_HEX}{{2}})|U(?P<U>{_HEX}{{8}})|(?P<control>[btf]))"
+    r"|\\+(?P<sign>[\"'/&<>\x00-\x1f\x7f-\uffff])"
+    r"|(?P<far>\\*[\U00010000-\U0010ffff])"
     r"|(?P<other>\\+)"
-    r"|(?P<quote>'{2,})"
-    r"|(?P<far>[\U00010000-\U0010ffff])"
+    r"|(?P<quote>'{2,}))"
 )
+# Texts without it hold nothing of the above.
+_ANY_ESCAPE = re.compile(r"[\\\r\n\U00010000-\U0010ffff]|''")
+_ESCAPED_SLASH = re.compile(r"\\(?:/|u002[fF]|x2[fF])")
 # What nobody escapes.
 _PLAIN = re.compile(r"[ !#-%(-.0-;=?-\[\]-~]+")
 # A line of a value of several lines that is no ordinary word: nobody wants `kind: Config` masked wherever it stands.
@@ -45,10 +52,10 @@ Span = tuple[int, int]
 
 
 def spellings(value: str) -> set[str]:
-    """The forms in which a value shows up in text where nothing escapes it: raw, URL-encoded, and base64 at each byte
-    offset.
+    """The forms in which a value shows up in text: raw, URL-encoded, in JSON's escapes, and base64 at each byte offset.
+    What is escaped otherwise, or deeper, is found by who reads the text.
     """
-    found = {value, *_url_encoded(value), *_base64(value.encode())}
+    found = {value, *_url_encoded(value), *_in_json(value), *_base64(value.encode())}
     return {spelling for spelling in found if len(spelling) >= MINIMUM_LENGTH}
 
 
@@ -59,6 +66,10 @@ def _url_encoded(value: str) -> set[str]:
         kept = encoded.replace("%2F", "/").replace("%2f", "/")  # as in a path
         found |= {encoded, kept, encoded.replace("%20", "+")}  # as in a form
     return found
+
+
+def _in_json(value: str) -> set[str]:
+    return {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
 
 
 def _base64(raw: bytes) -> set[str]:
@@ -119,8 +130,10 @@ def _meaning(found: re.Match[str]) -> str:
         code = int(found[kind], 16)
         return chr(code) if code < _FAR else _pair(code)
     if kind == "far":
-        return _pair(ord(found[0]))
-    return found["sign"] or {"end": "\n", "tab": "\t", "other": "\\", "quote": "'"}[kind]
+        return _pair(ord(found[0][-1]))
+    if kind == "control":
+        return {"b": "\b", "t": "\t", "f": "\f"}[found[kind]]
+    return found["sign"] or {"end": "\n", "other": "\\", "quote": "'"}[kind]
 
 
 def _pair(code: int) -> str:
@@ -129,40 +142,84 @@ def _pair(code: int) -> str:
 
 
 class _Forms:
-    """Words that are looked for in texts, by how they begin."""
+    """Words that are looked for in texts, by how they begin; of the many that begin alike, as all keys do, by their
+    middle, too.
+    """
 
     def __init__(self) -> None:
-        self._by_head: dict[str, tuple[str, ...]] = {}
+        self._words: set[str] = set()
+        self._middles: set[tuple[int, str]] = set()
+        self._lengths: dict[str, tuple[int, ...]] = {}
+        """By how words begin, longest first."""
         self.pieces: set[str] = set()
 
     def add(self, form: str) -> None:
         """Look for a word of at least MINIMUM_LENGTH characters."""
-        head = form[:MINIMUM_LENGTH]
-        others = self._by_head.get(head, ())
-        if form not in others:
-            place = bisect_left(others, -len(form), key=lambda other: -len(other))
-            self._by_head[head] = (*others[:place], form, *others[place:])
+        head, length = form[:MINIMUM_LENGTH], len(form)
+        self._words.add(form)
+        self._middles.add((length, _middle(form, 0, length)))
+        others = self._lengths.get(head, ())
+        place = bisect_left(others, -length, key=lambda other: -other)
+        if others[place : place + 1] != (length,):
+            self._lengths[head] = (*others[:place], length, *others[place:])
         self.pieces.update(_pieces(form))
 
     def found_in(self, text: str) -> Iterator[Span]:
         """Where they stand; of those that begin at one place the longest."""
-        heads, pieces = self._by_head, self.pieces
+        lengths, pieces = self._lengths, self.pieces
         for hit in [place for place in range(0, len(text), STRIDE) if text[place : place + PIECE] in pieces]:
             for place in range(max(0, hit - STRIDE + 1), hit + 1):
-                for form in heads.get(text[place : place + MINIMUM_LENGTH], ()):
-                    if text.startswith(form, place):
-                        yield place, place + len(form)
+                for length in lengths.get(text[place : place + MINIMUM_LENGTH], ()):
+                    if self._stands(text, place, length):
+                        yield place, place + length
                         break
 
+    def _stands(self, text: str, place: int, length: int) -> bool:
+        """Whether a word of this length does there."""
+        return (length, _middle(text, place, length)) in self._middles and text[place : place + length] in self._words
 
-@lru_cache(maxsize=512)
-def _forms_of(value: str) -> tuple[frozenset[str], str]:
-    """What of a value stands in texts as it is, and what who reads it takes it for where it may be escaped; kept, since
-    a process makes many redactors of the same values.
-    """
-    lines = [line for line in map(str.strip, value.splitlines()) if _TELLING_LINE.fullmatch(line)]
-    read = "" if _PLAIN.fullmatch(value) else _Reading.of(value).text.strip(" \t\n\\")
-    return frozenset(spellings(value).union(lines)), read
+
+def _middle(text: str, start: int, length: int) -> str:
+    middle = start + length // 2
+    return text[middle : min(middle + MINIMUM_LENGTH, start + length)]
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How a value shows up in texts."""
+
+    written: frozenset[str]
+    """Forms that stand there as they are."""
+    read: str
+    """What who reads the value takes it for, where it may be escaped; empty where nobody escapes anything of it."""
+    plain: str
+    """The longest piece of it that stands in a text however the rest is escaped."""
+    slashed: bool
+    """Whether nothing but slashes may be escaped."""
+
+
+# Kept, since a process makes many redactors of the same values.
+@lru_cache(maxsize=2048)
+def _shape_of(value: str) -> _Shape:
+    lines = {line for line in map(str.strip, value.splitlines()) if _TELLING_LINE.fullmatch(line)}
+    bare = value.strip(" \t\r\n")
+    slashed = set(_PLAIN.sub("", bare)) == {"/"}
+    if slashed and len(bare) >= MINIMUM_LENGTH:
+        lines.add(bare)
+    reading = None if _PLAIN.fullmatch(value) else _Reading.of(value)
+    read = reading.text.lstrip(" \t\n\v\f\\").rstrip(" \t\n\\") if reading else ""
+    if len(read) < MINIMUM_LENGTH <= len(value):  # too short to be looked for
+        lines |= {deeper for once in _in_json(value) for deeper in _in_json(once)}
+    plain = _plain(value, reading.units) if reading else ""
+    return _Shape(frozenset(spellings(value) | lines), read, plain, slashed)
+
+
+def _plain(value: str, units: Sequence[tuple[int, Span, int]]) -> str:
+    # Not of what is read: where the value itself holds what looks like an escape, that stands in the texts, too.
+    ends = [0, *(end for _, (_, end), _ in units)]
+    starts = [*(start for _, (start, _), _ in units), len(value)]
+    kept = (value[end:start] for end, start in zip(ends, starts, strict=True))
+    return max((run.strip() for piece in kept for run in _PLAIN.findall(piece)), key=len, default="")
 
 
 def _pieces(form: str) -> Iterator[str]:
@@ -184,8 +241,12 @@ class Redactor:
         """Of values that may be escaped: as who reads them takes them."""
         self._signs: set[str] = set()
         """Pieces, as in `_Forms`, of which a text holds one wherever it holds one of these values, however escaped."""
+        self._short_signs: frozenset[str] = frozenset()
+        """The same, each looked for by itself, of the few values that have no longer piece."""
+        self._slashed = False
+        """Whether there is a value without either that differs in its slashes only."""
         self._always = False
-        """Whether there is such a value of which nothing is written as it is."""
+        """Whether there is a value without any of these."""
         self._below: dict[str, re.Pattern[str]] = {}
         for value in values:
             self.add(value)
@@ -194,21 +255,24 @@ class Redactor:
         """Mask `value` from now on; values shorter than MINIMUM_LENGTH are ignored."""
         if len(value) < MINIMUM_LENGTH or value in self._known:
             return
-        forms, read = _forms_of(value)
+        shape = _shape_of(value)
         with self._lock:
-            for form in forms:
+            for form in shape.written:
                 self._written.add(form)
-            if len(read) >= MINIMUM_LENGTH:
-                self._expect(read)
+            if len(shape.read) >= MINIMUM_LENGTH:
+                self._expect(shape)
             self._known.add(value)  # last: whoever finds it here may rely on its being masked
 
-    def _expect(self, read: str) -> None:
-        self._read.add(read)
-        plain = max(_PLAIN.findall(read), key=len, default="")
-        if len(plain) < MINIMUM_LENGTH:
-            self._always = True
+    def _expect(self, shape: _Shape) -> None:
+        self._read.add(shape.read)
+        if len(shape.plain) >= MINIMUM_LENGTH:
+            self._signs.update(_pieces(shape.plain))
+        elif shape.slashed:
+            self._slashed = True
+        elif len(shape.plain) >= PIECE:
+            self._short_signs |= {shape.plain}
         else:
-            self._signs.update(_pieces(plain))
+            self._always = True
 
     def hide_below(self, host: str) -> None:
         """Mask login, path and query of each address at `host` from now on: that of a webhook is its password."""
@@ -246,7 +310,12 @@ class Redactor:
 
     def _may_hold(self, held: Collection[str], text: str) -> bool:
         """Whether a text may hold an escaped value."""
-        return (self._always or not self._signs.isdisjoint(held)) and _ESCAPED.search(text) is not None
+        return _ANY_ESCAPE.search(text) is not None and (
+            self._always
+            or not self._signs.isdisjoint(held)
+            or (self._slashed and _ESCAPED_SLASH.search(text) is not None)
+            or any(sign in text for sign in self._short_signs)
+        )
 
     def _addresses(self, text: str) -> Iterator[Span]:
         lowered = text.lower() if self._below else ""

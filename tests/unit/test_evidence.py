@@ -33,6 +33,8 @@ class StandIn:
         self.spec = LabSpec(name="one")
         self.values = [EARLY]
         self.answers = True
+        self.goes = False
+        """Whether it answers no longer once git was read."""
         self.clusters = {"c": SimpleNamespace(name="c", api=self)}
         self.repository = SimpleNamespace(log=self._log)
         self.folder.recorder_log.write_text(f"2026-11-22 12:30:00,000 INFO it is {EARLY}\n")
@@ -51,6 +53,7 @@ class StandIn:
 
     def _log(self) -> str:
         self.values.append(LATE)
+        self.answers = not self.goes
         return f"Set it to {LATE} instead of {EARLY}"
 
 
@@ -77,3 +80,16 @@ def test_what_cannot_be_masked_is_left_out_and_it_is_said_why(lab: StandIn) -> N
     for name in ("logs.txt", "git.txt"):
         assert found.files[name].startswith("left out")
         assert "nobody answers" in found.files[name]
+
+
+def test_what_cannot_be_masked_any_more_once_it_was_read_is_left_out(lab: StandIn) -> None:
+    lab.goes = True
+    with lab.folder.recorder_log.open("a") as log:
+        log.write(f"2026-11-22 12:31:00,000 ERROR it was {EARLY}, and is {LATE}\n")
+    found = evidence_of(lab)
+    assert not lab.answers
+    for name in ("logs.txt", "git.txt"):
+        assert found.files[name].startswith("left out")
+        assert "nobody answers" in found.files[name]
+    assert LATE not in "".join([*found.summary, *found.files.values()])
+    assert f"lab one is failed: said {MASK}" in found.summary

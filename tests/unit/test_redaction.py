@@ -12,6 +12,7 @@ import yaml
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from fluxlab import redaction
 from fluxlab.redaction import MASK, MINIMUM_LENGTH, Redactor, spellings
 
 SECRET = "k7?/~ü>gT0ken&x=1"
@@ -172,6 +173,18 @@ SEVERAL_LINES = {
     "backslashes": "C:\\new\\users\\ada",
     "no ASCII": "pässwörd 😀",
     "a tabulator": "ada\thunter2",
+    "a line that goes on": "curl -u ada:hunter2 \\\n  https://host.example\n",
+    "a line that is a backslash": "hunter2\n\\\nhunter3",
+    "a backslash before a line end": "abcdefg\\\nhij",
+    "a backslash before a tabulator": "tok\\\ten-123456",
+    "a backslash before no ASCII": "CORP\\ünter-77-pw",
+    "a backslash before what is far from ASCII": "CORP\\😀nter-77-pw",
+    "a backslash before a sign of HTML": "CORP\\&nter-77-pw",
+    "a form feed": "hunter2\fpass",
+    "a backspace": "hunter2\bpass",
+    "what looks like an escape": "C:\\x41pw-12345",
+    "a path": "/var/lib",
+    "pieces of few characters": '{"ab":"cd"}',
 }
 """Values that others write otherwise than they are."""
 
@@ -184,9 +197,8 @@ def go_json(content: object) -> str:
 
 def in_a_block(value: str) -> str:
     """A document of YAML in which a value is a block."""
-    return (
-        "tls:\n  key: |\n" + "".join(f"    {line}\n" if line else "\n" for line in value.splitlines()) + "  more: 1\n"
-    )
+    lines = value.removesuffix("\n").split("\n")
+    return "tls:\n  key: |\n" + "".join(f"    {line}\n" if line else "\n" for line in lines) + "  more: 1\n"
 
 
 HOLDERS: dict[str, Callable[[str], str]] = {
@@ -205,7 +217,7 @@ HOLDERS: dict[str, Callable[[str], str]] = {
 }
 
 
-ESCAPE = re.compile(r'\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|[nrt/"\\])')
+ESCAPE = re.compile(r'\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|[bfnrt/"\\])')
 
 
 def read_from(text: str) -> str:
@@ -219,7 +231,11 @@ def read_from(text: str) -> str:
 
 def _unescaped(found: re.Match[str]) -> str:
     code = found[1]
-    return {"n": "\n", "r": "\r", "t": "\t"}.get(code, code) if len(code) == 1 else chr(int(code[1:], 16))
+    return (
+        {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}.get(code, code)
+        if len(code) == 1
+        else chr(int(code[1:], 16))
+    )
 
 
 @pytest.mark.parametrize("value", SEVERAL_LINES.values(), ids=SEVERAL_LINES)
@@ -235,6 +251,39 @@ def test_a_value_is_masked_however_deep_it_stands_in_what_escapes_or_indents_it(
     assert wanted not in read_from(redacted)
     assert redacted.startswith("before\n")
     assert redacted.endswith("\nafter")
+
+
+@pytest.mark.parametrize("value", ["/var/lib", "/var/lib\n", "org/app"])
+def test_a_path_that_is_a_value_has_no_text_read_that_escapes_no_slash(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redactor = Redactor([value])
+    read: list[str] = []
+    actual = redaction._Reading.of
+
+    def of(text: str) -> redaction._Reading:
+        read.append(text)
+        return actual(text)
+
+    monkeypatch.setattr(redaction._Reading, "of", of)
+    path = value.strip()
+    assert redactor.redact(f'"said \\"{path}\\" in a/b"') == f'"said \\"{MASK}\\" in a/b"'
+    assert not read
+    escaped = path.replace("/", "\\/")
+    assert redactor.redact(f'"said \\"{escaped}\\" in a/b"') == f'"said \\"{MASK}\\" in a/b"'
+
+
+def test_of_many_keys_that_begin_and_end_alike_each_is_masked_and_no_other_key_is() -> None:
+    def key(number: int) -> str:
+        return KEY.replace("MIGH", f"{number:04}").replace("1RTw", "x" * (number % 4) + "1RTw")
+
+    known, unknown = [key(number) for number in range(300)], KEY.translate(str.maketrans("ghijKLMN", "hgjiLKNM"))
+    redactor = Redactor([*known, *(value.strip() for value in known)])
+    for value in known:
+        assert redactor.redact(f"a {value}b {json.dumps(value)}") == f'a {MASK}b "{MASK}"'
+        encoded = base64.b64encode(value.encode()).decode()
+        assert redactor.redact(f"a {encoded} b").replace("=", "") == f"a {MASK} b"
+    assert redactor.redact(f"a {unknown} b") == f"a {unknown} b"
 
 
 def test_of_a_key_no_line_is_left_where_lines_are_printed_one_by_one() -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 from fluxlab.files import write_private
 
 LARGEST = 4 * 1024 * 1024
-"""Characters of all values together. Beyond that those go that were learned first."""
+"""Characters of all values together. Beyond that those go that no Secret has had for longest."""
+MOST = 500
+"""How many values: whoever masks them spells out each."""
 
 
 class Learned:
@@ -23,15 +25,22 @@ class Learned:
         """Begin with what an earlier one left."""
         self._file = file
         self._values = dict.fromkeys(read_learned(file))
+        """Those last that a Secret was last seen to have."""
+        self._gone: set[int] = set()
+        """Hashes of those for which there was no room: learned anew each time, they would drive out each other."""
         self._grown = False
         self._lock = threading.Lock()
 
     def add(self, value: str) -> None:
         """Learn a value; `save` tells the others."""
         with self._lock:
-            if value not in self._values:
-                self._values[value] = None
+            if value in self._values:
+                del self._values[value]  # to stand last
+            elif hash(value) in self._gone:
+                return
+            else:
                 self._grown = True
+            self._values[value] = None
 
     def save(self) -> None:
         """Write what was added, whole or not at all. Raises OSError."""
@@ -41,16 +50,17 @@ class Learned:
             if not self._file.parent.is_dir():
                 raise FileNotFoundError(f"{self._file.parent} was removed")  # the lab has gone, and must not come back
             size = sum(map(len, self._values))
-            while size > LARGEST:
+            while size > LARGEST or len(self._values) > MOST:
                 oldest = next(iter(self._values))
                 size -= len(oldest)
                 del self._values[oldest]
+                self._gone.add(hash(oldest))
             write_private(self._file, json.dumps(list(self._values)))
             self._grown = False
 
 
 def read_learned(file: Path) -> Sequence[str]:
-    """The values, in the order in which they were learned; none where nobody has written any, or somebody else did."""
+    """The values, those last that were last seen; none where nobody has written any, or somebody else did."""
     try:
         seen = file.stat()
         return _read(file, (seen.st_ino, seen.st_mtime_ns, seen.st_size))
