@@ -234,41 +234,33 @@ def test_while_a_cluster_does_not_answer_what_is_known_is_masked_and_what_may_be
     assert warning.startswith("warning: the Secrets of cluster here cannot be read, ")
 
 
-def test_a_log_that_is_followed_is_shown_without_secrets_that_were_set_since(
-    run: Run, keeper: SecretKeeper, lab: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    later = iter(["canary-of-the-second-day", "canary-of-the-third-day"])
+@pytest.fixture
+def days(keeper: SecretKeeper, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log quotes a Secret, which has another value each time that its follower pauses; on the third day he ends."""
+    values = iter([CANARY, "canary-of-the-second-day", "canary-of-the-third-day"])
 
-    def pause(_: float) -> None:
-        value = next(later, "")
+    def go_on(_: float = 0) -> None:
+        value = next(values, "")
         if not value:
             raise KeyboardInterrupt
         keeper.values = [value]
         say(lab, f"it is {value}")
 
-    keeper.values = [CANARY]
-    say(lab, f"it is {CANARY}")
+    go_on()
+    monkeypatch.setattr("time.sleep", go_on)
+
+
+@pytest.mark.usefixtures("days")
+def test_a_log_that_is_followed_is_shown_without_secrets_that_were_set_since(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("fluxlab.cli.masks.ASK_SECONDS", 0)
-    monkeypatch.setattr("time.sleep", pause)
     ended = run("logs", "kustomize-controller", "--lab=one", "--follow", "--tail=1")
     assert [json.loads(line)["error"] for line in ended.out.splitlines()] == [f"it is {MASK}"] * 3
 
 
-def test_a_timeline_that_is_followed_is_told_without_secrets_that_were_set_since(
-    run: Run, keeper: SecretKeeper, lab: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    later = iter(["canary-of-the-second-day", "canary-of-the-third-day"])
-
-    def pause(_: float) -> None:
-        value = next(later, "")
-        if not value:
-            raise KeyboardInterrupt
-        keeper.values = [value]
-        say(lab, f"it is {value}")
-
-    keeper.values = [CANARY]
-    say(lab, f"it is {CANARY}")
-    monkeypatch.setattr("time.sleep", pause)
+@pytest.mark.usefixtures("days")
+def test_a_timeline_that_is_followed_is_told_without_secrets_that_were_set_since(run: Run) -> None:
     ended = run("timeline", "--lab=one", "--follow", "--tail=1", "--source=log")
     told = [line.rpartition(": ")[2] for line in ended.out.splitlines() if not line.startswith("--")]
     assert told == [f"it is {MASK}"] * 3
