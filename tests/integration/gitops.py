@@ -48,8 +48,12 @@ class Person:
         file = self.clone / CLUSTER_PATH / f"{name}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(dedent(manifest))
+        return self.commit(f"Set {name} to {value}")
+
+    def commit(self, message: str) -> str:
+        """Commit all that is in the clone, and push; returns the commit."""
         git("add", "--all", cwd=self.clone)
-        git("commit", "--quiet", f"--message=Set {name} to {value}", cwd=self.clone)
+        git("commit", "--quiet", f"--message={message}", cwd=self.clone)
         git("push", "--quiet", "origin", "HEAD:main", cwd=self.clone)
         return git("rev-parse", "HEAD", cwd=self.clone)
 

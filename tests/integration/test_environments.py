@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.conftest import CommandLine, Observer, command_lines
-from tests.integration.gitops import Person, git
+from tests.integration.gitops import Person
 from tests.integration.traces import component_of, ended
 
 pytestmark = pytest.mark.integration
@@ -35,13 +35,6 @@ def token(cluster: Observer) -> str:
 
 def replicas(cluster: Observer, name: str) -> int:
     return int(cluster.get("-n=otel-demo", f"deployment/{name}")["spec"]["replicas"])
-
-
-def pushed(person: Person, message: str) -> str:
-    git("add", "--all", cwd=person.clone)
-    git("commit", "--quiet", f"--message={message}", cwd=person.clone)
-    git("push", "--quiet", "origin", "HEAD:main", cwd=person.clone)
-    return git("rev-parse", "HEAD", cwd=person.clone)
 
 
 def held(cluster: Observer) -> dict[tuple[str, str, str], str]:
@@ -142,7 +135,7 @@ def test_what_flux_of_one_cluster_applies_to_the_other_is_no_drift_there(lab: Co
     (person.clone / "apps").mkdir()
     (person.clone / "apps/all.yaml").write_text(APPS)
     file.write_text(FROM_STAGING)
-    lab.ok("wait", pushed(person, "Apply apps from staging to production (#10)"))
+    lab.ok("wait", person.commit("Apply apps from staging to production (#10)"))
     settings = ("configmap/settings", "--namespace=apps")
     assert production.get(*settings)["data"] == {"colour": "red"}
     assert lab.run("drift", "--cluster=production").returncode == 0
@@ -160,7 +153,7 @@ def test_what_flux_of_one_cluster_applies_to_the_other_is_no_drift_there(lab: Co
     assert production.get(*settings)["data"] == {"colour": "red"}
     assert "reverted by kustomize-controller" in lab.run("drift", "--cluster=production", "--since=1h").stdout
     file.unlink()
-    lab.ok("wait", pushed(person, "Leave apps to themselves (#11)"))
+    lab.ok("wait", person.commit("Leave apps to themselves (#11)"))
     left = lab.run("drift", "--cluster=production")
     assert left.returncode == 1
     assert "ConfigMap apps/settings: orphan" in left.stdout
