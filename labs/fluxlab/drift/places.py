@@ -1,7 +1,7 @@
 """Where in a repository an object stands, or one of its fields: in the files that a Kustomization builds."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,9 +112,8 @@ class Places:
             return
         for one in self._documents(overlay):
             named = (items_at(one.content, key) for key in ("resources", "bases", "components"))
-            for name in (str(entry) for entries in named for entry in entries):
-                inner = (folder / name).resolve()
-                if inner.is_dir() and inner.is_relative_to(self._tree):
+            for inner in self._there(folder, (str(entry) for entries in named for entry in entries)):
+                if inner.is_dir():
                     yield from self._built(inner, done)
                 elif inner not in done:
                     done.add(inner)
@@ -125,8 +124,8 @@ class Places:
         """Those that are merged, from their files or from the overlay itself."""
         files = [text_at(patch, "path") for patch in items_at(overlay.content, "patches")]
         files += [str(entry) for entry in items_at(overlay.content, "patchesStrategicMerge")]
-        for file in filter(None, files):
-            yield from self._documents((folder / file).resolve(), patch=True)
+        for file in self._there(folder, files):
+            yield from self._documents(file, patch=True)
         _, patches = _entry(overlay.node, "patches")
         for patch in patches.value if isinstance(patches, yaml.SequenceNode) else ():
             _, text = _entry(patch, "patch")
@@ -134,6 +133,17 @@ class Places:
                 for content, node in _parsed(text.value):
                     above = text.start_mark.line + 1
                     yield _Document(overlay.file, content, node, above=above, patch=True)
+
+    def _there(self, folder: Path, names: Iterable[str]) -> Iterator[Path]:
+        """The files and folders of the tree that an overlay names; any text may stand there."""
+        for name in names:
+            try:
+                found = (folder / name).resolve()
+                there = found.is_relative_to(self._tree) and found.exists()
+            except (OSError, RuntimeError, ValueError):  # too long; a circle of links; a zero byte: no name of a file
+                continue
+            if there:
+                yield found
 
     def _documents(self, file: Path, *, patch: bool = False) -> Iterator[_Document]:
         """The mappings of a YAML file; none of what is no manifest."""

@@ -164,6 +164,15 @@ def test_nothing_outside_the_repository_is_read_and_no_base_twice(tmp_path: Path
     assert Places(inside, "nowhere").of(settings()) == ""
 
 
+@pytest.mark.parametrize("name", ["\0", "a" * 5000, "circle", ""])
+def test_a_name_that_no_file_can_have_is_passed_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    overlay = {"resources": [name, "settings.yaml"], "patches": [{"path": name}]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings().raw))
+    assert Places(tmp_path, "").of(settings()) == "settings.yaml:1"
+
+
 @given(
     st.recursive(
         st.one_of(st.none(), st.integers(), st.text(max_size=5)),
