@@ -183,7 +183,7 @@ class Actors:
     def _knew(self, setter: Setter) -> bool:
         """Whether the timeline goes on after what somebody did, so that it has what could be seen of it.
 
-        Who sets what is there already changes only the managed fields, which are not told.
+        Of who sets what is there already only the managed fields tell.
         """
         did = _parsed(setter.time)
         return bool(did and self._latest and self._latest >= did + _LAG)

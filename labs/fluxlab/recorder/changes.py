@@ -42,7 +42,7 @@ class Change:
 
 
 def entry_of(change: Change, *, cluster: str, redactor: Redactor, digest_key: bytes) -> Entry | None:
-    """What the timeline says of a change; None when nothing but bookkeeping differs.
+    """What the timeline says of a change; None when it is the version that is known.
 
     Secret values are masked before anything is shortened: the beginning of one would not be recognised any more.
     Those of Secrets are told by their digests under `digest_key`.
@@ -52,7 +52,7 @@ def entry_of(change: Change, *, cluster: str, redactor: Redactor, digest_key: by
     if change.verb == "changed" and change.before:
         before, after = (_comparable(one, digest_key) for one in (change.before, subject))
         fields = differences(before, after)
-        if not fields and not change.gap:
+        if not fields and not change.gap and change.before.resource_version == subject.resource_version:
             return None
         fields = [masked_change(field, redactor) for field in fields]
     details = {

@@ -182,7 +182,17 @@ def test_a_condition_that_turns_bad_is_a_warning_and_a_step_on_the_way_is_quiet(
     assert levels == [Level.WARNING, Level.WARNING, Level.DEBUG, Level.INFO]
 
 
-def test_a_write_that_changed_nothing_is_told_after_a_gap_only() -> None:
+def test_a_write_that_changed_nothing_is_told_as_such() -> None:
+    before = deployment()
+    metadata = {"name": "cart", "namespace": "shop", "uid": "1", "resourceVersion": "8"}
+    found = told("changed", before, deployment(metadata=metadata))
+    assert found, "else nobody could tell whether the timeline has come to that version"
+    assert (found.text, found.level) == ("was written, and is as it was", Level.DEBUG)
+    assert found.details[Detail.VERSION] == "8"
+    assert not found.changes
+
+
+def test_a_version_that_is_known_is_told_after_a_gap_only() -> None:
     assert told("changed", deployment(), deployment()) is None
     found = told("changed", deployment(), deployment(), gap=True)
     assert found
