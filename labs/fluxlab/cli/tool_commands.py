@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Callable
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from fluxlab.command_lines import TOOLS
 
@@ -15,7 +17,20 @@ from .output import say
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 HELP = ("-h", "--help")
+_OWN = re.compile(r"(?:--lab|--cluster)(?P<value>=.*)?|-[lc](?P<attached>.+)?", re.DOTALL)
 Words = Annotated[list[str] | None, typer.Argument(help="Everything else goes to the program.", metavar="ARGS...")]
+
+
+class ToolCommand(TyperCommand):
+    """From the first word on that is no option of fluxlab's, all is for the program: `-n=team` holds no `-c`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Say where that begins."""
+        own = 0
+        while own < len(args) and (found := _OWN.fullmatch(args[own])):
+            own += 1 if found["value"] or found["attached"] else 2
+        rest = args[own:]
+        return super().parse_args(ctx, [*args[:own], *([] if rest[:1] == ["--"] else ["--"]), *rest])
 
 
 def register(app: typer.Typer) -> None:
@@ -24,9 +39,8 @@ def register(app: typer.Typer) -> None:
     app.command()(shell)
     for tool in TOOLS:
         settings = {**PASS_THROUGH, "allow_interspersed_args": False}
-        app.command(tool, help=f"Run the lab's {tool}; --lab and --cluster come first.", context_settings=settings)(
-            _runner(tool)
-        )
+        told = f"Run the lab's {tool}; --lab and --cluster come first."
+        app.command(tool, cls=ToolCommand, help=told, context_settings=settings)(_runner(tool))
 
 
 def _environment(lab: str | None, cluster: str | None) -> dict[str, str]:

@@ -97,3 +97,23 @@ def test_all_that_is_not_fluxlabs_goes_to_the_tool(
     assert Path(program).parts[-3:] == ("one", "bin", tool)
     assert words == [tool, "get", "pods", "-A", "-o", "json", "--", "-l", "a=b", "--help"]
     assert {**VARIABLES, "CLUSTER": "staging"}.items() <= environment.items()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["-n=causely", "get", "pods"],
+        ["-ncausely", "get", "pods"],
+        ["-A", "-l", "app=cart", "get", "pods"],
+        ["-n", "causely", "-c", "main", "logs", "x"],
+    ],
+)
+@pytest.mark.parametrize("own", [[], ["--lab=one", "-c", "staging"], ["-lone", "--cluster", "staging"], ["-cstaging"]])
+def test_no_letter_of_a_tools_own_options_is_taken_for_one_of_fluxlabs(
+    run: Run, replaced: list[tuple[str, list[str], dict[str, str]]], own: list[str], given: list[str]
+) -> None:
+    with pytest.raises(ReplacedError):
+        run("kubectl", *own, *given)
+    [(_, words, environment)] = replaced
+    assert words == ["kubectl", *given]
+    assert environment["CLUSTER"] == ("staging" if own else "")
