@@ -3,12 +3,15 @@
 import json
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import LabOption, Output, OutputOption, find_lab
-from .output import say, table
+from .output import passed_through, say, table
+
+if TYPE_CHECKING:
+    from fluxlab.repository import Repository
 
 app = typer.Typer(help="Charts that the lab serves at public URLs.", no_args_is_help=True)
 HostOption = Annotated[
@@ -16,11 +19,12 @@ HostOption = Annotated[
 ]
 PrefixOption = Annotated[
     str | None,
-    typer.Option("--prefix", help="The path of the repository; default: that of the lab's only one at this host."),
+    typer.Option("--prefix", help="The path of the repository; default: that of the only one known at this host."),
 ]
 
 
-def _url(lab: str | None, host: str, prefix: str | None) -> str:
+def _url(lab: str | None, host: str, prefix: str | None, *, new: bool = False) -> str:
+    """The URL of a chart repository at a host: of one that is served or, for a `new` one, that manifests name."""
     from fluxlab.errors import UsageError
     from fluxlab.spec import HOST_PATTERN, host_of
 
@@ -30,23 +34,52 @@ def _url(lab: str | None, host: str, prefix: str | None) -> str:
         raise UsageError(f"{host!r} is no host name", hint="such as open-telemetry.github.io, or an oci:// URL")
     if prefix is not None:
         return f"https://{host}/{prefix.strip('/')}".rstrip("/")
-    known = {chart.repository for chart in find_lab(lab).status().charts}
-    matching = [url for url in known if host_of(url) == host]
+    chosen = find_lab(lab)
+    known = {chart.repository for chart in chosen.status().charts}
+    matching = {url for url in known if host_of(url) == host}
+    if new and not matching:
+        named = _named_in_git(chosen.repository, host) or _of_scenarios()
+        matching = {url for url in named if host_of(url) == host}
     if len(matching) != 1:
         facts = [f"repositories of this lab: {', '.join(sorted(known)) or 'none'}"]
+        if matching:
+            facts = [f"at {host} there may be {' and '.join(sorted(matching))}"]
         raise UsageError(f"which repository at {host}?", facts=facts, hint="add --prefix, such as /helm-charts")
-    return matching[0]
+    return matching.pop()
+
+
+def _named_in_git(repository: "Repository", host: str) -> set[str]:
+    """The URLs of the HelmRepositories that the head of the branch has at a host."""
+    from fluxlab.clusters.objects import text_at
+    from fluxlab.clusters.resources import HELM_REPOSITORY
+    from fluxlab.flux.overlays import documents, parts_of
+
+    said = parts_of(repository.text(repository.head(), ""))
+    likely = documents(part for part in said if HELM_REPOSITORY.kind in part and host in part)
+    found = (one for one in likely if text_at(one, "kind") == HELM_REPOSITORY.kind)
+    return {url.rstrip("/") for one in found if (url := text_at(one, "spec", "url")).startswith("https://")}
+
+
+def _of_scenarios() -> set[str]:
+    """The chart repositories of the scenarios that come with fluxlab."""
+    from fluxlab.scenarios import load_scenario, scenario_names
+
+    charts = (chart for name in scenario_names() for chart in load_scenario(name).content.charts)
+    return {chart.repository for chart in charts if chart.repository.startswith("https://")}
 
 
 @app.command("list")
 def list_charts(lab: LabOption = None, output: OutputOption = Output.TEXT) -> None:
     """List the charts and versions that are served."""
-    charts = find_lab(lab).status().charts
+    status = find_lab(lab).status()
+    charts = status.charts
     if output is Output.JSON:
         print(json.dumps([chart.model_dump() for chart in charts], indent=2))
         return
     rows = [[c.name, c.version, "yes" if c.stand_in else "no", c.repository] for c in charts]
     table(["NAME", "VERSION", "STAND-IN", "REPOSITORY"], rows)
+    if status.allowed:
+        say(passed_through(status.allowed))
 
 
 @app.command()
@@ -64,7 +97,7 @@ def add(
 
     Example: fluxlab charts add ./my-app --host charts.example.org --prefix /stable
     """
-    url = _url(lab, host, prefix)
+    url = _url(lab, host, prefix, new=True)
     chart = find_lab(lab).add_chart(source, url=url, replace=replace)
     say(f"{chart.name} {chart.version} is served at {url}")
 
