@@ -46,22 +46,31 @@ def apply(
     ] = None,
     lab: LabOption = None,
     message: Annotated[str | None, typer.Option("--message", "-m", help="The commit's message.")] = None,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Commit a scenario's manifests to the lab's repository and serve its charts; without a name, list scenarios."""
     if scenario is None:
-        _list_scenarios()
+        _list_scenarios(output)
         return
     with ticker() as tick:
         tick(f"committing {scenario}")
         commit = find_lab(lab).repository.apply(scenario, message=message or "")
+    if output is Output.JSON:
+        print(json.dumps({"commit": commit.sha}, indent=2))
+        return
     print(commit)
     say(f"next: fluxlab wait {commit.short}")
 
 
-def _list_scenarios() -> None:
+def _list_scenarios(output: Output) -> None:
     from fluxlab.scenarios import load_scenario, scenario_names
 
-    table(["SCENARIO", "DESCRIPTION"], [[name, load_scenario(name).content.description] for name in scenario_names()])
+    known = {name: load_scenario(name).content.description for name in scenario_names()}
+    if output is Output.JSON:
+        listed = [{"name": name, "description": description} for name, description in known.items()]
+        print(json.dumps(listed, indent=2))
+        return
+    table(["SCENARIO", "DESCRIPTION"], list(map(list, known.items())))
 
 
 def wait(
@@ -77,7 +86,7 @@ def wait(
     ] = False,
 ) -> None:
     """Wait until a commit has arrived in every cluster, or say why it has not (exit code 1)."""
-    from fluxlab.flux.convergence import ConvergenceError
+    from fluxlab.flux.convergence import ConvergenceError, warnings
 
     chosen = find_lab(lab)
     with ticker() as tick:
@@ -99,6 +108,8 @@ def wait(
         print(f"commit {seen.commit[:10]} has arrived in {seen.cluster}{how_much}")
         for pending in seen.pending:
             tell(f"  {pending}")
+    for line in warnings(looks):
+        say(f"warning: {line}")
 
 
 def _print_json(looks: Sequence["Convergence"]) -> None:

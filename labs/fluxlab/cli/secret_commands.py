@@ -47,7 +47,7 @@ def set_secret(
     chosen.clusters[chosen.spec.cluster(cluster).name].set_secret(place, key, value, create_namespace=create_namespace)
     say(f"Secret {place} has {key}")
     if trouble := trouble_with_substitution(value):
-        say(f"warning: the value holds {trouble}, which Flux's postBuild puts into YAML as it is")
+        say(f"warning: the value {trouble}")
 
 
 def _value(place: str, key: str, variable: str | None) -> str:

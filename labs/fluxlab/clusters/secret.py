@@ -2,7 +2,9 @@
 
 from http import HTTPStatus
 
-from fluxlab.documents import JsonObject
+import yaml
+
+from fluxlab.documents import Json, JsonObject, ManifestLoader, check_nesting
 from fluxlab.errors import UsageError
 from fluxlab.places import check_key, parse_place
 
@@ -11,15 +13,32 @@ from .resources import NAMESPACE, SECRET
 
 WATCHED = {"reconcile.fluxcd.io/watch": "Enabled"}
 """With this label Flux's controllers notice a change at once (source: their --watch-configs-label-selector)."""
-_TROUBLE = {"\n": "a line feed", '"': "a double quote", "\\": "a backslash"}
+_LINE_FEED = "a line feed, which Flux's postBuild leaves out"
+_NO_TEXT = "reads as something else in YAML, where Flux's postBuild puts it without quotes"
 
 
 def trouble_with_substitution(value: str) -> str:
-    """What in a value would come out of `postBuild` as something else; empty when nothing would.
+    """What is wrong with a value for Flux's `postBuild`, in words; empty when manifests get it as it is.
 
-    Flux puts the value into the YAML as it is, where manifests usually have it in double quotes.
+    kustomize-controller 1.9 leaves out line feeds, and writes manifests anew before it puts values in: quotes that are
+    around a variable in git are gone by then.
     """
-    return " and ".join(named for character, named in _TROUBLE.items() if character in value)
+    if not value:
+        return "is empty"
+    if "\n" in value:
+        return f"{'ends with' if value.find(chr(10)) == len(value) - 1 else 'holds'} {_LINE_FEED}"
+    return "" if _as_yaml(value) == value else _NO_TEXT
+
+
+def _as_yaml(value: str) -> Json:
+    """What a value is where it stands by itself in YAML; nothing where that is no YAML."""
+    document = f"value: {value}"
+    try:
+        check_nesting(document)
+        [read] = yaml.load_all(document, Loader=ManifestLoader)
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # of odd tags
+        return None
+    return read["value"] if isinstance(read, dict) and len(read) == 1 else None
 
 
 def set_secret(api: KubeApi, place: str, key: str, value: str, *, create_namespace: bool = False) -> None:

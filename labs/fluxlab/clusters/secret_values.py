@@ -10,6 +10,8 @@ from .resources import HELM_STORAGE, SECRET
 
 PUBLIC_KEYS = frozenset({"ca.crt", "tls.crt", "namespace", "type"})
 """What is no secret wherever it stands, and would mask ordinary words."""
+_SIGNS = "*&!\"'"
+"""What YAML takes for signs of its own around a value that stands there without quotes."""
 
 
 def learn(add: Callable[[str], object], api: KubeApi) -> None:
@@ -34,5 +36,7 @@ def values_of(subject: KubeObject) -> Iterator[str]:
             value = base64.b64decode(str(encoded)).decode()
         except (binascii.Error, UnicodeDecodeError):
             continue  # no text: it cannot stand in one
-        # A file's last line end is not part of what is quoted.
-        yield from {value, value.strip()} - {""}
+        # A file's last line end is not part of what is quoted. What Flux's postBuild puts into YAML has no line ends at
+        # all, nor what YAML takes for signs: of `*name` it says that there is no anchor `name`.
+        joined = value.replace("\n", "").strip()
+        yield from {value, value.strip(), joined, joined.strip(_SIGNS)} - {""}

@@ -83,7 +83,13 @@ def facts(last: Sequence[Convergence]) -> list[str]:
         for pending in sorted(convergence.pending, key=lambda one: Outlook.ASKING if one.asked else one.outlook)
     ]
     more = len(lines) - QUOTED_PENDING
-    return [*lines[:QUOTED_PENDING], *([f"and {more} more"] if more > 0 else [])]
+    return [*lines[:QUOTED_PENDING], *([f"and {more} more"] if more > 0 else []), *warnings(last)]
+
+
+def warnings(last: Sequence[Convergence]) -> list[str]:
+    """What has arrived otherwise than somebody meant it, as it seems, a line each."""
+    several = len(last) > 1
+    return [f"{seen.cluster}: {line}" if several else line for seen in last for line in seen.warnings]
 
 
 def stopped_controllers(api: KubeApi) -> dict[str, str]:

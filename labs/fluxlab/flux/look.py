@@ -42,6 +42,7 @@ from .release_values import ReleaseValues
 from .rollout import rollout
 from .substitution import (
     decryption_problem,
+    doubtful_values,
     substitution_problem,
     variable_sources,
     variables_not_in_use,
@@ -82,6 +83,8 @@ class Convergence:
     commit: str
     arrived: tuple[str, ...]
     pending: tuple[Pending, ...]
+    warnings: tuple[str, ...] = ()
+    """What has arrived otherwise than somebody meant it, as it seems."""
 
     @property
     def converged(self) -> bool:
@@ -106,7 +109,13 @@ def look(api: KubeApi, target: Target, *, cluster: str, values: ReleaseValues) -
     """
     seen = _Look(api, target, values)
     seen.take()
-    found = Convergence(cluster=cluster, commit=target.commit, arrived=tuple(seen.arrived), pending=tuple(seen.pending))
+    found = Convergence(
+        cluster=cluster,
+        commit=target.commit,
+        arrived=tuple(seen.arrived),
+        pending=tuple(seen.pending),
+        warnings=tuple(seen.warnings),
+    )
     return found, seen.blocker
 
 
@@ -119,6 +128,7 @@ class _Look:
         self._values = values
         self.arrived: list[str] = []
         self.pending: list[Pending] = []
+        self.warnings: list[str] = []
         self.blocker: Blocker | None = None
         self._following: dict[tuple[str, str], KubeObject] = {}
         """The Kustomizations that are built from the branch."""
@@ -148,6 +158,8 @@ class _Look:
         if not sources:
             return
         kustomizations = list(self._kustomizations(sources))
+        for one in kustomizations:
+            self.warnings += doubtful_values(one, api=self._api, text=self._target.text)
         if not kustomizations:
             return
         self._brought(_accountable(kustomizations), sources)
@@ -351,7 +363,9 @@ class _Look:
                 verdict = verdict or chart_not_in_use(release, followed)
             verdict = verdict or self._values_not_in_use(release)
             if verdict:
-                verdict = with_literal_variables(release, verdict, by=self._applied_by(release), text=self._target.text)
+                verdict = with_literal_variables(
+                    release, verdict, by=self._applied_by(release), api=self._api, text=self._target.text
+                )
             if self._judge(HELM_RELEASE, release, verdict):
                 yield release
 

@@ -105,10 +105,10 @@ def _requests(api: KubeApi, stage: Sequence[Resource], who: str) -> Iterator[Req
     for resource in stage:
         keys = (REQUESTED_AT, RESET_AT) if resource is HELM_RELEASE else (REQUESTED_AT,)
         for subject in api.list(resource):
-            if _reconciled(subject) and not (resource in CONSUMERS and subject.ready):
+            if is_reconciled(subject) and not (resource in CONSUMERS and subject.ready):
                 yield Request(api=api, resource=resource, subject=subject, who=who, keys=keys)
 
 
-def _reconciled(subject: KubeObject) -> bool:
+def is_reconciled(subject: KubeObject) -> bool:
     """Whether a controller looks at it: a HelmRepository of type oci is only an address."""
     return not subject.suspended and text_at(subject.raw, "spec", "type") != "oci"

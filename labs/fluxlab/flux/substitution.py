@@ -6,16 +6,19 @@ The messages are those of kustomize-controller 1.9; the grammar is that of its e
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 
 from fluxlab.clusters.api import ApiError, ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import CONFIG_MAP, SECRET, Resource
+from fluxlab.clusters.secret import trouble_with_substitution
 from fluxlab.documents import Json
 from fluxlab.errors import UnknownError
 
-from .overlays import Text, built_from, strings
+from .overlays import Text, built_from, kustomization_files, strings
 from .ownership import KUSTOMIZE_LABEL, owner
 from .pending import Pending, asking, failed, waiting
 from .subjects import Subject
@@ -23,6 +26,7 @@ from .verdicts import current, written_since
 
 _NO_SOURCE = re.compile(r"substitute from '(Secret|ConfigMap)/([^']+)' error: .*not found")
 _UNSET = re.compile(r'variable not set \(strict mode\): "([^"]+)"')
+_NO_YAML = re.compile(r"envsubst error: YAMLToJSON: |^post build failed for .* UnmarshalJSON: ")
 _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NO_KEYS = re.compile(r"""(?:^|decryption Secret '.*: )(?:Secret|secrets) "([^"]+)" not found$""")
 _KEYS = {
@@ -49,7 +53,44 @@ def substitution_problem(kustomization: KubeObject, *, api: KubeApi, text: Text)
             return failed(kustomization, f"no substitute of its postBuild sets the variable {found[1]}: {message}")
         why = " or ".join(_waits_for(kustomization, kind, name, [found[1]]) for kind, name in sources)
         return _asking(kustomization, why, sources, [found[1]])
+    if _NO_YAML.search(message) and (doubtful := list(_doubtful(kustomization, api=api, text=text))):
+        secret, key, _ = doubtful[0]
+        why = f"cannot be built: {'; '.join(f'{key} of {secret} {trouble}' for secret, key, trouble in doubtful)}"
+        return asking(kustomization, why, next_=f"fluxlab secret set {secret.namespace}/{secret.name} {key}")
     return None
+
+
+def doubtful_values(kustomization: KubeObject, *, api: KubeApi, text: Text) -> Iterator[str]:
+    """Which values of Secrets come into manifests as something else than they are, and why; never the value itself.
+
+    Raises ApiError or ApiUnreachableError.
+    """
+    for secret, key, trouble in _doubtful(kustomization, api=api, text=text):
+        yield f"{key} of {secret}, which {kustomization} reads, {trouble}"
+
+
+def _trouble(encoded: Json) -> str:
+    return trouble_with_substitution(b64decode(str(encoded)).decode(errors="replace"))
+
+
+def _doubtful(kustomization: KubeObject, *, api: KubeApi, text: Text) -> Iterator[tuple[KubeObject, str, str]]:
+    """Secret, key and trouble of each such value that a variable of the manifests has."""
+    if not any(kind == SECRET.kind for kind, _ in _sources(kustomization)):
+        return
+    try:
+        sources = variable_sources(kustomization, api=api)
+    except ApiError as error:
+        if error.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise
+        return  # not everybody may read Secrets
+    said = _searched(kustomization, text)
+    overridden = set(_entries(dig(kustomization.raw, "spec", "postBuild", "substitute")))
+    for found in reversed(sources):
+        values = _entries(dig(found.raw, "data"))
+        for key, value in values.items() if found.kind == SECRET.kind else ():
+            if key not in overridden and _mentions(said, key) and (trouble := _trouble(value)):
+                yield found, key, trouble
+        overridden |= values.keys()
 
 
 def decryption_problem(kustomization: KubeObject, *, api: KubeApi, text: Text) -> Pending | None:
@@ -134,7 +175,9 @@ def _mentions(said: str, variable: str) -> bool:
     return bool(re.search(rf"(?<!\$)\$\{{{re.escape(variable)}\b", said))
 
 
-def with_literal_variables(subject: KubeObject, pending: Pending, *, by: KubeObject | None, text: Text) -> Pending:
+def with_literal_variables(
+    subject: KubeObject, pending: Pending, *, by: KubeObject | None, api: KubeApi, text: Text
+) -> Pending:
     """`pending`, which may be due to `${...}` that stands in the spec of an object as it does in git.
 
     `by` is the Kustomization that applied it, if one that is built from the branch did. It may also be meant so
@@ -145,16 +188,26 @@ def with_literal_variables(subject: KubeObject, pending: Pending, *, by: KubeObj
     if not names:
         return pending
     said = f"its spec holds {', '.join(f'${{{name}}}' for name in names)} as it stands in git: nothing substitutes it"
-    if by and _IN_A_KUSTOMIZE_FILE.search(built_from(by, text)):
-        return failed(
-            subject, f"{said}; postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml"
-        )
+    if by and _IN_A_KUSTOMIZE_FILE.search(git := built_from(by, text)):
+        said += "; postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml"
+        return failed(subject, said + "".join(_not_found(by, git, api)))
     return replace(pending, why=f"{pending.why}; {said}")
+
+
+def _not_found(kustomization: KubeObject, git: str, api: KubeApi) -> Iterator[str]:
+    """What a Kustomization would not find of all that a postBuild names in git: the next mistake, once it has one."""
+    for file in kustomization_files(git):
+        for source in items_at(file, "postBuild", "substituteFrom"):
+            kind, name = text_at(source, "kind"), text_at(source, "name")
+            places = None if dig(source, "optional") is True else _places(api, kind, name)
+            if places is not None and kustomization.namespace not in places:
+                wanted = f"{kind} {kustomization.namespace}/{name}"
+                yield f"; nor would {kustomization} find {wanted}{_elsewhere(places, 'substituteFrom')}"
 
 
 def _lacks(kustomization: KubeObject, kind: str, name: str, keys: list[str], *, api: KubeApi, reader: str) -> Pending:
     """A Secret or ConfigMap that its `reader` did not find."""
-    why, places = _waits_for(kustomization, kind, name, keys), _places(api, kind, name)
+    why, places = _waits_for(kustomization, kind, name, keys), _places(api, kind, name) or []
     if kustomization.namespace in places:
         return waiting(kustomization, f"{why}, which is there now: Flux will try again")
     return _asking(kustomization, why + _elsewhere(places, reader), [(kind, name)], keys)
@@ -174,12 +227,13 @@ def _asking(kustomization: KubeObject, why: str, sources: list[tuple[str, str]],
     return asking(kustomization, why, next_=step)
 
 
-def _places(api: KubeApi, kind: str, name: str) -> list[str]:
+def _places(api: KubeApi, kind: str, name: str) -> list[str] | None:
+    """The namespaces in which there is one of that name; None where that may not be asked."""
     named = {"fieldSelector": f"metadata.name={name}"}
     try:
         return sorted(found.namespace for found in api.list(_resource(kind), query=named))
     except ApiError:  # not everybody may list Secrets
-        return []
+        return None
 
 
 def _elsewhere(places: list[str], reader: str) -> str:

@@ -132,6 +132,16 @@ def test_a_later_commit_will_do(flux: Flux) -> None:
     assert seen(flux.source(LATER), flux.kustomization(NEW)).converged
 
 
+def test_a_value_that_has_arrived_as_something_else_is_told_beside(flux: Flux, build: Build) -> None:
+    spec = {"path": "./apps", "postBuild": {"substituteFrom": [{"kind": "Secret", "name": "words"}]}}
+    words = KubeObject({**build("Secret", "words").raw, "data": {"WORD": ""}})
+    target = replace(TARGET, text={"apps": "a: ${WORD}"}.__getitem__)
+    found = seen(flux.source(), flux.kustomization(spec=spec), words, target=target)
+    assert found.converged
+    [told] = found.warnings
+    assert told.startswith("WORD of Secret flux-system/words")
+
+
 def test_nothing_at_all_is_not_arrival(flux: Flux) -> None:
     nothing = f"the cluster: no GitRepository follows branch main of {URL}"
     assert pending() == [("waiting", nothing)]
@@ -1118,6 +1128,13 @@ def test_a_failure_in_one_of_several_clusters_ends_it_and_names_the_cluster() ->
     with pytest.raises(ConvergenceError) as caught:
         converge(lambda: looks, timeout_seconds=60)
     assert caught.value.facts == ("production: X broken: broken",)
+
+
+def test_an_error_tells_also_what_has_arrived_as_something_else() -> None:
+    looks = [replace(step("slow"), warnings=("WORD is empty",))]
+    with pytest.raises(ConvergenceError) as caught:
+        converge(lambda: looks, timeout_seconds=0.01)
+    assert caught.value.facts == ("X slow: slow", "WORD is empty")
 
 
 def test_a_timeout_quotes_all_that_is_missing_and_what_may_explain_it() -> None:

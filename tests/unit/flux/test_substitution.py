@@ -1,5 +1,6 @@
 """Variables that manifests want and nobody sets: what is waited for, what never comes, and what to type."""
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from fluxlab.clusters.resources import Resource
 from fluxlab.flux.pending import Outlook, Pending
 from fluxlab.flux.substitution import (
     decryption_problem,
+    doubtful_values,
     substitution_problem,
     variables_not_in_use,
     with_literal_variables,
@@ -101,6 +103,74 @@ def test_another_failed_build_is_none_of_these(build: Build) -> None:
     assert problem(build, "kustomize build failed: no such file") is None
 
 
+# -- values that come out as something else ---------------------------------------------------------------------------
+
+NO_YAML = "post build failed for 'X/y': envsubst error: YAMLToJSON: yaml: unknown anchor 'anary' referenced"
+
+
+class Holder(Cluster):
+    """Secrets by name, in one namespace; a ConfigMap holds the same."""
+
+    def __init__(self, **secrets: Mapping[str, str]) -> None:
+        super().__init__("observability")
+        self.secrets = secrets
+
+    def find(self, resource: Resource, name: str, *, namespace: str | None = None) -> KubeObject | None:
+        data = {key: b64encode(value.encode()).decode() for key, value in self.secrets[name].items()}
+        metadata = {"name": name, "namespace": namespace}
+        return KubeObject({"kind": resource.kind, "metadata": metadata, "data": data})
+
+
+def reading(build: Build, cluster: Holder, *, message: str = "", kind: str = "Secret") -> tuple[KubeObject, Any]:
+    """A Kustomization that reads all that a cluster holds, in their order, and with what to look at it."""
+    sources = [{"kind": kind, "name": name} for name in cluster.secrets]
+    post_build = {"substitute": {"VERSION": "1"}, "substituteFrom": sources}
+    conditions = {"Ready": ("False", "BuildFailed", message)} if message else {}
+    spec = {"path": "./agent", "postBuild": post_build}
+    made = build("Kustomization", "agent", namespace="observability", spec=spec, conditions=conditions)
+    return made, {"api": cast("KubeApi", cluster), "text": {"agent": GIT}.__getitem__}
+
+
+def test_a_value_that_manifests_get_as_something_else_is_told_by_secret_and_key(build: Build) -> None:
+    made, where = reading(build, Holder(agent={"TOKEN": "", "REGION": "canary\n", "ZONE": "fine", "UNUSED": "*"}))
+    about = "of Secret observability/agent, which Kustomization observability/agent reads,"
+    assert list(doubtful_values(made, **where)) == [
+        f"TOKEN {about} is empty",
+        f"REGION {about} ends with a line feed, which Flux's postBuild leaves out",
+    ]
+
+
+def test_only_the_value_counts_that_is_taken_and_that_no_commit_brings(build: Build) -> None:
+    made, where = reading(build, Holder(agent={"TOKEN": "*", "VERSION": "*"}, later={"TOKEN": "fine"}))
+    assert list(doubtful_values(made, **where)) == []
+    made, where = reading(build, Holder(agent={"TOKEN": "*"}), kind="ConfigMap")
+    assert list(doubtful_values(made, **where)) == []
+
+
+def test_a_build_that_fails_for_a_value_of_a_secret_asks_for_another_value_and_quotes_nothing(build: Build) -> None:
+    made, where = reading(build, Holder(agent={"TOKEN": "*canary"}), message=NO_YAML)
+    found = substitution_problem(made, **where)
+    assert found is not None
+    assert found.outlook is Outlook.ASKING
+    assert found.why.startswith("cannot be built: TOKEN of Secret observability/agent reads as something else in YAML")
+    assert found.next == "fluxlab secret set observability/agent TOKEN"
+    assert "anary" not in str(found)
+
+
+def test_of_secrets_that_nobody_may_read_nothing_is_told(build: Build) -> None:
+    class Closed(Holder):
+        def find(self, resource: Resource, name: str, *, namespace: str | None = None) -> KubeObject | None:
+            raise ApiError(f"{resource} {namespace}/{name}", status=403, message="no")
+
+    made, where = reading(build, Closed(agent={"TOKEN": ""}))
+    assert list(doubtful_values(made, **where)) == []
+
+
+def test_a_build_that_fails_for_no_value_of_a_secret_stays_what_it_is(build: Build) -> None:
+    made, where = reading(build, Holder(agent={"TOKEN": "fine"}), message=NO_YAML)
+    assert substitution_problem(made, **where) is None
+
+
 # -- keys that are not there ------------------------------------------------------------------------------------------
 
 KEYS = {"provider": "sops", "secretRef": {"name": "agent"}}
@@ -160,11 +230,14 @@ def test_another_secret_or_another_trouble_with_decryption_is_none_of_these(buil
 # -- what was applied as it stands in git ----------------------------------------------------------------------------
 
 
-def judged(build: Build, *values: str, git: str = "", outlook: Outlook = Outlook.WAITING) -> Pending:
+def judged(
+    build: Build, *values: str, git: str = "", outlook: Outlook = Outlook.WAITING, cluster: Cluster | None = None
+) -> Pending:
     release = build("HelmRelease", "agent", spec={"values": {"list": [{"deep": value} for value in values]}})
     before = Pending(object=str(release), outlook=outlook, why="is not ready")
-    by = build("Kustomization", "agent", spec={"path": "./agent"})
-    return with_literal_variables(release, before, by=by, text={"agent": git}.__getitem__)
+    by = build("Kustomization", "agent", namespace="flux-system", spec={"path": "./agent"})
+    api = cast("KubeApi", cluster or Cluster())
+    return with_literal_variables(release, before, by=by, api=api, text={"agent": git}.__getitem__)
 
 
 @pytest.mark.parametrize("outlook", [Outlook.WAITING, Outlook.FAILED])
@@ -182,6 +255,45 @@ def test_a_post_build_in_a_kustomize_file_is_a_mistake_that_stays(build: Build) 
     assert found.why.endswith("postBuild is a field of Flux's Kustomization, and ignored in a kustomization.yaml")
 
 
+PUBLISHED = """\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [release.yaml]
+postBuild:
+  substituteFrom:
+  - {kind: Secret, name: agent}
+"""
+NEITHER = "; nor would Kustomization flux-system/agent find Secret flux-system/agent"
+
+
+def test_beside_it_a_secret_that_its_kustomization_would_not_find_is_the_next_mistake(build: Build) -> None:
+    found = judged(build, "${TOKEN}", git=PUBLISHED, cluster=Cluster("causely"))
+    elsewhere = "; there is one in namespace causely, but substituteFrom reads no namespace but the Kustomization's own"
+    assert found.outlook is Outlook.FAILED
+    assert "ignored in a kustomization.yaml" in found.why
+    assert found.why.endswith(f"{NEITHER}{elsewhere}")
+
+
+def test_a_secret_that_is_nowhere_is_told_as_well(build: Build) -> None:
+    assert judged(build, "${TOKEN}", git=PUBLISHED).why.endswith(NEITHER)
+
+
+@pytest.mark.parametrize("more", ["name: agent, optional: true", "name: agent"])
+def test_a_secret_that_would_be_found_or_need_not_be_is_no_mistake(build: Build, more: str) -> None:
+    cluster = Cluster(*(["causely"] if "optional" in more else ["causely", "flux-system"]))
+    found = judged(build, "${TOKEN}", git=PUBLISHED.replace("name: agent", more), cluster=cluster)
+    assert found.why.endswith("ignored in a kustomization.yaml")
+
+
+def test_who_may_not_see_secrets_is_told_what_is_known(build: Build) -> None:
+    class Closed(Cluster):
+        def list(self, resource: Resource, *, query: Mapping[str, str]) -> Sequence[KubeObject]:
+            raise ApiError(f"{resource} {query}", status=403, message="no")
+
+    found = judged(build, "${TOKEN}", git=PUBLISHED, cluster=Closed())
+    assert found.why.endswith("ignored in a kustomization.yaml")
+
+
 def test_a_post_build_where_it_belongs_is_none(build: Build) -> None:
     found = judged(build, "${VERSION}", git="kind: Kustomization\nspec:\n  postBuild:\n    substitute: {}\n")
     assert found.outlook is Outlook.WAITING
@@ -190,7 +302,10 @@ def test_a_post_build_where_it_belongs_is_none(build: Build) -> None:
 def test_of_a_release_that_no_kustomization_applied_git_says_nothing(build: Build) -> None:
     release = build("HelmRelease", "agent", spec={"values": {"version": "${VERSION}"}})
     before = Pending(object=str(release), outlook=Outlook.WAITING, why="is not ready")
-    found = with_literal_variables(release, before, by=None, text=lambda _: "postBuild:\n  substitute: {}\n")
+    nobody = cast("KubeApi", Cluster())
+    found = with_literal_variables(
+        release, before, by=None, api=nobody, text=lambda _: "postBuild:\n  substitute: {}\n"
+    )
     assert found.outlook is Outlook.WAITING
     assert "its spec holds ${VERSION}" in found.why
 
