@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -38,17 +38,31 @@ class _Revisions:
 
 
 def attribute(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries of the journals with the commit behind each change that Flux made, and that commit's issues."""
+    """The entries of the journals with the commit behind each change that Flux made, its subject and its issues."""
     told = list(entries)
-    issues = {entry.commit: entry.issues for entry in told if entry.source is Source.COMMIT}
+    pushed = commits_of(told)
     commits = _Commits(told)
     found = []
     for entry in told:
         commit = entry.commit or commits.behind(entry)
-        known = entry.issues or issues.get(commit, ())
-        same = commit == entry.commit and known == entry.issues
-        found.append(entry if same else replace(entry, commit=commit, issues=known))
+        known = entry if commit == entry.commit else replace(entry, commit=commit)
+        found.append(with_message(known, pushed))
     return found
+
+
+def commits_of(entries: Iterable[Entry]) -> Mapping[str, Entry]:
+    """What is told of each commit, by its name."""
+    return {entry.commit: entry for entry in entries if entry.source is Source.COMMIT and entry.commit}
+
+
+def with_message(entry: Entry, commits: Mapping[str, Entry]) -> Entry:
+    """An entry with what the message of its commit says: its subject, and the issues that it refers to."""
+    commit = commits.get(entry.commit)
+    if commit is None or commit is entry:
+        return entry
+    subject = commit.details.get(Detail.SUBJECT, "")
+    details = {**entry.details, Detail.SUBJECT: subject} if subject else entry.details
+    return replace(entry, issues=entry.issues or commit.issues, details=details)
 
 
 class _Commits:

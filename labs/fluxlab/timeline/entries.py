@@ -151,7 +151,7 @@ class Detail:
     UID = "uid"
     REASON = "reason"
     SUBJECT = "subject"
-    """The first line of a commit's message."""
+    """The first line of the message of the entry's commit."""
     REF = "ref"
     OLD = "old"
     SUBRESOURCE = "subresource"

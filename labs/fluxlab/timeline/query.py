@@ -1,7 +1,7 @@
 """Ask the timeline: all sources merged in order of time, with who and for which commit, filtered."""
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,7 +11,7 @@ from typing import TypeVar
 from fluxlab.logs import find_log, log_files, read_whole_log
 from fluxlab.redaction import Redactor
 
-from .attribution import attribute, with_actors
+from .attribution import attribute, commits_of, with_actors, with_message
 from .audit import audit_files, read_audit
 from .entries import Detail, Entry, Level, Source
 from .folder import FAULTS, RECORDER, SUPERVISOR, TimelineFolder
@@ -107,8 +107,8 @@ def _found(
     explained = (_with_kind(entry, kinds) for entry in audited if entry.details.get(Detail.AUDIT_ID) not in used)
     said = _said(folder) if _asks(query, Source.LOG) else ()
     requests = read_requests(folder.lab.gateway_log) if _asks(query, Source.REQUEST) else ()
-    commits = {entry.commit: entry.issues for entry in own if entry.source is Source.COMMIT}
-    streams = [own, explained, (_with_issues(entry, commits) for entry in said), requests]
+    commits = commits_of(own)
+    streams = [own, explained, (with_message(entry, commits) for entry in said), requests]
     merged = heapq.merge(*(sorted(stream, key=_time) for stream in streams), key=_time)
     return [entry for entry in merged if matches(entry, query)]
 
@@ -221,10 +221,6 @@ def _with_kind(entry: Entry, kinds: dict[str, str]) -> Entry:
     if entry.object is None or entry.object.kind not in kinds:
         return entry
     return replace(entry, object=replace(entry.object, kind=kinds[entry.object.kind]))
-
-
-def _with_issues(entry: Entry, commits: Mapping[str, Sequence[str]]) -> Entry:
-    return replace(entry, issues=commits[entry.commit]) if commits.get(entry.commit) else entry
 
 
 def matches(entry: Entry, query: Query) -> bool:

@@ -78,6 +78,16 @@ def test_the_issues_of_a_commit_stand_beside_all_that_it_brought() -> None:
     assert [entry.issues for entry in attribute([said, tries(10, A), mine, event])] == [("#42",)] * 4
 
 
+def test_the_subject_of_a_commit_stands_beside_all_that_it_brought() -> None:
+    said = Entry(time=START, source=Source.COMMIT, text="Scale", commit=A, details={Detail.SUBJECT: "Scale"})
+    mine = change(deployment("cart"), 15, actor="kustomize-controller", owner=str(ROOT))
+    byhand = change(deployment("cart"), 16, actor="kubectl-scale", owner=str(ROOT))
+    other = change(deployment("cart"), 25, actor="kustomize-controller", owner=str(ROOT))  # of a commit nobody saw
+    told = attribute([said, tries(10, A), mine, byhand, tries(20, B), other])
+    assert [entry.details.get(Detail.SUBJECT) for entry in told] == ["Scale", "Scale", "Scale", None, None, None]
+    assert told[2].details[Detail.OWNER] == str(ROOT)
+
+
 @pytest.mark.parametrize(
     ("revision", "commit"),
     [

@@ -21,7 +21,7 @@ from fluxlab.timeline import journal, loglines
 from fluxlab.timeline import query as module
 from fluxlab.timeline.audit import is_person, read_audit, short_user
 from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source, format_time, from_line
-from fluxlab.timeline.folder import RECORDER, TimelineFolder
+from fluxlab.timeline.folder import RECORDER, SUPERVISOR, TimelineFolder
 from fluxlab.timeline.issues import issue_references
 from fluxlab.timeline.journal import Journal
 from fluxlab.timeline.loglines import read_log_lines
@@ -390,6 +390,25 @@ def test_a_log_that_would_move_aside_while_it_is_searched_is_searched_to_its_end
     monkeypatch.setattr(loglines, "_entry", seen)
     found = ask_logs(TimelineFolder(folder), Query(), component="supervisor")
     assert [line.entry.text for line in found] == ["older", "newer"]
+
+
+@pytest.mark.parametrize("query", [Query(since=NOW), Query(subject="cart"), Query(sources=frozenset({Source.EVENT}))])
+def test_the_message_of_a_commit_is_told_though_the_commit_was_not_asked_for(tmp_path: Path, query: Query) -> None:
+    folder, commit = TimelineFolder(LabFolder(tmp_path)), "c" * 40
+    pushed = Entry(
+        time=NOW - timedelta(minutes=1),
+        source=Source.COMMIT,
+        text="Scale cart (#42)",
+        commit=commit,
+        issues=("#42",),
+        details={Detail.SUBJECT: "Scale cart (#42)"},
+    )
+    event = entry(Source.EVENT, cluster="c", object=CART, details={Detail.REVISION: f"main@sha1:{commit}"})
+    Journal(folder.journal(SUPERVISOR), redactor=Redactor()).append([pushed])
+    Journal(folder.journal(RECORDER), redactor=Redactor()).append([event])
+    [found] = ask(folder, query)
+    assert (found.commit, found.issues) == (commit, ("#42",))
+    assert found.details[Detail.SUBJECT] == "Scale cart (#42)"
 
 
 class Bench:
