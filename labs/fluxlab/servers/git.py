@@ -2,7 +2,7 @@
 
 Who may do what: a repository's token (Basic, any user name) opens it for reading and writing. Without a token of the
 lab every repository, known or not, answers 401 alike; with another repository's token every other one answers 404.
-So names cannot be probed from outside.
+So names cannot be probed from outside: a refusal names what was asked for, and nothing else.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ READ, WRITE = "git-upload-pack", "git-receive-pack"
 MAXIMUM_AT_ONCE = 48
 # A push that lost its client mid-way sees the end of its input and removes what it had stored.
 PUSH_GRACE_SECONDS = 5.0
+LONGEST_NAME = 100
+"""Of a repository that is asked for, as a refusal quotes it."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +39,6 @@ class _Refusal:
 
 
 CHALLENGE = (b"www-authenticate", b'Basic realm="fluxlab", charset="UTF-8"')
-STRANGER = _Refusal(401, "a token of this lab is needed", (CHALLENGE,))
-HIDDEN = _Refusal(404, "no such repository for this token")
 NOT_SMART = _Refusal(404, "git's smart HTTP protocol is all that is served here")
 
 
@@ -47,6 +47,8 @@ class _Request:
     scope: Scope
     receive: Receive
     send: Send
+    repository: str
+    """The name that is asked for, whether there is one or not."""
     path: str
     """Below the repository: `/info/refs`."""
 
@@ -72,8 +74,10 @@ class _Request:
 class GitServer:
     """Serves the repositories of a lab at `/<name>.git`, and each one on its own to be mounted at its public URL."""
 
-    def __init__(self, repositories: GitRepositories) -> None:
+    def __init__(self, repositories: GitRepositories, *, lab: str) -> None:
+        """`lab` is the name by which refusals tell whose repositories they are."""
         self.repositories = repositories
+        self._lab = lab
         self._subscribers: tuple[Subscriber, ...] = ()
         self._telling: set[asyncio.Future[None]] = set()
         self._places = asyncio.Semaphore(MAXIMUM_AT_ONCE)
@@ -86,15 +90,15 @@ class GitServer:
         """The one repository `name`, as it answers at its public URL."""
 
         async def repository_application(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._serve(self.repositories.find(name), _Request(scope, receive, send, path_below(scope)))
+            await self._serve(self.repositories.find(name), _Request(scope, receive, send, name, path_below(scope)))
 
         return repository_application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve `/<name>.git/...`."""
         name, _, rest = path_below(scope).removeprefix("/").partition("/")
-        repository = self.repositories.find(name.removesuffix(".git"))
-        await self._serve(repository, _Request(scope, receive, send, f"/{rest}"))
+        name = name.removesuffix(".git")
+        await self._serve(self.repositories.find(name), _Request(scope, receive, send, name, f"/{rest}"))
 
     async def stop(self) -> None:
         """Cancel the subscribers that are still at work."""
@@ -112,10 +116,12 @@ class GitServer:
     def _refusal(self, repository: GitRepository | None, request: _Request) -> _Refusal | None:
         credentials = request.credentials
         opened = [known for known in self.repositories.all() if credentials and known.opens(credentials.password)]
+        asked = f"repository {request.repository[:LONGEST_NAME]!r} of lab {self._lab}"
+        step = f"next: fluxlab clone --lab {self._lab} makes a clone that has its token"  # git shows its user all of it
         if not opened:
-            return STRANGER
+            return _Refusal(401, f"{asked}: a token of this lab is needed\n{step}", (CHALLENGE,))
         if repository not in opened:
-            return HIDDEN
+            return _Refusal(404, f"this token opens no {asked}\n{step}")
         return None if request.service else NOT_SMART
 
     async def _run(self, repository: GitRepository, request: _Request) -> None:

@@ -130,8 +130,8 @@ def until(raw: socket.socket, words: bytes) -> bytes:
 def test_a_client_that_stops_halfway_is_dropped_in_a_later_request_too(
     call: Call, monkeypatch: pytest.MonkeyPatch, half: bytes
 ) -> None:
-    monkeypatch.setattr(http, "HEAD_SECONDS", 1.0)
-    monkeypatch.setattr(http, "PIECE_SECONDS", 1.0)
+    monkeypatch.setattr(http, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(http, "PIECE_SECONDS", 0.5)
     server = call(serve(count, bind_loopback(0)))
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
         raw.sendall(GET)
@@ -145,7 +145,7 @@ def test_a_client_that_stops_halfway_is_dropped_in_a_later_request_too(
 
 
 def test_a_later_head_that_drips_in_is_given_up(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(http, "HEAD_SECONDS", 0.5)
     server = call(serve(hello, bind_loopback(0)))
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
         raw.sendall(GET)
@@ -166,16 +166,16 @@ def test_a_later_head_that_drips_in_is_given_up(call: Call, monkeypatch: pytest.
 
 
 def test_a_client_may_pause_between_two_requests_and_within_a_body(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "HEAD_SECONDS", 1.0)
-    monkeypatch.setattr(http, "PIECE_SECONDS", 2.0)
+    monkeypatch.setattr(http, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(http, "PIECE_SECONDS", 1.5)
     server = call(serve(count, bind_loopback(0)))
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
         raw.sendall(GET)
         until(raw, b"0 bytes\n")
-        time.sleep(1.5)
+        time.sleep(0.75)
         raw.sendall(post(4))
         for _ in range(4):
-            time.sleep(0.7)
+            time.sleep(0.45)
             raw.sendall(b"x")
         until(raw, b"4 bytes\n")
     call(server.stop())
@@ -187,7 +187,7 @@ def test_a_client_that_is_held_up_is_not_given_up(call: Call, monkeypatch: pytes
     size = 10_000_000
 
     async def unhurried(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.8)
         await count(scope, receive, send)
 
     server = call(serve(unhurried, bind_loopback(0)))

@@ -146,7 +146,7 @@ def test_an_answer_that_will_not_change_is_final(call: Call, receivers: Any, web
 def test_it_gives_up_in_the_end_and_says_so(call: Call, webhooks: Any, caplog: pytest.LogCaptureFixture) -> None:
     with bind_loopback(0) as closed:
         port = closed.getsockname()[1]
-    webhook = webhooks(f"http://127.0.0.1:{port}/", patience_seconds=2)
+    webhook = webhooks(f"http://127.0.0.1:{port}/", patience_seconds=0.6)
     call(webhook(push("a" * 40)))
     (delivery,) = webhook.deliveries
     assert not delivery.delivered
