@@ -16,6 +16,7 @@ from .errors import FluxlabError
 from .files import make_private, write_private
 from .flux.convergence import facts
 from .lab import Lab
+from .redaction import Redactor
 from .timeline.entries import Entry, Level, Source
 from .timeline.folder import TimelineFolder
 from .timeline.query import OWN, Query, ask, ask_logs
@@ -30,7 +31,9 @@ class Evidence:
 
     lab: str
     summary: Sequence[str]
-    """The dead, then what has not arrived, what can be helped first; then the last that went wrong. A line each."""
+    """The dead, then what has not arrived, what can be helped first; then the last that went wrong, and what was not
+    real. A line each.
+    """
     files: Mapping[str, str]
     """Texts by the name of the file that they belong into."""
 
@@ -45,8 +48,9 @@ class Evidence:
 def gather(lab: Lab, *, since: datetime) -> Evidence:
     """All that may explain a failure since a moment. What cannot be read says so in its place."""
     masking = Masking(TimelineFolder(lab.folder), lab.clusters)
-    told = _Told(lab=lab, since=since, unread=_unread(masking))
+    told = _Told(lab=lab, since=since, masking=masking, unread=_unread(masking))
     state = [*_read(lambda: _dead(lab)), *_read(lambda: facts(lab.look()))]
+    unreal = _read(lambda: (f"not real: {one}" for one in lab.unreal()))
     conditions = "\n".join(_read(lambda: _conditions(lab)))
     trouble, files = told.trouble(), told.files()
     if not told.unread and (unread := _unread(masking)):  # what was set meanwhile is not known
@@ -55,7 +59,7 @@ def gather(lab: Lab, *, since: datetime) -> Evidence:
     mask = masking.redactor.redact
     return Evidence(
         lab=lab.name,
-        summary=[mask(line) for line in (*state, *trouble)],
+        summary=[mask(line) for line in (*state, *trouble, *unreal)],
         files={name: mask(text) for name, text in {"conditions.txt": conditions, **files}.items()},
     )
 
@@ -73,6 +77,7 @@ class _Told:
 
     lab: Lab
     since: datetime
+    masking: Masking
     unread: str
     """Why not all is known; empty when it is."""
 
@@ -93,7 +98,11 @@ class _Told:
     @cached_property
     def _happened(self) -> Sequence[Entry]:
         sources = OWN if self.unread else frozenset[Source]()
-        return ask(self._folder, Query(since=self.since, sources=sources))
+        return ask(self._folder, Query(since=self.since, sources=sources), masks=self._masks)
+
+    def _masks(self) -> Redactor:
+        """What entries are masked by before lines are made of them, in which subjects of commits are cut."""
+        return self.masking.redactor if self.unread else self.masking.now()
 
     @property
     def _folder(self) -> TimelineFolder:
@@ -108,7 +117,8 @@ class _Told:
         return self._lines(wrong[-QUOTED_ENTRIES:])
 
     def _audited(self) -> Iterator[str]:
-        return self._lines(ask(self._folder, Query(since=self.since, sources=frozenset({Source.AUDIT}))))
+        query = Query(since=self.since, sources=frozenset({Source.AUDIT}))
+        return self._lines(ask(self._folder, query, masks=self._masks))
 
     def _logged(self) -> Iterator[str]:
         if self.unread:  # the journals are masked by their writers, the logs of other programs are not
@@ -135,7 +145,7 @@ def _dead(lab: Lab) -> Iterator[str]:
     if status.error:
         yield f"lab {lab.name} is {status.phase}: {status.error}"
     for part in status.broken():
-        yield from f"{part.name} is dead: {part.detail}".splitlines()
+        yield from f"{part.name} is {part.state}: {part.detail}".splitlines()
 
 
 def _conditions(lab: Lab) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -15,10 +15,13 @@ from fluxlab.clusters.resources import SECRET, Resource
 from fluxlab.errors import FluxlabError
 from fluxlab.evidence import Evidence, gather
 from fluxlab.lab import Lab
-from fluxlab.redaction import MASK
+from fluxlab.redaction import MASK, Redactor
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
 from fluxlab.status import LabStatus
+from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source
+from fluxlab.timeline.folder import RECORDER, TimelineFolder
+from fluxlab.timeline.journal import Journal
 
 BEGAN = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EARLY, LATE = "canary-of-before", "canary-of-meanwhile"
@@ -32,6 +35,8 @@ class StandIn:
         self.name = "one"
         self.spec = LabSpec(name="one")
         self.values = [EARLY]
+        self.set_meanwhile: Sequence[str] = ()
+        """In the first look at it."""
         self.answers = True
         self.goes = False
         """Whether it answers no longer once git was read."""
@@ -48,7 +53,11 @@ class StandIn:
     def status(self) -> LabStatus:
         return LabStatus(name="one", phase="failed", error=f"said {EARLY}", folder=str(self.folder.root))
 
+    def unreal(self) -> Sequence[str]:
+        return [f"chart demo is a stand-in for {EARLY}"]
+
     def look(self) -> Sequence[object]:
+        self.values.extend(self.set_meanwhile)
         raise FluxlabError("not now")
 
     def _log(self) -> str:
@@ -71,6 +80,29 @@ def test_what_was_set_while_the_evidence_was_read_is_masked_too(lab: StandIn) ->
     assert found.files["git.txt"] == f"Set it to {MASK} instead of {MASK}"
     assert found.files["logs.txt"].endswith(f"INFO it is {MASK}")
     assert f"lab one is failed: said {MASK}" in found.summary
+
+
+def test_of_a_secret_in_the_subject_of_a_commit_no_part_is_left_where_the_subject_is_cut(lab: StandIn) -> None:
+    said = Entry(
+        time=BEGAN + timedelta(minutes=1),
+        source=Source.OBJECT,
+        level=Level.WARNING,
+        text="is not ready",
+        object=ObjectRef.parse("Deployment shop/cart"),
+        commit="b9cea72d24" + "0" * 30,
+        details={Detail.SUBJECT: f"Have the cart of the shop log in with {LATE} from now on"},
+    )
+    Journal(TimelineFolder(lab.folder).journal(RECORDER), redactor=Redactor()).append([said])
+    lab.set_meanwhile = [LATE]
+    found = evidence_of(lab)
+    told = "\n".join([*found.summary, *found.files.values()])
+    assert "is not ready" in told
+    assert "log in with" in told
+    assert LATE[:8] not in told
+
+
+def test_what_only_stands_in_for_something_is_told_last_and_masked(lab: StandIn) -> None:
+    assert evidence_of(lab).summary[-1] == f"not real: chart demo is a stand-in for {MASK}"
 
 
 def test_what_cannot_be_masked_is_left_out_and_it_is_said_why(lab: StandIn) -> None:

@@ -103,6 +103,8 @@ def _show(report: "DriftReport", output: Format, *, name: str) -> None:
         say(f"differences in fields that a rule in git leaves to others: {len(report.ignored)}")
     for held in report.held_back:
         say(f"report-only is on in cluster {held}: Flux corrects nothing there until `fluxlab report-only off`")
+    for stand_in in report.unreal:
+        say(f"not real: {stand_in}")
     differing = len({(one.cluster, one.object) for one in report.drifts})
     say(f"{differing} of {report.examined} objects drifted" if differing else f"{report.examined} objects compared")
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Literal
 
@@ -15,7 +15,7 @@ from .records import Drift, DriftReport, Unknown
 
 
 def report_as_json(report: DriftReport) -> str:
-    """`clean`, `examined`, `unknown`, `drifts`, what rules in git have `ignored`, and the clusters `held_back`."""
+    """`clean`, `examined`, `unknown`, `drifts`, `ignored` by rules in git, `held_back` (clusters) and `unreal`."""
     return dumped(
         {
             "clean": report.clean,
@@ -24,6 +24,7 @@ def report_as_json(report: DriftReport) -> str:
             "drifts": [drift_document(one) for one in report.drifts],
             "ignored": [drift_document(one) for one in report.ignored],
             "held_back": list(report.held_back),
+            "unreal": list(report.unreal),
         }
     )
 
@@ -101,7 +102,8 @@ def report_as_junit(report: DriftReport, *, name: str) -> str:
     if not cases:
         text = f"{report.examined} objects are as git wants them" if report.clean else "there was nothing to compare"
         cases = [Case(classname="drift", name=text)]
-    return junit(cases, name=name)
+    output = "\n".join(f"not real: {one}" for one in report.unreal)
+    return junit([replace(case, output=output) for case in cases], name=name)
 
 
 def _cases(report: DriftReport) -> Iterator[Case]:

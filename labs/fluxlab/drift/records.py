@@ -195,6 +195,8 @@ class DriftReport:
     """Differences in fields that a rule in git leaves to others: no drift."""
     held_back: Sequence[str] = ()
     """The clusters in which report-only keeps Flux from correcting."""
+    unreal: Sequence[str] = ()
+    """What of the lab only stands in for something, a line each: simulated pods, stand-in charts."""
 
     @property
     def clean(self) -> bool:
@@ -251,8 +253,8 @@ class DriftReport:
         return any(map(expected.matches, (*self.drifts, *self.ignored))) or any(map(expected.is_unknown, self.unknown))
 
 
-def together(reports: Iterable[DriftReport]) -> DriftReport:
-    """Several reports as one."""
+def together(reports: Iterable[DriftReport], *, unreal: Sequence[str] = ()) -> DriftReport:
+    """Several reports as one, with what was not real."""
     told = list(reports)
     return DriftReport(
         drifts=tuple(drift for report in told for drift in report.drifts),
@@ -260,4 +262,5 @@ def together(reports: Iterable[DriftReport]) -> DriftReport:
         examined=sum(report.examined for report in told),
         ignored=tuple(drift for report in told for drift in report.ignored),
         held_back=tuple(name for report in told for name in report.held_back),
+        unreal=tuple(unreal),
     )

@@ -40,7 +40,14 @@ UNTOLD = Unknown(
     chain=("Kustomization root", "Kustomization x"),
     why="Kustomization x is not known",
 )
-REPORT = DriftReport(drifts=(DRIFT,), unknown=(UNTOLD,), examined=7, ignored=(RULED,), held_back=("staging",))
+REPORT = DriftReport(
+    drifts=(DRIFT,),
+    unknown=(UNTOLD,),
+    examined=7,
+    ignored=(RULED,),
+    held_back=("staging",),
+    unreal=("pods are simulated", "chart demo is a stand-in"),
+)
 
 
 def parsed(text: str) -> Element:
@@ -68,6 +75,7 @@ def test_json_has_each_record_with_what_is_known_of_it() -> None:
         ("modified", ["ignored by rule"], True)
     ]
     assert told["held_back"] == ["staging"]
+    assert told["unreal"] == ["pods are simulated", "chart demo is a stand-in"]
     [one] = told["drifts"]
     assert (one["object"], one["class"], one["live"]) == ("ConfigMap shop/cart", "modified", '"\x07&"')
     assert one["actor"]["time"] == "2026-11-22T14:00:00+00:00"
@@ -125,3 +133,13 @@ def test_what_becomes_of_what_cannot_be_changed_back_is_told_everywhere() -> Non
     [case] = parsed(report_as_junit(report, name="x"))
     assert "will be reverted: it is made again" in str(case[0].text)
     assert "it is made again" in report_as_html(report, name="lab", made=NOON)
+
+
+def test_what_only_stands_in_for_something_is_said_in_every_format() -> None:
+    for report in (REPORT, replace(NOTHING, unreal=REPORT.unreal)):  # also where there is no drift
+        said = [one.text for one in parsed(report_as_junit(report, name="x")).iter("system-out")]
+        assert set(said) == {"not real: pods are simulated\nnot real: chart demo is a stand-in"}
+        page = report_as_html(report, name="x", made=NOON)
+        assert "Not real: chart demo is a stand-in." in page
+    assert not list(parsed(report_as_junit(NOTHING, name="x")).iter("system-out"))
+    assert "Not real" not in report_as_html(NOTHING, name="x", made=NOON)
