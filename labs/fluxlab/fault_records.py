@@ -33,6 +33,8 @@ LOCK_SECONDS = 180.0
 TRY_SECONDS = 0.05
 END_SECONDS = 10.0
 """How long it may take until processes that were told to end have ended: the kernel ends them."""
+_PROCESS = "process:"
+"""How a program is named among what a fault touches."""
 _SUFFIX, _MENDED, _ACTING, _DONE, _SENT = ".json", "mended", "acting", "done", "sent"
 log = logging.getLogger(__name__)
 
@@ -103,6 +105,12 @@ class FaultRecord(BaseModel):
         """A copy whose time is over so many seconds from now."""
         until = datetime.now(UTC) + timedelta(seconds=seconds)
         return self.changed(until=until, ends=(boot_id(), seconds_since_boot() + seconds))
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """The programs that it touches, by their names in the lab (`CLUSTER/NAME`): nobody else starts them again."""
+        named = (thing.removeprefix(_PROCESS) for thing in self.touches if thing.startswith(_PROCESS))
+        return frozenset(f"{self.cluster}/{name}" for name in named)
 
     def told(self) -> str:
         """Its JSON for others to read: without what only its healing needs to know."""

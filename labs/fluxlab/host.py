@@ -30,12 +30,25 @@ def start_time(pid: int) -> float:
 
     Elsewhere psutil's `create_time` serves. Raises ProcessLookupError when there is no such process.
     """
+    return int(_stat(pid)[19]) / os.sysconf("SC_CLK_TCK")  # field 22
+
+
+def _stat(pid: int) -> list[bytes]:
+    """What /proc/PID/stat tells of a process (proc(5)), from field 3 on, behind the program's name."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except FileNotFoundError as error:
         raise ProcessLookupError(pid) from error
-    ticks = stat.rpartition(b")")[2].split()[19]  # field 22 of proc(5), counted from behind the program's name
-    return int(ticks) / os.sysconf("SC_CLK_TCK")
+    return stat.rpartition(b")")[2].split()
+
+
+def has_terminal(pid: int) -> bool:
+    """Whether a process has a controlling terminal: whoever sits there has started it.
+
+    Not psutil's `terminal`: it knows those that were there when it was asked first. Elsewhere `ps -o tty` tells it.
+    Raises ProcessLookupError when there is no such process.
+    """
+    return _stat(pid)[4] != b"0"  # field 7
 
 
 def seconds_since_boot() -> float:

@@ -34,10 +34,10 @@ from .spec import LabSpec, stored_spec
 from .state import LabFolder, checked_name, described_labs
 from .status import LabStatus
 from .supervisor.charts import chart_folder
-from .supervisor.control import Control
+from .supervisor.control import Control, SupervisorGoneError
 from .supervisor.elsewhere import Elsewhere
 from .supervisor.inspect import faults_of, status_of
-from .supervisor.launch import Progress, end, launch, let_go
+from .supervisor.launch import Progress, alive, end, launch, let_go, resume
 from .supervisor.way_out import way_out
 from .timeline.folder import TimelineFolder
 from .timeline.pushes import before_push_of
@@ -58,6 +58,8 @@ DEFAULT_TIMEOUT_SECONDS = 120.0
 TRIED_AGAIN_SECONDS = 5.0
 MOMENT_SECONDS = 5.0
 """A commit is not kept waiting any longer by a cluster that stands still."""
+UNREAL_SECONDS = 2.0
+"""A report is not kept waiting any longer by a supervisor that hangs."""
 T = TypeVar("T")
 
 
@@ -125,15 +127,19 @@ class Lab:
 
         launch(spec, progress=progress, base=base, serving=fill, retain=retain, lifeline=lifeline)
         lab = cls(LabFolder.named(spec.name))
-        lab._mend(began, progress)
+        if FaultRecords(lab.folder).exist():
+            try:
+                lab.faults.recover(progress=progress)  # only now: what died may be what the healing takes
+            except FluxlabError as error:
+                error.facts = (f"lab {lab.name} runs: whatever had died in it was started again", *error.facts)
+                raise
+        lab._try_again(began, progress)
         return lab
 
-    def _mend(self, began: datetime, progress: Progress) -> None:
-        """After a start: take out what nobody can want any more, and have Flux try again what failed for it."""
-        records = FaultRecords(self.folder)
-        if records.exist():
-            self.faults.recover(progress=progress)
-        if records.mended is None or records.mended < began:  # by this process, or by the watchdog meanwhile
+    def _try_again(self, began: datetime, progress: Progress) -> None:
+        """After a start: have Flux try again what failed for a fault that was taken out since."""
+        mended = FaultRecords(self.folder).mended
+        if mended is None or mended < began:  # by this process, or by the watchdog meanwhile
             return
         progress("having Flux try again what failed")
         for cluster in self.clusters.values():
@@ -216,7 +222,7 @@ class Lab:
         troubles: list[FluxlabError] = []
         try:
             if ids := Elsewhere.of(self.folder).ids:
-                self.faults.heal(*ids, progress=progress)
+                self.heal(*ids, progress=progress)
         except FluxlabError as error:  # that counts if one is left: the watchdog may have been at it, too
             troubles.append(error)
         Elsewhere.of(self.folder).check(*troubles)
@@ -360,7 +366,7 @@ class Lab:
         for sink in scenario.content.alerts:
             self._require(Capability.MAPPED_HOSTS)
             self.control.serve_sink(sink)
-        for chart in scenario.content.charts:
+        for chart in scenario.served(self.spec.gateway.allow):
             self.add_chart(scenario.folder / chart.path, url=chart.repository, replace=True)
 
     # -- convergence ---------------------------------------------------------------------------------------------
@@ -415,6 +421,15 @@ class Lab:
         """The cluster of that name, or all without one. Raises UsageError for one that is not there."""
         return [self.clusters[self.spec.cluster(cluster).name]] if cluster else list(self.clusters.values())
 
+    def unreal(self, cluster: str | None = None, *, timeout_seconds: float | None = None) -> Sequence[str]:
+        """What only stands in for something, in one cluster or in all: simulated pods, charts. A line each.
+
+        Which charts do, the supervisor knows: where it does not say so in time, a line says that it is not known.
+        """
+        from .unreal import unreal
+
+        return tuple(unreal(self.chosen(cluster), lambda: self.control.status(timeout_seconds=timeout_seconds).charts))
+
     # -- drift ---------------------------------------------------------------------------------------------------
 
     def drift(self, cluster: str | None = None, *, progress: Progress = lambda _: None) -> "DriftReport":
@@ -425,7 +440,7 @@ class Lab:
         from .drift.examine import MOTION_SECONDS, examine
         from .drift.records import together
 
-        return together(
+        reports = [
             examine(
                 one,
                 repository=self.repository,
@@ -436,7 +451,9 @@ class Lab:
                 timeout_seconds=self.patience(MOTION_SECONDS),
             )
             for one in self.chosen(cluster)
-        )
+        ]
+        # Only now, and not for long: the report does not depend on it.
+        return together(reports, unreal=self.unreal(cluster, timeout_seconds=self.patience(UNREAL_SECONDS)))
 
     @cached_property
     def _builds(self) -> "Builds":
@@ -511,6 +528,31 @@ class Lab:
         from .faults.injecting import Faults
 
         return Faults(self.folder, ground=self._ground, patience=self.patience)
+
+    def heal(self, *ids: str, progress: Progress = lambda _: None) -> Sequence[FaultRecord]:
+        """Take out faults by their ids (default: all); returns the records of what is out.
+
+        A supervisor that is gone is brought back for it, as by `up`; then all faults that were in are taken out, but
+        for those that are stuck and not asked for: with its end nobody can want them. Raises what `Faults.heal` and
+        `launch` raise: SupervisorGoneError for a supervisor that runs and does not answer: it may be paused.
+        """
+        known = FaultRecords(self.folder)
+        found = known.readable()
+        try:
+            return self.faults.heal(*ids, progress=progress)
+        except SupervisorGoneError as gone:
+            if alive(self.folder.read_record()):
+                raise
+            progress(f"{gone.what}: bringing the lab back, as `fluxlab up` does")
+        began = datetime.now(UTC)
+        resume(self.folder, progress=progress)
+        self.faults.heal_overdue(progress=progress)  # those of the supervisor before, but for what was stuck
+        left = {one.id for one in known.readable()}
+        if wanted := [one.id for one in found if one.id in left and (not ids or one.id in ids)]:
+            self.faults.heal(*wanted, progress=progress)
+        self._try_again(began, progress)
+        left = {one.id for one in known.readable()}
+        return [one for one in found if one.id not in left]
 
     def fault(
         self,

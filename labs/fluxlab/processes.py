@@ -158,6 +158,14 @@ class ManagedProcess:
         return self._popen.poll() is None
 
     @property
+    def paused(self) -> bool:
+        """Whether it runs and stands still: a signal has stopped it, and it does nothing until it goes on."""
+        try:
+            return self.running and psutil.Process(self.identity.pid).status() == psutil.STATUS_STOPPED
+        except psutil.NoSuchProcess:
+            return False
+
+    @property
     def ending(self) -> str:
         """How it ended, in words: `exit code 1`, `killed by SIGKILL`, or `running`."""
         code = self._popen.poll()

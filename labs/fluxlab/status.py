@@ -10,7 +10,7 @@ class _Model(BaseModel):
 
 
 class ComponentState(_Model):
-    """One part of the lab: `running`, `stopped` on purpose, or `dead` with the reason."""
+    """One part of the lab: `running`, `stopped` on purpose, or `paused` or `dead` with the reason."""
 
     name: str
     state: str
@@ -119,9 +119,14 @@ class LabStatus(_Model):
     """Why that is not known in whole."""
 
     def broken(self) -> list[ComponentState]:
-        """The parts that are dead."""
+        """The parts that are dead, or paused."""
         parts = [*self.components, *(part for cluster in self.clusters for part in cluster.components)]
-        return [part for part in parts if part.state == "dead"]
+        return [part for part in parts if part.state in {"dead", "paused"}]
+
+    def fault_of(self, part: ComponentState) -> FaultTold | None:
+        """What is broken on purpose and has it that a part of a cluster does not run."""
+        mine = (one for one in self.faults for target in one.targets if part.name == f"{one.cluster}/{target}")
+        return next(mine, None)
 
     @property
     def well(self) -> bool:

@@ -1,19 +1,31 @@
 """A handle on a lab, as far as it needs no lab that runs."""
 
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from tests.unit.broken import broken
 
+from fluxlab.cluster import Cluster
 from fluxlab.clusters.backends import NotRemovedError
 from fluxlab.clusters.capabilities import Footing
 from fluxlab.clusters.root import Root
-from fluxlab.errors import UsageError, WaitTimeoutError
-from fluxlab.fault_records import FaultRecords
+from fluxlab.drift.records import DriftReport
+from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
+from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState
+from fluxlab.faults.healing import StuckError
 from fluxlab.faults.injecting import Faults
 from fluxlab.lab import Lab
+from fluxlab.processes import Identity
+from fluxlab.repository import Repository
 from fluxlab.spec import LabSpec
-from fluxlab.state import LabFolder
+from fluxlab.state import LabFolder, Phase, Record
+from fluxlab.status import LabStatus
+from fluxlab.supervisor.control import Control, SupervisorGoneError
 
 
 @pytest.fixture
@@ -47,11 +59,132 @@ def guest(lab: Lab) -> Lab:
     return lab
 
 
-def test_a_lab_does_not_end_while_a_fault_stays_in_somebodys_cluster(guest: Lab) -> None:
+@dataclass
+class Supervisor:
+    """One that is gone, until it is brought back."""
+
+    answers: bool = False
+    ends: FluxlabError | None = None
+    """Why it cannot be brought back."""
+    asked: list[str] = field(default_factory=list)
+    """In whose name Flux was asked to try again what had failed."""
+
+    def resume(self, folder: LabFolder, *, progress: Callable[[str], None]) -> None:
+        progress(f"resuming {folder.name}")
+        if self.ends:
+            raise self.ends
+        self.answers = True
+
+    def heal(self, *ids: str, **_: object) -> Sequence[FaultRecord]:
+        if not self.answers:
+            raise SupervisorGoneError("its supervisor does not answer")
+        records = FaultRecords(LabFolder.named("one"))
+        found = [one for one in records.all() if not ids or one.id in ids]
+        for record in found:
+            records.mend(record)
+        return found
+
+    def heal_overdue(self, **_: object) -> Sequence[FaultRecord]:
+        """All faults of an earlier supervisor but those that are stuck."""
+        records = FaultRecords(LabFolder.named("one"))
+        found = [one for one in records.all() if one.supervisor == (1, 0.5) and one.state is not FaultState.STUCK]
+        return self.heal(*(one.id for one in found)) if found else []
+
+
+@pytest.fixture
+def supervisor(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    found = Supervisor()
+    unopened = SimpleNamespace(api=None, root=Root(), close=lambda: None)
+    lab.clusters = {"one": cast("Cluster", unopened)}  # instead of what would be opened
+    monkeypatch.setattr("fluxlab.lab.try_again", lambda *_, who, **__: found.asked.append(who))
+    monkeypatch.setattr("fluxlab.lab.resume", found.resume)
+    monkeypatch.setattr(Faults, "heal", found.heal)
+    monkeypatch.setattr(Faults, "heal_overdue", found.heal_overdue)
+    return found
+
+
+def test_who_heals_a_lab_whose_supervisor_is_gone_brings_it_back_and_says_so(lab: Lab, supervisor: Supervisor) -> None:
+    broken(lab.folder)
+    told: list[str] = []
+    assert [one.id for one in lab.heal(progress=told.append)] == ["git-hang-1"]
+    assert "its supervisor does not answer" in told[0]
+    assert "resuming one" in told
+    assert not FaultRecords(lab.folder).exist()
+    assert supervisor.asked == ["fluxlab-up"]
+
+
+def test_what_somebody_has_put_in_since_the_lab_was_brought_back_stays(lab: Lab, supervisor: Supervisor) -> None:
+    records = broken(lab.folder)
+    broken(lab.folder, id="git-hang-2", state=FaultState.STUCK)
+    broken(lab.folder, id="git-hang-3", state=FaultState.STUCK)
+
+    def put_in(_: str) -> None:
+        if supervisor.answers:
+            return
+        broken(lab.folder, id="git-hang-4", supervisor=(2, 0.5))
+
+    healed = lab.heal("git-hang-2", progress=put_in)
+    assert [one.id for one in healed] == ["git-hang-1", "git-hang-2"]
+    assert [one.id for one in records.all()] == ["git-hang-3", "git-hang-4"]
+
+
+def test_a_lab_whose_supervisor_is_only_silent_is_not_brought_back(lab: Lab, supervisor: Supervisor) -> None:
+    """It may be paused: whoever wants the lab would lose it."""
+    records = broken(lab.folder)
+    lab.folder.write_record(Record(phase=Phase.READY, supervisor=Identity.of(os.getpid())))  # one that runs
+    told: list[str] = []
+    with pytest.raises(SupervisorGoneError):
+        lab.heal(progress=told.append)
+    assert not supervisor.answers
+    assert told == []
+    assert records.exist()
+
+
+def test_a_supervisor_that_answers_is_left_alone(lab: Lab, supervisor: Supervisor) -> None:
+    broken(lab.folder)
+    supervisor.answers = True
+    told: list[str] = []
+    assert [one.id for one in lab.heal("git-hang-1", progress=told.append)] == ["git-hang-1"]
+    assert told == []
+
+
+def test_a_lab_is_not_brought_back_to_heal_what_is_not_there(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    resumed: list[LabFolder] = []
+    monkeypatch.setattr("fluxlab.lab.resume", lambda folder, **_: resumed.append(folder))
+    assert lab.heal() == []
+    broken(lab.folder)
+    with pytest.raises(UsageError, match="there is no fault 'git-hang-2'"):
+        lab.heal("git-hang-2")
+    assert resumed == []
+
+
+def test_a_lab_does_not_end_while_a_fault_stays_in_somebodys_cluster(guest: Lab, supervisor: Supervisor) -> None:
+    supervisor.ends = FluxlabError("the cluster does not answer")
     with pytest.raises(NotRemovedError, match="git-hang-1") as caught:
         guest.down()
-    assert "its supervisor does not answer" in str(caught.value)
+    assert "the cluster does not answer" in str(caught.value)
+    assert "fluxlab heal --all --give-up" in str(caught.value)
     assert FaultRecords(guest.folder).exist()
+
+
+def test_a_lab_whose_supervisor_is_gone_takes_its_fault_out_of_somebodys_cluster_before_it_ends(
+    guest: Lab, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[LabFolder] = []
+    monkeypatch.setattr("fluxlab.lab.end", lambda folder, **_: ended.append(folder))
+    guest.down()
+    assert supervisor.answers
+    assert not FaultRecords(guest.folder).exist()
+    assert ended == [guest.folder]
+
+
+def test_who_is_refused_for_what_is_stuck_is_told_that_the_lab_runs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(lab.folder, state=FaultState.STUCK, trouble="no way")
+    monkeypatch.setattr("fluxlab.lab.launch", lambda *_, **__: None)
+    with pytest.raises(StuckError, match="no way") as caught:
+        Lab.up(lab.spec)
+    assert caught.value.exit_code == 1
+    assert "lab one runs: whatever had died in it was started again" in caught.value.facts
 
 
 def test_a_fault_that_the_watchdog_has_taken_out_meanwhile_keeps_no_lab_from_its_end(
@@ -118,3 +251,39 @@ def test_a_kubeconfig_is_meant_from_the_lab_file_on_and_not_from_where_its_super
         f"{tmp_path}/a.yaml:{tmp_path}/b.yaml",
         "",
     ]
+
+
+NOTHING = DriftReport(drifts=(), unknown=(), examined=1)
+
+
+def test_of_a_lab_without_a_supervisor_nobody_knows_which_charts_stand_in(lab: Lab) -> None:
+    simulated = SimpleNamespace(name="one", root=Root(simulated=True))
+    lab.clusters = {"one": cast("Cluster", simulated)}
+    pods, charts = lab.unreal()
+    assert pods.startswith("pods are simulated")
+    assert charts.startswith("which charts are stand-ins for public ones is not known: lab one: its supervisor")
+
+
+def test_a_report_of_drift_is_there_whatever_the_supervisor_answers_and_does_not_wait_long_for_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def examine(*_: object, **__: object) -> DriftReport:
+        asked.append("clusters")
+        return NOTHING
+
+    def status(_: Control, *, timeout_seconds: float | None = None) -> LabStatus:
+        assert timeout_seconds
+        assert timeout_seconds < 5
+        asked.append("supervisor")
+        raise FluxlabError("the supervisor failed")
+
+    monkeypatch.setattr("fluxlab.drift.examine.examine", examine)
+    monkeypatch.setattr(Control, "status", status)
+    lab.clusters = {"playground": cast("Cluster", SimpleNamespace(name="playground", root=Root(simulated=False)))}
+    lab.repository = cast("Repository", None)  # nothing is read of it
+    report = lab.drift()
+    assert asked == ["clusters", "supervisor"]
+    assert report.examined == 1
+    assert report.unreal == ("which charts are stand-ins for public ones is not known: the supervisor failed",)

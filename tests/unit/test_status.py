@@ -1,8 +1,10 @@
 """Whether a lab is well, as `fluxlab status` judges it."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from fluxlab.status import ClusterState, ComponentState, LabStatus
+from fluxlab.status import ClusterState, ComponentState, FaultTold, LabStatus
 
 
 def lab(phase: str, *, own: str = "running", clusters: tuple[str, ...] = ("running",)) -> LabStatus:
@@ -44,6 +46,24 @@ def test_dead_parts_are_told_wherever_they_are() -> None:
     state = lab("ready", own="dead", clusters=("running", "dead"))
     assert [part.name for part in state.broken()] == ["gateway", "c1/etcd"]
     assert not state.well
+
+
+def test_a_part_that_is_paused_is_told_like_a_dead_one() -> None:
+    state = lab("ready", own="paused", clusters=("running", "paused"))
+    assert [part.name for part in state.broken()] == ["gateway", "c1/etcd"]
+    assert not state.well
+
+
+def test_of_a_broken_part_it_is_told_which_fault_has_it_so() -> None:
+    told = {"fault": "etcd-pause", "state": "injected", "until": datetime(2026, 11, 22, tzinfo=UTC)}
+    faults = (
+        FaultTold.model_validate({"id": "git-hang-1", "cluster": "c0", "targets": ("github.com",), **told}),
+        FaultTold.model_validate({"id": "etcd-pause-1", "cluster": "c1", "targets": ("etcd",), **told}),
+    )
+    state = lab("ready", clusters=("paused", "paused")).model_copy(update={"faults": faults})
+    first, second = state.broken()
+    assert state.fault_of(first) is None
+    assert state.fault_of(second) == faults[1]
 
 
 def test_a_status_survives_the_socket() -> None:

@@ -229,10 +229,16 @@ class KubeApi:
         return Listing(objects=objects, resource_version=text_at(answer, "metadata", "resourceVersion"))
 
     def create(
-        self, resource: Resource, manifest: JsonObject, *, namespace: str | None = None, dry_run: bool = False
+        self,
+        resource: Resource,
+        manifest: JsonObject,
+        *,
+        namespace: str | None = None,
+        field_manager: str = FIELD_MANAGER,
+        dry_run: bool = False,
     ) -> KubeObject:
         """Create an object; returns what it became. Raises ApiError with status 409 when it exists."""
-        query = {"dryRun": "All"} if dry_run else None
+        query = {"fieldManager": field_manager, **({"dryRun": "All"} if dry_run else {})}
         return KubeObject(self.request("POST", resource.path(namespace=namespace), body=manifest, query=query))
 
     def apply(

@@ -1,7 +1,7 @@
 """What every backend of a cluster offers, and how the state of its parts is told."""
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 
+PAUSED = "its process was stopped by a signal, and does nothing until it goes on"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ComponentStatus:
     """One part of a cluster or of the lab: whether it runs, and if not, why."""
 
     name: str
     state: str
-    """`running`, `stopped` (on purpose) or `dead`."""
+    """`running`, `stopped` (on purpose), `paused` (its process stands still) or `dead`."""
     detail: str = ""
     pid: int | None = None
     log: str = ""
@@ -29,7 +32,7 @@ class ComponentStatus:
     @property
     def well(self) -> bool:
         """Whether it is as it should be."""
-        return self.state != "dead"
+        return self.state in {"running", "stopped"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +96,8 @@ class ClusterBackend(Protocol):
     def wants(self, controller: str) -> bool:
         """Whether the Deployment of a Flux controller is there and not scaled to 0."""
 
-    def repair(self) -> Sequence[str]:
-        """Start again what died; returns the names."""
+    def repair(self, *, held: Collection[str] = ()) -> Sequence[str]:
+        """Start again what died, and what is paused unless it is `held` by somebody; returns the names."""
 
     def restart(self, component: str) -> None:
         """Stop and start one component, and whoever had to do without it.

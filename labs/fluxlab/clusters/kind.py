@@ -2,7 +2,7 @@
 
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from fluxlab.commands import run
@@ -181,7 +181,7 @@ class KindCluster(PodCluster):
 
     # -- while it runs -----------------------------------------------------------------------------------------
 
-    def repair(self) -> Sequence[str]:
+    def repair(self, *, held: Collection[str] = ()) -> Sequence[str]:  # noqa: ARG002
         """Start the nodes that were stopped."""
         with daemon() as client:
             woken = self._nodes.wake(client)

@@ -2,7 +2,7 @@
 
 import shutil
 import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -245,13 +245,13 @@ class LocalCluster:
         self._programs.expect(component)
         self._start_anew(self._after(component) | {component})
 
-    def repair(self) -> Sequence[str]:
-        """Start again what died, and what had to do without it; returns the names of the components that died."""
-        dead = self._programs.dead()
-        if ETCD in dead and self._loaded.exists():  # it was stopped for data that it did not get
+    def repair(self, *, held: Collection[str] = ()) -> Sequence[str]:
+        """Start again what died or is paused, unless it is held, and what had to do without it; returns the former."""
+        broken = self._programs.broken(held=held)
+        if ETCD in broken and self._loaded.exists():  # it was stopped for data that it did not get
             self._take_loaded()
-        self._start_anew(self._after(*dead).union(self._owed, dead))
-        return dead
+        self._start_anew(self._after(*broken).union(self._owed, broken))
+        return broken
 
     def load_state(self, data: Path) -> None:
         """Have etcd go on with other data, whose folder is taken, and start anew whoever knows what was."""

@@ -1,6 +1,6 @@
 """What clusters with nodes of their own have in common: Flux's controllers are pods there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from fluxlab.documents import JsonObject
@@ -128,7 +128,7 @@ class PodCluster:
         """Whether the Deployment of a Flux controller is there and not scaled to 0."""
         return any(one.name == controller and number_at(one.raw, "spec", "replicas") > 0 for one in self._deployments())
 
-    def repair(self) -> Sequence[str]:
+    def repair(self, *, held: Collection[str] = ()) -> Sequence[str]:  # noqa: ARG002
         """Nothing: the cluster starts its pods again by itself."""
         return ()
 

@@ -1,7 +1,7 @@
 """The programs of a local cluster as processes: how each is started, restarted and ended, and how it is."""
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from fluxlab.processes import ProcessGroup
 from fluxlab.toolchain import Toolchain
 
 from . import control_plane, flux_controllers
-from .base import ComponentStatus
+from .base import PAUSED, ComponentStatus
 from .control_plane import ControlPlaneFiles
 from .flux_controllers import CONTROLLERS, NAMESPACE, Wanted, WayOut
 from .links import proxy_socket
@@ -226,9 +226,10 @@ class Programs:
         """Raise ProcessDiedError when one of these is dead; without any, when any process of the lab is."""
         self._processes.check(*map(self.process_name, programs))
 
-    def dead(self) -> Sequence[str]:
-        """The programs that do not run any more and should, in the order in which they start."""
-        return [name for name in self.names if self._status(name).state == "dead"]
+    def broken(self, *, held: Collection[str] = ()) -> Sequence[str]:
+        """The programs that are dead, or paused and not `held`, in the order in which they start."""
+        states = {name: self._status(name).state for name in self.names}
+        return [name for name, state in states.items() if state == "dead" or (state == "paused" and name not in held)]
 
     def status(self) -> Sequence[ComponentStatus]:
         """The state of each."""
@@ -240,7 +241,8 @@ class Programs:
         if process is None:
             return ComponentStatus(name=name, state="stopped", detail="not started", log=log)
         if process.running:
-            return ComponentStatus(name=name, state="running", pid=process.identity.pid, log=log)
+            state, detail = ("paused", PAUSED) if process.paused else ("running", "")
+            return ComponentStatus(name=name, state=state, detail=detail, pid=process.identity.pid, log=log)
         if not process.expected_to_end:
             return ComponentStatus(name=name, state="dead", detail=str(process.died()), log=log)
         if program in CONTROLLERS and not self.wants(program):

@@ -9,11 +9,13 @@ import psutil
 
 from fluxlab.clusters import backends
 from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
+from fluxlab.fault_records import FaultRecords
 from fluxlab.files import write_private
 from fluxlab.host import ended_by_exception, unbroken, unsupported
 from fluxlab.processes import Identity, reap, tail
 from fluxlab.spec import LabSpec, stored_spec
 from fluxlab.state import SERVING, LabFolder, Phase, Record, forget, held, lab_folders
+from fluxlab.status import LabStatus
 from fluxlab.toolchain import find
 from fluxlab.waiting import wait_until
 
@@ -48,6 +50,7 @@ def launch(
     prepare: Callable[[LabFolder], None] | None = None,
     retain: bool = False,
     lifeline: bool = False,
+    anew: bool = True,
 ) -> None:
     """Have the lab of `spec` run and ready: start it, resume what a killed one left, or repair what died in it.
 
@@ -59,7 +62,8 @@ def launch(
     asks for its folder to be kept. What killed starts of other labs left half-made is removed.
 
     Raises:
-        UsageError: A lab of that name is there with another spec.
+        UsageError: A lab of that name is there with another spec; or none is that was filled, and none is to be made
+            `anew`.
         FluxlabError: It did not start; the facts quote why.
     """
     folder = LabFolder.named(spec.name)
@@ -70,11 +74,20 @@ def launch(
         sweep(progress=progress)
         with held(lock, what=f"lab {spec.name}", timeout_seconds=limit + START_MARGIN_SECONDS, waiting=waiting):
             try:
+                if not (anew or folder.filled):
+                    hint = f"fluxlab up --name {spec.name}"
+                    raise UsageError(f"lab {spec.name} is not there any more, or was never filled", hint=hint)
                 _check_machine(folder, spec)
                 _launch_alone(folder, spec, progress, serving, prepare, base=base, retain=retain, lifeline=lifeline)
             finally:
                 if not folder.root.exists():
                     forget(lock)
+
+
+def resume(folder: LabFolder, *, progress: Progress) -> None:
+    """As `launch`, for a lab that is there: it stays until `end`, or ends with this process, as it was started here."""
+    spec = stored_spec(folder.spec) if folder.spec.exists() else LabSpec(name=folder.name)
+    launch(spec, progress=progress, lifeline=_holds(folder), anew=False)
 
 
 def _launch_alone(
@@ -181,27 +194,31 @@ def _joined(folder: LabFolder, progress: Progress) -> bool:
     if not record or not alive(record) or record.phase is not Phase.READY or folder.filling.exists():
         return False  # whoever started it would hold the lock: that process is gone, and the supervisor about to end
     control = Control(folder)
-    if not _answers(control, progress):
+    status = _status(control, progress)
+    if status is None:
         progress("its supervisor does not answer: starting another one")
         return False
     for component in control.repair():
         progress(f"started again: {component}")
+    paused = {part.name for part in status.broken() if part.state == "paused"}
+    for fault in FaultRecords(folder).readable():
+        for part in sorted(paused.intersection(fault.parts)):
+            progress(f"{part}: paused, left to fault {fault.id}")
     return True
 
 
-def _answers(control: Control, progress: Progress) -> bool:
-    """Whether a supervisor tells how the lab is: fast if it is well, which a repair is not."""
+def _status(control: Control, progress: Progress) -> LabStatus | None:
+    """How the lab is, if its supervisor tells: fast if it is well, which a repair is not."""
     try:
-        control.status()
+        return control.status()
     except SupervisorGoneError:
         if not control.answering():
-            return False
+            return None
         progress(f"its supervisor does not answer: waiting {PAUSE_SECONDS:g} s for it to go on")
         try:
-            control.status(timeout_seconds=PAUSE_SECONDS)  # ends as soon as the supervisor does
+            return control.status(timeout_seconds=PAUSE_SECONDS)  # ends as soon as the supervisor does
         except SupervisorGoneError:
-            return False
-    return True
+            return None
 
 
 def _start(

@@ -22,6 +22,7 @@ from fluxlab.clusters.objects import text_at
 from fluxlab.clusters.resources import GIT_REPOSITORY
 from fluxlab.clusters.secret import set_secret
 from fluxlab.errors import FluxlabError, WaitTimeoutError
+from fluxlab.fault_records import FaultRecords
 from fluxlab.flux import bootstrap
 from fluxlab.logs import bound_logs
 from fluxlab.ports import Ports
@@ -57,9 +58,11 @@ def _tried(ending: Callable[[], object]) -> None:
         log.exception("not ended as it should: %s", ending)
 
 
-def _repaired(cluster: ClusterBackend) -> Sequence[str]:
-    """Start again what died in a cluster; returns the names that it has in the lab."""
-    return [cluster.process_name(program) for program in cluster.repair()]
+def _repaired(cluster: ClusterBackend, folder: LabFolder) -> Sequence[str]:
+    """Start again what died or is paused in a cluster, unless for a fault; returns the names that it has in the lab."""
+    parts = {part for one in FaultRecords(folder).readable() if one.cluster == cluster.name for part in one.parts}
+    held = {part.removeprefix(f"{cluster.name}/") for part in parts}
+    return [cluster.process_name(program) for program in cluster.repair(held=held)]
 
 
 class Stopped(BaseException):  # like KeyboardInterrupt: an order, not an error
@@ -300,15 +303,17 @@ class Supervisor:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def repair(self, cluster: str = "") -> list[str]:
-        """Start again what died, in one cluster, or of the services and in all clusters. Main thread only.
+        """Start again what died or is paused, in one cluster, or of the lab and in all clusters. Main thread only.
 
         Raises UsageError for a cluster that there is not, and FluxlabError: what was wrong with the first of them that
         could not be repaired, once all others are.
         """
         parts, troubles = list[str](), list[FluxlabError]()
         names = [self.spec.cluster(cluster).name] if cluster else [one.name for one in self.clusters]
-        repairs: dict[str, Callable[[], Sequence[str]]] = {} if cluster else {"the registry": self.services.repair}
-        repairs |= {f"cluster {one.name}": partial(_repaired, one) for one in self.clusters if one.name in names}
+        own = {"the registry": self.services.repair, "the recorder": self.recording.repair}
+        repairs: dict[str, Callable[[], Sequence[str]]] = {} if cluster else dict(own)
+        chosen = [one for one in self.clusters if one.name in names]
+        repairs |= {f"cluster {one.name}": partial(_repaired, one, self.folder) for one in chosen}
         for name, repair in repairs.items():
             try:
                 parts += repair()

@@ -84,6 +84,13 @@ class Recording:
         """The process, if it runs, for the lab's record."""
         return self._processes.identities()
 
+    def repair(self) -> list[str]:
+        """Start it again if it is paused; what died is started again anyway. Returns the names. Main thread only."""
+        if self.process is None or not self.process.paused:
+            return []
+        self.restart()
+        return [RECORDER]
+
     def restart(self) -> None:
         """Stop and start it. Main thread only."""
         self.stop()

@@ -87,7 +87,7 @@ class Services:
         repositories, wanted = GitRepositories(folder.repositories, redactor=self._redactor), spec.repository
         self.repository = repositories.create(wanted.name, url=wanted.url, branch=wanted.branch)
         """The one that the lab's clusters reconcile."""
-        self._git = GitServer(repositories)
+        self._git = GitServer(repositories, lab=spec.name)
         self._webhooks: list[Webhook] = []
         self.routes = Routes()
         self.charts: dict[str, ChartRepository] = {}

@@ -1,17 +1,18 @@
 """What the supervisor answers: each verb, carried from the services' loop to the main thread where it must be."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxlab.clones import known_clones
-from fluxlab.clusters.base import ClusterBackend, ComponentStatus
+from fluxlab.clusters.base import PAUSED, ClusterBackend, ComponentStatus
 from fluxlab.clusters.capabilities import Capability
 from fluxlab.flux import bootstrap
 from fluxlab.host_rules import HostRule
+from fluxlab.processes import ManagedProcess
 from fluxlab.servers.chart_metadata import is_stand_in
 from fluxlab.spec import SinkSpec
 from fluxlab.state import Phase
@@ -166,23 +167,23 @@ class SupervisorVerbs:
         registry = self._supervisor.services.registry
         if (process := registry.process) is None:
             return ()
-        trouble = registry.trouble()
-        pid = process.identity.pid if process.running else None
-        state = "dead" if trouble else "running"
-        detail = self._supervisor.chronicle.mask(trouble)
-        return (ComponentState(name=process.name, state=state, detail=detail, pid=pid, log=str(process.log)),)
+        return (self._process(process, registry.trouble),)
 
     def _recorder(self) -> Iterator[ComponentState]:
         recording, chronicle = self._supervisor.recording, self._supervisor.chronicle
         if process := recording.process:
-            trouble = recording.trouble or chronicle.trouble
-            yield ComponentState(
-                name=process.name,
-                state="dead" if trouble else "running",
-                detail=chronicle.mask(trouble),
-                pid=process.identity.pid if process.running else None,
-                log=str(process.log),
-            )
+            yield self._process(process, lambda: recording.trouble or chronicle.trouble)
+
+    def _process(self, process: ManagedProcess, ask: Callable[[], str]) -> ComponentState:
+        """A part of the lab itself; `ask` says what is wrong with it, if its process goes on."""
+        trouble = PAUSED if process.paused else ask()
+        return ComponentState(
+            name=process.name,
+            state="paused" if trouble == PAUSED else "dead" if trouble else "running",
+            detail=self._supervisor.chronicle.mask(trouble),
+            pid=process.identity.pid if process.running else None,
+            log=str(process.log),
+        )
 
     def _charts(self) -> tuple[ChartState, ...]:
         return (*self._charts_over_http(), *self._charts_in_the_registry())

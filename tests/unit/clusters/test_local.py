@@ -1,6 +1,6 @@
 """Who is started anew after whom, what is left for the next repair, and that nobody is started to find no API."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +26,7 @@ class Programs:
     def __init__(self) -> None:
         self.restarted: list[str] = []
         self.gone: Sequence[str] = ()
+        self.paused: Sequence[str] = ()
 
     def expect(self, program: str) -> None:
         assert program in self.names
@@ -33,8 +34,8 @@ class Programs:
     def restart(self, program: str) -> None:
         self.restarted.append(program)
 
-    def dead(self) -> Sequence[str]:
-        return self.gone
+    def broken(self, *, held: Collection[str]) -> Sequence[str]:
+        return (*self.gone, *(name for name in self.paused if name not in held))
 
     def wants(self, controller: str) -> bool:
         return controller != "notification-controller"  # which somebody has scaled to 0
@@ -125,3 +126,13 @@ def test_what_died_is_started_again_by_the_repair_that_finds_an_api(
         cluster.repair()
     assert cluster.repair() == ("kwok",)
     assert programs.restarted == ["kwok"]
+
+
+def test_a_server_that_is_paused_is_started_anew_with_whoever_had_to_do_without_it(
+    cluster: LocalCluster, programs: Programs
+) -> None:
+    programs.paused = ("etcd",)
+    assert cluster.repair(held={"etcd"}) == ()
+    assert programs.restarted == []
+    assert cluster.repair() == ("etcd",)
+    assert programs.restarted == [name for name in ALL if name != "notification-controller"]

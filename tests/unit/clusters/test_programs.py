@@ -78,7 +78,7 @@ def test_a_controller_that_is_scaled_to_nothing_is_stopped_and_well(programs: Pr
     assert state(programs, CONTROLLER) == "running"
     programs.follow(deployment(replicas=0))
     assert state(programs, CONTROLLER) == "stopped"
-    assert programs.dead() == []
+    assert programs.broken() == []
 
 
 def test_a_controller_that_could_not_be_started_anew_is_dead_until_it_runs(
@@ -91,11 +91,11 @@ def test_a_controller_that_could_not_be_started_anew_is_dead_until_it_runs(
         with pytest.raises(FileNotFoundError):
             programs.follow(changed)
     assert state(programs, CONTROLLER) == "dead"
-    assert programs.dead() == [CONTROLLER]
+    assert programs.broken() == [CONTROLLER]
     binaries.make(CONTROLLER)
     programs.restart(CONTROLLER)
     assert state(programs, CONTROLLER) == "running"
-    assert programs.dead() == []
+    assert programs.broken() == []
     [before] = [part.pid for part in programs.status() if part.name == f"c/{CONTROLLER}"]
     programs.follow(changed)
     assert [part.pid for part in programs.status() if part.name == f"c/{CONTROLLER}"] == [before]
@@ -116,16 +116,34 @@ def test_a_controller_that_could_not_be_started_anew_runs_again_when_its_deploym
 def test_a_program_of_the_control_plane_that_was_stopped_and_not_started_again_is_dead(
     programs: Programs, eventually: Eventually
 ) -> None:
-    assert programs.dead() == []
+    assert programs.broken() == []
     programs.start("etcd")
     with programs.changing():
         programs.stop("etcd", grace_seconds=1)
         assert state(programs, "etcd") == "stopped"
     assert state(programs, "etcd") == "dead"
-    assert programs.dead() == ["etcd"]
+    assert programs.broken() == ["etcd"]
     programs.restart("etcd")
-    assert programs.dead() == []
+    assert programs.broken() == []
     process = programs._processes.get("c/etcd")
     assert process
     process.signal(signal.SIGKILL)
-    eventually(lambda: programs.dead() == ["etcd"])
+    eventually(lambda: programs.broken() == ["etcd"])
+
+
+def test_a_program_that_stands_still_is_paused_and_broken_unless_somebody_holds_it(
+    programs: Programs, eventually: Eventually
+) -> None:
+    programs.start("etcd")
+    process = programs._processes.get("c/etcd")
+    assert process
+    process.signal(signal.SIGSTOP)
+    eventually(lambda: state(programs, "etcd") == "paused")
+    [told] = [part for part in programs.status() if part.name == "c/etcd"]
+    assert (told.pid, told.well) == (process.identity.pid, False)
+    assert "does nothing until it goes on" in told.detail
+    assert programs.broken() == ["etcd"]
+    assert programs.broken(held={"etcd"}) == []
+    programs.restart("etcd")
+    assert (state(programs, "etcd"), programs.broken()) == ("running", [])
+    assert not process.running

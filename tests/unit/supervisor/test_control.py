@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.unit.broken import broken
 
 from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.host import socket_address
@@ -17,7 +18,7 @@ from fluxlab.processes import Identity
 from fluxlab.servers.http import serve
 from fluxlab.spec import SinkSpec
 from fluxlab.state import LabFolder, Phase, Record
-from fluxlab.status import LabStatus
+from fluxlab.status import ClusterState, ComponentState, LabStatus
 from fluxlab.supervisor.control import Control, SupervisorGoneError, UnfinishedError
 from fluxlab.supervisor.control_app import control_app
 from fluxlab.supervisor.launch import PAUSE_SECONDS, _joined
@@ -40,6 +41,7 @@ class Verbs:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.status_now = STATUS
         self.error: Exception | None = None
         self.idle = threading.Event()
         self.idle.set()
@@ -53,7 +55,7 @@ class Verbs:
 
     async def status(self) -> LabStatus:
         await asyncio.to_thread(self.awake.wait)
-        return STATUS
+        return self.status_now
 
     async def stop(self) -> None:
         self._hear("stop")
@@ -191,6 +193,21 @@ def test_a_supervisor_that_is_still_at_a_repair_is_not_taken_for_a_dead_one(
                 ask()
     finally:
         verbs.idle.set()
+
+
+def test_what_stays_paused_for_a_fault_is_told_with_its_name(verbs: Verbs, folder: LabFolder) -> None:
+    parts = [ComponentState(name=f"c/{name}", state="paused") for name in ("helm-controller", "etcd")]
+    cluster = ClusterState(
+        name="c", backend="local", footing="local", nodes=1, path="", kubeconfig="", components=tuple(parts)
+    )
+    verbs.status_now = STATUS.model_copy(update={"clusters": (cluster,)})
+    folder.write_record(Record(phase=Phase.READY, supervisor=Identity.of(os.getpid())))
+    folder.spec.touch()
+    broken(folder, cluster="c", touches=frozenset({"process:helm-controller", "object:Lease flux-system/helm"}))
+    broken(folder, cluster="other", id="git-hang-2", touches=frozenset({"process:etcd"}))
+    assert _joined(folder, verbs.told.append)
+    assert verbs.told[-1] == "c/helm-controller: paused, left to fault git-hang-1"
+    assert not [line for line in verbs.told if "git-hang-2" in line]
 
 
 def test_a_supervisor_that_is_slow_is_waited_for_and_one_that_hangs_is_not_for_ever(

@@ -21,7 +21,7 @@ from fluxlab.processes import Identity
 from fluxlab.spec import LabSpec
 from fluxlab.state import SERVING, LabFolder, Phase, Record, Step, held, lab_folders
 from fluxlab.supervisor import launch as launching
-from fluxlab.supervisor.launch import launch
+from fluxlab.supervisor.launch import launch, resume
 from fluxlab.supervisor.starter import Order
 
 # What is forked here does nothing but to start a lab, and is killed at that.
@@ -63,6 +63,7 @@ def supervisors(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     monkeypatch.setattr(launching, "start", lambda: Played(phases[-1]))
     monkeypatch.setattr(launching, "find", lambda: SimpleNamespace(binary=Path))
     monkeypatch.setattr(launching, "_ours", {})
+    monkeypatch.setattr(launching, "CAUSE_TIMEOUT_SECONDS", 0.1)  # these end without a cause
     assert not state_dir.exists()
     yield phases.append
     for folder in lab_folders():  # also of those that killed processes started
@@ -188,6 +189,28 @@ def test_a_lab_that_was_filled_keeps_what_its_owner_made_of_it_in_later_starts(
     with pytest.raises(FluxlabError, match="did not start"):
         start()
     assert LabFolder.named(SPEC.name).filled
+
+
+def test_a_lab_that_is_there_is_resumed() -> None:
+    start()
+    end_supervisor()
+    resume(LabFolder.named(SPEC.name), progress=print)
+    found = LabFolder.named(SPEC.name).read_record()
+    assert found
+    assert (found.phase, found.supervisor.pid) == (Phase.READY, Played.running[-1].pid)
+
+
+@pytest.mark.parametrize("left", ["nothing", "a start that never filled it"])
+def test_no_lab_is_made_by_who_resumes_one(left: str) -> None:
+    folder = LabFolder.named(SPEC.name)
+    if left != "nothing":
+        killed(lambda: launch(SPEC, progress=print, serving=die))
+    there = folder.root.exists()
+    with pytest.raises(UsageError, match="lab one") as caught:
+        resume(folder, progress=print)
+    assert "fluxlab up --name one" in str(caught.value)
+    assert folder.root.exists() is there
+    assert folder.filling.exists() is there, "it is to be filled still"
 
 
 def test_what_began_as_a_snapshot_is_filled() -> None:

@@ -98,3 +98,15 @@ def test_a_prepared_recorder_that_died_is_replaced(prepared: Recording, eventual
     assert prepared.process is not died
     assert prepared.process
     assert prepared.process.running
+
+
+def test_a_recorder_that_is_paused_is_started_again_by_a_repair(recording: Recording, eventually: Eventually) -> None:
+    process = recording.process
+    assert process
+    assert recording.repair() == []
+    process.signal(signal.SIGSTOP)
+    eventually(lambda: process.paused)
+    assert recording.repair() == ["recorder"]
+    assert recording.process is not process
+    assert recording.process
+    assert recording.process.running

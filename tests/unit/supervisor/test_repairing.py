@@ -2,14 +2,17 @@
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.unit.broken import broken
 
 from fluxlab.errors import FluxlabError, UsageError, WaitTimeoutError
 from fluxlab.spec import ClusterSpec, LabSpec
+from fluxlab.state import LabFolder
 from fluxlab.supervisor.lifecycle import Supervisor
 
 
@@ -19,15 +22,16 @@ class Cluster:
     def __init__(self, name: str, trouble: Exception | None = None) -> None:
         self.name = name
         self.repaired = False
+        self.held: Collection[str] = ()
         self._trouble = trouble
 
     def process_name(self, program: str) -> str:
         return f"{self.name}/{program}"
 
-    def repair(self) -> Sequence[str]:
+    def repair(self, *, held: Collection[str]) -> Sequence[str]:
         if self._trouble:
             raise self._trouble
-        self.repaired = True
+        self.repaired, self.held = True, held
         return ["etcd"]
 
 
@@ -43,12 +47,24 @@ class Services:
         return ["registry"]
 
 
+class Recording:
+    """A recorder that goes on, or was paused."""
+
+    def __init__(self, *repaired: str) -> None:
+        self._repaired = repaired
+
+    def repair(self) -> list[str]:
+        return [*self._repaired]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lab:
     """What of a supervisor takes part in a repair."""
 
     clusters: Sequence[Cluster]
     services: Services = field(default_factory=Services)
+    recording: Recording = field(default_factory=Recording)
+    folder: LabFolder = field(default_factory=lambda: LabFolder(Path("/nowhere")))
 
     def repair(self, cluster: str = "") -> list[str]:
         return Supervisor.repair(cast("Any", self), cluster)
@@ -65,6 +81,26 @@ NO_PROCESS = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 def test_all_that_was_repaired_is_named() -> None:
     lab = Lab(clusters=[Cluster("staging"), Cluster("production")])
     assert lab.repair() == ["registry", "staging/etcd", "production/etcd"]
+
+
+def test_a_recorder_that_was_paused_is_named_as_well() -> None:
+    assert Lab(clusters=[Cluster("one")], recording=Recording("recorder")).repair() == [
+        "registry",
+        "recorder",
+        "one/etcd",
+    ]
+
+
+@pytest.mark.usefixtures("state_dir")
+def test_what_a_fault_of_the_cluster_touches_is_left_to_whoever_wants_it() -> None:
+    folder = LabFolder.named("one")
+    folder.create()
+    folder.spec.touch()
+    broken(folder, cluster="staging", touches=frozenset({"process:etcd", "host:github.com"}))
+    staging, production = Cluster("staging"), Cluster("production")
+    Lab(clusters=[staging, production], folder=folder).repair()
+    assert set(staging.held) == {"etcd"}
+    assert set(production.held) == set()
 
 
 def test_in_one_cluster_nothing_else_is_touched() -> None:
