@@ -35,7 +35,7 @@ endif
 	@$(BIN)/fluxlab up playground --clone fleet $(if $(BACKEND),--backend $(BACKEND)) $(if $(filter kind,$(BACKEND)),--nodes 2 --timeout 400)
 	@echo; echo "fluxlab is in $(BIN): export PATH=\"$(CURDIR)/$(BIN):\$$PATH\""
 
-down: ## End the playground
+down: $(VENV)/installed ## End the playground
 	@$(BIN)/fluxlab down playground
 
 check: $(VENV)/installed ## Lint, types, the import contract and unit tests (under a minute)

@@ -34,10 +34,11 @@ class Clones:
         A clone of this very repository is kept as it is; one of an earlier lab is replaced if nothing in it would be
         lost. Raises UsageError when the target is something else, or holds work that was not pushed.
         """
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            if self._owner(target) == self._identity and self._clones_here(target):
+        if _filled(target):
+            if _owner(self._git, target) == self._identity and self._clones_here(target):
                 return target
-            self._discard(target)
+            _check_lost(self._git, target)
+            shutil.rmtree(target)
         try:
             self._clone(target)
         except BaseException:
@@ -63,31 +64,53 @@ class Clones:
 
     @property
     def _identity(self) -> str:
-        """Tells this repository from that of an earlier lab of the same name."""
-        return hashlib.sha256(self._token.encode()).hexdigest()[:16]
-
-    def _owner(self, target: Path) -> str:
-        try:
-            return self._git("-C", target, "config", "--local", IDENTITY_KEY)
-        except CommandError:
-            return ""  # no clone of any lab
+        return _identity(self._token)
 
     def _clones_here(self, target: Path) -> bool:
         return self._git("-C", target, "remote", "get-url", "origin") == self._clone_url
 
-    def _discard(self, target: Path) -> None:
-        if not self._owner(target):
-            raise UsageError(f"{target} is there already", hint="choose another folder for the clone")
-        commits = self._git("-C", target, "log", "--oneline", "HEAD", "--branches", "--tags", "--not", "--remotes")
-        files = self._git("-C", target, "status", "--porcelain", "--ignored")
-        if commits or files or self._git("-C", target, "stash", "list"):
-            facts = ["it is a clone of an earlier lab, with work that was not pushed"]
-            raise UsageError(f"{target} is there already", facts=facts, hint="choose another folder, or move it away")
-        shutil.rmtree(target)
-
     def _remember(self, target: Path) -> None:
         clones = {*known_clones(self._folder, self._repository), str(target)}
         write_private(_clones_file(self._folder, self._repository), "\n".join(sorted(clones)))
+
+
+def check_target(target: Path, *, folder: LabFolder, repository: str) -> None:
+    """Ask, also before the lab is there, whether its repository could be cloned into a folder.
+
+    Raises UsageError where `Clones.make` would.
+    """
+    if not _filled(target):
+        return
+    token, git = folder.repositories / f"{repository}.token", GitClient(token="")
+    if not token.exists() or _owner(git, target) != _identity(token.read_text().strip()):
+        _check_lost(git, target)
+
+
+def _identity(token: str) -> str:
+    """Tells a repository from that of an earlier lab of the same name."""
+    return hashlib.sha256(token.encode()).hexdigest()[:16]
+
+
+def _filled(target: Path) -> bool:
+    return target.exists() and (not target.is_dir() or any(target.iterdir()))
+
+
+def _owner(git: GitClient, target: Path) -> str:
+    try:
+        return git("-C", target, "config", "--local", IDENTITY_KEY)
+    except CommandError:
+        return ""  # no clone of any lab
+
+
+def _check_lost(git: GitClient, target: Path) -> None:
+    """Raises UsageError where anything would be lost with a folder."""
+    if not _owner(git, target):
+        raise UsageError(f"{target} is there already", hint="choose another folder for the clone")
+    commits = git("-C", target, "log", "--oneline", "HEAD", "--branches", "--tags", "--not", "--remotes")
+    files = git("-C", target, "status", "--porcelain", "--ignored")
+    if commits or files or git("-C", target, "stash", "list"):
+        facts = ["it is a clone of an earlier lab, with work that was not pushed"]
+        raise UsageError(f"{target} is there already", facts=facts, hint="choose another folder, or move it away")
 
 
 def _is_somebody(clone: Path) -> bool:

@@ -34,9 +34,10 @@ class Repository:
         clone_url: Callable[[], str],
         moment: Callable[[], Moment] = Moment,
         serve: Callable[[Scenario], None] = lambda _: None,
+        whose: str = "",
     ) -> None:
         """`clone_url` tells where the server is now, which a resume may change; `moment` where the clusters are just
-        before a push; `serve` is done before a scenario's.
+        before a push; `serve` is done before a scenario's. `whose` is how the name of its working copy's folder begins.
         """
         self.name = spec.name
         self.url = spec.url
@@ -49,6 +50,7 @@ class Repository:
         self._clone_url = clone_url
         self._moment = moment
         self._serve = serve
+        self._whose = whose
         self._copy: WorkingCopy | None = None
 
     @property
@@ -119,9 +121,9 @@ class Repository:
 
     def check_out(self, commit: str, target: Path) -> None:
         """Write the files of a commit, without any history, into a new folder."""
-        with tempfile.TemporaryDirectory(dir=self._folder.scratch) as scratch:
-            index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-            target.mkdir(parents=True)
+        target.mkdir(parents=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as beside:  # it goes with the target, if this is cut off
+            index = {"GIT_INDEX_FILE": str(Path(beside) / "index")}
             self._bare_git("read-tree", commit, environment=index)
             self._bare_git(f"--work-tree={target}", "checkout-index", "--all", environment=index)
 
@@ -241,8 +243,11 @@ class Repository:
         with self._changing() as copy:
             copy.point(f"refs/tags/{name}", sha)
 
-    def on(self, branch: str, *, begin: str = "") -> "Repository":
-        """A handle on another branch, which is made from a commit (default: this one's head) if it is not there."""
+    def on(self, branch: str, *, begin: str = "", whose: str = "") -> "Repository":
+        """A handle on another branch, which is made from a commit (default: this one's head) if it is not there.
+
+        `whose` is how the name of its working copy's folder begins: by that it is found if this process is killed.
+        """
         if not self.has(branch):
             begin = begin or self.head()
             with self._changing() as copy:
@@ -253,6 +258,7 @@ class Repository:
             clone_url=self._clone_url,
             moment=self._moment,
             serve=self._serve,
+            whose=whose,
         )
 
     @contextmanager
@@ -260,7 +266,11 @@ class Repository:
         """The working copy, at the branch's head or in the middle of a change; some steps need it `unchanged`."""
         if self._copy is None:
             self._copy = WorkingCopy(
-                self._git, clone_url=self._clone_url, branch=self.branch, scratch=self._folder.scratch
+                self._git,
+                clone_url=self._clone_url,
+                branch=self.branch,
+                scratch=self._folder.scratch,
+                whose=self._whose,
             )
         self._copy.begin()
         if unchanged and self._copy.changed():

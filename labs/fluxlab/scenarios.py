@@ -1,6 +1,6 @@
 """Scenarios: what a lab can hold. A folder with manifests for the repository and the charts that they need."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,11 @@ class ScenarioChart(_Model):
     """The public URL of the chart repository, https or oci."""
     stand_in: bool = Field(default=False, alias="stand-in")
 
+    @property
+    def host(self) -> str:
+        """The public host of its repository."""
+        return host_of(self.repository)
+
 
 class ScenarioFile(_Model):
     """The content of scenario.yaml."""
@@ -38,7 +43,7 @@ class ScenarioFile(_Model):
 
     @model_validator(mode="after")
     def _alerts_at_free_hosts(self) -> "ScenarioFile":
-        check_free_hosts(self.alerts, {host_of(chart.repository): "charts" for chart in self.charts})
+        check_free_hosts(self.alerts, {chart.host: "charts" for chart in self.charts})
         return self
 
 
@@ -54,6 +59,10 @@ class Scenario:
         """What goes into the repository, by path."""
         root = self.folder / "repository"
         return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+    def served(self, allowed: Collection[str]) -> Sequence[ScenarioChart]:
+        """The charts that a lab serves: a stand-in gives way to the public chart at a host that is `allowed`."""
+        return [chart for chart in self.content.charts if not (chart.stand_in and chart.host in allowed)]
 
 
 def scenario_names() -> list[str]:

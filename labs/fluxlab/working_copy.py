@@ -17,13 +17,18 @@ from .git_client import GitClient
 class WorkingCopy:
     """A clone of one branch. It begins each change at what the server has then; it goes with this object."""
 
-    def __init__(self, git: GitClient, *, clone_url: Callable[[], str], branch: str, scratch: Path) -> None:
-        """Cloned into a new folder below `scratch` from where the server is now, which may move."""
+    def __init__(
+        self, git: GitClient, *, clone_url: Callable[[], str], branch: str, scratch: Path, whose: str = ""
+    ) -> None:
+        """Cloned from where the server is now, which may move, into a new folder below `scratch`.
+
+        `whose` is how its name begins.
+        """
         self._git_client = git
         self._branch = branch
         self._clone_url = clone_url
         self._origin = clone_url()
-        folder = Path(tempfile.mkdtemp(prefix="working-copy-", dir=scratch))
+        folder = Path(tempfile.mkdtemp(prefix=f"{whose}working-copy-", dir=scratch))
         self._tree = folder / "tree"
         self._finalizer = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._git_client("clone", "--quiet", f"--branch={branch}", self._origin, self._tree)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fluxlab.clones import known_clones
+from fluxlab.clones import check_target, known_clones
 from fluxlab.commands import CommandError
 from fluxlab.documents import JsonObject
 from fluxlab.errors import FluxlabError, UsageError
@@ -550,6 +550,30 @@ def test_a_clone_of_an_earlier_lab_with_work_in_it_is_refused(
         <= {file.relative_to(earlier): file.read_bytes() for file in earlier.rglob("*") if file.is_file()}.items()
     )
     assert earlier.parent == tmp_path
+
+
+@pytest.mark.parametrize("work", [lose_commit, lose_file, lose_stash])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_clone_with_work_of_an_earlier_lab_is_refused_before_a_lab_is_there(
+    lab: Path, template: Path, earlier: Path, work: Callable[[Path], None], there: bool
+) -> None:
+    if there:
+        make(lab, template)
+    work(earlier)
+    with pytest.raises(UsageError, match="there already"):
+        check_target(earlier, folder=LabFolder(lab), repository="fleet")
+
+
+def test_what_a_clone_may_replace_is_not_refused_and_left_alone_meanwhile(
+    repository: Repository, lab: Path, earlier: Path, tmp_path: Path
+) -> None:
+    own = repository.clone(tmp_path / "own")
+    lose_file(own)  # of this very lab: it is kept
+    (tmp_path / "empty").mkdir()
+    for target in (own, earlier, tmp_path / "empty", tmp_path / "nothing"):
+        check_target(target, folder=LabFolder(lab), repository="fleet")
+    assert (own / "work").exists()
+    assert (earlier / "README.md").exists()
 
 
 def test_a_clone_that_fails_leaves_nothing(repository: Repository, bare: Path, tmp_path: Path) -> None:

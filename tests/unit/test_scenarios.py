@@ -66,6 +66,28 @@ def test_a_scenario_is_loaded_from_a_folder(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("allowed", "served"),
+    [
+        ([], ["charts/one", "charts/two"]),
+        (["charts.example.com"], ["charts/two"]),
+        # Its own chart stands in for nothing: that host cannot be both, and the gateway says so.
+        (["charts.example.com", "registry.example.com"], ["charts/two"]),
+        (["example.com", "other.example.com"], ["charts/one", "charts/two"]),
+    ],
+)
+def test_a_stand_in_gives_way_to_a_host_that_is_reached_for_real(
+    tmp_path: Path, allowed: list[str], served: list[str]
+) -> None:
+    scenario = load_scenario(str(make(tmp_path / "mine")))
+    assert [chart.path for chart in scenario.served(allowed)] == served
+
+
+def test_a_stand_in_in_a_registry_gives_way_as_well() -> None:
+    agent = load_scenario("observability-agent")
+    assert list(agent.served(["us-docker.pkg.dev"])) == []
+
+
 def test_its_files_are_named_by_their_path_in_the_repository(tmp_path: Path) -> None:
     files = load_scenario(str(make(tmp_path / "mine"))).files()
     assert files == {"apps/a.yaml": b"a: \xff\n", "apps/deep/.hidden": b""}

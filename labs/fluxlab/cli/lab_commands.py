@@ -18,7 +18,7 @@ from .options import (
     TimeoutOption,
     find_lab,
 )
-from .output import say, show_error, summary, table, tell, ticker
+from .output import passed_through, say, show_error, summary, table, tell, ticker
 
 if TYPE_CHECKING:
     from fluxlab.flux.look import Convergence
@@ -51,9 +51,9 @@ def up(
     retain: Annotated[bool, typer.Option(help="Keep the folder of a lab that did not start, for a look.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Start a lab with its scenarios, or repair the one that runs: what died is started again.
+    """Start a lab with its scenarios, or repair the one that runs: what died or is paused is started again.
 
-    Exit code 1 when something is dead.
+    Exit code 1 when something is dead or paused.
     """
     from fluxlab.supervisor.starter import loading_early
 
@@ -95,11 +95,14 @@ def _described(
 def _up(
     spec: "LabSpec", *, base: Path | None, clone: Path | None, timeout: float, retain: bool
 ) -> tuple["Lab", Sequence["Convergence"]]:
+    from fluxlab.clones import check_target
     from fluxlab.lab import Lab
     from fluxlab.state import LabFolder
     from fluxlab.supervisor.launch import end, started_here
 
     folder = LabFolder.named(spec.name)
+    if clone:  # first: a lab that was started would stay
+        check_target(clone.absolute(), folder=folder, repository=spec.repository.name)
     new = not folder.filled
     looks: Sequence[Convergence] = ()
     with ticker() as tick:
@@ -199,11 +202,11 @@ def ls(output: OutputOption = Output.TEXT) -> None:
         [state.name, _word(state), str(len(state.clusters)), ", ".join(part.name for part in state.broken()) or "-"]
         for state in statuses
     ]
-    table(["NAME", "STATE", "CLUSTERS", "DEAD"], rows)
+    table(["NAME", "STATE", "CLUSTERS", "BROKEN"], rows)
 
 
 def status(lab: LabOption = None, output: OutputOption = Output.TEXT) -> None:
-    """Show what runs, and what does not and why. Exit code 1 when something is dead."""
+    """Show what runs, and what does not and why. Exit code 1 when something is dead or paused."""
     state = find_lab(lab).status()
     if output is Output.JSON:
         print(state.model_dump_json(indent=2))
@@ -228,9 +231,11 @@ def _print_status(state: "LabStatus") -> None:
             [[f"  {part.name}", part.state, str(part.pid or "-")] for part in cluster.components],
         )
     for part in state.broken():
-        typer.secho(f"\n{part.name} is dead", fg="red")
+        typer.secho(f"\n{part.name} is {part.state}", fg="red")
         tell("  " + part.detail.replace("\n", "\n  "))
-        print(f"  next: fluxlab up --name {state.name} starts it again")
+        fault = state.fault_of(part)
+        again = f"fluxlab heal {fault.id} --lab {state.name}" if fault else f"fluxlab up --name {state.name}"
+        print(f"  next: {again} starts it again")
     _print_faults(state)
     for repository in state.repositories:
         print(f"\nrepository {repository.url} ({repository.branch} at {(repository.head or 'none')[:10]})")
@@ -245,7 +250,7 @@ def _print_status(state: "LabStatus") -> None:
         stand_in = " (a stand-in by fluxlab, not the public chart)" if chart.stand_in else ""
         tell(f"chart {chart.name} {chart.version} at {chart.repository}{stand_in}")
     if state.allowed:
-        print(f"hosts passed through: {', '.join(state.allowed)}")
+        print(passed_through(state.allowed))
 
 
 def _print_faults(state: "LabStatus") -> None:

@@ -41,6 +41,11 @@ def show_error(error: FluxlabError) -> None:
         say(error.hint)
 
 
+def passed_through(hosts: Sequence[str]) -> str:
+    """Which hosts are reached for real: what charts come from there, too."""
+    return f"hosts passed through: {', '.join(hosts)} (what is there is public, and no stand-in)"
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as kubectl prints them: no borders, so that other tools can read them too."""
     widths = [max(len(visible(row[column])) for row in (headings, *rows)) for column in range(len(headings))]

@@ -33,7 +33,9 @@ app = typer.Typer(help="The pinned upstream programs: built once, cached, bundle
 @app.command()
 def build(
     *,
-    keep_build_cache: Annotated[bool, typer.Option(help="Keep Go's build cache (about 8 GB).")] = False,
+    keep_build_cache: Annotated[
+        bool, typer.Option(help="Keep Go's build cache (about 8 GB) until something is built without this.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(help="Compilers at once; default: as many as cores.", min=1)] = None,
     platform: PlatformOption = None,
     extras: ExtraOption = None,

@@ -32,7 +32,8 @@ def build(
     """The toolchain in the cache, after building what is missing or damaged there.
 
     Components that are finished stay when a later one fails or the build is interrupted. `jobs` limits how many
-    compilers Go runs at once. `platform` is another one to build for, then to be bundled. With FLUXLAB_TOOLCHAIN set,
+    compilers Go runs at once. With `keep_build_cache` what Go keeps between builds stays, until something is built
+    without it. `platform` is another one to build for, then to be bundled. With FLUXLAB_TOOLCHAIN set,
     nothing is built: what it names is verified.
 
     Raises ToolchainError that names the component, quotes the last lines, and says how to go on.
@@ -45,7 +46,9 @@ def build(
     if target != native:
         shop.build_missing(native, [component for component in components if component.name in TOOLS])
     shop.build_missing(target, components)
-    if not keep_build_cache:
+    if keep_build_cache:
+        shop.keep_build_cache()
+    elif not shop.keeps_build_cache:
         shop.clear_build_cache()
     return open_toolchain(cache_store(), entries(components, platform=target))
 
@@ -74,6 +77,17 @@ class _Builder:
                 self.clear_build_cache()  # most of what fills the disk is ours
                 raise
 
+    @property
+    def keeps_build_cache(self) -> bool:
+        """Whether an earlier call was told to keep it, and nothing was built since by one that was not."""
+        return self._store.kept.exists()
+
+    def keep_build_cache(self) -> None:
+        """Have calls that find nothing to build leave it."""
+        if self._store.build_cache.exists():
+            with storage_errors("the build cache cannot be kept", place=self._store.root):
+                self._store.kept.touch()
+
     def clear_build_cache(self) -> None:
         """Delete what only a build needs: Go's cache, and Go itself if it was fetched.
 
@@ -93,6 +107,7 @@ class _Builder:
             if self._installed(entry):
                 self._progress.found(entry.name)
                 return
+            self._store.kept.unlink(missing_ok=True)  # whoever is interrupted now leaves what is to be cleared away
             go = self._go()
             began = time.monotonic()
             self._progress.started(entry.name)

@@ -43,8 +43,13 @@ class Store:
 
     @property
     def build_cache(self) -> Path:
-        """What Go keeps between builds; deleted after a success."""
+        """What Go keeps between builds; deleted after a success, unless it is to be kept."""
         return self.root / ".build"
+
+    @property
+    def kept(self) -> Path:
+        """There while the build cache is to be kept, although nothing is left to be built."""
+        return self.build_cache / "kept"
 
     def folder(self, entry: Entry) -> Path:
         """Where an entry is or will be."""

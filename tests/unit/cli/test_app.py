@@ -200,7 +200,7 @@ def test_what_was_left_half_made_can_be_removed_by_itself(run: Run, words: list[
 
 
 def test_where_nothing_is_there_lists_are_empty_and_down_has_nothing_to_do(run: Run) -> None:
-    assert run("ls").out.split() == ["NAME", "STATE", "CLUSTERS", "DEAD"]
+    assert run("ls").out.split() == ["NAME", "STATE", "CLUSTERS", "BROKEN"]
     assert json.loads(run("ls", "-o", "json").out) == []
     ended = run("down")
     assert (ended.code, ended.err) == (0, "no lab is there\n")
@@ -293,6 +293,12 @@ def test_the_lab_is_also_chosen_by_a_variable(run: Run, monkeypatch: pytest.Monk
     assert LabFolder.named("one").root.exists(), "another one was not meant"
     assert run("down", "--all").code == 0
     assert not LabFolder.named("one").root.exists()
+
+
+def test_the_list_of_scenarios_is_there_for_programs_too(run: Run) -> None:
+    listed = json.loads(run("apply", "-o", "json").out)
+    assert [one["name"] for one in listed] == sorted(path.parent.name for path in SCENARIOS.glob("*/scenario.yaml"))
+    assert all(one["description"] for one in listed)
 
 
 def test_without_a_name_apply_lists_the_scenarios(run: Run) -> None:

@@ -1,16 +1,18 @@
 """The screen at the end of `up`: what runs, where the clone is, and what to type next, for this lab and no other."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.unit.cli.test_app import dead_lab
 
 from fluxlab.cli.lab_commands import _print_next, _print_status, _up
+from fluxlab.errors import UsageError
 from fluxlab.flux.look import Convergence
 from fluxlab.flux.pending import Outlook, Pending
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
-from fluxlab.status import ChartState, ClusterState, ComponentState, LabStatus, RepositoryState
+from fluxlab.status import ChartState, ClusterState, ComponentState, FaultTold, LabStatus, RepositoryState
 
 pytestmark = pytest.mark.usefixtures("state_dir")
 Captured = pytest.CaptureFixture[str]
@@ -122,7 +124,7 @@ def test_the_screen_shows_what_runs_and_where_the_clone_is(capsys: Captured) -> 
     assert "chart demo 0.0.41 at https://charts.example.com (a stand-in by fluxlab, not the public chart)\n" in shown
     assert "chart demo 1.0.0 at https://charts.example.com\n" in shown
     assert "alerts for https://hooks.slack.com end in this lab, as slack's" in shown
-    assert "hosts passed through: ghcr.io" in shown
+    assert "hosts passed through: ghcr.io (what is there is public, and no stand-in)" in shown
 
 
 def test_what_is_dead_is_shown_with_its_last_words_and_what_to_type(capsys: Captured) -> None:
@@ -131,6 +133,20 @@ def test_what_is_dead_is_shown_with_its_last_words_and_what_to_type(capsys: Capt
     shown = capsys.readouterr().out
     assert shown.startswith("lab shop: broken\n")
     assert "here/etcd is dead\n  killed by SIGKILL\n  last line\n  next: fluxlab up --name shop" in shown
+
+
+def test_what_is_paused_is_shown_with_what_makes_it_go_on(capsys: Captured) -> None:
+    paused = ComponentState(name="here/etcd", state="paused", detail="it does nothing", pid=7)
+    until = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+    fault = FaultTold(
+        id="etcd-pause-1", fault="etcd-pause", cluster="here", targets=("etcd",), state="injected", until=until
+    )
+    _print_status(status("shop", cluster("here", paused)))
+    shown = capsys.readouterr().out
+    assert shown.startswith("lab shop: broken\n")
+    assert "here/etcd is paused\n  it does nothing\n  next: fluxlab up --name shop starts it again" in shown
+    _print_status(status("shop", cluster("here", paused), faults=(fault,)))
+    assert "  next: fluxlab heal etcd-pause-1 --lab shop starts it again" in capsys.readouterr().out
 
 
 def test_a_cluster_of_containers_does_not_call_its_pods_simulated(capsys: Captured) -> None:
@@ -156,3 +172,15 @@ def test_who_is_interrupted_ends_the_lab_that_it_started_and_no_other(
     with pytest.raises(KeyboardInterrupt):
         _up(LabSpec(name="one"), base=Path(), clone=None, timeout=1, retain=False)
     assert ended == (["one"] if started else [])
+
+
+def test_where_no_clone_can_be_made_no_lab_is_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "fleet").mkdir()
+    (tmp_path / "fleet" / "mine").touch()
+
+    def started(*_: object, **__: object) -> None:
+        pytest.fail("the lab was started")
+
+    monkeypatch.setattr("fluxlab.lab.Lab.up", started)
+    with pytest.raises(UsageError, match="fleet is there already"):
+        _up(LabSpec(name="one"), base=Path(), clone=tmp_path / "fleet", timeout=1, retain=False)

