@@ -48,7 +48,7 @@ def faults(name: FaultArgument = None, output: OutputOption = Output.TEXT) -> No
             ["LAYER", "FAULT", "BACKENDS", "WHAT HAPPENS"],
             [[one.layer, one.name, one.places, one.summary] for one in described],
         )
-        say("next: fluxlab faults NAME, then fluxlab inject NAME --for 30s")
+        say("next: fluxlab faults NAME (what to expect, parameters), then fluxlab inject NAME --for 30s")
 
 
 def inject(
@@ -114,7 +114,10 @@ def heal(
     lab: LabOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Take faults out, and prove that they are gone. Without an ID: list what is in."""
+    """Take faults out, and prove that they are gone. Without an ID: list what is in.
+
+    A lab whose supervisor is gone is brought back for that, as `fluxlab up` does it.
+    """
     from fluxlab.errors import UsageError
 
     found = find_lab(lab)
@@ -128,7 +131,7 @@ def heal(
         elif overdue:
             records = found.faults.heal_overdue(progress=tick)
         elif ids or all_:
-            records = found.faults.heal(*(ids or []), progress=tick)
+            records = found.heal(*(ids or []), progress=tick)
         else:
             records = found.faults.active()
     done = "given up" if give_up else "out" if ids or all_ or overdue else ""

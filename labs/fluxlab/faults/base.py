@@ -1,11 +1,15 @@
 """What a fault is: planned, injected, proven to be in by somebody else's observation, healed, proven to be gone."""
 
+import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -37,6 +41,11 @@ class Layer(StrEnum):
     HUMANS = "humans"
 
 
+def left_of(fault: str) -> str:
+    """How the names of scratch folders of a fault's steps begin."""
+    return f"{fault}."
+
+
 class Parameters(BaseModel):
     """What of a fault can be chosen; names end in units (`latency_milliseconds`), bounds are the fields' own."""
 
@@ -56,6 +65,15 @@ class Ground:
     open_repository: Callable[[], Repository]
     links: bool
     """Whether the hops between the parts of the cluster lead through toxiproxy."""
+    fault: str = ""
+    """The id of the fault that it is for; empty where none is in, or about to be."""
+
+    @contextmanager
+    def scratch_folder(self) -> Iterator[Path]:
+        """A folder that only a running step needs. Of one that is cut off, healing finds it by the fault's id."""
+        prefix = left_of(self.fault) if self.fault else None
+        with TemporaryDirectory(dir=self.folder.scratch, prefix=prefix) as folder:
+            yield Path(folder)
 
     @cached_property
     def repository(self) -> Repository:
@@ -66,6 +84,11 @@ class Ground:
     def api(self) -> KubeApi:
         """The cluster's API, for its administrator."""
         return self.cluster.api
+
+    def typed(self, program: str, *words: str) -> str:
+        """A command that runs kubectl or flux at this cluster, as a person types it."""
+        place = f"--lab {self.folder.name} --cluster {self.cluster.name}"
+        return f"fluxlab {program} {place} -- {shlex.join(words)}"
 
     def status(self) -> LabStatus:
         """How the lab is now, told by its supervisor."""
@@ -159,12 +182,14 @@ class Fault(ABC, Generic[P]):
     def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
         """The commands that take it out, for a person whom `heal` has failed."""
         del injection
-        return [last_resort(ground.folder.name)]
+        return last_resort(ground.folder.name, lasts=ground.cluster.root.lasts)
 
 
-def last_resort(lab: str) -> str:
-    """The command that is left when nothing else helps."""
-    return f"fluxlab down {lab}    # the last resort: everything of the lab goes"
+def last_resort(lab: str, *, lasts: bool) -> Sequence[str]:
+    """The command that is left when nothing else helps: none for a cluster that is there without the lab, where `down`
+    refuses while a fault is in.
+    """
+    return [] if lasts else [f"fluxlab down {lab}    # the last resort: everything of the lab goes"]
 
 
 class Impossible(Fault[NoParameters]):

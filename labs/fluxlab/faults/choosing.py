@@ -63,9 +63,8 @@ def chosen_parameters(fault: AnyFault, given: Mapping[str, object]) -> Any:  # o
 def _check_allowed(fault: AnyFault, ground: Ground) -> None:
     cluster = ground.cluster
     if reason := fault.lacks(ground):
-        raise UnsupportedError(
-            f"cluster {cluster.name} ({cluster.root.footing}) cannot have {fault.name}", facts=[reason]
-        )
+        facts = [reason, f"backends that have it: {describe(fault).places}"]
+        raise UnsupportedError(f"cluster {cluster.name} ({cluster.root.footing}) cannot have {fault.name}", facts=facts)
     theirs = cluster.root.lasts
     if theirs and not is_given(ground.api):
         hint = "fluxlab consent CONTEXT"

@@ -53,6 +53,8 @@ class Description:
         yield f"expect: {self.expect}"
         for name, text in self.parameters.items():
             yield f"--set {name}=...  {text}"
+        if self.backends:
+            yield f"backends: {self.places}"
         yield from self.limits()
 
     def limits(self) -> Iterator[str]:

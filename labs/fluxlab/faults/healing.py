@@ -2,13 +2,16 @@
 
 import logging
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TypeAlias
 
 import psutil
 
+from fluxlab.clusters.root import Root
 from fluxlab.errors import FluxlabError, UnknownError, WaitTimeoutError
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
 from fluxlab.processes import Identity
@@ -17,7 +20,7 @@ from fluxlab.supervisor.control import Control, SupervisorGoneError
 from fluxlab.timeline.entries import Level
 from fluxlab.waiting import wait_until
 
-from .base import Ground, last_resort
+from .base import Ground, last_resort, left_of
 from .cases import Case, Patience, myself, named, note
 
 Progress: TypeAlias = Callable[[str], None]
@@ -48,7 +51,8 @@ class Healer:
 
     def case(self, record: FaultRecord) -> Case:
         """What it takes to do something about a fault."""
-        return Case(record=record, ground=self._ground(record.cluster), patience=self._patience)
+        ground = replace(self._ground(record.cluster), fault=record.id)
+        return Case(record=record, ground=ground, patience=self._patience)
 
     def supervisor(self) -> tuple[int, float]:
         """The lab's supervisor, as records have it. Raises SupervisorGoneError: without it nothing can be healed."""
@@ -147,6 +151,9 @@ class Healer:
         progress(f"healing {named(begun)}")
         if trouble := self._trouble_with(begun):
             raise self._failed(begun, trouble)
+        with suppress(OSError):  # a full disk
+            for left in self._folder.scratch.glob(f"{left_of(begun.id)}*"):  # by whoever was killed while at it
+                shutil.rmtree(left, ignore_errors=True)
         self._records.mend(begun)
 
     def _trouble_with(self, record: FaultRecord) -> FluxlabError | None:
@@ -184,7 +191,7 @@ class Healer:
             hint = "fluxlab heal --all    # else it is tried again after that"
             return InTheWayError(what, facts=str(trouble).splitlines(), hint=hint)
         at_least = record.changed(
-            state=FaultState.STUCK, by_hand=(*self._how_it_was(record), last_resort(self._folder.name))
+            state=FaultState.STUCK, by_hand=(*self._how_it_was(record), *self._last_resort(record))
         )
         stuck = self._write(self._with_commands(self._write(at_least)))
         note(self._folder, stuck, f"{named(stuck)}: could not be taken out: {trouble.what}", level=Level.ERROR)
@@ -205,6 +212,13 @@ class Healer:
         except Exception as error:  # noqa: BLE001 # it is told; that the fault is stuck is what matters
             unknown = f"what else could be typed cannot be told: {_told(error)}"
             return stuck.changed(trouble=f"{stuck.trouble}\n{unknown}")
+
+    def _last_resort(self, record: FaultRecord) -> Sequence[str]:
+        try:
+            lasts = Root.of(self._folder.cluster(record.cluster)).lasts
+        except FluxlabError:  # then `down` refuses as well
+            lasts = True
+        return last_resort(self._folder.name, lasts=lasts)
 
     def _how_it_was(self, record: FaultRecord) -> Sequence[str]:
         """The command that shows how it was, if that has to be known: nothing else may tell it any more."""

@@ -99,6 +99,7 @@ class Faults:
         Raises:
             UsageError: An unknown fault or parameter, no such target, too many, or no such time: nothing was touched.
             UnsupportedError: The cluster cannot have this fault.
+            SupervisorGoneError: Nobody would take it out.
             BusyError: Somebody else puts faults in or takes them out, for long.
             NotProvenError: Nobody could see that it was in, and it is out again; or it showed before anything was done.
             StuckError: A fault, this one or an earlier one, could not be taken out.
@@ -111,14 +112,18 @@ class Faults:
         with self._alone():
             self._healer.take_overdue_out(progress)
             self.check()
+            supervisor = self._healer.supervisor()  # before the cluster, which ended with it, is found to be silent
             seed = secrets.randbelow(10**6) if seed is None else seed
             choice = choose(fault, self._ground(cluster), target=target, parameters=parameters or {}, seed=seed)
             check_free(fault, cluster, choice.plan.touches, self._records.all())
-            record = self._record(name, cluster, choice, seed=seed).lasting(for_seconds + INJECTION_SECONDS)
+            record = self._record(name, cluster, choice, seed=seed, supervisor=supervisor)
+            record = record.lasting(for_seconds + INJECTION_SECONDS)
             with ended_by_exception():
                 return self._put_in(self._records.write(record), for_seconds, owner, progress)
 
-    def _record(self, name: str, cluster: str, choice: Choice, *, seed: int) -> FaultRecord:
+    def _record(
+        self, name: str, cluster: str, choice: Choice, *, seed: int, supervisor: tuple[int, float]
+    ) -> FaultRecord:
         now = datetime.now(UTC)
         return FaultRecord(
             id=f"{name}-{secrets.token_hex(3)}",
@@ -132,7 +137,7 @@ class Faults:
             began=now,
             until=now,
             owner=myself(),
-            supervisor=self._healer.supervisor(),
+            supervisor=supervisor,
         )
 
     def _put_in(

@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 
 from fluxlab.cluster import Cluster
+from fluxlab.clusters.capabilities import Capability
 from fluxlab.clusters.root import Root
 from fluxlab.fault_records import FaultRecord, FaultRecords, FaultState, pair
 from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, Plan
@@ -100,6 +101,8 @@ class Lab:
     records: FaultRecords
     supervisor: Identity
     answers: bool = True
+    lacks: frozenset[Capability] = frozenset()
+    """What its cluster cannot do."""
     begun: int = field(default=0)
 
     def have(self, target: str, **changes: object) -> FaultRecord:
@@ -133,8 +136,9 @@ def lab_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     lab = LabFolder(folder)
     lab.create()
     lab.spec.touch()
+    cluster = SimpleNamespace(name="c", root=Root(), lacks=lambda one: "no" if one in found.lacks else "")
     ground = Ground(
-        cluster=cast("Cluster", SimpleNamespace(name="c", root=Root())),
+        cluster=cast("Cluster", cluster),
         folder=lab,
         control=Control(lab),
         open_repository=lambda: cast("Repository", None),
@@ -142,7 +146,7 @@ def lab_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     )
     faults = Faults(lab, ground=lambda _: ground, patience=lambda seconds: HASTE * seconds)
     me = Identity.of(os.getpid())
-    found = Lab(folder=lab, fault=Brittle(), faults=faults, records=FaultRecords(lab), supervisor=me)
+    found: Lab = Lab(folder=lab, fault=Brittle(), faults=faults, records=FaultRecords(lab), supervisor=me)
     monkeypatch.setitem(cast("dict[str, object]", CATALOGUE), "brittle", found.fault)
     monkeypatch.setattr(Control, "answering", lambda _: me if found.answers else None)
     monkeypatch.setattr(Control, "status", lambda _: SimpleNamespace(phase=Phase.READY))

@@ -104,6 +104,18 @@ def commits(ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]
     return ground.repository.saying("", after=injection.text("head"))
 
 
+def test_whatever_is_prepared_is_known_by_its_fault_should_nobody_be_left_to_remove_it(ground: Ground) -> None:
+    seen: list[str] = []
+
+    def change(repository: Repository) -> None:
+        repository.write(FILE, FAULTY)
+        seen.extend(one.name for one in ground.folder.scratch.iterdir())
+
+    injection = delivering(ground, change)
+    assert [name.partition(".")[0] for name in seen] == [injection.id]
+    assert not [*ground.folder.scratch.iterdir()]
+
+
 # -- what is in git --------------------------------------------------------------------------------------------------
 
 APPLIED = KubeObject(

@@ -82,6 +82,12 @@ def test_places_are_told_in_short(name: str, places: str) -> None:
     assert describe(CATALOGUE[name]).places == places
 
 
+def test_a_person_who_asks_for_one_fault_is_told_where_it_can_be_had() -> None:
+    assert "backends: kind, existing" in told("controller-oom").splitlines()
+    assert "backends: local" in told("api-kill").splitlines()
+    assert "backends" not in told("git-host-key-changed"), "that it is nowhere is said with the reason"
+
+
 def test_programs_are_told_places_by_the_names_that_the_status_has() -> None:
     for name in CATALOGUE:
         found = describe(CATALOGUE[name]).as_json()

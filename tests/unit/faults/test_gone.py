@@ -117,6 +117,7 @@ GONE = [
     ("node-lost", "node-1", {}),
     ("node-drained", "node-1", {}),
     ("controller-killed-mid-release", "shop/cart", {}),
+    ("controller-killed-mid-uninstall", "shop/cart", {}),
     ("controller-oom", "helm-controller", {"value": {}, "owners": []}),
     ("controller-scaled-down", "helm-controller", {"value": 1, "owners": []}),
 ]

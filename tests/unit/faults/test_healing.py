@@ -19,6 +19,22 @@ from fluxlab.supervisor.control import Control, SupervisorGoneError
 DOWN = "fluxlab down one"
 
 
+def test_what_somebody_who_was_killed_had_prepared_goes_with_the_fault(lab: Lab) -> None:
+    lab.have("a")
+    (record,) = lab.records.all()
+    mine, other = lab.folder.scratch / f"{record.id}.tmp1", lab.folder.scratch / "brittle-2.tmp1"
+    for folder in (mine, other):
+        folder.mkdir()
+        (folder / "index").touch()
+    lab.fault.healing["a"] = FluxlabError("no way")
+    with pytest.raises(StuckError):
+        lab.faults.heal()
+    assert mine.exists(), "somebody may have to look into it"
+    lab.fault.healing.clear()
+    lab.faults.heal()
+    assert [*lab.folder.scratch.iterdir()] == [other]
+
+
 def test_a_fault_is_stuck_also_when_nobody_can_tell_how_to_take_it_out_by_hand(lab: Lab) -> None:
     lab.have("a")
     lab.fault.healing["a"] = FluxlabError("no way")

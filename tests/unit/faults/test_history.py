@@ -1,5 +1,6 @@
 """A history is rewritten and given back: what others push meanwhile is never lost."""
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -83,6 +84,21 @@ def planned(ground: Ground, name: str) -> Injection[Any]:
     fault = CATALOGUE[name]
     plan = fault.plan(ground, "", fault.parameters(), Random(1))  # noqa: S311
     return Injection(id=f"{name}-1", target="", parameters=fault.parameters(), undo=plan.undo)
+
+
+def test_what_a_step_leaves_that_is_cut_off_is_known_by_its_fault(
+    ground: Ground, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    git = History.git
+
+    def watched(history: History, *words: str | Path, **options: Path | None) -> str:
+        seen.extend(one.name for one in ground.folder.scratch.iterdir())
+        return git(history, *words, **options)
+
+    monkeypatch.setattr(History, "git", watched)
+    History(replace(ground, fault="git-x-1")).changed_tree(host.commits()[0], "file", "four")
+    assert {name.partition(".")[0] for name in seen} == {"git-x-1"}
 
 
 @pytest.mark.parametrize("name", FAULTS)

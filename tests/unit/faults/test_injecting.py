@@ -15,8 +15,10 @@ from tests.unit.faults.conftest import NOW, Lab
 
 from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.fault_records import BusyError, FaultRecord, FaultRecords, FaultState, LabGoneError
+from fluxlab.faults import injecting
 from fluxlab.faults.choosing import check_free
 from fluxlab.faults.injecting import NotProvenError
+from fluxlab.supervisor.control import SupervisorGoneError
 
 STEPS = ("look", "inject", "prove", "hold", "heal")
 
@@ -43,6 +45,19 @@ def test_a_fault_is_in_while_a_block_runs_and_out_afterwards(lab: Lab) -> None:
         assert lab.states() == {"b": FaultState.INJECTED}
     assert lab.fault.there == set()
     assert lab.states() == {}
+
+
+def test_without_a_supervisor_a_person_is_told_so_and_not_that_the_cluster_is_silent(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: object) -> NoReturn:
+        raise UnknownError("https://127.0.0.1:1 does not answer")
+
+    lab.answers = False
+    monkeypatch.setattr(lab.fault, "candidates", silent)
+    with pytest.raises(SupervisorGoneError, match="its supervisor does not answer") as caught:
+        lab.faults.inject("brittle", cluster="c")
+    assert caught.value.hint == "fluxlab up --name one"
 
 
 def test_a_fault_whose_time_was_over_within_the_block_is_out(lab: Lab) -> None:
@@ -82,6 +97,12 @@ def somebody_at_it(lab: Lab) -> Iterator[None]:
         holder.join()
 
 
+@pytest.fixture
+def soon_tired(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for another one gives up soon."""
+    monkeypatch.setattr(injecting, "LOCK_SECONDS", 20.0)
+
+
 def in_a_block(lab: Lab, others: ExitStack) -> None:
     with lab.faults.during("brittle", cluster="c", target="a", owner=lab.supervisor):
         others.enter_context(somebody_at_it(lab))
@@ -99,6 +120,7 @@ def all_of_them(lab: Lab, others: ExitStack) -> None:
     lab.faults.heal()
 
 
+@pytest.mark.usefixtures("soon_tired")
 @pytest.mark.parametrize("heal", [in_a_block, by_its_id, all_of_them])
 def test_a_fault_that_cannot_be_taken_out_because_somebody_else_is_at_it_is_left_to_the_watchdog(
     lab: Lab, heal: Callable[[Lab, ExitStack], None]
@@ -114,6 +136,7 @@ def test_a_fault_that_cannot_be_taken_out_because_somebody_else_is_at_it_is_left
     assert set(lab.states()) == {"b"} - wanted_out
 
 
+@pytest.mark.usefixtures("soon_tired")
 def test_the_watchdog_is_promised_only_for_what_could_be_left_to_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     for target in ("a", "b"):
         lab.have(target)

@@ -130,11 +130,11 @@ class Api:
         self.entries[-1]["operation"] = "Update"
         self.spec |= spec
 
-    def create(self, resource: Resource, manifest: Any, **_: object) -> KubeObject:
+    def create(self, resource: Resource, manifest: Any, *, field_manager: str, **_: object) -> KubeObject:
         assert resource == DEPLOYMENT
         assert not self.spec
         self.spec, self.uid = copy.deepcopy(manifest["spec"]), self.uid + 1
-        self.entries = [self.entry("fluxlab", "Update", GIT)]
+        self.entries = [self.entry(field_manager, "Update", GIT)]
         return self.get(DEPLOYMENT, "cart")
 
     def request(self, method: str, _: str, *, body: Any, **__: object) -> JsonObject:

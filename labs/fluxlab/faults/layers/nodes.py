@@ -77,10 +77,9 @@ class BrokenNode(NodeFault):
             mark(ground.api, NODE, node, {NODE_FAULT: None})
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
-        kubectl = f"fluxlab kubectl --lab {ground.folder.name} --"
         return [
-            f"{kubectl} annotate node {injection.target} {NODE_FAULT}-",
-            f"{kubectl} annotate pods --all --all-namespaces {NODE_FAULT}-",
+            ground.typed("kubectl", "annotate", "node", injection.target, f"{NODE_FAULT}-"),
+            ground.typed("kubectl", "annotate", "pods", "--all", "--all-namespaces", f"{NODE_FAULT}-"),
         ]
 
 
@@ -145,7 +144,7 @@ class NodeDrained(NodeFault):
         ignore_missing(lambda: ground.api.merge(NODE, injection.target, {"spec": {"unschedulable": None}}))
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
-        return [f"fluxlab kubectl --lab {ground.folder.name} -- uncordon {injection.target}"]
+        return [ground.typed("kubectl", "uncordon", injection.target)]
 
 
 def _evictable(pods: Sequence[KubeObject]) -> Sequence[KubeObject]:

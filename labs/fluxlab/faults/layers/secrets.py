@@ -1,7 +1,6 @@
 """Faults of Secrets: missing, empty, malformed, rotated. Old values stand in the fault's record, and nowhere else."""
 
 import base64
-import secrets
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, Generic
 from pydantic import Field
 
 from fluxlab.clusters.managed_fields import owners_of
-from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
+from fluxlab.clusters.objects import KubeObject, dig, having, items_at, text_at
 from fluxlab.clusters.resources import HELM_RELEASE, KUSTOMIZATION, SECRET
 from fluxlab.clusters.secret import WATCHED
 from fluxlab.documents import Json, JsonObject
@@ -18,7 +17,7 @@ from fluxlab.errors import UsageError
 from fluxlab.faults.base import Fault, FaultTypes, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
 from fluxlab.faults.means.borrowing import BORROWER, WRITE_SECONDS, hand_over, is_borrowed
 from fluxlab.faults.means.followers import followers
-from fluxlab.faults.means.originals import original, recreate
+from fluxlab.faults.means.originals import is_original, original, recreate, written_since
 from fluxlab.faults.means.places import find_at, remove
 from fluxlab.places import parse_place
 from fluxlab.waiting import wait_until
@@ -64,16 +63,17 @@ class SecretFault(Fault[P], Generic[P]):
         return dig(secret.raw, "immutable") is not True and bool(dig(secret.raw, "data"))
 
     def plan(self, ground: Ground, target: str, parameters: P, random: Random) -> Plan:
-        del random
         namespace, name = parse_place(target)
         before = ground.api.get(SECRET, name, namespace=namespace)
-        self.check(before, parameters)
         readers = {str(subject): reading(subject) for at, subject in consumers(ground) if at == target}
-        undo: dict[str, Json] = {"secret": original(before), "readers": readers}
+        values = self.values(before, parameters, random)
+        undo: dict[str, Json] = {"secret": original(before), "readers": readers, "values": {**values}}
         return Plan(touches=frozenset({f"object:Secret {target}"}), undo=undo)
 
-    def check(self, secret: KubeObject, parameters: P) -> None:
-        """Raise UsageError for parameters that do not fit the Secret."""
+    def values(self, secret: KubeObject, parameters: P, random: Random) -> Mapping[str, str]:
+        """What the Secret will hold instead, in base64 by key. Raises UsageError for parameters that do not fit it."""
+        del secret, parameters, random
+        return {}
 
     @abstractmethod
     def inject(self, ground: Ground, injection: Injection[P]) -> None: ...
@@ -122,6 +122,7 @@ class SecretMissing(SecretFault[NoParameters]):
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         namespace, name = parse_place(injection.target)
+        _await_another_second(ground, injection)
         remove(ground.api, SECRET, name, namespace=namespace)
 
     def shows(self, secret: KubeObject | None, injection: Injection[NoParameters]) -> bool:
@@ -132,56 +133,48 @@ class SecretMissing(SecretFault[NoParameters]):
         recreate(ground.api, SECRET, _kept(injection))
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
-        found = _find(ground, injection.target)
-        return "the Secret is there" if found and not found.deleting else ""
+        found, kept = _find(ground, injection.target), _kept(injection)
+        if found is None or found.deleting:
+            return ""
+        if is_original(found, kept):
+            return "the Secret is there, and holds what it held"
+        others = written_since(found, kept)
+        return f"the Secret is there: {', '.join(others)} has written it since" if others else ""
 
 
 class ValueFault(SecretFault[OfKey]):
     """Another value than before."""
 
     parameters = OfKey
-    becomes: ClassVar[str]
-    """What takes the place of a value, where it is always the same."""
 
-    def check(self, secret: KubeObject, parameters: OfKey) -> None:
+    def values(self, secret: KubeObject, parameters: OfKey, random: Random) -> Mapping[str, str]:
         data = dig(secret.raw, "data")
         known = sorted(data) if isinstance(data, Mapping) else []
         if parameters.key and parameters.key not in known:
             raise UsageError(f"{secret} has no key {parameters.key}", facts=[f"it has {', '.join(known)}"])
-        if not self._keys(secret.raw, parameters):
-            facts = [f"it has that value already: {one}" for one in known if parameters.key in {"", one}]
+        meant = [one for one in known if parameters.key in {"", one}]
+        given = {key: _encoded(self.value(_value(secret.raw, key), random)) for key in meant}
+        changed = {key: value for key, value in given.items() if value != dig(secret.raw, "data", key)}
+        if not changed:
+            facts = [f"it has that value already: {one}" for one in meant]
             raise UsageError(f"{self.name} has nothing to change in {secret}", facts=facts)
+        return changed
 
-    def _keys(self, secret: JsonObject, parameters: OfKey) -> Sequence[str]:
-        """The keys that are meant, but for those whose values would be as they are."""
-        data = dig(secret, "data")
-        meant = [parameters.key] if parameters.key else [*data] if isinstance(data, Mapping) else []
-        return [key for key in meant if self.value() != _value(secret, key)]
-
-    def keys(self, injection: Injection[OfKey]) -> Sequence[str]:
-        """Those whose values become other ones."""
-        return self._keys(_kept(injection), injection.parameters)
+    @abstractmethod
+    def value(self, before: str, random: Random) -> str:
+        """What takes the place of a value."""
 
     def inject(self, ground: Ground, injection: Injection[OfKey]) -> None:
-        given = {key: base64.b64encode(self.value().encode()).decode() for key in self.keys(injection)}
-        _set(ground, injection, given)
-
-    def value(self) -> str:
-        """What takes the place of a value."""
-        return self.becomes
-
-    def fits(self, value: str, before: str) -> bool:
-        """Whether what is there now is what was put there."""
-        return value == self.value() != before
+        _await_another_second(ground, injection)
+        _set(ground, injection, _given(injection))
 
     def shows(self, secret: KubeObject | None, injection: Injection[OfKey]) -> bool:
-        return secret is not None and all(
-            self.fits(_value(secret.raw, key), _value(_kept(injection), key)) for key in self.keys(injection)
-        )
+        given = _given(injection)
+        return secret is not None and all(dig(secret.raw, "data", key) == given[key] for key in given)
 
     def heal(self, ground: Ground, injection: Injection[OfKey]) -> None:
         found, kept = _find(ground, injection.target), _kept(injection)
-        if found and (keys := self._borrowed(found, injection)):
+        if found and (keys := self._left(found, injection)):
             _set(ground, injection, {key: text_at(kept, "data", key) for key in keys})
         wait_until(
             lambda: self._hand_over(ground, injection),
@@ -192,21 +185,27 @@ class ValueFault(SecretFault[OfKey]):
 
     def _hand_over(self, ground: Ground, injection: Injection[OfKey]) -> bool:
         found, kept = _find(ground, injection.target), _kept(injection)
-        if found is None or not (keys := self._borrowed(found, injection)):
+        if found is None or not (keys := _borrowed(found, injection)):
             return True
         places = [_steps(key) for key in (".", *keys)]  # and the map itself, which goes with its values
         hand_over(ground.api, _path(injection), found, {steps: owners_of(kept, steps) for steps in places})
         return False
 
-    def _borrowed(self, secret: KubeObject, injection: Injection[OfKey]) -> Sequence[str]:
-        """The keys whose values are the fault's own still."""
-        return [key for key in self.keys(injection) if is_borrowed(secret, _steps(key))]
+    def _left(self, secret: KubeObject, injection: Injection[OfKey]) -> Sequence[str]:
+        """The keys that hold what the fault has put there, and not what somebody else wants."""
+        given, theirs = _given(injection), _theirs(secret, injection)
+        same = [key for key in given if dig(secret.raw, "data", key) == given[key] and key not in theirs]
+        return list(dict.fromkeys([*_borrowed(secret, injection), *same]))
 
     def healed(self, ground: Ground, injection: Injection[OfKey]) -> str:
         found = _find(ground, injection.target)
         if found is None:
             return "the Secret is not there any more"
-        return "" if self._borrowed(found, injection) else "the Secret holds nothing that the fault has put there"
+        if _borrowed(found, injection):
+            return ""
+        kept, theirs = _kept(injection), _theirs(found, injection)
+        told = {key: _become(found.raw, kept, key) or theirs.get(key, "") for key in _given(injection)}
+        return f"the Secret: {', '.join(f'{key} {what}' for key, what in told.items())}" if all(told.values()) else ""
 
 
 class SecretEmpty(ValueFault):
@@ -219,7 +218,10 @@ class SecretEmpty(ValueFault):
         "HelmRelease upgrades without these values; noticed at once if it is labelled to be watched"
     )
     told = "the API server gives out empty values"
-    becomes = ""
+
+    def value(self, before: str, random: Random) -> str:
+        del before, random
+        return ""
 
 
 class SecretMalformed(ValueFault):
@@ -228,16 +230,19 @@ class SecretMalformed(ValueFault):
     name = "secret-malformed"
     summary = "the values of a Secret that Flux reads from begin with * and hold a line feed and a $"
     expect = (
-        "a Kustomization that puts it into YAML without quotes says BuildFailed, in double quotes it comes out as "
-        "something else; a HelmRelease that takes it for a file of values says ValuesError; what runs goes on; noticed "
-        "at once if it is labelled to be watched"
+        "a Kustomization that puts it where a value begins says BuildFailed, also in quotes: they go before it is "
+        "put in; a HelmRelease that takes it for a file of values says ValuesError; what runs goes on; noticed at once "
+        "if it is labelled to be watched"
     )
     told = "the API server gives out values that break YAML"
-    becomes = MALFORMED
+
+    def value(self, before: str, random: Random) -> str:
+        del before, random
+        return MALFORMED
 
 
 class SecretRotated(ValueFault):
-    """A new value."""
+    """A new value, which is none that nobody can know: whoever knows the seed can work it out."""
 
     name = "secret-rotated"
     summary = "the values of a Secret that Flux reads from are other ones"
@@ -247,11 +252,9 @@ class SecretRotated(ValueFault):
     )
     told = "the API server gives out other values than before"
 
-    def value(self) -> str:
-        return secrets.token_hex(16)
-
-    def fits(self, value: str, before: str) -> bool:
-        return value not in {"", before}
+    def value(self, before: str, random: Random) -> str:
+        drawn = random.randbytes(16).hex()
+        return drawn if drawn != before else self.value(before, random)  # that of a fault that was given up
 
 
 def reading(subject: KubeObject) -> JsonObject:
@@ -281,6 +284,31 @@ def _kept(injection: Injection[Any]) -> JsonObject:
     return kept if isinstance(kept, Mapping) else {}
 
 
+def _given(injection: Injection[Any]) -> Mapping[str, str]:
+    """What the fault puts in the place of values, in base64 by key: of those only that become other ones."""
+    given = injection.undo["values"]
+    return {key: str(value) for key, value in given.items()} if isinstance(given, Mapping) else {}
+
+
+def _borrowed(secret: KubeObject, injection: Injection[Any]) -> Sequence[str]:
+    """The keys whose values are the fault's own still."""
+    return [key for key in _given(injection) if is_borrowed(secret, _steps(key))]
+
+
+def _theirs(secret: KubeObject, injection: Injection[Any]) -> Mapping[str, str]:
+    """The keys whose values somebody else has written since, and that in words."""
+    writers = {key: written_since(secret, _kept(injection), _steps(key)) for key in _given(injection)}
+    return {key: f"is what {', '.join(who)} has written since" for key, who in writers.items() if who}
+
+
+def _become(secret: JsonObject, kept: JsonObject, key: str) -> str:
+    """That a value is the one of before, or has gone: who takes one away leaves no trace. Nothing for another one."""
+    now = dig(secret, "data", key)
+    if now is None:
+        return "is not there any more"
+    return "has the value of before" if now == text_at(kept, "data", key) else ""
+
+
 def _path(injection: Injection[Any]) -> str:
     namespace, name = parse_place(injection.target)
     return SECRET.path(namespace=namespace, name=name)
@@ -288,15 +316,33 @@ def _path(injection: Injection[Any]) -> str:
 
 def _set(ground: Ground, injection: Injection[OfKey], values: Mapping[str, str]) -> None:
     """Have the Secret hold values, whosever they are, by a manager of its own: whoever sets one since owns it."""
-    namespace, name = parse_place(injection.target)
-    metadata = {"name": name, "namespace": namespace}
-    manifest: JsonObject = {
-        "apiVersion": SECRET.api_version,
-        "kind": SECRET.kind,
-        "metadata": metadata,
-        "data": {**values},
-    }
+    manifest: JsonObject = {**_named(injection), "data": {**values}}
     ground.api.apply(_path(injection), manifest, field_manager=BORROWER)
+
+
+def _await_another_second(ground: Ground, injection: Injection[Any]) -> None:
+    """Until whoever writes the Secret has another time than all who did before: the API server tells whole seconds."""
+    before = {text_at(one, "time") for one in items_at(_kept(injection), "metadata", "managedFields")}
+    wait_until(
+        lambda: _server_time(ground, injection) not in before,
+        what=f"the API server has another time than when Secret {injection.target} was written",
+        timeout_seconds=WRITE_SECONDS,
+        interval_seconds=0.1,
+    )
+
+
+def _server_time(ground: Ground, injection: Injection[Any]) -> str:
+    """What the API server would write down for who wrote the Secret now; nothing is written."""
+    manifest = having(_named(injection), ("metadata", "annotations"), {BORROWER: ""})
+    would_be = ground.api.apply(_path(injection), manifest, field_manager=BORROWER, dry_run=True)
+    managed = items_at(would_be.raw, "metadata", "managedFields")
+    return next((text_at(one, "time") for one in managed if text_at(one, "manager") == BORROWER), "")
+
+
+def _named(injection: Injection[Any]) -> JsonObject:
+    namespace, name = parse_place(injection.target)
+    names: JsonObject = {"name": name, "namespace": namespace}
+    return {"apiVersion": SECRET.api_version, "kind": SECRET.kind, "metadata": names}
 
 
 def _steps(key: str) -> tuple[str, str]:
@@ -307,6 +353,10 @@ def _steps(key: str) -> tuple[str, str]:
 def _is_watched(injection: Injection[Any]) -> bool:
     labels = KubeObject(_kept(injection)).labels
     return WATCHED.items() <= labels.items()
+
+
+def _encoded(value: str) -> str:
+    return base64.b64encode(value.encode()).decode()
 
 
 def _value(secret: JsonObject, key: str) -> str:

@@ -84,10 +84,10 @@ class _OnArtifacts(Fault[NoParameters]):
         if artifact is None:
             raise UsageError(f"{target} is not there any more")
         touches = frozenset({"process:source-controller", f"object:{target}"})
-        return Plan(touches=touches, undo=self.remembered(ground, artifact, random))
+        return Plan(touches=touches, undo=self.remembered(artifact, random))
 
     @abstractmethod
-    def remembered(self, ground: Ground, artifact: Artifact, random: Random) -> Mapping[str, Json]:
+    def remembered(self, artifact: Artifact, random: Random) -> Mapping[str, Json]:
         """What has to be known later."""
 
     def healed(self, ground: Ground, injection: Injection[NoParameters]) -> str:
@@ -101,8 +101,9 @@ class _OnArtifacts(Fault[NoParameters]):
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
         kind, _, place = injection.target.partition(" ")
         namespace, _, name = place.partition("/")
-        asked = f"annotate --overwrite -n {namespace} {kind.lower()}/{name} {REQUESTED_AT}=$(date +%s)"
-        return [f"fluxlab kubectl --lab {ground.folder.name} {asked}", *super().by_hand(ground, injection)]
+        words = ("annotate", "--overwrite", "-n", namespace, f"{kind.lower()}/{name}")
+        asked = ground.typed("kubectl", *words, f"{REQUESTED_AT}={injection.id}")
+        return [asked, *super().by_hand(ground, injection)]
 
 
 def _stored(ground: Ground, path: str) -> Path:
@@ -119,8 +120,8 @@ class ArtifactLost(_OnArtifacts):
         "source stays Ready, and has an artifact again at its own interval: the fault ends by itself; nothing is pruned"
     )
 
-    def remembered(self, ground: Ground, artifact: Artifact, random: Random) -> Mapping[str, Json]:
-        del ground, random
+    def remembered(self, artifact: Artifact, random: Random) -> Mapping[str, Json]:
+        del random
         return {"path": str(Path(artifact.path).parent)}
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
@@ -153,32 +154,44 @@ class ArtifactCorrupt(_OnArtifacts):
         "nothing; the source stays Ready, and has a whole artifact again at its own interval: the fault ends by itself"
     )
 
-    def remembered(self, ground: Ground, artifact: Artifact, random: Random) -> Mapping[str, Json]:
-        size = _stored(ground, artifact.path).stat().st_size
-        return {"path": artifact.path, "digest": artifact.digest, "offset": random.randrange(size)}
+    def remembered(self, artifact: Artifact, random: Random) -> Mapping[str, Json]:
+        # Not the place itself: how large an artifact is does not follow from the seed.
+        return {"path": artifact.path, "digest": artifact.digest, "fraction": random.random()}
 
     def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
-        _flip(_stored(ground, injection.text("path")), int(injection.text("offset")))
+        file = _stored(ground, injection.text("path"))
+        _write(file, *_flipped(file.read_bytes(), injection))
 
     def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
         artifact = Artifact.of(ground, injection.target)
         content = artifact.fetched() if artifact else None
-        if artifact is None or content is None or fits(content, artifact.digest):
+        if artifact is None or not content or fits(content, artifact.digest):
             return ""
-        return f"{artifact.url} has another digest than {artifact.digest}"
+        offset, sound = _flipped(content, injection)
+        other = f"byte {offset} of {len(content)} of {artifact.url} is another one, so that it is not {artifact.digest}"
+        return other if fits(sound, artifact.digest) else ""
 
     def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
         file = _stored(ground, injection.text("path"))
-        if file.exists() and not fits(file.read_bytes(), injection.text("digest")):
-            _flip(file, int(injection.text("offset")))
+        content = file.read_bytes() if file.exists() else b""
+        if not content:
+            return
+        offset, sound = _flipped(content, injection)
+        if fits(sound, injection.text("digest")):  # else it is whole, or another artifact
+            _write(file, offset, sound)
 
 
-def _flip(file: Path, offset: int) -> None:
-    with file.open("r+b") as content:
-        content.seek(offset)
-        (byte,) = content.read(1)
-        content.seek(offset)
-        content.write(bytes([byte ^ 0xFF]))
+def _flipped(content: bytes, injection: Injection[Any]) -> tuple[int, bytes]:
+    """The place of the byte that is meant, and the content with another one there, or again with the one of before."""
+    offset = int(float(injection.text("fraction")) * len(content))
+    return offset, content[:offset] + bytes([content[offset] ^ 0xFF]) + content[offset + 1 :]
+
+
+def _write(file: Path, offset: int, content: bytes) -> None:
+    """Write one byte of a content into a file, where it is; the others stay as they are there."""
+    with file.open("r+b") as stored:
+        stored.seek(offset)
+        stored.write(content[offset : offset + 1])
 
 
 FAULTS: FaultTypes = (ArtifactLost, ArtifactCorrupt)

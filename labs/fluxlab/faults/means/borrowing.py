@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fluxlab.clusters.api import ApiError, KubeApi
 from fluxlab.clusters.managed_fields import handed_over, owners_of
 from fluxlab.clusters.objects import KubeObject, items_at
-from fluxlab.clusters.resources import DEPLOYMENT
+from fluxlab.clusters.resources import DEPLOYMENT, Resource
 from fluxlab.documents import Json, JsonObject
 from fluxlab.waiting import wait_until
 
@@ -18,8 +18,9 @@ WRITE_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One field of a Deployment."""
+    """One field of a Deployment, or of an object of another kind."""
 
+    resource: Resource = DEPLOYMENT
     namespace: str
     name: str
     steps: Sequence[str]
@@ -29,12 +30,12 @@ class Field:
 
     def remembered(self, api: KubeApi, value: Json) -> Mapping[str, Json]:
         """What giving it back needs to know: the value that it has now, and its owners."""
-        live = api.get(DEPLOYMENT, self.name, namespace=self.namespace)
+        live = api.get(self.resource, self.name, namespace=self.namespace)
         return {"value": value, "owners": owners_of(live.raw, self.steps)}
 
     def set(self, api: KubeApi, value: Json) -> None:
         """Have it another value, whosever it is."""
-        names: JsonObject = {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.kind}
+        names: JsonObject = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
         metadata: JsonObject = {"name": self.name, "namespace": self.namespace}
         manifest = {**names, "metadata": metadata, **self.manifest(value)}
         api.apply(self._path, manifest, field_manager=BORROWER)
@@ -47,10 +48,17 @@ class Field:
         live = self._find(api)
         if live and is_borrowed(live, self.steps):
             self.set(api, remembered["value"])
+        self.disown(api, remembered)
+
+    def disown(self, api: KubeApi, remembered: Mapping[str, Json]) -> None:
+        """Have it belong to those whose it was, unless somebody else has set it since, whatever its value is.
+
+        Raises WaitTimeoutError when others write the object all the time.
+        """
         owners = [owner for owner in items_at(remembered, "owners") if isinstance(owner, Mapping)]
         wait_until(
             lambda: self._hand_over(api, owners),
-            what=f"{DEPLOYMENT.kind} {self.namespace}/{self.name} belongs to those whose it was",
+            what=f"{self.resource.kind} {self.namespace}/{self.name} belongs to those whose it was",
             timeout_seconds=WRITE_SECONDS,
             interval_seconds=0.1,
         )
@@ -64,10 +72,10 @@ class Field:
 
     @property
     def _path(self) -> str:
-        return DEPLOYMENT.path(namespace=self.namespace, name=self.name)
+        return self.resource.path(namespace=self.namespace, name=self.name)
 
     def _find(self, api: KubeApi) -> KubeObject | None:
-        return api.find(DEPLOYMENT, self.name, namespace=self.namespace)
+        return api.find(self.resource, self.name, namespace=self.namespace)
 
 
 def is_borrowed(live: KubeObject, steps: Sequence[str]) -> bool:

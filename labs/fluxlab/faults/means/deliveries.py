@@ -1,6 +1,5 @@
 """Faults that are delivered as commits: found in git, pushed, taken back by a revert that names what it takes back."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from fluxlab.clusters.inventory import inventory
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION
 from fluxlab.documents import JsonObject, ManifestLoader, check_nesting
-from fluxlab.faults.base import Ground, Injection
+from fluxlab.faults.base import Ground, Injection, left_of
 from fluxlab.flux.overlays import is_kustomization_file
 from fluxlab.flux.ownership import KUSTOMIZE_LABEL, owner
 from fluxlab.repository import Repository
@@ -45,8 +44,8 @@ class Manifests:
     def at_head(cls, ground: Ground) -> "Manifests":
         """Those that the branch has now. Raises FluxlabError while nobody serves it."""
         repository = ground.repository
-        with tempfile.TemporaryDirectory(dir=ground.folder.scratch) as scratch:
-            tree = Path(scratch) / "tree"
+        with ground.scratch_folder() as scratch:
+            tree = scratch / "tree"
             repository.check_out(repository.head(), tree)
             known = [Manifest(file=file, content=one) for file, one in _read(tree)]
         patches = {file for one in known for file in _patches(one)}
@@ -119,7 +118,7 @@ def follows(ground: Ground, kustomization: KubeObject) -> bool:
 def deliver(ground: Ground, injection: Injection[Any], title: str, change: Change) -> None:
     """Push a commit with a change, from a clone of its own: what somebody prepares meanwhile stays out of it."""
     shared = ground.repository
-    with closing(shared.on(shared.branch)) as repository:
+    with closing(shared.on(shared.branch, whose=left_of(injection.id))) as repository:
         change(repository)
         repository.commit(f"{title}\n\n{_delivered(injection)}")
 
@@ -133,7 +132,7 @@ def take_back(ground: Ground, injection: Injection[Any], title: str, *, mended: 
     """
     if (commit := delivered(ground, injection)) and not taken_back(ground, injection):
         shared, message = ground.repository, f'Revert "{title}"\n\n{_taken_back(injection)}'
-        with closing(shared.on(shared.branch)) as repository:
+        with closing(shared.on(shared.branch, whose=left_of(injection.id))) as repository:
             if mended:
                 repository.commit(message, allow_empty=True)
                 return

@@ -3,12 +3,18 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from fluxlab.clusters.api import KubeApi
+from fluxlab.clusters.managed_fields import Setter
 from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import Resource
 from fluxlab.documents import Json, JsonObject
 
+from .borrowing import BORROWER
+
 _SERVERS = frozenset({"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"})
 """What of an object's metadata the API server sets."""
+MAKER = "fluxlab-heal"
+"""The field manager of what is made anew, until that is given to its owners: no person writes by this name."""
+_OURS = (MAKER, "Update")
 
 
 def original(subject: KubeObject) -> JsonObject:
@@ -19,25 +25,42 @@ def original(subject: KubeObject) -> JsonObject:
 
 
 def is_original(subject: KubeObject | None, kept: JsonObject) -> bool:
-    """Whether an object holds what it held, and everything belongs to whom it belonged."""
-    if subject is None:
+    """Whether an object holds what it held, and that belongs to whom it belonged.
+
+    What its metadata says besides may be another thing: admission may put the time into whatever is made.
+    """
+    if subject is None or _content(subject) != _content(KubeObject(kept)):
         return False
-    now, then = original(subject), kept
-    return _plain(now) == _plain(then) and _owners(now) == _owners(then)
+    return _holders(original(subject)) == _holders(kept)
+
+
+def written_since(subject: KubeObject, kept: JsonObject, field: Sequence[str] = ()) -> Sequence[str]:
+    """Who has written into an object since, or set a field of it (`f:data`, `f:key`): no fault, and no healing of one.
+
+    Whoever only takes something away leaves no trace.
+    """
+    owned = [one for one in _managed(subject) if dig(one, "fieldsV1", *field) is not None]
+    before = {Setter.of(one) for one in items_at(kept, "metadata", "managedFields")}
+    found = {Setter.of(one) for one in owned if not text_at(one, "subresource")} - before
+    return sorted({one.manager for one in found} - {MAKER, BORROWER})
 
 
 def recreate(api: KubeApi, resource: Resource, kept: JsonObject, *, besides: str = "") -> None:
     """Make an object what it was, if it is not there: what somebody has made since stays. Raises ApiError.
 
-    Whoever makes an object owns it: so it is made first, and then given to its owners. What its controller writes into
-    an annotation (`besides`) is left to that.
+    Whoever makes an object owns it: so it is made first, and then given to its owners, with what admission has put into
+    its metadata. What its controller writes into an annotation (`besides`) is left to that.
     """
     known, wanted = KubeObject(kept), without_annotation(kept, besides)
-    namespace, content = known.namespace or None, _plain(wanted)
-    live = api.find(resource, known.name, namespace=namespace) or api.create(resource, content, namespace=namespace)
+    namespace = known.namespace or None
+    live = api.find(resource, known.name, namespace=namespace) or api.create(
+        resource, _plain(wanted), namespace=namespace, field_manager=MAKER
+    )
     now = without_annotation(original(live), besides)
-    if _plain(now) == content and _owners(now) != _owners(wanted):
-        _put(api, resource, live, wanted)
+    if _content(live) == _content(known) and _OURS in _holders(now):
+        theirs = [one for one in _managed(KubeObject(now)) if _who(one) not in {_OURS, *_owners(wanted)}]
+        managed = [*items_at(wanted, "metadata", "managedFields"), *theirs]
+        _put(api, resource, live, {**now, "metadata": {**_metadata(now), "managedFields": managed}})
 
 
 def give_back(api: KubeApi, resource: Resource, kept: JsonObject, *, besides: Collection[str]) -> None:
@@ -98,6 +121,20 @@ def _owners(kept: JsonObject) -> Mapping[tuple[str, str], Json]:
     return dict(_owned(kept))
 
 
+def _holders(kept: JsonObject) -> Mapping[tuple[str, str], Json]:
+    """Who owns what of an object besides its metadata."""
+    of_content = {
+        who: {key: below for key, below in fields.items() if key != "f:metadata"}
+        for who, fields in _owned(kept)
+        if isinstance(fields, Mapping)
+    }
+    return {who: fields for who, fields in of_content.items() if fields}
+
+
 def _owned(kept: JsonObject) -> Iterator[tuple[tuple[str, str], Json]]:
     for entry in items_at(kept, "metadata", "managedFields"):
-        yield (text_at(entry, "manager"), text_at(entry, "operation")), dig(entry, "fieldsV1")
+        yield _who(entry), dig(entry, "fieldsV1")
+
+
+def _who(entry: Json) -> tuple[str, str]:
+    return text_at(entry, "manager"), text_at(entry, "operation")

@@ -38,6 +38,6 @@ class Objects(Fault[P]):
 
     def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
         return [
-            f"fluxlab kubectl --lab {ground.folder.name} delete {resource.plural}.{resource.group} {made.name}"
+            ground.typed("kubectl", "delete", f"{resource.plural}.{resource.group}", made.name)
             for resource, made in self.objects(injection)
         ]

@@ -4,14 +4,19 @@ from fluxlab.faults.base import FaultTypes
 
 from .deployments import ControllerOom, ControllerScaledDown
 from .lease import ControllerLeaseStolen
-from .mid_release import ControllerKilledMidRelease
+from .mid_prune import ControllerKilledMidPrune
+from .mid_release import ControllerKilledMidRelease, ControllerKilledMidUninstall
 from .processes import ControllerKill, ControllerPause
+from .receiver import ReceiverSecretWrong
 
 FAULTS: FaultTypes = (
     ControllerPause,
     ControllerKill,
     ControllerScaledDown,
     ControllerKilledMidRelease,
+    ControllerKilledMidUninstall,
+    ControllerKilledMidPrune,
     ControllerLeaseStolen,
     ControllerOom,
+    ReceiverSecretWrong,
 )

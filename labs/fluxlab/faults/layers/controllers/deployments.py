@@ -1,6 +1,7 @@
 """Deployments of Flux's controllers that ask for the wrong thing: no replicas, or too little memory."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -54,8 +55,9 @@ class ControllerScaledDown(BorrowedField[NoParameters]):
         return next((working for working in _instances(ground, injection.target).values() if working), "")
 
     def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
-        scale = f"scale deployment {injection.target} -n {FLUX_SYSTEM} --replicas={injection.text('value')}"
-        return [f"fluxlab kubectl --lab {ground.folder.name} {scale}", *super().by_hand(ground, injection)]
+        number = f"--replicas={injection.text('value')}"
+        scale = ground.typed("kubectl", "scale", "deployment", injection.target, "-n", FLUX_SYSTEM, number)
+        return [scale, *super().by_hand(ground, injection)]
 
 
 def _instances(ground: Ground, controller: str) -> dict[str, str]:
@@ -113,6 +115,14 @@ class ControllerOom(BorrowedField[Limit]):
     def recovered(self, ground: Ground, injection: Injection[Limit]) -> str:
         well = is_up(ground, injection.target) and not _was_killed(ground, injection)
         return f"{injection.target} is Ready in a pod that was never killed since" if well else ""
+
+    def by_hand(self, ground: Ground, injection: Injection[Limit]) -> Sequence[str]:
+        before = injection.undo["value"]
+        # All of it, and no more: what was not limited before is not to be limited afterwards.
+        resources = {"$patch": "replace", **(before if isinstance(before, Mapping) else {})}
+        patch = json.dumps(_having_resources(resources))
+        words = ("patch", "deployment", injection.target, "-n", FLUX_SYSTEM, f"--patch={patch}")
+        return [ground.typed("kubectl", *words), *super().by_hand(ground, injection)]
 
 
 def _having_resources(value: Json) -> JsonObject:

@@ -65,6 +65,10 @@ class ControllerLeaseStolen(Fault[NoParameters]):
         working = holder not in {"", injection.id} and is_up(ground, injection.target)
         return f"{holder} holds the Lease" if working else ""
 
+    def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
+        delete = ground.typed("kubectl", "delete", "lease", _lease(injection.target), "-n", FLUX_SYSTEM)
+        return [delete, *super().by_hand(ground, injection)]
+
     @staticmethod
     def _holder(ground: Ground, injection: Injection[NoParameters]) -> str:
         lease = ground.api.find(LEASE, _lease(injection.target), namespace=FLUX_SYSTEM)

@@ -1,6 +1,7 @@
 """A release that is cut off: helm-controller is killed while Helm is at work."""
 
 import signal
+from abc import abstractmethod
 from collections.abc import Sequence
 from random import Random
 
@@ -11,7 +12,7 @@ from fluxlab.clusters.objects import KubeObject, dig, items_at, text_at
 from fluxlab.clusters.resources import HELM_RELEASE, HELM_STORAGE, SECRET
 from fluxlab.documents import JsonObject
 from fluxlab.errors import UsageError
-from fluxlab.faults.base import Fault, Ground, Injection, Layer, Parameters, Plan
+from fluxlab.faults.base import Fault, Ground, Injection, Layer, NoParameters, P, Parameters, Plan
 from fluxlab.faults.means.deliveries import (
     Manifests,
     applied_by,
@@ -23,7 +24,7 @@ from fluxlab.faults.means.deliveries import (
     taken_back,
     touched_above,
 )
-from fluxlab.faults.means.places import find_at, place_of
+from fluxlab.faults.means.places import find_at, place_of, remove
 from fluxlab.faults.means.programs import (
     dead,
     end,
@@ -37,13 +38,19 @@ from fluxlab.faults.means.programs import (
     stopped,
 )
 from fluxlab.flux.helm_storage import namespace_of, newest
+from fluxlab.flux.requests import REQUESTED_AT, RESET_AT, Request, have_answered
+from fluxlab.repository import Repository
 from fluxlab.waiting import wait_until
 
 HELM_CONTROLLER = "helm-controller"
 PENDING = "pending-"
+UNINSTALLING = "uninstalling"
+FORGOTTEN = "has no deployed releases"
+"""What Helm says of a release that it finds neither installed nor gone."""
 TITLE = "Change a release"
 BEGUN_SECONDS = 60.0
 STEP_SECONDS = 0.01
+LOOKED_SECONDS = 30.0
 
 
 class Change(Parameters):
@@ -56,17 +63,10 @@ class Change(Parameters):
     )
 
 
-class ControllerKilledMidRelease(Fault[Change]):
-    """SIGKILL of helm-controller at the moment at which Helm's own record says that a release is pending."""
+class CutOff(Fault[P]):
+    """SIGKILL of helm-controller at the moment at which Helm's own record says that it is at work on a release."""
 
-    name = "controller-killed-mid-release"
     layer = Layer.CONTROLLERS
-    summary = "a commit changes a release, and helm-controller is killed (SIGKILL) in the middle of upgrading it"
-    expect = (
-        "the release stays pending, and nobody says so; healing reverts the commit and starts helm-controller, which "
-        "unlocks the release (PendingRelease `Unlocked Helm release`) and upgrades it again"
-    )
-    parameters = Change
     needs = frozenset({Capability.PROCESSES})
     proof_seconds = 120.0
 
@@ -74,9 +74,10 @@ class ControllerKilledMidRelease(Fault[Change]):
         found = ground.api.list(HELM_RELEASE)
         return sorted(place_of(one) for one in found if items_at(one.raw, "status", "history"))
 
-    def plan(self, ground: Ground, target: str, parameters: Change, random: Random) -> Plan:
+    def plan(self, ground: Ground, target: str, parameters: P, random: Random) -> Plan:
         del parameters, random
-        manifest = Manifests.at_head(ground).find(ground.cluster.helm_release(target))
+        release = ground.cluster.helm_release(target)
+        manifest = Manifests.at_head(ground).find(release)
         if manifest is None:
             raise UsageError(f"git has no single manifest of HelmRelease {target}")
         return Plan(
@@ -91,44 +92,47 @@ class ControllerKilledMidRelease(Fault[Change]):
             undo={
                 "file": manifest.file,
                 "head": ground.repository.head(),
+                "storage": namespace_of(release),
+                "release": text_at(newest(release), "name"),
                 **remembered(running(ground)[HELM_CONTROLLER]),
             },
         )
 
-    def inject(self, ground: Ground, injection: Injection[Change]) -> None:
+    def inject(self, ground: Ground, injection: Injection[P]) -> None:
         release = ground.cluster.helm_release(injection.target)
-        values: JsonObject = {injection.parameters.value: injection.id}
-        deliver(
-            ground,
-            injection,
-            TITLE,
-            lambda repository: repository.edit(injection.text("file"), values=values, name=release.name),
-        )
+        deliver(ground, injection, TITLE, lambda repository: self.change(repository, injection, release.name))
         controller = recalled(injection)
 
         def at_work() -> bool:
             # In small steps, and looked at between them: the moment may be shorter than it takes to hear of it.
             send(controller, signal.SIGSTOP)
-            if _pending(ground, release):
+            if self.cut_off(ground, injection, release):
                 return True
             send(controller, signal.SIGCONT)
             return False
 
-        wait_until(at_work, what=f"{release} is upgraded", timeout_seconds=BEGUN_SECONDS, interval_seconds=STEP_SECONDS)
+        what = f"{HELM_CONTROLLER} is at work on {release}"
+        wait_until(at_work, what=what, timeout_seconds=BEGUN_SECONDS, interval_seconds=STEP_SECONDS)
         end(controller)
 
-    def injected(self, ground: Ground, injection: Injection[Change]) -> str:
-        release = find_at(ground.api, HELM_RELEASE, injection.target)
-        pending = _pending(ground, release) if release else ()
-        killed = dead(ground, HELM_CONTROLLER, recalled(injection))
-        return f"{pending[0]} says {_status(pending[0])}; {killed}" if pending and killed else ""
+    @abstractmethod
+    def change(self, repository: Repository, injection: Injection[P], name: str) -> None:
+        """Prepare the commit, in the HelmRelease of that name."""
 
-    def heal(self, ground: Ground, injection: Injection[Change]) -> None:
+    @abstractmethod
+    def wants(self, release: KubeObject, injection: Injection[P]) -> bool:
+        """Whether a HelmRelease is as the commit has it."""
+
+    @abstractmethod
+    def cut_off(self, ground: Ground, injection: Injection[P], release: KubeObject) -> Sequence[KubeObject]:
+        """Helm's records of what it is at."""
+
+    def heal(self, ground: Ground, injection: Injection[P]) -> None:
         send(recalled(injection), signal.SIGCONT)  # should it have been left between two steps
         take_back(ground, injection, TITLE)
         start(ground, HELM_CONTROLLER)
 
-    def healed(self, ground: Ground, injection: Injection[Change]) -> str:
+    def healed(self, ground: Ground, injection: Injection[P]) -> str:
         release, on_purpose = find_at(ground.api, HELM_RELEASE, injection.target), stopped(ground, HELM_CONTROLLER)
         works = on_purpose or serving(find_process(ground, HELM_CONTROLLER))
         reverted = taken_back(ground, injection)
@@ -137,16 +141,112 @@ class ControllerKilledMidRelease(Fault[Change]):
         if release is None or on_purpose:
             return on_purpose if release else "the HelmRelease is not there any more"
         if reverted and (held := held_back(ground, applied_by(ground, release), release)):
-            return held if release.suspended or not _pending(ground, release) else ""
+            return held if release.suspended or not self.cut_off(ground, injection, release) else ""
         ready = release.condition("Ready")
-        changed = dig(release.raw, "spec", "values", injection.parameters.value) == injection.id
-        if changed or not ready or ready.observed_generation != release.generation or _pending(ground, release):
+        seen = ready is not None and ready.observed_generation == release.generation
+        if self.wants(release, injection) or not seen or self.cut_off(ground, injection, release):
             return ""
-        return f"{release}: {ready}" if ready.status == "True" else ""
+        return f"{release}: {ready}" if release.ready else ""
 
-    def by_hand(self, ground: Ground, injection: Injection[Change]) -> Sequence[str]:
+    def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
         starting = f"fluxlab up --name {ground.folder.name}"
         return [*revert_by_hand(ground, injection), starting, *super().by_hand(ground, injection)]
+
+
+class ControllerKilledMidRelease(CutOff[Change]):
+    """In the middle of an upgrade."""
+
+    name = "controller-killed-mid-release"
+    summary = "a commit changes a release, and helm-controller is killed (SIGKILL) in the middle of upgrading it"
+    expect = (
+        "the release stays pending, and nobody says so; healing reverts the commit and starts helm-controller, which "
+        "unlocks the release (PendingRelease `Unlocked Helm release`) and upgrades it again"
+    )
+    parameters = Change
+
+    def change(self, repository: Repository, injection: Injection[Change], name: str) -> None:
+        values: JsonObject = {injection.parameters.value: injection.id}
+        repository.edit(injection.text("file"), values=values, name=name)
+
+    def wants(self, release: KubeObject, injection: Injection[Change]) -> bool:
+        return dig(release.raw, "spec", "values", injection.parameters.value) == injection.id
+
+    def cut_off(self, ground: Ground, injection: Injection[Change], release: KubeObject) -> Sequence[KubeObject]:
+        del injection
+        return _pending(ground, release)
+
+    def injected(self, ground: Ground, injection: Injection[Change]) -> str:
+        release = find_at(ground.api, HELM_RELEASE, injection.target)
+        pending = _pending(ground, release) if release else ()
+        killed = dead(ground, HELM_CONTROLLER, recalled(injection))
+        return f"{pending[0]} says {_status(pending[0])}; {killed}" if pending and killed else ""
+
+
+class ControllerKilledMidUninstall(CutOff[NoParameters]):
+    """In the middle of uninstalling. It is started again, as a kubelet does."""
+
+    name = "controller-killed-mid-uninstall"
+    summary = (
+        "a commit gives a release another name, and helm-controller is killed (SIGKILL) in the middle of uninstalling "
+        "the old one; the commit is reverted, and helm-controller started again"
+    )
+    expect = (
+        "Helm's record says `uninstalling`, which helm-controller takes for neither installed nor gone: every upgrade "
+        "fails (`has no deployed releases`), and neither a restart nor a reset helps; healing deletes that record, and "
+        "the release is installed anew"
+    )
+
+    def candidates(self, ground: Ground) -> Sequence[str]:
+        return [place for place in super().candidates(ground) if ground.cluster.helm_release(place).ready]
+
+    def change(self, repository: Repository, injection: Injection[NoParameters], name: str) -> None:
+        renamed: JsonObject = {"spec": {"releaseName": injection.id}}
+        repository.patch(injection.text("file"), renamed, kind=HELM_RELEASE.kind, name=name)
+
+    def wants(self, release: KubeObject, injection: Injection[NoParameters]) -> bool:
+        return text_at(release.raw, "spec", "releaseName") == injection.id
+
+    def cut_off(self, ground: Ground, injection: Injection[NoParameters], release: KubeObject) -> Sequence[KubeObject]:
+        del release  # whose status may have forgotten it
+        query = {"labelSelector": _uninstalling(injection)}
+        return ground.api.list(SECRET, namespace=injection.text("storage"), query=query)
+
+    def inject(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        super().inject(ground, injection)
+        take_back(ground, injection, TITLE)
+        wait_until(
+            lambda: not self.wants(ground.cluster.helm_release(injection.target), injection),
+            what=f"Flux applies the revert to HelmRelease {injection.target}",
+            timeout_seconds=BEGUN_SECONDS,
+            interval_seconds=0.1,
+        )
+        start(ground, HELM_CONTROLLER)
+
+    def injected(self, ground: Ground, injection: Injection[NoParameters]) -> str:
+        release = find_at(ground.api, HELM_RELEASE, injection.target)
+        left = self.cut_off(ground, injection, release) if release else ()
+        told = [one for one in release.conditions() if FORGOTTEN in one.message] if release else []
+        return f"{left[0]} says {UNINSTALLING}; {release}: {told[0]}" if left and told else ""
+
+    def heal(self, ground: Ground, injection: Injection[NoParameters]) -> None:
+        release = find_at(ground.api, HELM_RELEASE, injection.target)
+        left = self.cut_off(ground, injection, release) if release and delivered(ground, injection) else ()
+        for secret in left:
+            remove(ground.api, SECRET, secret.name, namespace=secret.namespace)
+        super().heal(ground, injection)
+        if left and release and not release.suspended:
+            keys = (REQUESTED_AT, RESET_AT)
+            request = Request(api=ground.api, resource=HELM_RELEASE, subject=release, who=injection.id, keys=keys)
+            have_answered([request], LOOKED_SECONDS)
+
+    def by_hand(self, ground: Ground, injection: Injection[NoParameters]) -> Sequence[str]:
+        words = ("delete", "secret", "-n", injection.text("storage"), "-l", _uninstalling(injection))
+        return [ground.typed("kubectl", *words), *super().by_hand(ground, injection)]
+
+
+def _uninstalling(injection: Injection[NoParameters]) -> str:
+    """Selects the Secret that Helm keeps of an uninstallation that was cut off."""
+    return f"owner=helm,name={injection.text('release')},status={UNINSTALLING}"
 
 
 def _pending(ground: Ground, release: KubeObject) -> Sequence[KubeObject]:

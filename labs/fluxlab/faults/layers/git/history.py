@@ -1,8 +1,6 @@
 """The history of the served repository: rewritten from behind by its host, changed by pushes, and seen by a client."""
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from fluxlab.commands import CommandError
@@ -21,7 +19,7 @@ class History:
         repository = ground.repository
         self.branch = repository.branch
         self._url = repository.clone_url
-        self._scratch = ground.folder.scratch
+        self._scratch_folder = ground.scratch_folder
         self.folder = ground.folder.repositories / f"{repository.name}.git"
         """The repository's own."""
         token = (ground.folder.repositories / f"{repository.name}.token").read_text().strip()
@@ -131,11 +129,6 @@ class History:
             count = self._client("rev-list", "--count", "HEAD", "--", path, cwd=folder)
             there = self._client("ls-tree", "--name-only", "HEAD", path, cwd=folder)
             return int(count), self._client("show", f"HEAD:{path}", cwd=folder) if there else ""
-
-    @contextmanager
-    def _scratch_folder(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
-            yield Path(folder)
 
     # -- give back -----------------------------------------------------------------------------------------------
 

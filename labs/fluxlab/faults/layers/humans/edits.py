@@ -1,6 +1,7 @@
 """What edits of a Deployment that git has share: what is remembered of it, and how it becomes git's again."""
 
 import json
+import shlex
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
@@ -107,9 +108,14 @@ class EditFault(Fault[W]):
         """Whether a Deployment is as the person has it."""
 
     def by_hand(self, ground: Ground, injection: Injection[W]) -> Sequence[str]:
-        owner = owner_of(injection)
-        kind = owner.resource.kind.lower()
-        return [f"fluxlab flux --lab {ground.folder.name} -- resume {kind} -n {owner.namespace} {owner.name}"]
+        # Flux comes last: it does not look at all that was edited, but whatever it owns is its own again then.
+        verb = "resume" if self.suspends else "reconcile"
+        return [*self.edited_back(ground, injection), owner_of(injection).by_hand(ground, verb)]
+
+    def edited_back(self, ground: Ground, injection: Injection[W]) -> Sequence[str]:
+        """The commands by which a person edits the Deployment back, whether Flux looks at it or not."""
+        del ground, injection
+        return ()
 
 
 def owner_of(injection: Injection[Any]) -> Owner:
@@ -125,12 +131,23 @@ def named(injection: Injection[Any]) -> tuple[str, str]:
 
 def apply(ground: Ground, injection: Injection[Any], spec: JsonObject) -> None:
     """Have a person apply something to the Deployment, by a manager of their own."""
-    namespace, name = parse_place(injection.target)
-    metadata = {"name": name, "namespace": namespace}
-    manifest: Json = {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.kind, "metadata": metadata, "spec": spec}
+    manifest: Json = {**_manifest(injection), "spec": spec}
     person = Person.of(ground, injection)
     words = ("apply", "--server-side", "--force-conflicts", f"--field-manager={person.name}", "-f", "-")
     person.kubectl(*words, stdin=json.dumps(manifest))
+
+
+def disown_by_hand(ground: Ground, injection: Injection[Any]) -> str:
+    """The command that takes away what the person has applied to the Deployment and nobody else wants."""
+    nothing = shlex.quote(json.dumps(_manifest(injection)))
+    manager = f"--field-manager={injection.parameters.who}"
+    return f"echo {nothing} | {ground.typed('kubectl', 'apply', '--server-side', manager, '-f', '-')}"
+
+
+def _manifest(injection: Injection[Any]) -> JsonObject:
+    namespace, name = parse_place(injection.target)
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.kind, "metadata": metadata}
 
 
 def put_field_back(ground: Ground, field: Field, kept: Json, *, edited: bool) -> None:

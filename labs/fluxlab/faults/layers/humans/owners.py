@@ -81,6 +81,13 @@ class Owner:
         )
         ignore_missing(request.take_back)
 
+    def by_hand(self, ground: Ground, verb: str = "reconcile") -> str:
+        """The command by which a person has Flux look at it, or `resume` it; also at a HelmRelease without drift
+        detection.
+        """
+        force = ["--force"] if self.resource == HELM_RELEASE and verb == "reconcile" else []
+        return ground.typed("flux", verb, self.resource.kind.lower(), "-n", self.namespace, self.name, *force)
+
 
 def _needs_force(subject: KubeObject) -> bool:
     mode = text_at(subject.raw, "spec", "driftDetection", "mode")

@@ -92,4 +92,4 @@ class NewObject(Fault[Who]):
         return ground.api.list(POD, namespace=injection.target, query={"labelSelector": f"app={injection.id}"})
 
     def by_hand(self, ground: Ground, injection: Injection[Who]) -> Sequence[str]:
-        return [f"fluxlab kubectl --lab {ground.folder.name} -- delete -n {injection.target} deployment {injection.id}"]
+        return [ground.typed("kubectl", "delete", "-n", injection.target, "deployment", injection.id)]

@@ -68,8 +68,7 @@ class ReleaseByHand(Fault[Who]):
         return f"{release}: {release.condition('Ready')}" if release.ready and deployed and ours else ""
 
     def by_hand(self, ground: Ground, injection: Injection[Who]) -> Sequence[str]:
-        namespace, name = parse_place(injection.target)
-        return [f"fluxlab flux --lab {ground.folder.name} -- reconcile helmrelease -n {namespace} {name} --force"]
+        return [_owner(injection).by_hand(ground)]
 
 
 class HelmRollback(ReleaseByHand):
@@ -116,11 +115,14 @@ class HelmUninstall(ReleaseByHand):
     def heal(self, ground: Ground, injection: Injection[Who]) -> None:
         # Of an uninstallation that was cut off Helm keeps a Secret, and helm-controller never gets over that: to each
         # request it answers that the release "has no deployed releases". Without the Secret it installs anew.
-        namespace, name = injection.text("namespace"), injection.text("name")
-        cut_off = {"labelSelector": f"owner=helm,name={name},status=uninstalling"}
-        for secret in ground.api.list(SECRET, namespace=namespace, query=cut_off):
+        namespace, query = injection.text("namespace"), {"labelSelector": _cut_off(injection)}
+        for secret in ground.api.list(SECRET, namespace=namespace, query=query):
             remove(ground.api, SECRET, secret.name, namespace=namespace)
         super().heal(ground, injection)
+
+    def by_hand(self, ground: Ground, injection: Injection[Who]) -> Sequence[str]:
+        words = ("delete", "secret", "-n", injection.text("namespace"), "-l", _cut_off(injection))
+        return [ground.typed("kubectl", *words), *super().by_hand(ground, injection)]
 
     def injected(self, ground: Ground, injection: Injection[Who]) -> str:
         there = {uid_of(one) for one in _objects(ground, _owner(injection).find(ground))}
@@ -159,6 +161,11 @@ def revisions(ground: Ground, injection: Injection[Who]) -> Sequence[Json]:
             return ()
         raise
     return items_at({"told": told}, "told")
+
+
+def _cut_off(injection: Injection[Who]) -> str:
+    """Selects the Secret that Helm keeps of an uninstallation that was cut off."""
+    return f"owner=helm,name={injection.text('name')},status=uninstalling"
 
 
 def _is_in_reach(release: KubeObject) -> bool:

@@ -1,6 +1,6 @@
 """Edits of how many pods a Deployment has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -69,6 +69,9 @@ class ScaleFault(EditFault[Scaling]):
     def is_edited(self, injection: Injection[Scaling], deployment: KubeObject) -> bool:
         there = number_at(deployment.raw, "spec", "replicas")
         return there == injection.parameters.replicas != injection.undo["replicas"]
+
+    def edited_back(self, ground: Ground, injection: Injection[Scaling]) -> Sequence[str]:
+        return [ground.typed("kubectl", "scale", *named(injection), f"--replicas={injection.text('replicas')}")]
 
 
 class HumanScale(ScaleFault):

@@ -1,5 +1,6 @@
 """Edits of what a Deployment makes its pods from."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -12,7 +13,7 @@ from fluxlab.faults.means.borrowing import image_of
 from fluxlab.faults.means.workloads import find_deployment, with_tag
 from fluxlab.places import parse_place
 
-from .edits import EditFault, apply, named, owner_of, put_field_back, replica_sets
+from .edits import EditFault, apply, disown_by_hand, named, owner_of, put_field_back, replica_sets
 from .people import Person, Who
 
 
@@ -37,6 +38,10 @@ class ImageFault(EditFault[Who]):
 
     def is_edited(self, injection: Injection[Who], deployment: KubeObject) -> bool:
         return _image(injection) in Workload(deployment.raw).images
+
+    def edited_back(self, ground: Ground, injection: Injection[Who]) -> Sequence[str]:
+        container = f"{injection.text('container')}={injection.text('image')}"
+        return [ground.typed("kubectl", "set", "image", *named(injection), container)]
 
 
 class HumanEdit(ImageFault):
@@ -101,6 +106,9 @@ class AddsField(EditFault[Who]):
         containers = items_at(deployment.raw, "spec", "template", "spec", "containers")
         variables = (variable for one in containers for variable in items_at(one, "env"))
         return any(text_at(variable, "value") == injection.id for variable in variables)
+
+    def edited_back(self, ground: Ground, injection: Injection[Who]) -> Sequence[str]:
+        return [disown_by_hand(ground, injection)]
 
 
 def _set_image(ground: Ground, injection: Injection[Who]) -> None:

@@ -2,6 +2,7 @@
 
 from fluxlab.faults.base import FaultTypes
 
+from .forced import Forced, ForcedInvalid
 from .refused import EmptyDirectory, ImmutableField, MissingCrd, PathGone, SyntaxErrorFault, UnsetVariable
 from .releases import ReleaseBadValues, UnknownVersion
 from .rollouts import BadImage, Unhealthy
@@ -11,6 +12,8 @@ FAULTS: FaultTypes = (
     PathGone,
     EmptyDirectory,
     ImmutableField,
+    Forced,
+    ForcedInvalid,
     UnsetVariable,
     MissingCrd,
     BadImage,

@@ -91,8 +91,8 @@ class DeliveredFault(Fault[P]):
 
     def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
         namespace, name = parse_place(injection.target)
-        looking = f"reconcile {self.kind.lower()} -n {namespace} {name} --with-source"
-        return [*revert_by_hand(ground, injection), f"fluxlab flux --lab {ground.folder.name} -- {looking}"]
+        looking = ("reconcile", self.kind.lower(), "-n", namespace, name, "--with-source")
+        return [*revert_by_hand(ground, injection), ground.typed("flux", *looking)]
 
 
 class KustomizationFault(DeliveredFault[NoParameters]):

@@ -35,7 +35,7 @@ MISSING_TAG = "0.0.0-missing"
 
 
 class WorkloadFault(KustomizationFault):
-    """A Deployment that is applied and does not come up."""
+    """A Deployment, and what becomes of it."""
 
     def chosen(self, kustomization: KubeObject, known: Sequence[Manifest]) -> Manifest | None:
         del kustomization
@@ -57,7 +57,7 @@ class WorkloadFault(KustomizationFault):
 
     @abstractmethod
     def asks(self, injection: Injection[NoParameters], deployment: KubeObject) -> bool:
-        """Whether a Deployment wants what is not there."""
+        """Whether a Deployment is still as the commit wants it."""
 
     def deployment(self, ground: Ground, injection: Injection[NoParameters]) -> KubeObject | None:
         """The Deployment in the cluster."""

@@ -75,10 +75,10 @@ class PodFault(Fault[P]):
 
     def by_hand(self, ground: Ground, injection: Injection[P]) -> Sequence[str]:
         fate = self.fate(injection)
-        kubectl = f"fluxlab kubectl --lab {ground.folder.name} --"
+        kinds, deployment = "mutatingadmissionpolicybinding,mutatingadmissionpolicy", parse_place(injection.target)[1]
         return [
-            f"{kubectl} delete mutatingadmissionpolicybinding,mutatingadmissionpolicy {fate.name} --ignore-not-found",
-            f"{kubectl} rollout restart -n {fate.namespace} deployment/{parse_place(injection.target)[1]}",
+            ground.typed("kubectl", "delete", kinds, fate.name, "--ignore-not-found"),
+            ground.typed("kubectl", "rollout", "restart", "-n", fate.namespace, f"deployment/{deployment}"),
         ]
 
     def pods(self, ground: Ground, injection: Injection[P]) -> Sequence[KubeObject]:
