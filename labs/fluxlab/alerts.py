@@ -35,6 +35,8 @@ DUPLICATE = {"code": str(HTTPStatus.TOO_MANY_REQUESTS.value)}
 ANSWERED = "gotk_event_http_request_duration_seconds_count"
 """Its count of the events that came, by answer: of duplicates it tells nothing else at its usual log level."""
 TELLER = "notification-controller"
+WITHOUT_COMMIT = ("HelmRelease", "HelmChart", "HelmRepository")
+"""Of these Flux tells the version of a chart, or the digest of an index, where it tells the commit of others."""
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 # What notification-controller (internal/server/event_handlers.go) and the other controllers log at their usual level.
 _DROPPED: Mapping[str, str] = {
@@ -139,7 +141,7 @@ class Alerts:
     def all(self, wanted: Wanted | None = None, *, since: datetime = _BEGINNING) -> Sequence[Entry]:
         """Those that reached a sink, in order of time; also those that a sink refused.
 
-        Raises UsageError for a severity or a provider that no alert of this lab can have.
+        Raises UsageError for what no alert of this lab can have: a severity, a provider, or a commit with its object.
         """
         chosen = wanted or Wanted()
         self._check(chosen)
@@ -156,6 +158,16 @@ class Alerts:
         if wanted.provider not in {"", *known}:
             facts = [f"there are: {', '.join(known) or 'none: add alerts to the lab file'}"]
             raise UsageError(f"no alert of this lab ends at {wanted.provider!r}", facts=facts)
+        # Statuses are of commits, whatever object they are about.
+        of_commits = {name for sink in self._folder.sinks() if sink.kind == "github" for name in (sink.kind, sink.host)}
+        may_come = wanted.provider in of_commits or (of_commits and not wanted.provider)
+        if wanted.commit and not may_come and _is_without_commit(wanted.object):
+            statuses = 'provider="github" (statuses name one), or ' if of_commits else ""
+            raise UsageError(
+                f"alerts about {wanted.object} name no commit",
+                facts=["of Helm's objects Flux tells the version of a chart, or the digest of an index"],
+                hint=f"{statuses}leave the commit out, and say since when, or a part of the message",
+            )
 
     def expect(self, wanted: Wanted, *, after: When, within_seconds: float = EXPECT_SECONDS) -> Entry:
         """The first alert of a kind that comes after a moment, or of a commit.
@@ -237,6 +249,14 @@ def _chosen(wanted: Wanted, after: When) -> tuple[Wanted, datetime]:
     if wanted == Wanted():
         raise UsageError("an alert without anything that it has to be is no expectation", hint="Wanted(object=...)")
     return wanted, (after.before if isinstance(after, Commit) else after).time
+
+
+def _is_without_commit(name: str) -> bool:
+    """Whether a person has named an object of such a kind; by its name alone it may be of any."""
+    *before, last = name.replace(" ", "/").split("/")
+    namespace = "".join(before[1:])
+    refs = (ObjectRef(kind=kind, namespace=namespace, name=last) for kind in WITHOUT_COMMIT)
+    return bool(before) and any(one.answers_to(name) for one in refs)
 
 
 def _is_about(subject: ObjectRef | None, name: str) -> bool:

@@ -11,6 +11,7 @@ from tests.unit.secret_keeper import SecretKeeper
 from fluxlab.alerts import Alerts, Duplicates, Wanted
 from fluxlab.errors import UsageError
 from fluxlab.logs import bound_logs
+from fluxlab.moments import Moment
 from fluxlab.redaction import MASK
 from fluxlab.spec import SinkSpec
 from fluxlab.state import LabFolder
@@ -155,6 +156,56 @@ def test_what_no_alert_of_this_lab_can_be_is_refused(tmp_path: Path, wanted: Wan
         found.all(wanted)
     assert caught.value.facts in {("there are: info, error",), ("there are: hooks.slack.com, slack",)}
     assert found.all(Wanted(provider="slack")) == found.all(Wanted(provider="hooks.slack.com")) == []
+
+
+CART = ("HelmRelease flux-system/cart", "helmrelease/cart", "helmreleases/flux-system/cart", "HelmChart a/b")
+"""Flux tells of them the version of a chart."""
+
+
+@pytest.mark.parametrize("name", CART)
+@pytest.mark.parametrize("provider", ["", "slack", "hooks.slack.com"])
+def test_an_alert_that_names_no_commit_is_not_waited_for_by_its_commit(
+    tmp_path: Path, name: str, provider: str
+) -> None:
+    found = alerts(tmp_path, "notification-controller", {})
+    wanted = Wanted(object=name, commit="4b9b8d", provider=provider)
+    with pytest.raises(UsageError, match="name no commit") as caught:
+        found.expect(wanted, after=Moment(), within_seconds=60)
+    assert "the version of a chart" in str(caught.value)
+    assert "leave the commit out" in str(caught.value)
+    with pytest.raises(UsageError, match="name no commit"):
+        found.forbid(wanted, after=Moment(), for_seconds=60)
+
+
+def test_what_may_name_a_commit_is_asked_for_by_it(tmp_path: Path) -> None:
+    found = alerts(tmp_path, "notification-controller", {})
+    (LabFolder(tmp_path).sinks / "api.github.com").write_text(
+        SinkSpec(kind="github", host="api.github.com", secret="a/b").model_dump_json()
+    )
+    for wanted in (
+        Wanted(object=CART[0]),
+        Wanted(object=CART[0], commit="4b9b8d"),  # a status may come
+        Wanted(object="helmrelease", commit="4b9b8d"),  # as some object may be called
+        Wanted(object="Kustomization flux-system/shop", commit="4b9b8d"),
+        # A status is of a commit, whatever object it is about (event.toolkit.fluxcd.io/commit).
+        Wanted(object=CART[0], commit="4b9b8d", provider="github"),
+        Wanted(object=CART[0], commit="4b9b8d", provider="api.github.com"),
+    ):
+        assert found.all(wanted) == []
+
+
+def test_who_asks_another_sink_for_a_commit_is_told_of_that_for_statuses(tmp_path: Path) -> None:
+    found = alerts(tmp_path, "notification-controller", {})
+    wanted = Wanted(object=CART[0], commit="4b9b8d", provider="slack")
+    with pytest.raises(UsageError, match="name no commit") as caught:
+        found.all(wanted)
+    assert "github" not in str(caught.value), "this lab has no such sink"
+    (LabFolder(tmp_path).sinks / "api.github.com").write_text(
+        SinkSpec(kind="github", host="api.github.com", secret="a/b").model_dump_json()
+    )
+    with pytest.raises(UsageError, match="name no commit") as caught:
+        found.all(wanted)
+    assert 'provider="github"' in caught.value.hint
 
 
 def test_duplicates_that_nobody_counts_are_not_none(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from contextlib import closing
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,7 +58,10 @@ def rehearse(
     seed: Annotated[int, typer.Option("--seed", help="The same seed, the same plan.", min=0)] = 0,
     repeat: Annotated[int, typer.Option("--repeat", help="Runs of each, with seeds one after the other.", min=1)] = 1,
     control: Annotated[
-        bool, typer.Option("--control", help="Without the faults: no signal may come, or the rehearsal proves nothing.")
+        bool,
+        typer.Option(
+            "--control", help="Run each without its faults first: no signal may come then, or it proves nothing."
+        ),
     ] = False,
     reports: Annotated[
         Path | None,
@@ -121,20 +125,19 @@ def _runs(
     from fluxlab.rehearsals.grounds import Grounds
     from fluxlab.rehearsals.running import rehearse as run
 
-    with ticker() as tick, closing(Grounds(secrets if len(found) * len(seeds) > 1 else None)) as grounds:
+    several = len(found) * (len(seeds) + control) > 1
+    with ticker() as tick, closing(Grounds(secrets if several else None)) as grounds:
         for file, rehearsal in found:
-            for number in seeds:
-                result = run(
-                    rehearsal,
-                    file=file,
-                    seed=number,
-                    control=control,
-                    grounds=grounds,
-                    progress=_prefixed(tick, file.stem),
-                    timeout_factor=factor,
-                )
+            tell_progress = _prefixed(tick, file.stem)
+            once = partial(run, rehearsal, file=file, grounds=grounds, progress=tell_progress, timeout_factor=factor)
+            silent = once(seed=seeds[0], control=True) if control else None
+            if silent:
                 tick.clear()
-                yield result
+                yield silent
+            for number in seeds:
+                result = once(seed=number)
+                tick.clear()
+                yield result.with_control(silent) if silent else result
 
 
 def _check_faults() -> None:

@@ -3,6 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from fluxlab.alerts import Wanted
+from fluxlab.timeline.entries import Source
+from fluxlab.timeline.text import line_of
+
 from .lookout import QUIET_SECONDS
 from .observed import Observed
 from .results import CheckResult, Finding, Outcome, Part, SignalResult
@@ -12,10 +16,13 @@ from .signals import ForbiddenSignal
 CLOCK_SECONDS = 1.0
 """By more than that it was set: where NTP only has it go faster, so does the clock beside it (clock_gettime(2))."""
 
+QUOTED = 3
+ERRORS = Wanted(severity="error")
+
 
 def judge(run: Observed) -> tuple[Finding, ...]:
     """All findings of a run: what it could not do, and what is made of what it has seen."""
-    timed = [*_hypothesis(run), *_recovery(run), *_signals(run)]
+    timed = [*_hypothesis(run), *_recovery(run), *_signals(run), *_alerts(run)]
     if abs(run.clock_set_seconds) > CLOCK_SECONDS:
         timed = [_clock(run.clock_set_seconds), *(_doubted(one) for one in timed)]
     return (*run.troubles, *timed, *_residue(run))
@@ -138,8 +145,28 @@ def _control(found: SignalResult) -> Finding:
     outcome = Outcome.INCONCLUSIVE if found.unknown else Outcome.PASS
     within_seconds = found.within_seconds or 0
     watched_seconds = min(within_seconds, QUIET_SECONDS)
-    quiet = f"it did not come within {watched_seconds:g} s; with the faults in it has {within_seconds:g} s"
+    quiet = (
+        f"it did not come within {watched_seconds:g} s, nor as Flux reconciled once; "
+        f"with the faults in it has {within_seconds:g} s"
+    )
     return Finding(part=Part.CONTROL, what=found.what, outcome=outcome, why=found.unknown or quiet)
+
+
+def _alerts(run: Observed) -> Iterator[Finding]:
+    """In a control run nobody may be told of an error, whether a signal speaks of that or not."""
+    if not run.control:
+        return
+    what = "nobody is told of an error"
+    came = [line_of(one) for one in run.entries if one.source is Source.ALERT and ERRORS.fits(one)]
+    if came:
+        more = f"; and {len(came) - QUOTED} more" if len(came) > QUOTED else ""
+        why = f"without any fault there are alerts of errors: {'; '.join(came[:QUOTED])}{more}"
+        yield Finding(part=Part.CONTROL, what=what, outcome=Outcome.FAIL, why=why)
+    elif run.cut_short_at or run.unheard:
+        why = run.unheard or "the run was cut short, so nobody knows whether one would have come"
+        yield Finding(part=Part.CONTROL, what=what, outcome=Outcome.INCONCLUSIVE, why=why)
+    else:
+        yield Finding(part=Part.CONTROL, what=what, outcome=Outcome.PASS, why="no such alert came")
 
 
 def _residue(run: Observed) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from fluxlab.lab import Lab
 from fluxlab.moments import Moment
 from fluxlab.waiting import wait_until
 
+from .cycle import one_cycle
 from .history import History
 from .outset import Outset
 from .results import SignalResult
@@ -21,6 +22,10 @@ from .spec import Rehearsal
 
 QUIET_SECONDS = 15.0
 """For how long a control run waits for signals that must not come, at most: it waits all of that, in vain."""
+CYCLE_SECONDS = 60.0
+"""How long Flux may take to reconcile everything once."""
+SETTLING_SECONDS = 2.0
+"""How long what is said then may take to be heard."""
 LOOK_SECONDS = 0.2
 UNRECORDED = frozenset({"drift", "metric", "pending"})
 """Signals that are there only while somebody looks: what could not be looked for once may have been missed."""
@@ -165,7 +170,7 @@ class Lookout:
         ).words
 
     def await_expected(self) -> None:
-        """Until each expected signal has come, or its time is over; a control run waits for none for a while."""
+        """Until each expected signal has come, or its time is over."""
         if self.first_fault is None:
             return
         began = time.monotonic()
@@ -175,18 +180,44 @@ class Lookout:
             self.look()
             waited = time.monotonic() - began
             return all(
-                (not self._control and (found := self._seen.get(number)) is not None and found.seen is not None)
-                or waited >= seconds
+                ((found := self._seen.get(number)) is not None and found.seen is not None) or waited >= seconds
                 for number, seconds in enumerate(left)
             )
 
         wait_until(over, what="signals", timeout_seconds=max(left) + 60, interval_seconds=LOOK_SECONDS)
 
+    def await_quiet(self) -> None:
+        """In a control run: for as long as signals have, QUIET_SECONDS at most, and until Flux has reconciled once.
+
+        What comes whenever it does comes so in each control run, wherever its intervals fall. Raises WaitTimeoutError
+        with what has not reconciled, and what `one_cycle` raises.
+        """
+        quiet_seconds = min(max(map(self._within_seconds, self._rehearsal.expect)), QUIET_SECONDS)
+        quiet = time.monotonic() + quiet_seconds
+        undone: Sequence[str] = ()
+        with one_cycle(self._lab.cluster.api) as ask:
+
+            def done() -> bool:
+                nonlocal undone
+                self.look()
+                undone = ask()
+                return not undone
+
+            wait_until(
+                done,
+                what="Flux reconciles everything once",
+                timeout_seconds=self._lab.patience(CYCLE_SECONDS),
+                state=lambda: f"not yet: {', '.join(undone)}",
+                interval_seconds=LOOK_SECONDS,
+            )
+        quiet = max(quiet, time.monotonic() + self._lab.patience(SETTLING_SECONDS))
+        while time.monotonic() < quiet:
+            self.look()
+            time.sleep(LOOK_SECONDS)
+
     def _left_seconds(self, signal: ExpectedSignal) -> float:
         """How long it may still take to come; never more than it has, also where the clock was set back meanwhile."""
         within_seconds = self._within_seconds(signal)
-        if self._control:
-            return min(within_seconds, QUIET_SECONDS)
         after = self._outset_of(signal)
         passed = (datetime.now(UTC) - after.moment.time).total_seconds() if after else within_seconds
         return min(max(0.0, within_seconds - passed), within_seconds)

@@ -39,7 +39,7 @@ class Part(StrEnum):
     SIGNAL = "signal"
     FORBIDDEN = "forbidden"
     CONTROL = "control"
-    """A signal that came without any fault."""
+    """What comes without any fault: signals, and alerts of errors."""
     RECOVERY = "recovery"
     RESIDUE = "residue"
     CLOCK = "clock"
@@ -208,6 +208,25 @@ class RunResult(_Model):
         """A copy in which one more thing was judged."""
         findings = (*self.findings, finding)
         return self.model_copy(update={"findings": findings, "outcome": verdict(findings)})
+
+    def with_control(self, control: Self) -> Self:
+        """The run where its rehearsal has this control run.
+
+        Where that has failed, a copy that proves nothing: what comes without any fault may be what was seen. Where it
+        is inconclusive, one that cannot pass; what has failed has.
+        """
+        if control.outcome is Outcome.PASS:
+            return self
+        told = next((f": {one.what}: {one.why}" for one in control.reasons), "")
+        failed = control.outcome is Outcome.FAIL
+        why = "invalid: its control run has failed" if failed else "not known: its control run is inconclusive"
+        valid = Finding(
+            part=Part.CONTROL, what="the rehearsal is valid", outcome=Outcome.INCONCLUSIVE, why=f"{why}{told}"
+        )
+        findings = (valid, *self.findings)
+        outcome = valid.outcome if failed else verdict(findings)
+        changes = {"findings": findings, "outcome": outcome}
+        return self.model_copy(update={**changes, "replay": f"{self.replay} --control"})
 
     def as_json(self) -> str:
         """For programs, as the published schema has it, and for `RunResult.model_validate_json`."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from fluxlab.errors import FluxlabError, WaitTimeoutError
 from fluxlab.host import ended_by_exception
 from fluxlab.lab import Lab
+from fluxlab.redaction import Redactor
 from fluxlab.timeline.entries import Entry
 from fluxlab.timeline.folder import TimelineFolder
 from fluxlab.timeline.query import Query, ask
@@ -26,7 +27,7 @@ from .results import CheckResult, Finding, Outcome, Part, RunResult
 from .sampling import Sampler
 from .spec import Rehearsal, SteadyState
 from .steps import Steps, describe
-from .telling import blast_radius, tell, unreal
+from .telling import blast_radius, tell
 
 WAITING = frozenset({"wait", "until"})
 """Steps that change nothing: also while one is in vain, all goes as the rehearsal has it."""
@@ -57,6 +58,7 @@ class Run:
         self._clock_ahead_seconds = clock_ahead_seconds()
         self._begun = False
         self._commit = ""
+        self._unreal: Sequence[str] = ()
         self._troubles: list[Finding] = []
         self._cut_short_at: datetime | None = None
         self._checks: list[CheckResult] = []
@@ -115,16 +117,19 @@ class Run:
             residue_unknown=self._residue_unknown,
             blast_radius=blast_radius(self._history, first_fault) if first_fault else (),
             entries=self._entries(),
-            unreal=tuple(unreal(self._rehearsal, self._lab)),
+            unreal=tuple(self._unreal),
             commit=self._commit,
             ended=datetime.now(UTC),
         )
 
     def _entries(self) -> Sequence[Entry]:
-        """The timeline since the begin; from here on the redactor knows all that the lab keeps secret, too."""
-        folder = TimelineFolder(self._lab.folder)
-        folder.teach(self._history.redactor)
-        return ask(folder, Query(since=self._began))
+        """The timeline since the begin."""
+        return ask(TimelineFolder(self._lab.folder), Query(since=self._began), masks=self._masks)
+
+    def _masks(self) -> Redactor:
+        """What masks all that Secrets had meanwhile, and all that the lab's folder knows to be secret by now."""
+        TimelineFolder(self._lab.folder).teach(self._history.redactor)
+        return self._history.redactor
 
     def _rehearse(self) -> None:
         self._before()
@@ -134,14 +139,13 @@ class Run:
         with self._healing():
             self._take_steps()
             if self._cut_short_at is None:
-                self._progress("waiting for signals")
-                self._lookout.await_expected()
-                self._await_answers(self._steps.left)
+                self._await_signals()
         self._after()
         self._look_last()
         self._look_for_residue(before)
 
     def _before(self) -> None:
+        self._unreal = self._lab.unreal()
         self._progress("the hypothesis holds before")
         self._lab.converge()
         self._commit = self._lab.repository.head()
@@ -169,6 +173,17 @@ class Run:
                 return
             if self._steps.healed and number > last and not self._steps.left:
                 self._sampler.recover()
+
+    def _await_signals(self) -> None:
+        self._progress("waiting for signals")
+        if not self._control:
+            self._lookout.await_expected()
+            self._await_answers(self._steps.left)
+            return
+        try:
+            self._lookout.await_quiet()
+        except FluxlabError as error:
+            self._find(Part.CONTROL, "all that comes without any fault was seen", str(error))
 
     def _await_answers(self, leaving: Sequence[str]) -> None:
         """Before faults go: until somebody has asked what holds while all of them are in, however short that is."""
@@ -218,7 +233,7 @@ class Run:
 
         def none_left() -> bool:
             try:
-                self._residue = tuple(Footprint.of(self._lab).residue(before))
+                self._residue = tuple(Footprint.of(self._lab).residue(before, masks=self._masks))
             except FluxlabError as error:
                 self._residue, self._residue_unknown = (), str(error)
                 return False

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -29,6 +29,7 @@ from .signals import (
     ConditionSpec,
     DriftSpec,
     EventSpec,
+    ForbiddenSignal,
     LogSpec,
     MetricSpec,
     PendingSpec,
@@ -108,10 +109,11 @@ class Senses:
     def _looking(self, signal: SignalSpec, outset: Outset) -> Iterator[Seen]:
         """What is on record, or else is asked for now."""
         after = outset.moment
+        each = isinstance(signal, ForbiddenSignal)  # what must not be said, not of what comes to the place either
         if signal.condition:
-            return self._conditions(signal.condition, after)
+            return self._conditions(signal.condition, after, self._bound(signal.condition, after, each=each))
         if signal.event:
-            return self._events(signal.event, after)
+            return self._events(signal.event, after, self._bound(signal.event, after, each=each))
         if signal.log:
             return self._lines(signal.log, after)
         if signal.pods:
@@ -147,9 +149,23 @@ class Senses:
         namespace, _, name = place.rpartition("/")
         return self._history.of(kind, namespace=namespace, name=name)
 
-    def _conditions(self, spec: ConditionSpec, after: Moment) -> Iterator[Seen]:
+    def _bound(self, spec: ConditionSpec | EventSpec, after: Moment, *, each: bool) -> Collection[str]:
+        """The UID of what was at a place at a moment, or else came there first; or of each that was there since."""
+        before: list[str] = []
+        since: list[str] = []
+        for one in self._versions(spec.kind, spec.place):
+            if not self._history.is_after(one, after):
+                before = [] if one.deleted else [_uid(one.subject)]
+            elif not one.deleted:
+                since.append(_uid(one.subject))
+        found = [*before, *since]
+        return found if each else found[:1]
+
+    def _conditions(self, spec: ConditionSpec, after: Moment, uids: Collection[str]) -> Iterator[Seen]:
         before: Condition | None = None
         for one in self._versions(spec.kind, spec.place):
+            if _uid(one.subject) not in uids:
+                continue
             condition = None if one.deleted else one.subject.condition(spec.type)
             if not self._history.is_after(one, after):
                 before = condition
@@ -162,9 +178,8 @@ class Senses:
             if not _stayed_another(gap, spec):
                 raise UnknownError(str(gap))
 
-    def _events(self, spec: EventSpec, after: Moment) -> Iterator[Seen]:
+    def _events(self, spec: EventSpec, after: Moment, uids: Collection[str]) -> Iterator[Seen]:
         namespace, _, name = spec.place.rpartition("/")
-        uids = {_uid(one.subject) for one in self._versions(spec.kind, spec.place)}
         for one in self._history.of("Event"):
             event, about = one.subject, one.subject.raw.get("involvedObject")
             if (

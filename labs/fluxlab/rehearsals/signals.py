@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
+from fluxlab.alerts import WITHOUT_COMMIT
 from fluxlab.clusters.objects import Condition, KubeObject
 from fluxlab.clusters.resources import (
     GIT_REPOSITORY,
@@ -152,6 +153,9 @@ class AlertSpec(Model):
             raise ValueError("says nothing of the alert that is meant")
         if self.reason and self.provider in _UNREASONED:
             raise ValueError(f"{self.provider} is told no reason; generic webhooks are")
+        of_statuses = self.provider in {"", "github"} or "." in self.provider  # what is at a host, only the lab knows
+        if self.commit and self.object.partition(" ")[0] in WITHOUT_COMMIT and not of_statuses:
+            raise ValueError(f"alerts about {self.object} name no commit; statuses (provider github) do")
         return self
 
 

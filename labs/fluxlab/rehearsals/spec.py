@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 from fluxlab.durations import LONGEST_SECONDS
 from fluxlab.errors import UsageError
 from fluxlab.places import check_key, parse_place
+from fluxlab.servers.chart_metadata import VERSION
 
 from .models import Many, Model, OneOf
 from .signals import ConditionSpec, ExpectedSignal, ForbiddenSignal, SignalSpec
@@ -91,6 +92,20 @@ class HumanSpec(Model):
     stdin: str = ""
 
 
+def _version(text: str) -> str:
+    if not VERSION.fullmatch(text):
+        raise ValueError(f"{text!r} is no version; it is like 1.1.0")
+    return text
+
+
+class PublishSpec(Model):
+    """A version of a chart to publish: the newest one that is there, under another number."""
+
+    chart: str
+    version: Annotated[str, AfterValidator(_version)]
+    repository: str = Field(description="the public URL of the chart repository")
+
+
 class FaultSpec(Model):
     """A fault of the catalogue to put in."""
 
@@ -108,6 +123,7 @@ class Step(OneOf):
     heal: str | None = Field(default=None, description="the name of a fault's step")
     commit: CommitSpec | None = None
     human: HumanSpec | None = None
+    publish: PublishSpec | None = None
     wait: SignalSpec | None = Field(default=None, description="until a signal is seen")
     until: Check | None = Field(default=None, description="until a check holds")
     within_seconds: float = Field(default=60.0, gt=0, description="for wait and until")
@@ -115,7 +131,7 @@ class Step(OneOf):
     @classmethod
     def ways(cls) -> tuple[str, ...]:
         """The kinds of steps."""
-        return ("fault", "heal", "commit", "human", "wait", "until")
+        return ("fault", "heal", "commit", "human", "publish", "wait", "until")
 
     @property
     def called(self) -> str:

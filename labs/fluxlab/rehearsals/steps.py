@@ -2,9 +2,11 @@
 
 import os
 import shlex
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from fluxlab.commands import run
 from fluxlab.errors import FluxlabError, UsageError
@@ -13,12 +15,13 @@ from fluxlab.faults.healing import StuckError
 from fluxlab.lab import Lab
 from fluxlab.moments import Commit
 from fluxlab.processes import Identity
+from fluxlab.servers.chart_packaging import with_version
 from fluxlab.toolchain import find
 
 from .checks import await_check
 from .lookout import Lookout, describe_signal
 from .results import FaultResult, StepResult
-from .spec import CommitSpec, FaultSpec, HumanSpec, Step
+from .spec import CommitSpec, FaultSpec, HumanSpec, PublishSpec, Step
 
 HAND_SECONDS = 30.0
 
@@ -85,6 +88,11 @@ class Steps:
             return self._commit(step.name, step.commit)
         if step.human:
             return self._by_hand(step.human)
+        if step.publish:
+            return self._publish(step.publish)
+        return self._await(step)
+
+    def _await(self, step: Step) -> str:
         if step.wait:
             return self._lookout.await_one(step.wait, step.within_seconds)
         if step.until:
@@ -173,6 +181,15 @@ class Steps:
         done = run([find().binary("kubectl"), *words], stdin=spec.stdin or None, timeout_seconds=timeout_seconds)
         return done.stdout.strip()
 
+    def _publish(self, spec: PublishSpec) -> str:
+        charts = self._lab.charts(spec.repository)
+        newest = next((one for one in charts.charts() if one.name == spec.chart), None)
+        if newest is None:
+            raise FluxlabError(f"{spec.repository} has no chart {spec.chart}")
+        with tempfile.TemporaryDirectory(dir=self._lab.folder.scratch) as scratch:
+            charts.add(with_version(charts.folder / newest.file_name, spec.version, Path(scratch)))
+        return f"{spec.chart} {spec.version} is what {newest.version} was"
+
 
 def describe(step: Step) -> str:
     """A step in a few words."""
@@ -185,6 +202,12 @@ def describe(step: Step) -> str:
         return f"commit {step.commit.message!r}"
     if step.human:
         return f"{step.human.who}: kubectl {shlex.join(step.human.kubectl)}"
+    if step.publish:
+        return f"publish {step.publish.chart} {step.publish.version}"
+    return _describe_waiting(step)
+
+
+def _describe_waiting(step: Step) -> str:
     if step.wait:
         return f"wait for {describe_signal(step.wait)}"
     return f"wait until {step.until.way()}" if step.until else ""

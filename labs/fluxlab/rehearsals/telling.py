@@ -5,14 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from importlib.metadata import version
 
-from fluxlab.clusters.capabilities import SIMULATED
 from fluxlab.clusters.objects import KubeObject
 from fluxlab.clusters.resources import FLUX_RESOURCES, WORKLOADS
 from fluxlab.flux.rollout import rollout
-from fluxlab.lab import Lab
 from fluxlab.moments import Moment
 from fluxlab.redaction import Redactor
-from fluxlab.scenarios import load_scenario
 from fluxlab.timeline.entries import Entry, Level, Source
 from fluxlab.toolchain import find
 
@@ -20,7 +17,6 @@ from .history import History
 from .loading import shipped_rehearsals
 from .observed import Observed
 from .results import CheckResult, Finding, HistoryEntry, RunResult, SignalResult, Times, verdict
-from .spec import Rehearsal
 
 LONGEST_HISTORY = 3000
 QUOTED_ERRORS = 20
@@ -101,17 +97,6 @@ def _courses(run: Observed) -> Iterator[CheckResult]:
                 tolerated_seconds=course.state.tolerate_seconds,
                 ever_held=course.held,
             )
-
-
-def unreal(rehearsal: Rehearsal, lab: Lab) -> Iterator[str]:
-    """What takes part in a run, and only stands in for something."""
-    for name, cluster in lab.clusters.items():
-        if cluster.root.simulated:
-            yield f"{SIMULATED} in cluster {name}: they have no containers"
-    for scenario in rehearsal.lab.scenarios:
-        for chart in load_scenario(scenario).content.charts:
-            if chart.stand_in:
-                yield f"chart {chart.path} of scenario {scenario} is a stand-in for the public one"
 
 
 def _replay(run: Observed) -> str:

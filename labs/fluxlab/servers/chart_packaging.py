@@ -4,11 +4,15 @@ import fnmatch
 import gzip
 import io
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
+
+import yaml
 
 from fluxlab.errors import UsageError
 
-from .chart_metadata import ChartMetadata
+from .chart_archives import AT_DEPTH_ONE, read_metadata
+from .chart_metadata import ChartMetadata, archive_name
 
 # As Helm does (pkg/ignore, AddDefaults).
 ALWAYS_IGNORED = ("templates/.?*",)
@@ -25,25 +29,48 @@ def package_chart(source_folder: Path, destination: Path) -> Path:
         raise UsageError(f"{source_folder} is no chart: it has no Chart.yaml")
     metadata = ChartMetadata.parse(metadata_file.read_bytes(), where=str(source_folder))
     _check_dependencies(metadata, source_folder)
-    temporary = destination / f".{metadata.file_name}.part"
+    files = _files(source_folder)
+    contents = ((f"{metadata.name}/{path.relative_to(source_folder).as_posix()}", path.read_bytes()) for path in files)
+    return _write(destination / metadata.file_name, contents)
+
+
+def with_version(archive: Path, version: str, destination: Path) -> Path:
+    """Make `<name>-<version>.tgz` in the folder `destination` from an archive that holds all of it but this version.
+
+    Raises ChartError for what is no chart archive.
+    """
+    metadata = read_metadata(archive)
+    with tarfile.open(archive) as packed:
+        contents = [(one.name, _content(packed, one)) for one in packed if one.isreg()]
+    changed = ((name, _at(content, version) if AT_DEPTH_ONE.fullmatch(name) else content) for name, content in contents)
+    return _write(destination / archive_name(metadata.name, version), changed)
+
+
+def _content(packed: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = packed.extractfile(member)
+    return file.read() if file else b""
+
+
+def _at(metadata: bytes, version: str) -> bytes:
+    return yaml.safe_dump({**yaml.safe_load(metadata), "version": version}, sort_keys=False).encode()
+
+
+def _write(target: Path, contents: Iterable[tuple[str, bytes]]) -> Path:
+    """An archive of files by name; it is there once it is whole."""
+    temporary = target.with_name(f".{target.name}.part")
     try:
-        _write(temporary, metadata.name, source_folder)
-        return temporary.replace(destination / metadata.file_name)
+        with (
+            temporary.open("wb") as raw,
+            gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for name, content in contents:
+                member = tarfile.TarInfo(name)
+                member.size, member.mode, member.mtime = len(content), 0o644, 0
+                archive.addfile(member, io.BytesIO(content))
+        return temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _write(target: Path, name: str, source_folder: Path) -> None:
-    with (
-        target.open("wb") as raw,
-        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        for path in _files(source_folder):
-            member = tarfile.TarInfo(f"{name}/{path.relative_to(source_folder).as_posix()}")
-            content = path.read_bytes()
-            member.size, member.mode, member.mtime = len(content), 0o644, 0
-            archive.addfile(member, io.BytesIO(content))
 
 
 def _check_dependencies(metadata: ChartMetadata, source_folder: Path) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from tests.unit.cli.test_app import Run, run
-from tests.unit.report.samples import FAILED, PASSED
+from tests.unit.report.samples import CONTROL, FAILED, PASSED
 
 from fluxlab.cli import rehearse_commands
 from fluxlab.errors import FluxlabError, UnknownError, UsageError
 from fluxlab.faults.healing import StuckError
-from fluxlab.rehearsals import grounds
+from fluxlab.rehearsals import grounds, running
 from fluxlab.rehearsals.loading import shipped_rehearsals
-from fluxlab.rehearsals.results import RunResult
+from fluxlab.rehearsals.results import Finding, Outcome, Part, RunResult
 from fluxlab.report import writing
 from fluxlab.report.page import page
 
@@ -106,6 +106,45 @@ def test_a_verdict_is_told_with_what_was_not_real(run: Run, monkeypatch: pytest.
         said = run("rehearse", "controller-paused").out
         assert said.startswith(f"pass         {PASSED.title}\n{told}")
         assert ("not real" in said) == bool(told)
+
+
+def fake_runs(monkeypatch: pytest.MonkeyPatch, control: RunResult) -> list[tuple[str, int, bool]]:
+    """Runs that end at once, the control run so, and all others well; what is run of which file, with which seed."""
+    began: list[tuple[str, int, bool]] = []
+
+    def rehearse(_: object, *, file: Path, seed: int, control: bool = False, **__: object) -> RunResult:
+        began.append((file.stem, seed, control))
+        return (of_control if control else PASSED).model_copy(update={"seed": seed})
+
+    of_control = control
+    monkeypatch.setattr(running, "rehearse", rehearse)
+    return began
+
+
+LOUD = CONTROL.with_finding(Finding(part=Part.CONTROL, what="the chat", outcome=Outcome.FAIL, why="it hears of it"))
+
+
+def test_the_control_run_comes_first_and_then_those_with_the_faults(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = fake_runs(monkeypatch, CONTROL)
+    ended = run("rehearse", "controller-paused", "git-hang", "--control", "--seed=4", "--repeat=2", "-o", "json")
+    assert began == [
+        (name, *of) for name in ("controller-paused", "git-hang") for of in ((4, True), (4, False), (5, False))
+    ]
+    told = [(one["control"], one["outcome"]) for one in json.loads(ended.out)]
+    assert told == 2 * [(True, "pass"), (False, "pass"), (False, "pass")]
+    assert ended.code == 0
+    began.clear()
+    run("rehearse", "controller-paused")
+    assert began == [("controller-paused", 0, False)]
+
+
+def test_no_run_passes_whose_control_run_was_not_silent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_runs(monkeypatch, LOUD)
+    ended = run("rehearse", "controller-paused", "--control")
+    assert ended.out.startswith("fail ")
+    assert f"\ninconclusive {PASSED.title}\n  control: " in ended.out
+    assert "invalid: its control run" in ended.out
+    assert ended.code == 1
 
 
 @pytest.mark.parametrize("error", [StuckError, FluxlabError, UnknownError])

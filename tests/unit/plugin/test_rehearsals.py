@@ -6,12 +6,12 @@ from textwrap import dedent
 
 import pytest
 from tests.unit.broken import broken
-from tests.unit.report.samples import FAILED, PASSED
+from tests.unit.report.samples import CONTROL, FAILED, PASSED
 
 from fluxlab.fault_records import FaultState
 from fluxlab.rehearsals import running
 from fluxlab.rehearsals.loading import shipped_rehearsals
-from fluxlab.rehearsals.results import RunResult
+from fluxlab.rehearsals.results import Finding, Outcome, Part, RunResult
 from fluxlab.report import writing
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
@@ -45,9 +45,9 @@ def test_every_file_in_a_folder_of_rehearsals_is_a_test(pytester: pytest.Pyteste
     assert collected(pytester) == ["rehearsals/quiet.yaml::quiet", "team/rehearsals/other.yaml::other"]
 
 
-def test_with_control_each_has_a_second_run(pytester: pytest.Pytester) -> None:
+def test_with_control_each_has_another_run_before(pytester: pytest.Pytester) -> None:
     write(pytester, "rehearsals/quiet.yaml")
-    found = ["rehearsals/quiet.yaml::quiet", "rehearsals/quiet.yaml::quiet[control]"]
+    found = ["rehearsals/quiet.yaml::quiet[control]", "rehearsals/quiet.yaml::quiet"]
     assert collected(pytester, "--fluxlab-control") == found
     pytester.makeini("[pytest]\nfluxlab_control = true")
     assert collected(pytester) == found
@@ -115,6 +115,55 @@ def test_nothing_is_rehearsed_while_a_fault_is_stuck_in_some_lab(pytester: pytes
     assert said.count("git-hang (github.com) could not be taken out\nnext: fluxlab heal --all") >= 2
     assert "injecting.py" not in said
     assert [folder.name for folder in (state_dir / "labs").iterdir()] == ["other"]
+
+
+def fake_runs(monkeypatch: pytest.MonkeyPatch, control: RunResult) -> list[bool]:
+    """Runs that end at once, the control run so, and all others well; whether each that is run is a control run."""
+    began: list[bool] = []
+
+    def rehearse(*_: object, control: bool = False, **__: object) -> RunResult:
+        began.append(control)
+        return of_control if control else PASSED
+
+    of_control = control
+    monkeypatch.setattr(running, "rehearse", rehearse)
+    return began
+
+
+LOUD = CONTROL.with_finding(Finding(part=Part.CONTROL, what="the chat", outcome=Outcome.FAIL, why="it hears of it"))
+
+
+def test_a_run_whose_control_run_failed_is_an_error(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = fake_runs(monkeypatch, LOUD)
+    write(pytester, "rehearsals/quiet.yaml")
+    ran = pytester.runpytest_inprocess("--fluxlab-control")
+    ran.assert_outcomes(failed=1, errors=1)
+    assert began == [True, False]
+    assert "invalid: its control run" in ran.stdout.str()
+
+
+@pytest.mark.parametrize(("control", "ending"), [(CONTROL, "passed"), (LOUD, "errors")], ids=["quiet", "loud"])
+def test_a_run_that_is_chosen_alone_has_its_control_run_all_the_same(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, control: RunResult, ending: str
+) -> None:
+    """So it is with several processes, too: which of them has the control run nobody knows."""
+    began = fake_runs(monkeypatch, control)
+    write(pytester, "rehearsals/quiet.yaml")
+    ran = pytester.runpytest_inprocess("--fluxlab-control", "-k", "not control")
+    ran.assert_outcomes(**{ending: 1})
+    assert began == [True, False]
+
+
+def test_a_control_run_that_is_no_test_of_this_process_is_reported_on_all_the_same(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_runs(monkeypatch, CONTROL)
+    write(pytester, "rehearsals/quiet.yaml")
+    ran = pytester.runpytest_inprocess("--fluxlab-control", "-k", "not control", "--fluxlab-artifacts=evidence", "-rA")
+    ran.assert_outcomes(passed=1)
+    pages = [*(pytester.path / "evidence").rglob("*.html")]
+    assert sorted(page.stem.endswith("-control") for page in pages) == [False, True]
+    assert sum(f"report: {page}" in ran.stdout.str() for page in pages) == 2
 
 
 @pytest.mark.parametrize(("result", "ending"), [(PASSED, "passed"), (FAILED, "failed")], ids=["pass", "fail"])

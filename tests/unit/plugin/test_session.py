@@ -12,7 +12,7 @@ from fluxlab.lab import Lab
 from fluxlab.pool import LabRequest, Pool
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
-from fluxlab.status import LabStatus
+from fluxlab.status import ComponentState, LabStatus
 from pytest_fluxlab import session
 from pytest_fluxlab.session import LabSession, Use
 from pytest_fluxlab.settings import Settings
@@ -73,6 +73,34 @@ def test_of_a_lab_whose_supervisor_is_gone_the_supervisors_last_words_are_told_w
     assert died.facts[0] == "it is dead: its supervisor is gone; see it"
     assert died.facts[1:][-1] == "line 99 of [redacted]"
     assert "c4nary" not in str(died)
+
+
+def test_a_lab_with_a_part_that_is_paused_has_not_died() -> None:
+    paused = LabStatus(
+        name="one", phase="ready", folder="/one", components=(ComponentState(name="recorder", state="paused"),)
+    )
+    lab = cast("Lab", SimpleNamespace(name="one", status=lambda: paused))
+    test = cast("pytest.Item", SimpleNamespace(nodeid="test_it.py::test_it"))
+    assert LabSession._death(Use(lab=lab, node=test, fixture="lab")) is None
+
+
+@pytest.mark.parametrize(("state", "repaired"), [("running", False), ("paused", False), ("dead", True)])
+def test_a_shared_lab_is_repaired_when_something_died_and_not_for_what_is_paused(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str, repaired: bool
+) -> None:
+    """What tests of a module have paused on purpose is theirs."""
+    folder = LabFolder(tmp_path)
+    folder.spec.touch()
+    one = LabStatus(name="one", phase="ready", folder="/one", components=(ComponentState(name="kwok", state=state),))
+    lab = cast("Lab", SimpleNamespace(name="one", folder=folder, spec=LabSpec(), status=lambda: one))
+    module = cast("pytest.Collector", SimpleNamespace(nodeid="test_it.py"))
+    item = cast("pytest.Item", SimpleNamespace(fixturenames=["module_lab"], listchain=lambda: [module]))
+    found = LabSession(pytester.parseconfig(), settings(pytester), "abc-1")
+    monkeypatch.setattr(found, "_uses", [Use(lab=lab, node=module, fixture="module_lab")])
+    started: list[LabSpec] = []
+    monkeypatch.setattr(Lab, "up", lambda spec, **_: started.append(spec))
+    found.repair_shared(item)
+    assert bool(started) == repaired
 
 
 class Taken:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from fluxlab.rehearsals.observed import Observed
 from fluxlab.rehearsals.results import CheckResult, FaultResult, Finding, Outcome, Part, SignalResult
 from fluxlab.rehearsals.sampling import Course
 from fluxlab.rehearsals.spec import Rehearsal, SteadyState
+from fluxlab.timeline.entries import Detail, Entry, Level, ObjectRef, Source
 
 REHEARSAL = Rehearsal.model_validate(
     {
@@ -50,7 +52,7 @@ def test_a_control_run_tells_for_how_long_it_has_watched() -> None:
     found = SignalResult(what="the chat hears of it", signal={}, within_seconds=120)
     finding = _control(found)
     assert finding.outcome is Outcome.PASS
-    assert finding.why == "it did not come within 15 s; with the faults in it has 120 s"
+    assert finding.why == "it did not come within 15 s, nor as Flux reconciled once; with the faults in it has 120 s"
 
 
 def at(seconds: float) -> datetime:
@@ -95,6 +97,7 @@ def judged(
     crashed: bool = False,
     sampling_trouble: str = "",
     unheard: str = "",
+    entries: Sequence[Entry] = (),
 ) -> Sequence[Finding]:
     """What is found of a run of which this is known, and in which everything else passed."""
     after = CheckResult(what="it is there", when="after", holds=True, words="told", at=at(recovered or 0))
@@ -125,7 +128,7 @@ def judged(
         residue=residue,
         residue_unknown=residue_unknown,
         blast_radius=(),
-        entries=(),
+        entries=entries,
         unreal=(),
         commit="",
     )
@@ -231,8 +234,59 @@ def test_a_signal_is_judged_by_the_time_that_is_told_of_it(seconds: float, outco
 
 def test_a_control_run_tells_the_time_that_a_signal_has_on_this_machine() -> None:
     signal = logged(within_seconds=120)
-    [finding] = [one for one in judged(signal=signal, control=True) if one.part is Part.CONTROL]
-    assert finding.why == "it did not come within 15 s; with the faults in it has 120 s"
+    [finding] = [one for one in judged(signal=signal, control=True) if one.what == signal.what]
+    assert finding.why == "it did not come within 15 s, nor as Flux reconciled once; with the faults in it has 120 s"
+
+
+def told(level: Level, text: str, *, source: Source = Source.ALERT, refused: str = "") -> Entry:
+    return Entry(
+        time=at(-100),
+        source=source,
+        text=text,
+        level=level,
+        part="slack hooks.slack.com",
+        object=ObjectRef.parse("Kustomization flux-system/shop"),
+        details={Detail.REFUSED: refused} if refused else {},
+    )
+
+
+HARMLESS = (
+    told(Level.INFO, "applied"),
+    told(Level.ERROR, "an Event of which nobody was told", source=Source.EVENT),
+    told(Level.ERROR, "refused: its token is wrong", refused="its token is wrong"),
+)
+
+
+def test_in_a_control_run_nobody_may_be_told_of_an_error_whatever_signals_there_are() -> None:
+    entries = [*HARMLESS, told(Level.ERROR, "build failed"), told(Level.ERROR, "once more")]
+    signal = logged(within_seconds=30)
+    [silent, alert] = [one for one in judged(signal=signal, control=True, entries=entries) if one.part is Part.CONTROL]
+    assert (silent.outcome, alert.outcome) == (Outcome.PASS, Outcome.FAIL)
+    assert "to slack hooks.slack.com: Kustomization flux-system/shop build failed" in alert.why
+    assert "once more" in alert.why
+    assert "applied" not in alert.why
+
+
+def test_a_control_run_in_which_nobody_was_told_of_an_error_passes() -> None:
+    found = judged(signal=logged(within_seconds=30), control=True, entries=HARMLESS)
+    assert outcomes(found, Part.CONTROL) == {Outcome.PASS}
+
+
+@pytest.mark.parametrize("known", [{"cut_short": 0.0}, {"unheard": "the watches hear nothing"}], ids=str)
+def test_a_control_run_that_did_not_hear_all_does_not_know_whether_somebody_was_told_of_an_error(
+    known: dict[str, Any],
+) -> None:
+    run = partial(judged, signal=logged(within_seconds=30), control=True, **known)
+    [quiet] = [one for one in run() if one.what == "nobody is told of an error"]
+    assert quiet.outcome is Outcome.INCONCLUSIVE
+    assert quiet.why
+    [loud] = [one for one in run(entries=[told(Level.ERROR, "failed")]) if one.what == "nobody is told of an error"]
+    assert loud.outcome is Outcome.FAIL
+
+
+def test_in_a_run_with_faults_alerts_are_what_its_signals_say() -> None:
+    found = judged(entries=[told(Level.ERROR, "build failed")])
+    assert {one.outcome for one in found} == {Outcome.PASS}
 
 
 def of_signal(findings: Sequence[Finding]) -> Finding:

@@ -7,6 +7,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.unit.rehearsals.test_cycle import Flux, made
 
 from fluxlab.cluster import Cluster
 from fluxlab.clusters.objects import KubeObject
@@ -223,6 +224,40 @@ def test_what_could_not_be_asked_for_once_may_have_been_missed(monkeypatch: pyte
 
 def test_in_a_control_run_what_only_the_faults_make_may_be_missing() -> None:
     assert unknown(forbidding({"condition": READY}, control=True)) == ""
+
+
+def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flux: Flux, signal: Mapping[str, object]) -> Lookout:
+    """Who looks in a control run of a lab that has this Flux in it."""
+    monkeypatch.setattr(lookouts, "SETTLING_SECONDS", 0.1)
+    monkeypatch.setattr(lookouts, "CYCLE_SECONDS", 1.0)
+    looking = lookout(signal, [], control=True)
+    looking._lab.folder = LabFolder(tmp_path)
+    monkeypatch.setattr(looking._lab.cluster, "api", flux)
+    looking.mark("controller-pause", fault=True)
+    return looking
+
+
+def test_what_comes_whenever_flux_reconciles_comes_in_a_control_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """However seldom that is, and however short the time is that the signal has."""
+    flux = Flux(made("GitRepository a/fleet"), made("Kustomization a/apps"))
+    looking = quiet(monkeypatch, tmp_path, flux, LATE)
+    late = SimpleNamespace(object="Kustomization flux-system/shop", why="it reconciles")
+    monkeypatch.setattr(looking._lab, "look", lambda: [SimpleNamespace(pending=[late] if flux.done else [])])
+    assert looking._rehearsal.expect[0].within_seconds < 0.2
+    looking.await_quiet()
+    assert flux.done == {"GitRepository a/fleet", "Kustomization a/apps"}
+    assert looking.results[1].words
+
+
+def test_where_flux_does_not_reconcile_nobody_knows_what_would_come(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    flux = Flux(made("GitRepository a/fleet"), made("Kustomization a/apps"), idle={"Kustomization a/apps"})
+    looking = quiet(monkeypatch, tmp_path, flux, LATE)
+    with pytest.raises(WaitTimeoutError, match=r"not yet: Kustomization a/apps$"):
+        looking.await_quiet()
 
 
 def test_who_waits_for_signals_waits_no_longer_when_the_clock_is_set_back(

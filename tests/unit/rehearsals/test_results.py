@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from tests.unit.report.samples import FAILED, INCONCLUSIVE, PASSED, hostile
+from tests.unit.report.samples import CONTROL, FAILED, INCONCLUSIVE, PASSED, hostile
 
 from fluxlab.redaction import MASK, Redactor
 from fluxlab.rehearsals.results import CheckResult, Finding, Outcome, Part, RunResult, verdict
@@ -57,6 +57,37 @@ def test_what_never_held_was_not_tolerated_for_a_while(holds: bool | None, laste
     )
     assert check.outcome is Outcome.PASS
     assert check.model_copy(update={"ever_held": False}).outcome is Outcome.INCONCLUSIVE
+
+
+LOUD = CONTROL.with_finding(Finding(part=Part.CONTROL, what="the chat", outcome=Outcome.FAIL, why="it hears of it"))
+UNKNOWN = CONTROL.with_finding(Finding(part=Part.STEP, what="the run", outcome=Outcome.INCONCLUSIVE, why="no API"))
+
+
+@pytest.mark.parametrize("run", [PASSED, FAILED, INCONCLUSIVE], ids=lambda run: run.outcome)
+def test_a_run_proves_nothing_where_its_control_run_has_failed(run: RunResult) -> None:
+    """Not even a failure: what comes without any fault may be what has failed."""
+    invalid = run.with_control(LOUD)
+    assert invalid.outcome is Outcome.INCONCLUSIVE
+    told = invalid.reasons[0]
+    assert (told.part, told.why.startswith("invalid: its control run")) == (Part.CONTROL, True)
+    assert "the chat: it hears of it" in told.why
+    assert invalid.findings[1:] == run.findings, "what was seen is told all the same"
+    assert invalid.replay == f"{run.replay} --control"
+
+
+@pytest.mark.parametrize("run", [PASSED, FAILED, INCONCLUSIVE], ids=lambda run: run.outcome)
+def test_where_the_control_run_is_inconclusive_a_failure_is_one_all_the_same_and_nothing_passes(run: RunResult) -> None:
+    found = run.with_control(UNKNOWN)
+    assert found.outcome is (Outcome.FAIL if run is FAILED else Outcome.INCONCLUSIVE)
+    told, *rest = found.findings
+    assert (told.part, told.outcome, "no API" in told.why) == (Part.CONTROL, Outcome.INCONCLUSIVE, True)
+    assert tuple(rest) == run.findings
+    assert found.replay == f"{run.replay} --control"
+
+
+@pytest.mark.parametrize("run", [PASSED, FAILED, INCONCLUSIVE], ids=lambda run: run.outcome)
+def test_a_run_whose_control_run_passed_is_what_it_is(run: RunResult) -> None:
+    assert run.with_control(CONTROL) == run
 
 
 def test_no_text_of_a_masked_result_holds_a_secret() -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain, count, repeat
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +13,10 @@ import pytest
 from fluxlab.errors import FluxlabError
 from fluxlab.lab import Lab
 from fluxlab.moments import Moment
+from fluxlab.redaction import Redactor
 from fluxlab.rehearsals import checks, running
 from fluxlab.rehearsals.checks import Answer
+from fluxlab.rehearsals.lookout import Lookout
 from fluxlab.rehearsals.results import Finding, Outcome, Part, RunResult, verdict
 from fluxlab.rehearsals.running import Run
 from fluxlab.rehearsals.sampling import Sampler
@@ -22,6 +24,9 @@ from fluxlab.rehearsals.signals import SignalSpec
 from fluxlab.rehearsals.spec import Check, Rehearsal, Step
 from fluxlab.spec import LabSpec
 from fluxlab.state import LabFolder
+from fluxlab.timeline.entries import Detail, Entry, Level, Source
+from fluxlab.timeline.folder import RECORDER, TimelineFolder
+from fluxlab.timeline.journal import Journal
 
 REHEARSAL = Rehearsal.model_validate(
     {
@@ -41,7 +46,7 @@ def lab(tmp_path: Path) -> Lab:
     folder.spec.write_text(LabSpec().model_dump_json())
     cluster = SimpleNamespace(name="one", root=SimpleNamespace(simulated=True))
     known = {"name": "lab", "folder": folder, "cluster": cluster, "clusters": {"one": cluster}, "timeout_factor": 1.0}
-    return cast("Lab", SimpleNamespace(**known, moment=Moment, patience=lambda seconds: seconds))
+    return cast("Lab", SimpleNamespace(**known, unreal=tuple, moment=Moment, patience=lambda seconds: seconds))
 
 
 def findings(lab: Lab, monkeypatch: pytest.MonkeyPatch, *, ahead: Sequence[float]) -> Sequence[Finding]:
@@ -199,3 +204,67 @@ def test_a_signal_whose_time_ended_while_a_step_failed_that_does_something_is_no
     """What it had done by then nobody knows."""
     found = lost(lab, monkeypatch, {"commit": {"message": "Take dollars, too", "write": {"a.yaml": None}}})
     assert verdict(found) is Outcome.INCONCLUSIVE
+
+
+def test_a_control_run_in_which_flux_did_not_reconcile_proves_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waiting(Run):
+        def _rehearse(self) -> None:
+            self._begun = True
+            self._await_signals()
+
+    def in_vain(_: Lookout) -> None:
+        raise FluxlabError("Flux reconciles everything once: not within 60 s")
+
+    monkeypatch.setattr(running, "tell", lambda _, findings, **__: RunResult.model_construct(findings=findings))
+    monkeypatch.setattr(Lookout, "await_quiet", in_vain)
+    found = Waiting(REHEARSAL, lab, file=Path("pause.yaml"), seed=0, control=True).execute().findings
+    [told] = [one for one in found if "not within 60 s" in one.why]
+    assert (told.part, told.outcome) == (Part.CONTROL, Outcome.INCONCLUSIVE)
+
+
+def test_a_run_is_told_whatever_the_supervisor_answers_at_its_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def converge() -> None:
+        begun.append("it does")
+        raise FluxlabError("it has not arrived")
+
+    def unreal() -> Sequence[str]:
+        if begun:
+            raise FluxlabError("the supervisor failed")
+        return ("pods are simulated",)
+
+    monkeypatch.setattr(lab, "unreal", unreal)
+    monkeypatch.setattr(lab, "converge", converge, raising=False)
+    monkeypatch.setattr(running, "tell", lambda run, *_, **__: RunResult.model_construct(unreal=run.unreal))
+    found = Run(REHEARSAL, lab, file=Path("pause.yaml"), seed=0, control=False).execute()
+    assert found.unreal == ("pods are simulated",)
+
+
+def test_entries_are_masked_by_what_secrets_held_meanwhile_before_anything_is_made_of_them(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alert is quoted with the subject of its commit, which is cut: of half a secret nobody knows that it is one."""
+    secret = "canary-of-meanwhile"
+    alert = Entry(
+        time=datetime.now(UTC) + timedelta(seconds=1),
+        source=Source.ALERT,
+        level=Level.ERROR,
+        text="build failed",
+        commit="b9cea72d24" + "0" * 30,
+        details={Detail.SUBJECT: f"Have the cart of the shop log in with {secret} from now on"},
+    )
+    Journal(TimelineFolder(lab.folder).journal(RECORDER), redactor=Redactor()).append([alert])
+
+    class Learning(Run):
+        def _rehearse(self) -> None:
+            self._begun = True
+            self._history.redactor.add(secret)
+
+    monkeypatch.setattr(running, "tell", lambda _, findings, **__: RunResult.model_construct(findings=findings))
+    found = Learning(REHEARSAL, lab, file=Path("pause.yaml"), seed=0, control=True).execute().findings
+    [told] = [one for one in found if "build failed" in one.why]
+    assert "log in with" in told.why
+    assert secret[:8] not in told.why

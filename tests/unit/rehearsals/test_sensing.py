@@ -27,6 +27,7 @@ from fluxlab.rehearsals.signals import (
     ConditionSpec,
     DriftSpec,
     EventSpec,
+    ForbiddenSignal,
     MetricSpec,
     PendingSpec,
     PodsSpec,
@@ -195,6 +196,56 @@ def test_an_event_about_a_namesake_of_before_does_not_count(cluster: Cluster1) -
     cluster.kustomization(version=90, status="True", uid="u2")
     cluster.event(version=102, uid="u1")
     assert cluster.senses.find(FAILED, after=AFTER) is None
+
+
+def forbidden(signal: SignalSpec) -> ForbiddenSignal:
+    return ForbiddenSignal.model_validate({"what": "it is said", **signal.model_dump(exclude_none=True, by_alias=True)})
+
+
+def test_what_is_said_of_an_object_that_takes_the_place_of_another_is_not_said_of_that(cluster: Cluster1) -> None:
+    cluster.kustomization(version=90, status="True", uid="u1")
+    cluster.kustomization(version=101, status="True", uid="u1", kind="DELETED")
+    cluster.kustomization(version=102, status="False", uid="u2")
+    cluster.event(version=103, uid="u2")
+    assert cluster.senses.find(NOT_READY, after=AFTER) is None
+    assert cluster.senses.find(FAILED, after=AFTER) is None
+    cluster.event(version=104, uid="u1")
+    assert cluster.senses.find(FAILED, after=AFTER), "it may be told late of what has gone"
+
+
+def test_what_must_not_be_said_of_a_place_must_not_be_said_of_any_object_that_comes_there(cluster: Cluster1) -> None:
+    cluster.kustomization(version=90, status="True", uid="u1")
+    cluster.kustomization(version=101, status="True", uid="u1", kind="DELETED")
+    cluster.kustomization(version=102, status="False", uid="u2")
+    assert cluster.senses.find(forbidden(NOT_READY), after=AFTER)
+    assert cluster.senses.find(forbidden(FAILED), after=AFTER) is None
+    cluster.event(version=103, uid="u2")
+    assert cluster.senses.find(forbidden(FAILED), after=AFTER)
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone before", "never there"])
+def test_where_no_object_was_the_first_that_comes_counts_and_no_later_one(cluster: Cluster1, gone: bool) -> None:
+    if gone:
+        cluster.kustomization(version=89, status="True", uid="u0")
+        cluster.kustomization(version=90, status="True", uid="u0", kind="DELETED")
+    cluster.kustomization(version=101, status="True", uid="u1")
+    cluster.kustomization(version=102, status="True", uid="u1", kind="DELETED")
+    cluster.kustomization(version=103, status="False", uid="u2")
+    cluster.event(version=104, uid="u2")
+    cluster.event(version=105, uid="u0")
+    assert cluster.senses.find(NOT_READY, after=AFTER) is None
+    assert cluster.senses.find(FAILED, after=AFTER) is None
+    cluster.event(version=106, uid="u1")
+    assert cluster.senses.find(FAILED, after=AFTER)
+
+
+@pytest.mark.parametrize("bind", [SignalSpec.model_copy, forbidden], ids=["expected", "forbidden"])
+def test_an_event_about_a_namesake_that_had_gone_before_does_not_count(cluster: Cluster1, bind: Any) -> None:
+    cluster.kustomization(version=80, status="True", uid="u0")
+    cluster.kustomization(version=81, status="True", uid="u0", kind="DELETED")
+    cluster.kustomization(version=90, status="True", uid="u1")
+    cluster.event(version=102, uid="u0")
+    assert cluster.senses.find(bind(FAILED), after=AFTER) is None
 
 
 def test_an_event_about_an_object_that_was_never_there_does_not_count(cluster: Cluster1) -> None:

@@ -10,7 +10,11 @@ from fluxlab.errors import UsageError
 from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.descriptions import describe
 from fluxlab.rehearsals.loading import load_rehearsal, shipped_rehearsals
-from fluxlab.rehearsals.spec import Rehearsal
+from fluxlab.rehearsals.signals import AlertSpec, SignalSpec
+from fluxlab.rehearsals.spec import Rehearsal, Step
+from fluxlab.rehearsals.steps import describe as describe_step
+
+SHIPPED = {file.stem: load_rehearsal(file) for file in shipped_rehearsals()}
 
 SOUND = """\
 title: A pause
@@ -96,6 +100,11 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ("{fault: controller-pause}", "{fault: git-slow, set: {delay_seconds: 0}}", "greater than or equal to"),
         ("{fault: controller-pause}", "{fault: git-slow, set: {delay: 1}}", "delay: Extra inputs are not permitted"),
         ("name: pause", "name: pause\n- {heal: pause}\n- {heal: pause}", "heal pause: no fault that is in"),
+        (
+            "name: pause",
+            "name: pause\n- publish: {chart: cart, version: newest, repository: https://charts.shop.example}",
+            "'newest' is no version; it is like 1.1.0",
+        ),
         ("name: pause", "name: pause\n- {commit: {message: x, revert: y}}", "revert y: no commit is named so"),
         (
             "expect:",
@@ -144,6 +153,11 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
             "expect:\n- {what: it is told, alert: {provider: slack, reason: BuildFailed}}",
             "slack is told no reason; generic webhooks are",
         ),
+        (
+            "expect:",
+            "expect:\n- {what: it is told, alert: {object: HelmRelease a/cart, commit: pause, provider: slack}}",
+            "alerts about HelmRelease a/cart name no commit; statuses (provider github) do",
+        ),
         ("pending: {object: Kustomization flux-system/shop}", "log: {component: a, pattern: '['}", "no regular expr"),
         ("pending: {object: Kustomization flux-system/shop}", "log: {component: a, pattern: .+}", "matches every line"),
         ("truth: {cause: a pause, not: [the commit]}", "", "truth: Field required"),
@@ -152,6 +166,11 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:
     assert old in SOUND
     assert words in complaint(tmp_path, SOUND.replace(old, new))
+
+
+@pytest.mark.parametrize("provider", ["", "github", "api.github.com"])
+def test_a_commit_of_helms_objects_is_asked_for_where_a_status_may_tell_it(provider: str) -> None:
+    assert AlertSpec(object="HelmRelease flux-system/cart", commit="change", provider=provider).commit
 
 
 def test_objects_of_drift_may_be_patterns_and_providers_hosts(tmp_path: Path) -> None:
@@ -181,30 +200,132 @@ def test_pytest_collects_what_has_either_ending_of_yaml(pytester: pytest.Pyteste
 
 
 def test_every_rehearsal_that_comes_with_fluxlab_is_one() -> None:
-    titles = [load_rehearsal(file).title for file in shipped_rehearsals()]
+    titles = [one.title for one in SHIPPED.values()]
     assert titles
     assert len(set(titles)) == len(titles)
 
 
-def test_every_fault_that_can_be_here_is_rehearsed_and_there_are_enough_stories() -> None:
-    shipped = [load_rehearsal(file) for file in shipped_rehearsals()]
-    rehearsed = {step.fault.fault for one in shipped for step in one.steps if step.fault}
+def test_each_fault_that_can_be_here_has_a_signal_that_is_bound_to_it() -> None:
     here = {name for name, fault in CATALOGUE.items() if str(Footing.LOCAL) in describe(fault).backends}
-    assert here - rehearsed == set()
-    stories = {
-        (step.fault.fault, _phase(one), signal.way())
-        for one in shipped
-        for step in one.steps
-        if step.fault
-        for signal in one.expect
+    shown = {fault for one in SHIPPED.values() for fault, _, _ in stories(one)}
+    assert here - shown == set()
+
+
+def test_there_are_enough_stories() -> None:
+    assert len({story for one in SHIPPED.values() for story in stories(one)}) >= 25
+    assert sum(_at_once(one) for one in SHIPPED.values()) >= 2
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_no_signal_is_what_flux_says_of_any_reconciliation(name: str) -> None:
+    assert [one.what for one in SHIPPED[name].expect if _is_said_of_any(one)] == []
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_something_holds_also_while_something_is_broken(name: str) -> None:
+    rehearsal = SHIPPED[name]
+    broken = {step.fault.fault for step in rehearsal.steps if step.fault}
+    assert broken & MUTE or any("during" in part.when for part in rehearsal.hypothesis)
+
+
+@pytest.mark.parametrize(
+    ("signal", "said"),
+    [
+        ("event: {kind: Kustomization, place: a/b, reason: ReconciliationSucceeded}", True),
+        ("event: {kind: Kustomization, place: a/b, reason: ReconciliationSucceeded, message: Applied}", True),
+        ("event: {kind: Kustomization, place: a/b, type: Normal}", True),
+        ("event: {kind: Kustomization, place: a/b, message: deleted}", False),
+        ("event: {kind: GitRepository, place: a/b, reason: GitOperationFailed}", False),
+        ("condition: {kind: Kustomization, place: a/b}", True),
+        ("condition: {kind: Kustomization, place: a/b, status: Unknown, reason: Progressing}", True),
+        ("condition: {kind: Kustomization, place: a/b, message: Applied revision}", True),
+        ("condition: {kind: Kustomization, place: a/b, type: Stalled}", False),
+        ("condition: {kind: Node, place: a, status: Unknown}", False),
+        ('condition: {kind: Kustomization, place: a/b, status: "False"}', False),
+        ("alert: {object: Kustomization a/b, provider: generic}", True),
+        ("alert: {object: Kustomization a/b, provider: slack}", False),
+        ("alert: {object: Kustomization a/b, severity: error}", False),
+    ],
+)
+def test_what_flux_says_of_any_reconciliation_is_told_apart(tmp_path: Path, signal: str, *, said: bool) -> None:
+    [one] = load(tmp_path, SOUND.replace("pending: {object: Kustomization flux-system/shop}", signal)).expect
+    assert _is_said_of_any(one) is said
+
+
+def test_a_story_is_what_was_waited_for_and_what_comes_because_of_the_fault(tmp_path: Path) -> None:
+    text = SOUND.replace(
+        "expect:",
+        "- until: {workloads: shop}\n- fault: {fault: git-slow}\nexpect:\n"
+        "- {what: it is slow, after: git-slow, pending: {object: GitRepository a/b}}",
+    )
+    late = ("pending", '{"pending":{"object":"Kustomization flux-system/shop"}}')
+    slow = ("pending", '{"pending":{"object":"GitRepository a/b"}}')
+    assert stories(load(tmp_path, text)) == {
+        ("controller-pause", AT_REST, late),
+        ("git-slow", "wait until workloads", slow),
     }
-    assert len(stories) >= 25
-    assert sum(_at_once(one) for one in shipped) >= 2
 
 
-def _phase(rehearsal: Rehearsal) -> str:
-    """What is going on when something breaks: a release, or nothing."""
-    return "release" if "commit" in ways(rehearsal) else "rest"
+@pytest.mark.parametrize(
+    ("name", "fault", "says"),
+    [
+        ("git-unreachable", "link-reset", "GitOperationFailed"),
+        ("manifests-cannot-be-built", "manifest-syntax-error", "BuildFailed"),
+        ("release-stuck", "pod-crash-loop", "RetriesExceeded"),
+        ("bad-tag-promoted", "manifest-bad-image", "ImagePull"),
+        ("secret-rotated", "secret-rotated", "Secret/shop/checkout configured"),
+        ("hotfix-undone", "human-edit", "Deployment/shop/frontend configured"),
+    ],
+)
+def test_the_stories_that_people_tell_are_rehearsed(name: str, fault: str, says: str) -> None:
+    assert any(told == fault and says in words for told, _, (_, words) in stories(SHIPPED[name]))
+
+
+def test_what_a_file_can_say_is_said_in_some_that_comes_with_fluxlab() -> None:
+    steps = [step for one in SHIPPED.values() for step in one.steps]
+    assert {step.way() for step in steps} == set(Step.ways())
+    assert any(step.commit and step.commit.revert for step in steps)
+    assert any(part.tolerate_seconds for one in SHIPPED.values() for part in one.hypothesis)
+
+
+AT_REST = "at rest"
+
+
+def stories(rehearsal: Rehearsal) -> set[tuple[str, str, tuple[str, str]]]:
+    """Faults, what was waited for before each, and what is expected because of it: how it is seen, and what it says."""
+    found: set[tuple[str, str, tuple[str, str]]] = set()
+    phase, first = AT_REST, True
+    for step in rehearsal.steps:
+        if step.wait or step.until:
+            phase = describe_step(step)
+        if step.fault:
+            names = {step.called, ""} if first else {step.called}
+            first = False
+            found |= {(step.fault.fault, phase, _says(one)) for one in rehearsal.expect if one.after in names}
+    return found
+
+
+def _says(signal: SignalSpec) -> tuple[str, str]:
+    return signal.way(), signal.model_dump_json(by_alias=True, include={signal.way()}, exclude_defaults=True)
+
+
+OF_ANY = {"ReconciliationSucceeded", "ArtifactUpToDate", "GitOperationSucceeded"}
+"""Reasons of the events with which Flux's controllers end a reconciliation in which nothing was amiss."""
+MUTE = {"api-kill", "api-pause", "etcd-kill", "etcd-pause", "etcd-restore"}
+"""Faults during which nobody can be asked."""
+
+
+def _is_said_of_any(signal: SignalSpec) -> bool:
+    """Whether a controller of Flux says it also where nothing is broken: at the begin or end of each reconciliation."""
+    if event := signal.event:
+        return event.reason in OF_ANY or not (event.reason or event.message or event.type == "Warning")
+    if condition := signal.condition:
+        ready = condition.type == "Ready" and condition.kind not in {"Node", "Pod"}
+        applied = condition.status == "True" and (not condition.message or "Applied" in condition.message)
+        return ready and (applied or condition.status == "Unknown")
+    if alert := signal.alert:
+        return not (alert.severity == "error" or alert.message or alert.provider == "slack")
+    return False
 
 
 def _at_once(rehearsal: Rehearsal) -> bool:
@@ -214,7 +335,3 @@ def _at_once(rehearsal: Rehearsal) -> bool:
         in_ += (step.fault is not None) - (step.heal is not None)
         most = max(most, in_)
     return most > 1
-
-
-def ways(rehearsal: Rehearsal) -> set[str]:
-    return {step.way() for step in rehearsal.steps}

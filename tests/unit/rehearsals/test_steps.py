@@ -1,5 +1,7 @@
 """Faults of a rehearsal are taken out, also when one of them has to wait for another."""
 
+import tarfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,7 +13,10 @@ from fluxlab.faults.healing import InTheWayError, StuckError
 from fluxlab.lab import Lab
 from fluxlab.rehearsals.lookout import Lookout
 from fluxlab.rehearsals.results import FaultResult
+from fluxlab.rehearsals.spec import PublishSpec, Step
 from fluxlab.rehearsals.steps import Steps
+from fluxlab.servers.chart_packaging import package_chart
+from fluxlab.servers.charts import ChartRepository
 from fluxlab.supervisor.control import SupervisorGoneError
 
 
@@ -59,3 +64,33 @@ def test_what_may_be_in_still_is_tried_again_in_the_end(error: FluxlabError) -> 
         made.heal("image")
     assert list(made.heal_all()) == [("image", None)]
     assert (list(made.heal_all()), out) == ([], ["image"])
+
+
+def publishing(tmp_path: Path) -> tuple[Steps, ChartRepository]:
+    charts = ChartRepository(tmp_path / "charts")
+    for version in ("1.0.0", "0.9.0"):
+        source = tmp_path / version / "cart"
+        (source / "templates").mkdir(parents=True)
+        (source / "Chart.yaml").write_text(f"apiVersion: v2\nname: cart\nversion: {version}\n")
+        (source / "templates" / "note").write_text(version)
+        charts.add(package_chart(source, source.parent))
+    folder = SimpleNamespace(scratch=tmp_path)
+    lab = cast("Lab", SimpleNamespace(charts=lambda _: charts, folder=folder))
+    return Steps(lab, cast("Lookout", None), seed=1, control=True), charts
+
+
+def test_a_version_is_published_also_in_a_control_run_and_holds_what_the_newest_does(tmp_path: Path) -> None:
+    made, charts = publishing(tmp_path)
+    publish = PublishSpec(chart="cart", version="1.1.0", repository="https://charts.shop.example/stable")
+    assert made.take(Step(publish=publish)) == ""
+    assert [one.version for one in charts.charts()] == ["1.1.0", "1.0.0", "0.9.0"]
+    with tarfile.open(charts.folder / "cart-1.1.0.tgz") as archive:
+        note = archive.extractfile("cart/templates/note")
+        assert note
+        assert note.read() == b"1.0.0"
+
+
+def test_a_chart_that_nobody_has_cannot_be_published(tmp_path: Path) -> None:
+    made, _ = publishing(tmp_path)
+    publish = PublishSpec(chart="till", version="1.1.0", repository="https://charts.shop.example/stable")
+    assert made.take(Step(publish=publish)) == "https://charts.shop.example/stable has no chart till"

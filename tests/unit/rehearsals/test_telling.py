@@ -1,15 +1,11 @@
 """What is told of a run: times from the first fault on, and of too much what matters."""
 
 from datetime import timedelta
-from types import SimpleNamespace
-from typing import cast
 
 from tests.unit.report.samples import PASSED, ZERO, at
 
-from fluxlab.lab import Lab
 from fluxlab.rehearsals.results import Times
-from fluxlab.rehearsals.spec import Rehearsal
-from fluxlab.rehearsals.telling import LONGEST_HISTORY, most_telling, times_of, unreal
+from fluxlab.rehearsals.telling import LONGEST_HISTORY, most_telling, times_of
 from fluxlab.timeline.entries import Entry, Level, Source
 
 SOURCE, ALERT, FORBIDDEN = PASSED.signals
@@ -53,18 +49,3 @@ def test_of_too_much_pushes_faults_and_what_went_wrong_is_kept() -> None:
     assert len(told) == LONGEST_HISTORY
     assert list(told[-3:]) == late[:3]
     assert [one.time for one in told] == sorted(one.time for one in told)
-
-
-def test_simulated_pods_and_stand_in_charts_are_told() -> None:
-    def told(*scenarios: str, simulated: bool) -> list[str]:
-        root = SimpleNamespace(simulated=simulated)
-        lab = SimpleNamespace(clusters={"one": SimpleNamespace(root=root)})
-        rehearsal = SimpleNamespace(lab=SimpleNamespace(scenarios=scenarios))
-        return list(unreal(cast("Rehearsal", rehearsal), cast("Lab", lab)))
-
-    assert told("shop", simulated=False) == []
-    [pods] = told("shop", simulated=True)
-    assert "pods are simulated by KWOK in cluster one" in pods
-    [chart] = told("otel-demo", simulated=False)
-    assert "opentelemetry-demo" in chart
-    assert "stand-in" in chart

@@ -14,7 +14,7 @@ from fluxlab.errors import FluxlabError, UsageError
 from fluxlab.servers import chart_archives as archives
 from fluxlab.servers import chart_metadata as metadata
 from fluxlab.servers.chart_metadata import ChartError
-from fluxlab.servers.chart_packaging import package_chart
+from fluxlab.servers.chart_packaging import package_chart, with_version
 from fluxlab.servers.charts import ChartRepository
 
 CHART = b"apiVersion: v2\nname: demo\nversion: 1.2.3\n"
@@ -235,3 +235,26 @@ class TestPackaging:
         with pytest.raises(FluxlabError, match=r"Chart\.yaml"):
             package_chart(tmp_path, tmp_path)
         assert list(tmp_path.iterdir()) == []
+
+
+class TestAnotherVersion:
+    def test_all_but_the_version_is_the_same(self, tmp_path: Path) -> None:
+        inner, template = b"name: x\nversion: 9.0.0\n", b"kind: {{ .Values.kind }}\n"
+        given = stored(
+            tmp_path,
+            packed(
+                tar(("demo/Chart.yaml", CHART), ("demo/charts/x/Chart.yaml", inner), ("demo/templates/a", template))
+            ),
+        )
+        made = with_version(given, "1.3.0", tmp_path)
+        assert made.name == "demo-1.3.0.tgz"
+        with tarfile.open(made) as opened:
+            found = {one.name: file.read() for one in opened if (file := opened.extractfile(one))}
+        assert found["demo/Chart.yaml"] == CHART.replace(b"1.2.3", b"1.3.0")
+        assert (found["demo/charts/x/Chart.yaml"], found["demo/templates/a"]) == (inner, template)
+
+    def test_what_is_no_chart_is_refused_and_nothing_is_made(self, tmp_path: Path) -> None:
+        given = stored(tmp_path, b"rubbish")
+        with pytest.raises(ChartError):
+            with_version(given, "1.3.0", tmp_path)
+        assert list(tmp_path.iterdir()) == [given]
