@@ -23,6 +23,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "`commit`": (spec.CommitSpec,),
     "`patch`": (spec.PatchSpec,),
     "`human`": (spec.HumanSpec,),
+    "`publish`": (spec.PublishSpec,),
     "`expect` and `forbid`": (signals.ExpectedSignal, signals.ForbiddenSignal),
     "`condition`": (signals.ConditionSpec,),
     "`event`": (signals.EventSpec,),
