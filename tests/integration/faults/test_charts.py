@@ -148,7 +148,8 @@ def test_a_yanked_version_comes_back_byte_for_byte(shop: Lab, observer: Observer
     archive = f"{URL}/cart-{newest}.tgz"
     content = client.get(archive).content
     others = versions(client)[1:]
-    with shop.fault("chart-yanked", for_=120):
+    with shop.fault("chart-yanked", target=f"{URL}/cart", for_=120) as fault:
+        assert fault.targets == (f"{URL}/cart",)
         assert versions(client) == others
         assert client.get(archive).status_code == 404
         if not others:

@@ -5,7 +5,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.integration.conftest import Observer
-from tests.integration.faults.sight import broken, process_of
+from tests.integration.faults.sight import broken, condition, process_of
 from tests.integration.traces import ended
 
 from fluxlab.clusters.capabilities import UnsupportedError
@@ -143,6 +143,68 @@ def test_a_release_that_is_cut_off_stays_pending_and_is_unlocked_after_healing(s
     assert shop.repository.read(SHOP) == before
     assert "values" not in observer.get("helmrelease", "cart", "-n", "flux-system")["spec"]
     shop.wait_until(unlocked, what="helm-controller says that it unlocked the release")
+    shop.converge()
+
+
+def test_a_release_that_is_cut_off_while_it_is_uninstalled_is_known_neither_as_there_nor_as_gone(
+    shop: Lab, observer: Observer
+) -> None:
+    def statuses() -> list[str]:
+        found = observer.get("secrets", "-n", "shop", "-l", "owner=helm,name=cart")["items"]
+        return [one["metadata"]["labels"]["status"] for one in found]
+
+    shop.converge()
+    before, process = shop.repository.read(SHOP), process_of(shop, "helm-controller")
+    with shop.fault("controller-killed-mid-uninstall", target="flux-system/cart", for_=180):
+        assert ended(process)
+        assert process_of(shop, "helm-controller").is_running()
+        assert statuses()[-1] == "uninstalling"
+        assert "deployed" not in statuses()
+        assert "has no deployed releases" in condition(observer, "helmrelease", "cart", "Released")
+        assert shop.repository.read(SHOP) == before
+    assert statuses()[-1] == "deployed"
+    assert "uninstalling" not in statuses()
+    assert shop.repository.read(SHOP) == before
+    assert observer.get("deployment", "cart", "-n", "shop")["status"]["availableReplicas"]
+    shop.converge()
+
+
+def test_a_prune_that_is_cut_off_leaves_some_and_is_finished_after_healing(shop: Lab, observer: Observer) -> None:
+    def left() -> int:
+        return len(observer.get("configmaps", "-n", "default", "-l", "fluxlab.dev/pruned")["items"])
+
+    shop.converge()
+    process = process_of(shop, "kustomize-controller")
+    with shop.fault("controller-killed-mid-prune", for_=180, objects=50):
+        assert ended(process)
+        assert 0 < left() < 50
+        assert condition(observer, "kustomization", "flux-system", "Ready").startswith(("True", "Unknown"))
+    assert not left()
+    shop.converge()
+
+
+def test_the_news_of_a_push_is_refused_while_the_receiver_has_another_token(shop: Lab, observer: Observer) -> None:
+    def token() -> str:
+        return str(observer.get("secret", "fluxlab-push", "-n", "flux-system")["data"]["token"])
+
+    def told(answer: str) -> bool:
+        return any(answer in repository.last_webhook for repository in shop.status().repositories)
+
+    def push(currency: str) -> None:
+        shop.repository.patch("apps/shop/settings.yaml", {"data": {"currency": currency}})
+        shop.repository.commit(f"Pay in {currency}")
+
+    shop.converge()
+    before = token()
+    with shop.fault("receiver-secret-wrong", for_=300):
+        assert token() != before
+        push("SEK")
+        shop.wait_until(lambda: told("HTTP 400"), what="the news is refused")
+        assert condition(observer, "receiver", "fluxlab-push", "Ready").startswith("True")
+        shop.converge(timeout_seconds=120)
+    assert token() == before
+    push("EUR")
+    shop.wait_until(lambda: told("HTTP 200"), what="the news is taken")
     shop.converge()
 
 

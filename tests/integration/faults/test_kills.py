@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -41,10 +43,22 @@ class Kill:
         return f"{self.victim}-at-{self.step}-of-{self.fault}"
 
 
+OF_EACH_STEP = {"caller": 4, "supervisor": 1}
+"""What is tried daily: a killed supervisor costs the start of a lab each time."""
+DAILY = 20
+SUPERVISOR_EVERY = 4
+"""Of the others it is the supervisor that is killed every so often."""
+PARTS = 6
+"""Of what is not daily, each with a lab of its own, so that several can be run at a time."""
+
+
+def faults() -> Sequence[str]:
+    return sorted(name for name, fault in CATALOGUE.items() if str(Footing.LOCAL) in describe(fault).backends)
+
+
 def kills() -> Sequence[Kill]:
-    """All there are, in an order by chance that is the same every time."""
-    faults = sorted(name for name, fault in CATALOGUE.items() if str(Footing.LOCAL) in describe(fault).backends)
-    found = [Kill(fault, step, victim) for fault in faults for step in STEPS for victim in ("caller", "supervisor")]
+    """One at each step of each fault, in an order by chance that is the same every time; the daily ones come first."""
+    found = [Kill(fault, step, victim) for fault in faults() for step in STEPS for victim in ("caller", "supervisor")]
     random.Random(8).shuffle(found)  # noqa: S311 # an order, no secret
     daily = [
         kill
@@ -52,13 +66,15 @@ def kills() -> Sequence[Kill]:
         for victim, count in OF_EACH_STEP.items()
         for kill in [one for one in found if (one.step, one.victim) == (step, victim)][:count]
     ]
-    return [*daily, *(kill for kill in found if kill not in daily)]
+    known = {(kill.fault, kill.step) for kill in daily}
+    others = [pair for pair in dict.fromkeys((kill.fault, kill.step) for kill in found) if pair not in known]
+    victims = ("supervisor" if number % SUPERVISOR_EVERY == 0 else "caller" for number in range(len(others)))
+    return [*daily, *(Kill(*pair, victim) for pair, victim in zip(others, victims, strict=True))]
 
 
-OF_EACH_STEP = {"caller": 4, "supervisor": 1}
-"""What is tried daily: a killed supervisor costs the start of a lab each time."""
-DAILY = 20
-COMPLETE = 220
+def part(number: int) -> Sequence[Kill]:
+    others = kills()[DAILY:]
+    return others[len(others) * number // PARTS : len(others) * (number + 1) // PARTS]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +133,7 @@ def check(killed: CommandLine, whole: Whole, kill: Kill) -> None:
     try:
         await_whole(killed.state / "labs" / LAB, whole)
     except WaitTimeoutError as error:
-        pytest.fail(f"{error}\nthe breaker said:\n{said}")
+        pytest.fail(f"{kill}: {error}\nthe breaker said:\n{said}")
 
 
 @pytest.mark.parametrize("kill", kills()[:DAILY], ids=str)
@@ -127,10 +143,28 @@ def test_a_kill_leaves_nothing_that_the_next_command_does_not_heal(
     check(killed, whole, kill)
 
 
-@pytest.mark.verify
-@pytest.mark.parametrize("kill", kills()[DAILY:COMPLETE], ids=str)
-def test_none_of_two_hundred_kills_leaves_anything(killed: CommandLine, whole: Whole, kill: Kill) -> None:
-    check(killed, whole, kill)
+@pytest.mark.verify(each=True)
+@pytest.mark.parametrize("number", range(PARTS))
+def test_no_kill_at_any_step_of_any_fault_leaves_anything(killed: CommandLine, whole: Whole, number: int) -> None:
+    for kill in part(number):
+        print(kill)  # is shown when it is the one that fails
+        check(killed, whole, kill)
+
+
+def test_each_step_of_each_fault_is_killed_once_and_the_supervisor_every_fourth_time() -> None:
+    every, daily = kills(), kills()[:DAILY]
+    assert Counter((kill.fault, kill.step) for kill in every) == dict.fromkeys(product(faults(), STEPS), 1)
+    assert len(every) >= 200
+    assert Counter((kill.step, kill.victim) for kill in daily) == {
+        (step, victim): count for step in STEPS for victim, count in OF_EACH_STEP.items()
+    }
+    tried = [*daily, *(kill for number in range(PARTS) for kill in part(number))]
+    assert sorted(map(str, tried)) == sorted(map(str, every))
+    for number in range(PARTS):
+        of_supervisor = [kill for kill in part(number) if kill.victim == "supervisor"]
+        assert len(of_supervisor) == pytest.approx(len(part(number)) / SUPERVISOR_EVERY, abs=1)
+    of_each = Counter((kill.step, kill.victim) for kill in every)
+    assert min(of_each[step, victim] for step in STEPS for victim in OF_EACH_STEP) >= 10
 
 
 def commits(killed: CommandLine) -> list[str]:

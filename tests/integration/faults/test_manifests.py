@@ -118,6 +118,37 @@ def test_an_empty_folder_prunes_everything(shop: Lab, observer: Observer) -> Non
     _is_whole(shop, observer, tree)
 
 
+def test_what_is_forced_is_made_anew_and_once_more_by_the_revert(shop: Lab, observer: Observer) -> None:
+    def frontend() -> Any:
+        return observer.get("deployment", "frontend", "-n", "shop")
+
+    tree, before = _tree(shop), frontend()
+    with shop.fault("manifest-forced", target=SHOP, for_=200):
+        anew = frontend()
+        assert anew["metadata"]["uid"] != before["metadata"]["uid"]
+        assert anew["spec"]["selector"] != before["spec"]["selector"]
+    _is_whole(shop, observer, tree)
+    assert frontend()["metadata"]["uid"] not in {before["metadata"]["uid"], anew["metadata"]["uid"]}
+    assert frontend()["spec"]["selector"] == before["spec"]["selector"]
+
+
+def test_a_mistake_that_is_forced_deletes_what_runs_and_nothing_brings_it_back_but_a_commit(
+    shop: Lab, observer: Observer
+) -> None:
+    def there() -> str:
+        return observer.kubectl("get", "deployment", "frontend", "-n", "shop", "--ignore-not-found", "-o", "name")
+
+    tree = _tree(shop)
+    with shop.fault("manifest-forced-invalid", target=SHOP, for_=200):
+        assert not there()
+        status, reason, message = _ready(observer, "kustomization", "shop")
+        assert (status, reason) == ("False", "ReconciliationFailed")
+        assert "spec.replicas: Invalid value" in message
+        shop.never(there, what="the Deployment is made anew", for_seconds=8)  # with a retry each 3 s
+    _is_whole(shop, observer, tree)
+    assert there()
+
+
 @pytest.mark.parametrize("fault", ["manifest-bad-image", "manifest-unhealthy"])
 def test_a_rollout_hangs_while_the_old_pods_go_on(shop: Lab, observer: Observer, fault: str) -> None:
     tree = _tree(shop)

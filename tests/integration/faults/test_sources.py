@@ -51,13 +51,17 @@ def test_a_lost_artifact_is_missed_and_comes_back_whole(shop: Lab, observer: Obs
 def test_a_corrupt_artifact_has_one_other_byte(shop: Lab, observer: Observer, source: str) -> None:
     kind, name, _, _ = SOURCES[source]
     artifact = _artifact(observer, kind, name)
-    whole = _fetch(artifact)
+    whole, places = _fetch(artifact), list[int]()
     assert _digest(whole) == artifact["digest"]
-    with shop.fault("artifact-corrupt", target=source, for_=60):
-        broken = _fetch(artifact)
-        assert len(broken) == len(whole)
-        assert sum(one != other for one, other in zip(broken, whole, strict=True)) == 1
-    assert _fetch(artifact) == whole
+    for _ in range(2):
+        with shop.fault("artifact-corrupt", target=source, for_=60, seed=7) as fault:
+            broken = _fetch(artifact)
+            assert len(broken) == len(whole)
+            (place,) = [at for at, (one, other) in enumerate(zip(broken, whole, strict=True)) if one != other]
+            assert f"byte {place} of {len(whole)} of {artifact['url']}" in fault.proof
+        assert _fetch(artifact) == whole
+        places.append(place)
+    assert places[0] == places[1]
 
 
 @pytest.mark.parametrize(

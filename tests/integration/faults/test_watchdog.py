@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.integration.conftest import Observer
 from tests.integration.faults.sight import process_of
 
 from fluxlab.lab import Lab
@@ -36,6 +37,26 @@ def test_a_fault_ends_with_its_time(shop: Lab) -> None:
     shop.faults.inject("controller-pause", cluster="flux-playground", target=HELM, for_seconds=SHORT_SECONDS)
     assert process.status() == psutil.STATUS_STOPPED
     await_end(shop, process)
+
+
+def test_what_is_chosen_on_the_command_line_happens_and_ends_with_its_time(shop: Lab, observer: Observer) -> None:
+    def replicas() -> int:
+        return int(observer.kubectl("get", "deployment/frontend", "-n", "shop", "-o", "jsonpath={.spec.replicas}"))
+
+    before, wanted = replicas(), 7
+    words = ("human-scale", "--target=shop/frontend", "--set", f"replicas={wanted}", "--for", f"{SHORT_SECONDS:g}s")
+    done = subprocess.run(
+        [sys.executable, "-m", "fluxlab", "inject", *words, f"--lab={shop.name}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert replicas() == wanted != before
+    shop.wait_until(lambda: replicas() == before, what="it is as before", timeout_seconds=HEALED_SECONDS)
+    records = shop.folder.root / "faults"
+    shop.wait_until(lambda: not list(records.glob("*.json")), what="no record is left", timeout_seconds=HEALED_SECONDS)
 
 
 def test_a_fault_ends_with_whoever_wanted_it(shop: Lab) -> None:

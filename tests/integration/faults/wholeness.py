@@ -1,10 +1,14 @@
-"""What a lab is like, seen by kubectl, git and the kernel: the same before a fault and after its healing."""
+"""What a lab is like, seen by kubectl, git, toxiproxy, the kernel and the disk: before a fault as after its healing."""
 
 import base64
 import hashlib
 import json
+import os
+import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +16,11 @@ from typing import Any
 import psutil
 from tests.integration.conftest import Observer
 
+from fluxlab.unix_http import ask
 from fluxlab.waiting import wait_until
 
-PROGRAMS = frozenset(
-    {
-        "etcd",
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kwok",
-        "source-controller",
-        "kustomize-controller",
-        "helm-controller",
-        "notification-controller",
-        "toxiproxy",
-    }
-)
+OF_FAULTS = re.compile(r"(?<![0-9a-z])[a-z]+(?:-[a-z]+)+-[0-9a-f]{6}(?![0-9a-z])")
+"""The id of a fault, in the name of whatever one has put down."""
 # What controllers write all the time, under names that nobody chose, or what says how things went.
 PASSING = frozenset(
     {
@@ -58,8 +51,15 @@ class Whole:
     objects: Mapping[str, str]
     """What each object is to be, who owns which fields, what holds it back: a digest for each."""
     processes: Mapping[str, str]
-    tree: str
-    records: frozenset[str]
+    """How many run below the supervisor of each program, and how many of them are stopped."""
+    spoilt: Mapping[str, str]
+    """What is wrong with links by word of toxiproxy, and with hosts by word of the gateway."""
+    git: Mapping[str, str]
+    """Where HEAD leads, and the content of each branch and tag, whatever its history."""
+    files: frozenset[str]
+    """What has the id of a fault in its name, its record among them, what chart repositories are made of, and what a
+    command had no time to remove.
+    """
 
     @classmethod
     def of(cls, folder: Path, *, cluster: str = "flux-playground") -> "Whole":
@@ -68,8 +68,9 @@ class Whole:
         return cls(
             objects={**dict(_objects(observer)), **dict(_broken_pods(observer))},
             processes=dict(_processes(folder)),
-            tree=git_tree(folder),
-            records=frozenset(file.name for file in (folder / "faults").glob("*.json")),
+            spoilt={**dict(_links(folder)), **dict(_hosts(folder))},
+            git=dict(_git(folder)),
+            files=frozenset(_files(folder)),
         )
 
     def differences(self, before: "Whole") -> list[str]:
@@ -77,8 +78,9 @@ class Whole:
         return [
             *_changed("object", self.objects, before.objects),
             *_changed("process", self.processes, before.processes),
-            *_changed("git", {"main": self.tree}, {"main": before.tree}),
-            *(f"record {name}" for name in sorted(self.records - before.records)),
+            *_changed("way to", self.spoilt, before.spoilt),
+            *_changed("git", self.git, before.git),
+            *_changed("file", dict.fromkeys(self.files, "there"), dict.fromkeys(before.files, "there")),
         ]
 
 
@@ -117,11 +119,36 @@ def _changed(what: str, now: Mapping[str, str], then: Mapping[str, str]) -> Iter
             yield f"{what} {name}: {then.get(name, 'not there')} -> {now.get(name, 'not there')}"
 
 
-def git_tree(folder: Path) -> str:
-    """The content of the repository's branch, whatever its history."""
-    (repository,) = (folder / "git").glob("*.git")
-    words = ["git", f"--git-dir={repository}", "rev-parse", "main^{tree}"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+def _git(folder: Path) -> Iterator[tuple[str, str]]:
+    for repository in (folder / "git").glob("*.git"):
+        yield f"{repository.stem} HEAD", (repository / "HEAD").read_text().strip()
+        words = ["git", f"--git-dir={repository}", "for-each-ref", "--format=%(refname) %(tree)%(*tree)"]
+        told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        for name, tree in map(str.split, told.splitlines()):
+            yield f"{repository.stem} {name}", tree
+
+
+def _links(folder: Path) -> Iterator[tuple[str, str]]:
+    for socket in folder.glob("clusters/*/links/toxiproxy.sock"):
+        with suppress(FileNotFoundError, ConnectionRefusedError):  # nobody listens: processes tell whether that is well
+            for name, link in ask(socket, "GET", "/proxies").json().items():
+                assert isinstance(link, dict)
+                yield f"link {name} of {socket.parts[-3]}", json.dumps([link["enabled"], link["toxics"]])
+
+
+def _hosts(folder: Path) -> Iterator[tuple[str, str]]:
+    rules = ask(folder / "control.sock", "POST", "/rules", content='{"argument": ""}', timeout=60).json()["result"]
+    assert isinstance(rules, list)
+    yield "hosts", json.dumps(rules)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            inside = (Path(place) / name).relative_to(folder)
+            left = inside.parts[0] == "scratch" and name.startswith("tmp")  # as `tempfile` calls it
+            if OF_FAULTS.search(name) or inside.parts[0] == "charts" or left:
+                yield str(inside)
 
 
 def _objects(observer: Observer) -> Iterator[tuple[str, str]]:
@@ -173,10 +200,9 @@ def _chosen(content: Any) -> Any:
 
 def _processes(folder: Path) -> Iterator[tuple[str, str]]:
     supervisor = psutil.Process(json.loads((folder / "record.json").read_text())["supervisor"]["pid"])
-    for child in supervisor.children():
-        try:
-            name = Path(child.cmdline()[0]).name
-            if name in PROGRAMS:
-                yield name, "stopped" if child.status() == psutil.STATUS_STOPPED else "there"
-        except (psutil.NoSuchProcess, IndexError):  # an IndexError: a zombie has no command line
-            continue
+    found = defaultdict(list)
+    for child in supervisor.children(recursive=True):
+        with suppress(psutil.NoSuchProcess, IndexError):  # an IndexError: a zombie has no command line
+            found[Path(child.cmdline()[0]).name].append(child.status() == psutil.STATUS_STOPPED)
+    for name, stopped in found.items():
+        yield name, f"{len(stopped)}, {sum(stopped)} of them stopped"
