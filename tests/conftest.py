@@ -17,6 +17,21 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """Have one worker run the tests of backends: each that ran some would keep somebody's cluster till the end."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped] # noqa: PLC0415 # only where it is
+
+    class LoadLabScheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            backends = "tests/backends/"
+            return backends if nodeid.startswith(backends) else str(super()._split_scope(nodeid))
+
+    return LoadLabScheduling(config, log)
+
+
 async def _await(awaitable: Awaitable[T]) -> T:
     return await awaitable
 

@@ -71,7 +71,7 @@ def main() -> None:
     lab = Lab.up(LabSpec(name="drift-matrix"), progress=lambda step: print(step, file=sys.stderr))
     try:
         with tempfile.TemporaryDirectory() as folder:
-            seen = run(lab, all_cells, Path(folder))
+            seen = run(lab, all_cells, Path(folder), diffs=True)
     finally:
         lab.down()
     DOCUMENT.write_text("\n".join(document(seen, all_cells)) + "\n")

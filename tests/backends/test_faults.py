@@ -49,9 +49,12 @@ def with_image(text: bytes) -> str:
 
 
 @pytest.fixture(scope="module")
-def open_shop(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def open_shop(ground: Ground, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """The shop on this ground: something to break that needs neither a sink nor a registry of images."""
-    lab, scenario, folder = module_lab, load_scenario("shop"), tmp_path_factory.mktemp("charts")
+    if ground.name == "local":
+        pytest.skip("on a lab's own processes tests/integration/faults/test_catalogue.py proves the same")
+    lab: Lab = request.getfixturevalue("module_lab")
+    scenario, folder = load_scenario("shop"), tmp_path_factory.mktemp("charts")
     for chart in scenario.content.charts:
         for file in (file for file in (scenario.folder / chart.path).rglob("*") if file.is_file()):
             place = file.relative_to(scenario.folder)
@@ -89,10 +92,8 @@ def reason(name: str, lab: Lab) -> str:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in DAILY else pytest.mark.verify) for name in CATALOGUE]
 )
-def test_a_fault_is_proven_and_leaves_nothing(ground: Ground, open_shop: Lab, whole: Whole, name: str) -> None:
+def test_a_fault_is_proven_and_leaves_nothing(open_shop: Lab, whole: Whole, name: str) -> None:
     lab = open_shop
-    if ground.name == "local":
-        pytest.skip("on a lab's own processes it is proven in tests/integration/faults/test_catalogue.py")
     if why := reason(name, lab):
         pytest.skip(f"refused on this ground, which another test proves: {why}")
     if name == "release-unknown-version" and lab.cluster.lacks(Capability.MAPPED_HOSTS):

@@ -91,8 +91,9 @@ def command_lines(folder: Path) -> Iterator[CommandLine]:
     environment.pop("FLUXLAB_LAB", None)
     fluxlab = CommandLine(environment=environment, folder=folder)
     yield fluxlab
-    done = fluxlab.run("down", "--all")
-    assert done.returncode == 0, done.stderr
+    if any((fluxlab.state / "labs").glob("*")):
+        done = fluxlab.run("down", "--all")
+        assert done.returncode == 0, done.stderr
 
 
 LONGEST_FIRST = (
@@ -111,13 +112,29 @@ LONGEST_FIRST = (
     "test_drift",
     "test_agent",
     "test_demo",
+    "test_drift_bad_luck",
+    "test_lifecycle",
+    "test_alerts",
+    "test_existing",
+    "test_timeline",
+    "test_snapshots",
+    "backends",
+    "test_environments",
+    "test_rehearse",
 )
+SHORTEST_LAST = ("test_gateway", "test_git_server", "test_command_line", "test_charts")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # A file that takes minutes and begins last would run alone, while the other workers have nothing left to do.
     order = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    order |= {name: len(LONGEST_FIRST) + 1 + place for place, name in enumerate(SHORTEST_LAST)}
+
+    def place(item: pytest.Item) -> int:
+        of_folder = order.get(item.path.parent.name, len(LONGEST_FIRST))
+        return order.get(item.path.stem, of_folder)
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -144,11 +161,17 @@ def fluxlab(tmp_path: Path) -> Iterator[CommandLine]:
     yield from command_lines(tmp_path)
 
 
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """One lab named `shared` with the demo, for tests that only look, or that clean up what they change."""
+@pytest.fixture(scope="module")
+def scenario() -> str:
+    """What the lab `shared` holds; a module that looks at something else says so."""
+    return "shop"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, scenario: str) -> Iterator[CommandLine]:
+    """A module's lab named `shared`, for tests that only look, or that clean up what they change."""
     for command_line in command_lines(tmp_path_factory.mktemp("shared")):
-        (command_line.folder / "lab.yaml").write_text("name: shared\nscenarios: [otel-demo]\n")
+        (command_line.folder / "lab.yaml").write_text(f"name: shared\nscenarios: [{scenario}]\n")
         command_line.ok("up", "lab.yaml")
         yield command_line
 

@@ -60,9 +60,9 @@ class Run:
     rest: DriftReport
     """After Flux has looked again."""
     flux_diff: frozenset[str]
-    """The objects, as `Kind/namespace/name`, that `flux diff kustomization` showed after the edits."""
+    """The objects, as `Kind/namespace/name`, that `flux diff kustomization` showed after the edits, if asked."""
     kubectl_diff: frozenset[str]
-    """The objects, as `Kind namespace/name`, that `kubectl diff` showed after the edits."""
+    """The objects, as `Kind namespace/name`, that `kubectl diff` showed after the edits, if asked."""
     events: Mapping[str, frozenset[str]]
     """By object, as `Kind/namespace/name`, what the events of Flux's objects that name it say since the edits."""
     conditions: frozenset[str]
@@ -75,8 +75,8 @@ class Run:
     """All objects after Flux has looked again."""
 
 
-def run(lab: Lab, cells: Sequence[Cell], folder: Path) -> Run:
-    """Everything once."""
+def run(lab: Lab, cells: Sequence[Cell], folder: Path, *, diffs: bool = False) -> Run:
+    """Everything once; with `diffs` also what the programs of others say, which takes many processes."""
     observer = Observer(lab.cluster.kubeconfig)
     manifests = {cell: _manifest(cell) for cell in cells}
     everything = chart(folder / "everything")
@@ -93,10 +93,12 @@ def run(lab: Lab, cells: Sequence[Cell], folder: Path) -> Run:
         made = dict(zip(cells, hands.map(partial(_act, actors), cells), strict=True))
     report = lab.drift()
     edited = _objects(observer)
-    clone = lab.repository.clone(folder / "clone")
-    kustomizations = [owner for owner in _owners(cells) if owner in KUSTOMIZATIONS]
-    flux_diff = frozenset(name for owner in kustomizations for name in _flux_diff(lab, owner, clone))
-    kubectl_diff = _kubectl_diff(lab, [manifests[cell] for cell in cells if cell.edit.name != "new"])
+    flux_diff, kubectl_diff = frozenset[str](), frozenset[str]()
+    if diffs:
+        clone = lab.repository.clone(folder / "clone")
+        kustomizations = [owner for owner in _owners(cells) if owner in KUSTOMIZATIONS]
+        flux_diff = frozenset(name for owner in kustomizations for name in _flux_diff(lab, owner, clone))
+        kubectl_diff = _kubectl_diff(lab, [manifests[cell] for cell in cells if cell.edit.name != "new"])
 
     with watched(lab, folder / "releases.json") as conditions:
         reconcile(lab, observer)

@@ -1,5 +1,6 @@
 """What is typed wrongly or is missing is said in one clear error, with the place and what to do, and leaves nothing."""
 
+import base64
 import json
 import os
 import shutil
@@ -34,17 +35,22 @@ def refused(fluxlab: CommandLine, *words: str, code: int) -> str:
     ("text", "said"),
     [
         ("clusters:\n- name: a\n  nodez: 3\n", ("lab.yaml:3", "clusters.0.nodez", "unknown field", "nodes")),
-        ("name: a\nclusterz: []\n", ("lab.yaml:2", "clusterz", "unknown field", "clusters")),
-        ("clusters:\n- nodes: many\n", ("lab.yaml:2", "clusters.0.nodes", "integer")),
-        ("clusters:\n- nodes: '3'\n", ("lab.yaml:2", "clusters.0.nodes", "integer")),
-        ("name: [a]\n", ("lab.yaml:1", "name", "string")),
-        ("clusters:\n- path: ../../etc\n", ("lab.yaml:2", "clusters.0.path", "relative path")),
-        ("repository:\n  url: git@github.com:acme/fleet\n", ("lab.yaml:2", "repository.url")),
-        ("repository: {branch: --upload-pack=x}\n", ("lab.yaml:1", "repository.branch")),
         ("scenarios: [no-such]\n", ("no-such", "otel-demo")),
         ("charts: [{url: https://a.example/charts, charts: [gone.tgz]}]\n", ("gone.tgz", "https://a.example/charts")),
         ("name: a\n\tb: c\n", ("lab.yaml", "no valid YAML")),
-        ("- 1\n", ("lab.yaml:1", "the whole file")),
+        *(
+            pytest.param(text, said, marks=pytest.mark.verify)
+            for text, said in (
+                ("name: a\nclusterz: []\n", ("lab.yaml:2", "clusterz", "unknown field", "clusters")),
+                ("clusters:\n- nodes: many\n", ("lab.yaml:2", "clusters.0.nodes", "integer")),
+                ("clusters:\n- nodes: '3'\n", ("lab.yaml:2", "clusters.0.nodes", "integer")),
+                ("name: [a]\n", ("lab.yaml:1", "name", "string")),
+                ("clusters:\n- path: ../../etc\n", ("lab.yaml:2", "clusters.0.path", "relative path")),
+                ("repository:\n  url: git@github.com:acme/fleet\n", ("lab.yaml:2", "repository.url")),
+                ("repository: {branch: --upload-pack=x}\n", ("lab.yaml:1", "repository.branch")),
+                ("- 1\n", ("lab.yaml:1", "the whole file")),
+            )
+        ),
     ],
 )
 def test_a_wrong_lab_file_is_refused_with_file_line_and_field(
@@ -57,7 +63,13 @@ def test_a_wrong_lab_file_is_refused_with_file_line_and_field(
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../x", "a/b", "/etc", "A", "-a", "a-", "a b", "a\n", "é", "a" * 41, "$(touch x)", "a\u0660"],
+    [
+        *("../x", "a\n", "$(touch x)"),
+        *(
+            pytest.param(name, marks=pytest.mark.verify)
+            for name in ("", ".", "..", "a/b", "/etc", "A", "-a", "a-", "a b", "é", "a" * 41, "a\u0660")
+        ),
+    ],
 )
 def test_a_hostile_name_is_refused(alone: CommandLine, name: str) -> None:
     assert "cannot name a lab" in refused(alone, "up", f"--name={name}", code=USAGE)
@@ -158,6 +170,9 @@ def test_a_lab_can_be_asked_with_closed_streams(shared: CommandLine) -> None:
 
 
 def test_a_reader_that_has_had_enough_is_no_error(shared: CommandLine) -> None:
+    log = shared.state / "labs/shared/clusters/flux-playground/logs/kube-apiserver.log"
+    with log.open("a") as file:
+        file.write(("x" * 99 + "\n") * 1000)  # more than goes into a pipe of which nobody reads
     command = f"{sys.executable} -m fluxlab logs kube-apiserver --lab shared -n 100000 | head -n 1"
     done = subprocess.run(["sh", "-c", command], env=shared.environment, capture_output=True, text=True, check=False)
     assert done.stderr == ""
@@ -191,3 +206,32 @@ def test_status_and_ls_agree_as_json(shared: CommandLine) -> None:
     parts = {part["name"]: part["state"] for part in status["clusters"][0]["components"]}
     assert set(parts.values()) == {"running"}
     assert len(parts) == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "said"),
+    [
+        (("causely-secrets", "KEY"), "x", "names no Secret"),
+        (("default/UPPER", "KEY"), "x", "names no Secret"),
+        (("default/name", "bad key"), "x", "is no key"),
+        (("default/name", "KEY"), "", "is empty"),
+        (("default/name", "KEY"), "\n", "is empty"),
+        (("nowhere/name", "KEY"), "x", "no namespace nowhere"),
+        (("default/name", "KEY", "--from-env=NOT_THERE"), "", "no variable of the name that --from-env gives"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_with_a_reason(
+    shared: CommandLine, arguments: tuple[str, ...], stdin: str, said: str
+) -> None:
+    done = shared.run("secret", "set", *arguments, stdin=stdin)
+    assert done.returncode == 64
+    assert said in done.stderr
+
+
+def test_a_value_that_substitution_would_change_is_set_with_a_warning(shared: CommandLine) -> None:
+    done = shared.run("secret", "set", "default/odd", "KEY", stdin='two\nlines "quoted"\n')
+    assert done.returncode == 0
+    assert "warning: the value holds a line feed" in done.stderr
+    read = shared.ok("kubectl", "-n", "default", "get", "secret", "odd", "-o", "jsonpath={.data.KEY}")
+    assert base64.b64decode(read) == b'two\nlines "quoted"'
+    shared.ok("kubectl", "-n", "default", "delete", "secret", "odd")

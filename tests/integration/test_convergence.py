@@ -83,8 +83,9 @@ class Workshop:
         found = self.observer.kubectl(*words, check=False)
         return None if "NotFound" in found else found
 
-    def scale(self, controller: str, replicas: int) -> None:
-        self.observer.kubectl("scale", "-n", "flux-system", f"deployment/{controller}", f"--replicas={replicas}")
+    def scale(self, replicas: int, *controllers: str) -> None:
+        names = (f"deployment/{controller}" for controller in controllers)
+        self.observer.kubectl("scale", "-n", "flux-system", *names, f"--replicas={replicas}")
 
     def ready(self, kind: str, name: str = "flux-system", namespace: str = "flux-system") -> tuple[str, str]:
         """Status of the Ready condition and the revision that was applied or stored."""
@@ -110,8 +111,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Worksho
 def workshop(standing: tuple[Workshop, str]) -> Workshop:
     """The module's lab, with its branch and its cluster at the baseline, whatever the test before left."""
     workshop, baseline = standing
-    for controller in ("source-controller", "kustomize-controller", "helm-controller"):
-        workshop.scale(controller, 1)
+    workshop.scale(1, "source-controller", "kustomize-controller", "helm-controller")
     workshop.git("fetch", "--quiet")
     workshop.git("reset", "--quiet", "--hard", baseline)
     workshop.git("push", "--quiet", "--force", "origin", "HEAD:main")
@@ -132,6 +132,31 @@ def test_the_push_itself_starts_the_convergence(workshop: Workshop, eventually: 
     eventually(lambda: workshop.value() == "by webhook", within=20, what="the pushed value")
 
 
+@pytest.mark.verify
+def test_a_push_that_no_receiver_took_is_told_again_until_one_does(workshop: Workshop, eventually: Eventually) -> None:
+    sync = (workshop.clone / PATH / "flux-system" / "gotk-sync.yaml").read_text()
+    assert "interval: 1m0s" in sync
+    seldom = sync.replace("interval: 1m0s", "interval: 5h0m0s")  # by itself the source comes too late for this test
+    workshop.arrives(workshop.push({"flux-system/gotk-sync.yaml": seldom}))
+    assert workshop.observer.get("gitrepository/flux-system", "-n=flux-system")["spec"]["interval"] == "5h0m0s"
+    workshop.scale(0, "notification-controller")
+    component = "flux-playground/notification-controller"
+    eventually(lambda: _component(workshop, component)["state"] == "stopped", what="nobody receives")
+    try:
+        commit = workshop.push({"probe.yaml": CONFIG_MAP.format(value="told again")})
+        done = workshop.wait(commit, "--timeout", "4")
+        assert done.returncode == 1
+        assert "notification-controller is scaled to 0" in done.stderr
+        assert workshop.ready("gitrepository")[1] != f"main@sha1:{commit}"
+    finally:
+        workshop.scale(1, "notification-controller")
+    eventually(
+        lambda: workshop.ready("gitrepository") == ("True", f"main@sha1:{commit}"), what="the source has the commit"
+    )
+    workshop.arrives(commit)
+    assert workshop.value() == "told again"
+
+
 @pytest.mark.parametrize(
     ("controller", "kind", "stale"),
     [
@@ -143,7 +168,7 @@ def test_everything_ready_at_the_old_revision_is_not_taken_for_the_new_one(
     workshop: Workshop, eventually: Eventually, controller: str, kind: str, stale: str
 ) -> None:
     old = workshop.git("rev-parse", "HEAD")
-    workshop.scale(controller, 0)
+    workshop.scale(0, controller)
     component = f"flux-playground/{controller}"
     eventually(lambda: _component(workshop, component)["state"] == "stopped", what=f"{controller} has stopped")
     commit = workshop.push({"probe.yaml": CONFIG_MAP.format(value="must wait")})
@@ -154,7 +179,7 @@ def test_everything_ready_at_the_old_revision_is_not_taken_for_the_new_one(
     assert f"{stale} flux-system/flux-system" in done.stderr
     assert old[:10] in done.stderr
     assert f"{controller} is scaled to 0" in done.stderr
-    workshop.scale(controller, 1)
+    workshop.scale(1, controller)
     workshop.arrives(commit)
     assert workshop.value() == "must wait"
 
@@ -303,6 +328,36 @@ def test_a_missing_secret_is_waited_for_by_name_and_its_arrival_opens_the_latch(
     workshop.observer.kubectl("delete", "secret", "late", "-n", "default")
 
 
+def _not_ready(workshop: Workshop, kind: str, name: str) -> str:
+    """What the Ready condition of an object says, if it is False."""
+    words = ("-n=default", "-o=jsonpath={.status.conditions[?(@.type=='Ready')]['status','message']}")
+    status, _, message = workshop.observer.kubectl("get", kind, name, *words, check=False).partition(" ")
+    return message if status == "False" else ""
+
+
+@pytest.mark.verify
+def test_a_dependency_is_waited_for_by_name_and_its_mending_opens_the_latch(
+    workshop: Workshop, eventually: Eventually
+) -> None:
+    second = CHILD.split("  postBuild", maxsplit=1)[0].replace("name: child", "name: second")
+    second = second.replace("apps/child", "apps/second") + "  dependsOn: [{name: child}]\n"
+    files = {"child.yaml": CHILD, "../../apps/child/app.yaml": TEMPLATE, "second.yaml": second}
+    content = TEMPLATE.replace("substituted", "afterwards").replace("${WORD}", "came last")
+    commit = workshop.push({**files, "../../apps/second/app.yaml": content})
+    eventually(lambda: "dependency" in _not_ready(workshop, "kustomization", "second"), what="it waits for another")
+    done = workshop.wait(commit, "--timeout", "2")
+    assert done.returncode == 1
+    assert "not arrived within" in done.stderr, "what waits for a dependency is no terminal failure"
+    [told] = [line for line in done.stderr.splitlines() if line.startswith("  Kustomization default/second: ")]
+    assert "dependency 'default/child' is not ready" in told
+    workshop.observer.kubectl("create", "secret", "generic", "late", "-n=default", "--from-literal=WORD=hello")
+    workshop.arrives(commit)
+    words = ("get", "configmap", "afterwards", "-n=default", "-o=jsonpath={.data.value}")
+    assert workshop.observer.kubectl(*words) == "came last"
+    workshop.observer.kubectl("delete", "secret", "late", "-n=default")
+
+
+@pytest.mark.verify
 def test_a_missing_secret_with_keys_is_asked_for_and_its_arrival_opens_the_latch(workshop: Workshop) -> None:
     decrypting = CHILD.split("  postBuild", maxsplit=1)[0]
     decrypting += "  decryption: {provider: sops, secretRef: {name: sops-age}}\n"
@@ -508,6 +563,7 @@ def _image(workshop: Workshop) -> str:
     return workshop.observer.kubectl("get", "deployment", "app", "-n", "default", "-o", path)
 
 
+@pytest.mark.verify
 def test_a_release_has_arrived_when_its_workloads_have(workshop: Workshop, charts: str) -> None:
     workshop.arrives(workshop.push({"app.yaml": RELEASE.format(url=charts, chart="app", replicas=2)}))
     assert _image(workshop) == "app:1.0.0 2"
@@ -528,6 +584,28 @@ def test_a_release_that_is_suspended_before_it_was_installed_holds_up_no_later_c
     assert workshop.value() == "beside what is suspended"
     done = workshop.wait(workshop.push({"app.yaml": parked.replace("replicas: 1", "replicas: 2")}))
     assert "HelmRelease default/app: is suspended: what it had not released does not arrive" in done.stderr
+
+
+@pytest.mark.verify
+def test_a_release_that_depends_on_another_is_waited_for_and_goes_out_after_it(
+    workshop: Workshop, charts: str, eventually: Eventually
+) -> None:
+    repository, _, release = RELEASE.format(url=charts, chart="app", replicas=2).partition("---\n")
+    base = release.replace("name: app,", "name: base,").replace("values: {replicas: 2}", "targetNamespace: kube-public")
+    base += "  valuesFrom: [{kind: Secret, name: late, valuesKey: replicas, targetPath: replicas}]\n"
+    after = release + "  dependsOn: [{name: base}]\n"
+    commit = workshop.push({"app.yaml": f"{repository}---\n{base}---\n{after}"})
+    eventually(lambda: "dependency" in _not_ready(workshop, "helmrelease", "app"), within=60, what="it waits")
+    done = workshop.wait(commit, "--timeout", "2")
+    assert done.returncode == 1
+    assert "not arrived within" in done.stderr, "what waits for a dependency is no terminal failure"
+    [told] = [line for line in done.stderr.splitlines() if line.startswith("  HelmRelease default/app: ")]
+    assert "dependency 'default/base' is not ready" in told
+    workshop.observer.kubectl("create", "secret", "generic", "late", "-n=default", "--from-literal=replicas=1")
+    workshop.observer.kubectl("label", "secret", "late", "-n=default", "reconcile.fluxcd.io/watch=Enabled")
+    workshop.arrives(commit)
+    assert _image(workshop) == "app:1.0.0 2"
+    workshop.observer.kubectl("delete", "secret", "late", "-n=default")
 
 
 CHART_REFERENCE = """\
@@ -635,6 +713,20 @@ def test_a_release_has_arrived_when_it_runs_with_the_values_that_it_reads(worksh
     )
     workshop.arrives(commit)
     assert _image(workshop) == "app:1.0.0 3"
+
+
+@pytest.mark.verify
+def test_a_chart_is_added_by_its_host_alone_where_git_names_the_repository(workshop: Workshop, tmp_path: Path) -> None:
+    archive, host = str(chart_archive(tmp_path, version="1.0.0")), "elsewhere.example.org"
+    add = ("charts", "add", archive, f"--host={host}", "--lab", LAB)
+    refused = workshop.fluxlab.run(*add)
+    assert refused.returncode == 64
+    assert f"which repository at {host}?" in refused.stderr
+    assert "add --prefix" in refused.stderr
+    commit = workshop.push({"app.yaml": RELEASE.format(url=f"https://{host}/of/charts", chart="app", replicas=2)})
+    assert f"app 1.0.0 is served at https://{host}/of/charts" in workshop.fluxlab.run(*add).stderr
+    workshop.arrives(commit)
+    assert _image(workshop) == "app:1.0.0 2"
 
 
 def test_an_unknown_chart_fails_and_is_named(workshop: Workshop, charts: str) -> None:

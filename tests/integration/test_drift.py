@@ -59,6 +59,58 @@ def shop(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return module_lab
 
 
+def test_the_command_tells_drift_as_text_and_as_json_and_by_its_exit_code(shop: Lab) -> None:
+    def drift(*options: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "fluxlab", "drift", f"--lab={shop.name}", *options]
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+
+    shop.repository.write("clusters/flux-playground/settings.yaml", {**config_map("settings"), **IN_DEFAULT})
+    shop.converge(shop.repository.commit("Add settings"))
+    clean = drift()
+    assert (clean.returncode, clean.stdout) == (0, "")
+    shop.cluster.kubectl(*patch("settings", {"data": {"colour": "blue"}}, namespace="default"))
+    told = drift()
+    assert told.returncode == 1
+    assert told.stdout.startswith(
+        'ConfigMap default/settings: modified .data.colour: git wants "red", there is "blue"\n'
+    )
+    assert "1 of " in told.stderr
+    found = json.loads(drift("-o", "json").stdout)
+    [one] = found["drifts"]
+    assert (found["clean"], one["class"], one["pointer"]) == (False, "modified", "/data/colour")
+    assert one["object"] == "ConfigMap default/settings"
+    assert one["actor"]["user"] == "admin as alice"
+    assert drift("--cluster=nope").returncode == 64
+    shop.cluster.flux("reconcile", "kustomization", "flux-system")  # which corrects it
+
+
+def test_what_cannot_be_compared_is_never_clean(shop: Lab) -> None:
+    away = kustomization("away", kubeConfig={"secretRef": {"name": "elsewhere"}})
+    shop.repository.write("clusters/flux-playground/other.yaml", [away, kustomization("nowhere")])
+    shop.repository.commit("Point at nothing")
+    shop.wait_until(lambda: shop.cluster.find("Kustomization", "flux-system/nowhere"), what="the root applies it")
+    report = shop.drift()
+    assert report.drifts == ()
+    assert (report.clean, report.exit_code) == (False, 2)
+    assert tuple(map(str, report.unknown)) == (
+        "Kustomization flux-system/away applies to another cluster, which is not looked at",
+        "Kustomization flux-system/nowhere has applied nothing yet",
+    )
+    with pytest.raises(UnknownError, match="nowhere"):
+        report.assert_clean()
+    away_, nowhere = (
+        Expected(f"Kustomization flux-system/{name}", class_=DriftClass.UNKNOWN) for name in ("away", "nowhere")
+    )
+    report.expect(away_, nowhere)
+    with pytest.raises(UnknownError, match="nowhere"):
+        report.expect(away_)
+    shop.repository.delete("clusters/flux-playground/other.yaml")
+    shop.repository.commit("Point at nothing no more")
+    shop.wait_until(lambda: not shop.cluster.find("Kustomization", "flux-system/nowhere"), what="it is gone")
+    shop.wait_until(lambda: not shop.cluster.find("Kustomization", "flux-system/away"), what="it is gone, too")
+    shop.converge()
+
+
 def test_a_report_tells_of_each_difference_where_it_is_who_it_was_and_what_becomes_of_it(shop: Lab) -> None:
     clean = shop.drift()
     clean.assert_clean()
@@ -69,6 +121,8 @@ def test_a_report_tells_of_each_difference_where_it_is_who_it_was_and_what_becom
     cluster.kubectl(*patch("patched", {"metadata": {"labels": {"team": "blue"}}, "data": {"colour": "blue"}}))
     cluster.kubectl(*patch("ruled", {"data": {"size": "9"}}))
     cluster.kubectl("delete", "clusterrole", "off", *AS_ALICE)
+    timeout: JsonObject = {"spec": {"timeout": "77s"}}
+    cluster.kubectl(*patch("flux-system", timeout, kind="gitrepository", namespace="flux-system"))
 
     report = shop.drift()
     report.expect(
@@ -78,6 +132,7 @@ def test_a_report_tells_of_each_difference_where_it_is_who_it_was_and_what_becom
         Expected("ConfigMap shop/patched", "/metadata/labels/team", DriftClass.ADDED, by="alice"),
         Expected("ClusterRole off", class_=DriftClass.DELETED, by="alice", marks=[Mark.UNDETECTABLE]),
         Expected("ConfigMap shop/ruled", "/data/size", DriftClass.MODIFIED, by="alice", marks=[Mark.IGNORED]),
+        Expected("GitRepository flux-system/flux-system", "/spec/timeout", DriftClass.ADDED, by="alice"),
     )
     assert report.exit_code == 1
     with pytest.raises(DriftError, match=r"ConfigMap shop/patched: modified \.data\.colour"):
@@ -126,30 +181,6 @@ def test_the_report_holds_no_secret_and_writes_nothing(shop: Lab) -> None:
     assert [request for request in wrote if "dryRun=All" not in request["requestURI"]] == []
 
 
-def test_the_command_tells_drift_as_text_and_as_json_and_by_its_exit_code(lab: Lab) -> None:
-    def drift(*options: str) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-m", "fluxlab", "drift", f"--lab={lab.name}", *options]
-        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-
-    lab.repository.write("clusters/flux-playground/settings.yaml", {**config_map("settings"), **IN_DEFAULT})
-    lab.converge(lab.repository.commit("Add settings"))
-    clean = drift()
-    assert (clean.returncode, clean.stdout) == (0, "")
-    lab.cluster.kubectl(*patch("settings", {"data": {"colour": "blue"}}, namespace="default"))
-    told = drift()
-    assert told.returncode == 1
-    assert told.stdout.startswith(
-        'ConfigMap default/settings: modified .data.colour: git wants "red", there is "blue"\n'
-    )
-    assert "1 of " in told.stderr
-    found = json.loads(drift("-o", "json").stdout)
-    [one] = found["drifts"]
-    assert (found["clean"], one["class"], one["pointer"]) == (False, "modified", "/data/colour")
-    assert one["object"] == "ConfigMap default/settings"
-    assert one["actor"]["user"] == "admin as alice"
-    assert drift("--cluster=nope").returncode == 64
-
-
 @pytest.mark.verify
 def test_a_commit_that_is_on_its_way_is_no_drift(lab: Lab) -> None:
     lab.converge()
@@ -169,28 +200,6 @@ def test_a_commit_that_is_on_its_way_is_no_drift(lab: Lab) -> None:
     assert reports
     assert [str(drift) for report in reports for drift in report.drifts] == []
     lab.drift().assert_clean()
-
-
-def test_what_cannot_be_compared_is_never_clean(lab: Lab) -> None:
-    away = kustomization("away", kubeConfig={"secretRef": {"name": "elsewhere"}})
-    lab.repository.write("clusters/flux-playground/other.yaml", [away, kustomization("nowhere")])
-    lab.repository.commit("Point at nothing")
-    lab.wait_until(lambda: lab.cluster.find("Kustomization", "flux-system/nowhere"), what="the root applies it")
-    report = lab.drift()
-    assert report.drifts == ()
-    assert (report.clean, report.exit_code) == (False, 2)
-    assert tuple(map(str, report.unknown)) == (
-        "Kustomization flux-system/away applies to another cluster, which is not looked at",
-        "Kustomization flux-system/nowhere has applied nothing yet",
-    )
-    with pytest.raises(UnknownError, match="nowhere"):
-        report.assert_clean()
-    away_, nowhere = (
-        Expected(f"Kustomization flux-system/{name}", class_=DriftClass.UNKNOWN) for name in ("away", "nowhere")
-    )
-    report.expect(away_, nowhere)
-    with pytest.raises(UnknownError, match="nowhere"):
-        report.expect(away_)
 
 
 def test_a_root_that_is_gone_is_told_although_all_that_is_left_is_as_git_wants_it(lab: Lab) -> None:

@@ -14,6 +14,7 @@ from tests.integration.drift_objects import AS_ALICE, ROOT, SSA, config_map, dep
 from tests.integration.traces import recorder_of
 
 from fluxlab.cluster import Cluster
+from fluxlab.drift import actors
 from fluxlab.drift.aspects import Confidence
 from fluxlab.drift.records import Drift
 from fluxlab.errors import UnknownError
@@ -103,7 +104,9 @@ def test_a_write_that_changed_nothing_is_told_apart_or_named_beside_the_one_that
     assert wrongly_sure(found) == []
 
 
-def test_who_wrote_before_is_not_taken_for_who_did_while_the_recorder_lagged(lab: Lab) -> None:
+def test_who_wrote_before_is_not_taken_for_who_did_while_the_recorder_lagged(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(lab.cluster, "lagging", "alice", "1")
     assert of(lab, "lagging")["alice"].actor.user == "admin as alice"
     recorder = recorder_of(lab.status().supervisor_pid)
@@ -113,7 +116,9 @@ def test_who_wrote_before_is_not_taken_for_who_did_while_the_recorder_lagged(lab
         lab.cluster.kubectl(*words, "--as=bob", "--as-group=system:masters")
         made = json.dumps(config_map("unheard-of", namespace="default"))
         lab.cluster.kubectl("create", "-f", "-", "--field-manager=kube-controller-manager", *AS_ALICE, stdin=made)
-        report = lab.drift()
+        with monkeypatch.context() as impatient:  # what is looked for does not come
+            impatient.setattr(actors, "TIMELINE_SECONDS", 4.0)
+            report = lab.drift()
     finally:
         recorder.resume()
     [found] = [one for one in report.drifts if one.object.name == "lagging"]

@@ -22,6 +22,7 @@ from tests.integration.drift_objects import (
 )
 
 from fluxlab.documents import Json, JsonObject
+from fluxlab.drift import actors
 from fluxlab.drift.aspects import DriftClass, Mark
 from fluxlab.drift.records import DriftReport, Expected
 from fluxlab.errors import UnknownError
@@ -362,7 +363,10 @@ def test_hundreds_of_fields_of_a_large_object_are_told_one_by_one(shop: Lab) -> 
     revert(shop)
 
 
-def test_an_object_without_managed_fields_is_told_by_what_the_timeline_saw(shop: Lab) -> None:
+def test_an_object_without_managed_fields_is_told_by_what_the_timeline_saw(
+    shop: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors, "TIMELINE_SECONDS", 2.0)  # some of what is looked for does not come
     kubectl = shop.cluster.kubectl
     kubectl(*patch("plain", {"data": {"more": "x"}}))
     kubectl(*patch("plain", {"metadata": {"managedFields": [{}]}}))

@@ -223,6 +223,7 @@ def test_after_the_death_of_its_supervisor_a_lab_goes_on_or_goes(fluxlab: Comman
     assert (namespaces(owner), labelled(owner)) == (before, "")
 
 
+@pytest.mark.verify
 def test_a_lab_of_a_test_run_that_is_killed_goes(
     owner: Observer, tmp_path: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,18 +140,51 @@ def test_a_fault_of_a_test_run_that_is_killed_is_out_before_its_lab_goes(
 
 
 @pytest.mark.verify
-def test_a_lab_stays_as_long_as_its_fault_cannot_be_taken_out(
+def test_a_fault_is_out_before_its_lab_goes_although_the_supervisor_was_killed(
     fluxlab: CommandLine, owner: Observer, guest: str
 ) -> None:
+    del guest
     before = secret(owner)
     fluxlab.ok("inject", *FAULT)
     os.kill(supervisor(fluxlab, "guest").pid, signal.SIGKILL)
     done = fluxlab.run("down", "guest")
+    assert done.returncode == 0, done.stderr
+    assert "bringing the lab back" in done.stderr
+    assert secret(owner) == before
+    assert applied(owner) == ""
+    assert not namespace(owner, "fluxlab-guest")
+
+
+@pytest.fixture
+def no_more_secrets(owner: Observer, eventually: Callable[..., object]) -> Iterator[None]:
+    """The owner lets nobody make Secrets in the namespace, for a while."""
+    owner.kubectl("create", "quota", "no-more", "-n", "default", "--hard=secrets=0")
+    hard = ("get", "quota", "no-more", "-n", "default", "-o", "jsonpath={.status.hard.secrets}")
+    eventually(lambda: owner.kubectl(*hard) == "0", what="the quota counts")
+    yield
+    owner.kubectl("delete", "quota", "no-more", "-n", "default", "--ignore-not-found")
+
+
+@pytest.mark.verify
+def test_a_lab_stays_as_long_as_its_fault_cannot_be_taken_out(
+    fluxlab: CommandLine, owner: Observer, guest: str, request: pytest.FixtureRequest
+) -> None:
+    before = secret(owner)
+    fluxlab.ok("inject", *FAULT)
+    os.kill(supervisor(fluxlab, "guest").pid, signal.SIGKILL)
+    request.getfixturevalue("no_more_secrets")
+    done = fluxlab.run("down", "guest")
     assert done.returncode == 1
     assert "leaves faults in a cluster that is not its own: secret-missing-" in done.stderr
-    assert "fluxlab up --name guest" in done.stderr
+    assert "exceeded quota: no-more" in done.stderr
+    assert "by hand: " in done.stderr
+    assert "fluxlab down" not in done.stderr, "it would refuse again"
     assert applied(owner), "nothing was removed"
-    fluxlab.ok("up", guest)
+    refused = fluxlab.run("up", guest)
+    assert refused.returncode == 1
+    assert "lab guest runs" in refused.stderr
+    owner.kubectl("delete", "quota", "no-more", "-n", "default")
+    fluxlab.ok("heal", "--all", "--lab=guest")
     assert secret(owner) == before
     fluxlab.ok("down", "guest")
     assert applied(owner) == ""

@@ -187,7 +187,7 @@ class TestMappedHosts:
         repositories = GitRepositories(tmp_path / "git")
         fleet = repositories.create("fleet", url="https://github.com/acme/fleet.git")
         for url in fleet.urls:
-            door.routes.mount(url, GitServer(repositories).application("fleet"))
+            door.routes.mount(url, GitServer(repositories, lab="one").application("fleet"))
         environment = {
             "PATH": os.environ["PATH"],
             "HTTPS_PROXY": door.proxy,

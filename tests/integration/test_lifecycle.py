@@ -201,6 +201,35 @@ def test_one_component_can_be_restarted(shared: CommandLine) -> None:
 # -- several at once, and the end -----------------------------------------------------------------------------------
 
 
+def told_of(fluxlab: CommandLine, part: str) -> tuple[int, str]:
+    """The exit code of `status`, and the state of a component in it."""
+    done = fluxlab.run("status", "--lab=paused", "-o", "json")
+    parts = json.loads(done.stdout)["clusters"][0]["components"]
+    return done.returncode, next(one["state"] for one in parts if one["name"] == f"flux-playground/{part}")
+
+
+def test_what_stands_still_is_told_and_started_again_unless_a_fault_wants_it_so(fluxlab: CommandLine) -> None:
+    fluxlab.ok("up", "--name=paused")
+    for part in ("helm-controller", "etcd"):
+        component(fluxlab, "paused", part).suspend()
+        assert told_of(fluxlab, part) == (1, "paused")
+    shown = fluxlab.run("status", "--lab=paused").stdout
+    assert "lab paused: broken" in shown
+    assert "flux-playground/etcd is paused" in shown
+    fluxlab.ok("up", "--name=paused")
+    assert told_of(fluxlab, "etcd") == told_of(fluxlab, "helm-controller") == (0, "running")
+
+    words = ("inject", "controller-pause", "--target=helm-controller", "--lab=paused", "-o", "json")
+    fault = json.loads(fluxlab.ok(*words))["id"]
+    shown = fluxlab.run("status", "--lab=paused").stdout
+    assert "flux-playground/helm-controller is paused" in shown
+    assert f"fluxlab heal {fault} --lab paused starts it again" in shown
+    assert fluxlab.run("up", "--name=paused").returncode == 1
+    assert told_of(fluxlab, "helm-controller") == (1, "paused")
+    fluxlab.ok("heal", fault, "--lab=paused")
+    assert told_of(fluxlab, "helm-controller") == (0, "running")
+
+
 @pytest.mark.verify
 def test_what_go_programs_are_told_about_memory_and_cores_reaches_all_of_them(fluxlab: CommandLine) -> None:
     frugal = {"GOGC": "123", "GOMAXPROCS": "1", "GOMEMLIMIT": "900MiB"}

@@ -26,7 +26,7 @@ EVENTS = {f"{controller}-to-events" for controller in ("source-controller", "kus
 @pytest.fixture(scope="module")
 def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     for fluxlab in command_lines(tmp_path_factory.mktemp("linked")):
-        (fluxlab.folder / "lab.yaml").write_text(f"name: {LAB}\nlinks: true\nscenarios: [otel-demo]\n")
+        (fluxlab.folder / "lab.yaml").write_text(f"name: {LAB}\nlinks: true\nscenarios: [shop]\n")
         fluxlab.ok("up", "lab.yaml")
         yield Person.of(fluxlab, LAB)
 
@@ -58,22 +58,24 @@ def test_every_hop_has_its_name_and_its_endpoint(person: Person) -> None:
     flux = {"source-controller", "kustomize-controller", "helm-controller", "notification-controller"}
     workers = {"kube-controller-manager", "kube-scheduler", "kwok"}
     expected = {f"{name}-to-api" for name in flux | workers} | {f"{name}-to-gateway" for name in flux} | EVENTS
-    assert set(links(person)) == expected | {"api-to-etcd", "consumers-to-artifacts", "pushes-to-receiver"}
+    told = links(person)
+    assert set(told) == expected | {"api-to-etcd", "consumers-to-artifacts", "pushes-to-receiver"}
     proxies = toxiproxy(person, "GET", "/proxies")
     assert {name: proxy["listen"] for name, proxy in proxies.items()} == {
-        name: f"127.0.0.1:{link['port']}" for name, link in links(person).items()
+        name: f"127.0.0.1:{link['port']}" for name, link in told.items()
     }
 
 
 def test_programs_connect_to_the_links_and_to_nothing_behind_them(person: Person) -> None:
-    behind = {link["upstream"] for link in links(person).values()}
+    told = links(person)
+    behind = {link["upstream"] for link in told.values()}
     found = components(person.fluxlab, LAB)
     for name in ("kube-apiserver", "kwok", "kube-scheduler", "kustomize-controller", "helm-controller"):
         connected = {c.raddr.port for c in found[name].net_connections("tcp") if c.status == psutil.CONN_ESTABLISHED}
         reached = {c.laddr.port for c in found[name].net_connections("tcp") if c.status == psutil.CONN_LISTEN}
         own = {port for port in connected & behind if port not in reached}
         assert name == "kube-apiserver" or not own
-        names = {link for link, state in links(person).items() if state["port"] in connected}
+        names = {link for link, state in told.items() if state["port"] in connected}
         assert names & {f"{name}-to-api", "api-to-etcd"}, name
 
 
@@ -84,8 +86,10 @@ def test_toxiproxys_own_door_is_no_port_and_for_its_owner_only(person: Person) -
 
 
 def test_a_broken_link_breaks_its_hop_alone_and_heals(person: Person, eventually: Eventually) -> None:
+    told = links(person)
+
     def uses(name: str) -> bool:
-        port = links(person)[f"{name}-to-api"]["port"]
+        port = told[f"{name}-to-api"]["port"]
         connections = component(person.fluxlab, LAB, name).net_connections("tcp")
         return any(c.raddr.port == port for c in connections if c.status == psutil.CONN_ESTABLISHED)
 

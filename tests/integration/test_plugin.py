@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.conftest import CommandLine
-from tests.integration.suites import CACHE, Suite
+from tests.integration.suites import CACHE, Result, Suite
 from tests.integration.traces import leftovers, processes
 
 pytestmark = pytest.mark.integration
@@ -47,11 +47,9 @@ PROBE = """
 """
 
 
-def test_every_test_has_a_cluster_of_its_own_that_nobody_touched(suite: Suite) -> None:
-    suite.write("clusters: [{name: one}, {name: two}]", name="two.yaml")
-    suite.write(
-        PROBE
-        + """
+OWN = (
+    PROBE
+    + """
     def touched(lab):
         assert "probe" not in lab.cluster.kubectl("get", "configmaps", "-A")
         lab.repository.write(PATH, probe("x"))
@@ -64,7 +62,6 @@ def test_every_test_has_a_cluster_of_its_own_that_nobody_touched(suite: Suite) -
             print(json.dumps([lab.name, authority]), file=file)
 
     def test_one(lab): touched(lab)
-    def test_two(lab): touched(lab)
     def test_no_lab(): pass
 
     @pytest.mark.fluxlab(nodes=3)
@@ -82,12 +79,6 @@ def test_every_test_has_a_cluster_of_its_own_that_nobody_touched(suite: Suite) -
             assert lab.cluster.name == "mine"
             assert len(lab.cluster.kubectl("get", "nodes", "-o", "name").split()) == 2
 
-        @pytest.mark.fluxlab(file="two.yaml")
-        def test_the_marker_wins(self, lab):
-            assert set(lab.clusters) == {"one", "two"}
-            with pytest.raises(FluxlabError, match="several clusters(.|\\n)*one, two"):
-                lab.cluster
-
     def test_shared(module_lab): touched(module_lab)
 
     def test_shared_with_what_is_left(module_lab, request):
@@ -96,15 +87,35 @@ def test_every_test_has_a_cluster_of_its_own_that_nobody_touched(suite: Suite) -
 
     @pytest.mark.fluxlab(node=3)
     def test_wrong_marker(lab): pass
-    """
-    )
+"""
+)
+MORE_OF_THEM = """
+    def test_two(lab): touched(lab)
+
+    class TestTheMarker(TestOverriding):
+        @pytest.mark.fluxlab(file="two.yaml")
+        def test_the_spec(self, lab):
+            assert set(lab.clusters) == {"one", "two"}
+            with pytest.raises(FluxlabError, match="several clusters(.|\\n)*one, two"):
+                lab.cluster
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "touched"),
+    [("", 3), pytest.param(MORE_OF_THEM, 4, marks=pytest.mark.verify)],
+    ids=["some", "and two clusters"],
+)
+def test_every_test_has_a_cluster_of_its_own_that_nobody_touched(suite: Suite, more: str, touched: int) -> None:
+    suite.write("clusters: [{name: one}, {name: two}]", name="two.yaml")
+    suite.write(OWN + more)
     result = suite.run("--junitxml=junit.xml")
-    assert result.outcomes() == {"passed": 8, "error": 1}
+    assert result.outcomes() == {"passed": 8 if more else 6, "error": 1}
     assert "test_suite.py::test_wrong_marker: @pytest.mark.fluxlab: unknown argument 'node'" in result.text
     seen = [json.loads(line) for line in (suite.folder / "seen.jsonl").read_text().splitlines()]
-    assert len(seen) == 4
-    assert len({name for name, _ in seen}) == 4
-    assert len({authority for _, authority in seen}) == 4
+    assert len(seen) == touched
+    assert len({name for name, _ in seen}) == touched
+    assert len({authority for _, authority in seen}) == touched
     assert leftovers(suite.fluxlab) == []
 
 
@@ -224,10 +235,9 @@ def test_a_lab_is_kept_for_a_look_only_if_its_test_failed(suite: Suite) -> None:
     assert leftovers(suite.fluxlab) == []
 
 
-def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(suite: Suite) -> None:
-    suite.write(
-        PROBE
-        + """
+DYING = (
+    PROBE
+    + """
     def kill(lab):
         number = pid(lab, "kube-scheduler")
         os.kill(number, signal.SIGKILL)
@@ -235,22 +245,26 @@ def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(su
 
     def test_kills_its_own(lab): kill(lab)
 
-    def test_kills_its_supervisor(lab):
-        os.kill(lab.folder.read_record().supervisor.pid, signal.SIGKILL)
-        lab.wait_until(lambda: not lab.status().well, what="the death is noticed")
-
-    def test_has_another(lab):
+    def test_has_another_and_ends_it_by_itself(lab):
         lab.cluster.kubectl("create", "deployment", "web", "--image=x")
         lab.cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+        lab.down()
 
     def test_kills_the_shared(module_lab): kill(module_lab)
 
     def test_has_the_shared_repaired(module_lab):
         module_lab.cluster.kubectl("create", "deployment", "web", "--image=x")
         module_lab.cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+"""
+)
+DYING_OTHERWISE = """
+    def test_kills_its_supervisor(lab):
+        os.kill(lab.folder.read_record().supervisor.pid, signal.SIGKILL)
+        lab.wait_until(lambda: not lab.status().well, what="the death is noticed")
 
-    def test_ends_it_by_itself(lab):
-        lab.down()
+    def test_has_another_after_that(lab):
+        lab.cluster.kubectl("create", "deployment", "web", "--image=x")
+        lab.cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
 
     def test_ends_it_and_fails(lab):
         lab.down()
@@ -262,29 +276,46 @@ def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(su
         raise RuntimeError("a fixture of the user's")
 
     def test_with_a_fixture_that_raises(broken): pass
-    """
-    )
+"""
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    ["", pytest.param(DYING_OTHERWISE, marks=pytest.mark.verify)],
+    ids=["by a component", "in any way"],
+)
+def test_a_lab_that_dies_is_its_tests_error_and_the_next_test_has_a_sound_one(suite: Suite, otherwise: str) -> None:
+    suite.write(DYING + otherwise)
     result = suite.run("--fluxlab-artifacts=evidence")
-    for test in ("test_kills_its_own", "test_kills_its_supervisor", "test_kills_the_shared"):
+    for test in ("test_kills_its_own", "test_kills_the_shared"):
         assert result.outcome(test) == {"PASSED", "ERROR"}
+    for test in ("test_has_another_and_ends_it_by_itself", "test_has_the_shared_repaired"):
+        assert result.outcome(test) == {"PASSED"}
+    assert result.text.count("LabDiedError: lab pytest-") >= 2
+    last_words = r"flux-playground/kube-scheduler died: killed by SIGKILL\nE? +[IWEF]\d{4} \d\d:\d\d:\d\d"
+    assert len(re.findall(last_words, result.text)) >= 2
+    with_evidence = {"test_kills_its_own": True, "test_kills_the_shared": True}
+    if otherwise:
+        told_of_other_ends(result)
+        with_evidence["test_with_a_fixture_that_raises"] = False
+    for test, dies in with_evidence.items():
+        [folder] = (suite.folder / "evidence" / f"test_suite.py-{test}").iterdir()
+        assert f"evidence: {folder}" in result.text
+        assert ("kube-scheduler" in (folder / "summary.txt").read_text().partition("\n")[0]) is dies
+    assert leftovers(suite.fluxlab) == []
+
+
+def told_of_other_ends(result: Result) -> None:
+    """What is in `DYING_OTHERWISE` went as it should."""
+    assert result.outcome("test_kills_its_supervisor") == {"PASSED", "ERROR"}
     supervisor = result.text.partition("ERROR at teardown of test_kills_its_supervisor")[2]
     assert re.search(
         r"died while test_suite.py::test_kills_its_supervisor used it\nE? +it is \w+: .*supervisor", supervisor
     )
-    for test in ("test_has_another", "test_has_the_shared_repaired", "test_ends_it_by_itself"):
-        assert result.outcome(test) == {"PASSED"}
+    assert result.outcome("test_has_another_after_that") == {"PASSED"}
     assert result.outcome("test_ends_it_and_fails") == {"FAILED"}
     assert "of the test itself" in result.text
     assert result.outcome("test_with_a_fixture_that_raises") == {"PASSED", "ERROR"}
-    assert result.text.count("LabDiedError: lab pytest-") >= 2
-    last_words = r"flux-playground/kube-scheduler died: killed by SIGKILL\nE? +[IWEF]\d{4} \d\d:\d\d:\d\d"
-    assert len(re.findall(last_words, result.text)) >= 2
-    for test in ("test_kills_its_own", "test_kills_the_shared", "test_with_a_fixture_that_raises"):
-        [folder] = (suite.folder / "evidence" / f"test_suite.py-{test}").iterdir()
-        assert f"evidence: {folder}" in result.text
-        died = "kube-scheduler" in (folder / "summary.txt").read_text().partition("\n")[0]
-        assert died is test.startswith("test_kills")
-    assert leftovers(suite.fluxlab) == []
 
 
 @pytest.mark.verify
@@ -512,7 +543,7 @@ def test_nothing_is_left_when_pytest_timeout_ends_a_test(suite: Suite, eventuall
             assert lab.cluster.kubectl("get", "namespaces")
         """
     )
-    limits = ("--timeout=15", "-o", "timeout_func_only=true", f"--timeout-method={method}")
+    limits = ("--timeout=8", "-o", "timeout_func_only=true", f"--timeout-method={method}")
     result = suite.run("--fluxlab-spares=1", *limits)
     assert (suite.folder / "hangs").exists(), result.text
     assert "Timeout" in result.text
@@ -575,18 +606,16 @@ def test_a_suite_runs_within_a_process_that_has_the_plugin_already(
         """
         import pathlib
 
-        def test_commits(lab):
+        def test_commits_and_fails(lab):
             probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe", "namespace": "default"}}
             lab.repository.write("clusters/flux-playground/probe.yaml", probe)
             lab.converge(lab.repository.commit("Add the probe"))
             pathlib.Path("seen").write_text(lab.cluster.kubectl("get", "configmap", "probe", "-n", "default"))
-
-        def test_fails(lab):
             assert lab.name == "nobody"
         """
     )
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--fluxlab-spares=1")
-    result.assert_outcomes(passed=1, failed=1)
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
     assert "probe" in (pytester.path / "seen").read_text()
     result.stdout.fnmatch_lines(["*- fluxlab: lab pytest-*"])
     assert leftovers(fluxlab) == []

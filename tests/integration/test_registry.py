@@ -78,6 +78,9 @@ def test_an_artifact_is_applied_and_a_moved_tag_is_followed(
     eventually(lambda: observer.kubectl("get", *text) == "two")
     revision = observer.get("-n=flux-system", "ocirepository/settings")["status"]["artifact"]["revision"]
     assert revision == f"latest@{second}"
+    about = ("timeline", "--object=ocirepository/flux-system/settings", "--tail=-1")
+    told = (f"latest@{first}", f"latest@{second}")
+    eventually(lambda: all(map(lab.ok(*about).__contains__, told)), what="the timeline tells where the tag was and is")
 
 
 def test_each_public_host_has_repositories_of_its_own(lab: CommandLine) -> None:
@@ -94,6 +97,13 @@ def test_a_host_that_is_not_mapped_is_refused_with_the_way_to_map_it(lab: Comman
     assert "quay.io is not mapped in this lab" in done.stderr
 
 
+@pytest.fixture(scope="module")
+def way_out(lab: CommandLine) -> Path:
+    """What leads curl through the gateway, once there is an artifact that no path of another host may lead to."""
+    push(lab, "secret", url="oci://registry.example.com/acme/secret")
+    return lab.state / "labs" / "oci" / "way-out.sh"
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -105,12 +115,10 @@ def test_a_host_that_is_not_mapped_is_refused_with_the_way_to_map_it(lab: Comman
         "/v2//registry.example.com/acme/secret/manifests/latest",
     ],
 )
-def test_no_path_leads_out_of_a_hosts_own_repositories(lab: CommandLine, path: str) -> None:
-    push(lab, "secret", url="oci://registry.example.com/acme/secret")
-    file = lab.state / "labs" / "oci" / "way-out.sh"
-    assert file.stat().st_mode & 0o077 == 0
+def test_no_path_leads_out_of_a_hosts_own_repositories(way_out: Path, path: str) -> None:
+    assert way_out.stat().st_mode & 0o077 == 0
     asked = f"curl --silent --path-as-is --write-out '%{{http_code}}' --cacert $SSL_CERT_FILE 'https://ghcr.io{path}'"
-    done = subprocess.run(["sh", "-c", f". {file}; {asked}"], capture_output=True, text=True, check=False)
+    done = subprocess.run(["sh", "-c", f". {way_out}; {asked}"], capture_output=True, text=True, check=False)
     assert done.stdout[-3:] == "404", done.stdout + done.stderr
     assert "schemaVersion" not in done.stdout
 
@@ -122,6 +130,25 @@ def test_a_chart_is_added_to_a_registry_and_listed(lab: CommandLine) -> None:
     assert "0.0.136" in lab.ok("helm", "show", "chart", "oci://ghcr.io/acme/charts/causely")
     refused = lab.run("charts", "yank", "causely", "0.0.136", "--host=oci://ghcr.io/acme/charts")
     assert refused.returncode == 64
+
+
+def test_helm_in_a_shell_of_the_lab_pushes_to_its_registry(
+    lab: CommandLine, observer: Observer, tmp_path: Path
+) -> None:
+    url, chart = "oci://ghcr.io/acme/pushed", tmp_path / "small"
+    chart.mkdir()
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: small\nversion: 1.2.3\n")
+    typed = f"helm package {chart} --destination {tmp_path}\nhelm push {tmp_path}/small-1.2.3.tgz {url}\n"
+    done = lab.having(SHELL="/bin/sh").run("shell", stdin=typed)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Pushed: ghcr.io/acme/pushed/small:1.2.3" in done.stdout + done.stderr
+    metadata = {"name": "pushed", "namespace": "flux-system"}
+    source = {"interval": "2s", "url": f"{url}/small", "ref": {"tag": "1.2.3"}}
+    manifest = {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "OCIRepository", "metadata": metadata}
+    observer.kubectl("apply", "--filename=-", stdin=json.dumps({**manifest, "spec": source}))
+    observer.kubectl("wait", "-n=flux-system", "--for=condition=Ready", "ocirepository/pushed", "--timeout=30s")
+    found = observer.get("-n=flux-system", "ocirepository/pushed")["status"]["artifact"]["revision"]
+    assert found.startswith("1.2.3@sha256:")
 
 
 def test_an_altered_blob_is_refused_and_named(lab: CommandLine, observer: Observer, eventually: Eventually) -> None:

@@ -1,5 +1,6 @@
 """Reports in Chromium: they ask for nothing, run nothing, and fit every screen. Skipped aloud where there is none."""
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.browser import Browser, browsing, find_chromium
+from tests.integration.conftest import CommandLine
 from tests.unit.drift.test_formats import REPORT
 from tests.unit.report.samples import HOSTILE, PASSED, SAMPLES
 
@@ -80,6 +82,29 @@ def test_a_person_reads_verdict_hypothesis_and_times(browser: Browser, folder: P
     for words in ("PASS", PASSED.title, "Hypothesis", "12.4 s", "Kustomizations", "HelmReleases", PASSED.replay):
         assert words in text, words
     assert "Three thousand" not in text
+
+
+@pytest.mark.verify
+def test_a_run_that_has_been_leaves_a_page_that_tells_of_it(browser: Browser, fluxlab: CommandLine) -> None:
+    reports = fluxlab.folder / "reports"
+    said = fluxlab.ok("rehearse", "controller-paused", "--seed=7", f"--reports={reports}")
+    file = reports / "controller-paused-7.html"
+    result = json.loads(file.with_suffix(".json").read_text())
+    assert said.startswith("pass")
+    for width in (WIDE, NARROW):
+        browser.look(width=width, dark=False)
+        browser.open(file)
+        assert browser.requests == [file.as_uri()]
+        assert browser.complaints == []
+        assert browser.value("document.documentElement.scrollWidth") <= width  # type: ignore[operator]
+    text = str(browser.value("document.body.innerText"))
+    lanes = ("Git", "Sources", "Kustomizations", "HelmReleases", "Workloads", "Alerts", "Faults")
+    for words in ("PASS", result["title"], "Hypothesis", "fluxlab rehearse controller-paused --seed 7"):
+        assert words in text, words
+    drawn = str(browser.value("document.querySelector('svg.timeline').textContent"))
+    assert [lane for lane in lanes if lane not in drawn] == []
+    assert int(str(browser.value("document.querySelectorAll('svg.timeline use').length"))) > len(lanes)
+    assert browser.picture().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", [*SAMPLES, "index", "drift"])

@@ -202,17 +202,24 @@ def off(cluster: Cluster, progress: Callable[[str], None] = lambda _: None) -> N
     assert release_cluster(cluster, progress=progress, timeout_seconds=60) == ()
 
 
-@pytest.mark.parametrize("verb", [pytest.param(on, marks=pytest.mark.verify, id="on"), pytest.param(off, id="off")])
+@pytest.mark.parametrize(
+    ("verb", "steps"),
+    [
+        pytest.param(off, 2, id="off, soon"),
+        *(pytest.param(verb, None, marks=pytest.mark.verify, id=verb.__name__) for verb in (on, off)),
+    ],
+)
 def test_what_ends_at_any_step_another_goes_on_with_and_undoes(
-    shop: Lab, verb: Callable[[Cluster, Callable[[str], None]], None]
+    shop: Lab, verb: Callable[[Cluster, Callable[[str], None]], None], steps: int | None
 ) -> None:
+    """At each of its first steps, or of all of them."""
     cluster = shop.cluster
     before = flux_objects(cluster)
     on(cluster)
     held = flux_objects(cluster)
     everything = len(noted(cluster))
     seen = set()
-    for written in range(1, everything + 1):
+    for written in range(1, (steps or everything) + 1):
         (off if verb is on else on)(cluster)
         with pytest.raises(Died):
             verb(cluster, dying(cluster, written=written))

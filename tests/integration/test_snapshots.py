@@ -21,10 +21,12 @@ LABS = ("original", "copy")
 def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     for fluxlab in command_lines(tmp_path_factory.mktemp("snapshots")):
         file = fluxlab.folder / "lab.yaml"
-        file.write_text(f"name: {LAB}\nscenarios: [otel-demo, observability-agent]\n")
+        file.write_text(f"name: {LAB}\nscenarios: [shop, observability-agent]\n")
         fluxlab.ok("up", str(file))
         fluxlab.ok("secret", "set", "causely/causely-secrets", "CAUSELY_TOKEN", f"--lab={LAB}", stdin=TOKEN)
         fluxlab.ok("wait", f"--lab={LAB}")
+        clean = fluxlab.run("drift", f"--lab={LAB}")  # what comes with fluxlab, with no exception for anything in it
+        assert (clean.returncode, clean.stdout) == (0, ""), clean.stderr
         yield Person.of(fluxlab, LAB)
 
 
@@ -121,7 +123,11 @@ def altered(content: bytes, place: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "harm", ["flipped early", "flipped late", "cut short", "lengthened", "rubbish", "empty", "missing"]
+    "harm",
+    [
+        *("flipped late", "cut short", "missing"),
+        *(pytest.param(harm, marks=pytest.mark.verify) for harm in ("flipped early", "lengthened", "rubbish", "empty")),
+    ],
 )
 def test_a_damaged_snapshot_is_refused_and_leaves_nothing(snapshot: Path, tmp_path: Path, harm: str) -> None:
     whole = snapshot.read_bytes()

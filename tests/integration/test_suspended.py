@@ -60,6 +60,7 @@ def test_a_kustomization_that_is_suspended_by_the_commit(lab: Lab) -> None:
     assert colour(lab, "settings") == "blue"
 
 
+@pytest.mark.verify
 def test_of_two_commits_that_are_pushed_at_once_the_first_changes_what_is_suspended(lab: Lab, tmp_path: Path) -> None:
     repository, place, before = lab.repository, "flux-system/apps", colour(lab, "settings")
     after = "green" if before != "green" else "red"
@@ -97,6 +98,7 @@ def test_a_release_that_is_suspended_by_the_commit(lab: Lab) -> None:
     assert colour(lab, "boxed") == "blue"
 
 
+@pytest.mark.verify
 def test_a_commit_while_report_only_holds_flux_back(lab: Lab) -> None:
     before = colour(lab, "settings")
     after = "green" if before != "green" else "red"

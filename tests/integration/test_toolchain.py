@@ -261,6 +261,7 @@ def test_a_killed_build_leaves_no_process_and_the_next_one_removes_what_it_left(
 
 
 @needs_go
+@pytest.mark.verify
 def test_a_full_disk_is_named_and_given_back(yard: Yard, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (yard.root / "bin" / "go").unlink()  # the real Go with its own cache, on the small disk
     monkeypatch.setenv("FLUXLAB_CACHE_DIR", str(small_disk / "cache"))
@@ -285,6 +286,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     run(["umount", folder])
 
 
+@pytest.mark.verify
 def test_no_go_and_no_package_index_names_both_ways_out(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = yard.component("tiny")
     monkeypatch.setenv("PATH", "/nowhere")

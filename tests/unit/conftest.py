@@ -17,6 +17,12 @@ PATIENCE_SECONDS = 20.0
 T = TypeVar("T")
 
 
+def pytest_collection_finish() -> None:
+    # Thousands of tests stay till the end: each run of the plugin's tests collects garbage, and would look at them all.
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty FLUXLAB_STATE_DIR."""

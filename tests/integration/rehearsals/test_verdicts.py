@@ -1,20 +1,34 @@
 """Sound rehearsals pass, and none with a planted mistake does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 
 import pytest
-from tests.integration.rehearsals.rehearsing import PATIENT, SOON, UNRECOVERED, Rehearsing, Remains, reasons
+from tests.integration.rehearsals.rehearsing import (
+    PATIENT,
+    SOON,
+    UNRECOVERED,
+    Rehearsing,
+    Remains,
+    errors_told,
+    reasons,
+)
 
+from fluxlab.alerts import Alerts
 from fluxlab.clusters.api import ApiUnreachableError
+from fluxlab.drift.records import DriftReport
 from fluxlab.faults.layers.controllers.processes import ControllerPause
+from fluxlab.flux.look import Convergence
 from fluxlab.lab import Lab
 from fluxlab.recorder.watching import Watching
-from fluxlab.rehearsals import history, running, sampling
+from fluxlab.rehearsals import history, running, sampling, sensing
 from fluxlab.rehearsals.checks import Answers, await_checks
 from fluxlab.rehearsals.footprint import Footprint
+from fluxlab.rehearsals.history import History, Sighting
 from fluxlab.rehearsals.results import Outcome
+from fluxlab.rehearsals.signals import SignalSpec
 from fluxlab.rehearsals.spec import SteadyState
 from fluxlab.rehearsals.steps import Steps
 from fluxlab.waiting import wait_until
@@ -86,6 +100,67 @@ def test_a_signal_that_does_not_come_fails(rehearsing: Rehearsing) -> None:
     assert "never came" in reasons(result, "signal")[0].why
 
 
+EVERYTHING = {
+    PUSHED: """\
+- fault: {fault: manifest-syntax-error, target: flux-system/shop}
+- human: {kubectl: [scale, deployment/frontend, -n, shop, --replicas=3]}
+- fault: {fault: pod-crash-loop, target: shop/cart}
+""",
+    "workloads: shop}": "workloads: shop, when: [before, after]}",
+    "- fault: {fault: controller-pause, target: kustomize-controller}\n": "",
+    """\
+- what: it is late
+  pending: {object: Kustomization flux-system/flux-system, why: has applied, for_seconds: 1}
+  within_seconds: 20
+""": """\
+- {what: condition, condition: {kind: Kustomization, place: flux-system/shop, status: "False"}, within_seconds: 20}
+- {what: event, event: {kind: Kustomization, place: flux-system/shop, reason: BuildFailed}, within_seconds: 20}
+- {what: log, log: {component: kustomize-controller, pattern: kustomize build failed}, within_seconds: 20}
+- {what: alert, alert: {object: Kustomization flux-system/shop, severity: error}, within_seconds: 20}
+- {what: drift, drift: {object: Deployment shop/frontend}, within_seconds: 20}
+- {what: metric, metric: {component: kustomize-controller, name: workqueue_adds_total, above: 0}, within_seconds: 20}
+- {what: pods, pods: {namespace: shop, waiting: CrashLoopBackOff}, within_seconds: 20}
+- {what: pending, pending: {object: Kustomization flux-system/shop, for_seconds: 0}, within_seconds: 20}
+""",
+}
+"""Everything that can be seen is there, in one way each, once these faults are in."""
+
+
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the product show nothing of that: what is recorded, logged, sent, compared, counted and judged."""
+    of, drift, look = History.of, Lab.drift, Lab.look
+
+    def nothing_happened(self: History, kind: str, **where: str) -> Sequence[Sighting]:
+        return [] if kind in {"Event", "Pod", "Kustomization"} else of(self, kind, **where)
+
+    def nothing_differs(self: Lab, *words: object, **more: object) -> DriftReport:
+        return replace(drift(self, *words, **more), drifts=())  # type: ignore[arg-type] # whatever it is asked
+
+    def all_has_arrived(self: Lab, *words: object) -> Sequence[Convergence]:
+        return [replace(one, pending=()) for one in look(self, *words)]  # type: ignore[arg-type] # the same
+
+    monkeypatch.setattr(History, "of", nothing_happened)
+    monkeypatch.setattr(sensing, "read_log_lines", lambda *_, **__: [])
+    monkeypatch.setattr(Alerts, "all", lambda *_, **__: [])
+    monkeypatch.setattr(Lab, "drift", nothing_differs)
+    monkeypatch.setattr(sensing, "samples_of", lambda *_, **__: [])
+    monkeypatch.setattr(Lab, "look", all_has_arrived)
+
+
+@pytest.mark.verify
+def test_of_a_product_that_shows_nothing_each_kind_of_signal_fails_and_else_each_comes(
+    rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = rehearsing(EVERYTHING, timeout_factor=PATIENT)
+    assert [f"{one.part}: {one.what}: {one.why}" for one in seen.reasons] == []
+    assert [one.what for one in seen.findings if one.part == "signal"] == list(SignalSpec.ways())
+    blind(monkeypatch)
+    result = rehearsing({**EVERYTHING, **UNRECOVERED})
+    assert result.outcome is Outcome.FAIL
+    told = {one.what: (one.outcome, "never came" in one.why) for one in result.findings if one.part == "signal"}
+    assert told == dict.fromkeys(SignalSpec.ways(), (Outcome.FAIL, True))
+
+
 @pytest.mark.verify
 def test_a_signal_that_does_not_come_fails_also_where_a_step_waits_for_it(rehearsing: Rehearsing) -> None:
     lost = "pending: {object: Kustomization flux-system/other, why: has applied, for_seconds: 1}"
@@ -105,13 +180,41 @@ def test_a_signal_that_must_not_come_fails(rehearsing: Rehearsing) -> None:
     assert reasons(result, "forbidden")[0].what == "silence"
 
 
+APPLIED = "condition: {kind: Kustomization, place: flux-system/shop, message: Applied revision}"
+RECONCILED = "event: {kind: Kustomization, place: flux-system/shop, reason: ReconciliationSucceeded}"
+
+
 @pytest.mark.verify
-def test_a_signal_that_comes_without_the_fault_makes_the_rehearsal_worthless(rehearsing: Rehearsing) -> None:
-    applied = "condition: {kind: Kustomization, place: flux-system/shop, message: Applied revision}"
+@pytest.mark.parametrize(
+    ("signal", "changes"),
+    [
+        (APPLIED, {}),
+        # Nothing is done, and the shop is reconciled by itself once in 30 s only.
+        (RECONCILED, {PUSHED: "", "within_seconds: 20": SOON}),
+    ],
+    ids=["by the commit", "by itself"],
+)
+def test_a_signal_that_comes_without_the_fault_makes_the_rehearsal_worthless(
+    rehearsing: Rehearsing, signal: str, changes: Mapping[str, str]
+) -> None:
     pending = "pending: {object: Kustomization flux-system/flux-system, why: has applied, for_seconds: 1}"
-    result = rehearsing({pending: applied}, control=True)
+    result = rehearsing({**changes, pending: signal}, control=True)
     assert result.outcome is Outcome.FAIL
+    assert {one.part for one in result.reasons} == {"control"}, "of being asked nothing is left"
     assert "without any fault" in reasons(result, "control")[0].why
+
+
+@pytest.mark.verify
+def test_an_alert_of_an_error_without_the_fault_makes_the_rehearsal_worthless(
+    rehearsing: Rehearsing, remains: Sequence[Remains]
+) -> None:
+    """Although no signal is about it."""
+    broken = "- commit: {message: Break it, write: {apps/shop/kustomization.yaml: 'resources: [nowhere.yaml]'}}\n"
+    result = rehearsing({PUSHED: broken, **UNRECOVERED}, control=True)
+    assert result.outcome is Outcome.FAIL
+    assert errors_told(result, remains[-1])
+    [alert] = reasons(result, "control")
+    assert "to slack hooks.slack.com: Kustomization flux-system/shop" in alert.why
 
 
 @pytest.mark.verify
@@ -224,8 +327,15 @@ def test_what_did_not_hold_before_makes_a_run_inconclusive(
 BY_SOMEBODY = (
     "--field-manager=somebody, --type=merge"  # Flux leaves alone what git does not have and kubectl did not set
 )
+OWNER = "kustomize.toolkit.fluxcd.io"  # whose inventory does not have it
 LEFT = {
     "[create, configmap, forgotten, -n, default]": "ConfigMap default/forgotten is there, and nobody owns it",
+    f"[label, configmap, forgotten, -n, default, {OWNER}/name=shop, {OWNER}/namespace=flux-system]": (
+        "ConfigMap default/forgotten is there, and nobody owns it"
+    ),
+    "[run, forgotten, -n, default, --image=registry.example/none]": (
+        "Pod default/forgotten is there, and nobody owns it"
+    ),
     f"""[-n, flux-system, patch, kustomization, shop, {BY_SOMEBODY}, -p, '{{"spec":{{"suspend":true}}}}']""": (
         "Kustomization flux-system/shop is suspended"
     ),

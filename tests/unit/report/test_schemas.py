@@ -14,6 +14,8 @@ from fluxlab.report.schemas import rehearsal_schema, result_schema
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "schemas"
 REHEARSAL, RESULT = json.loads(rehearsal_schema()), json.loads(result_schema())
+# jsonschema.validate checks the schema first, each time, which takes fifty times as long as what it is for.
+REHEARSALS, RESULTS = (jsonschema.Draft202012Validator(schema) for schema in (REHEARSAL, RESULT))
 
 
 @pytest.mark.parametrize(("name", "schema"), [("rehearsal", REHEARSAL), ("result", RESULT)])
@@ -29,12 +31,12 @@ def test_both_are_schemas() -> None:
 
 @pytest.mark.parametrize("result", SAMPLES.values(), ids=SAMPLES)
 def test_results_are_as_the_schema_says(result: RunResult) -> None:
-    jsonschema.validate(json.loads(result.as_json()), RESULT)
+    RESULTS.validate(json.loads(result.as_json()))
 
 
 @pytest.mark.parametrize("file", shipped_rehearsals(), ids=lambda file: file.stem)
 def test_rehearsals_are_as_the_schema_says(file: Path) -> None:
-    jsonschema.validate(yaml.safe_load(file.read_text()), REHEARSAL)
+    REHEARSALS.validate(yaml.safe_load(file.read_text()))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,6 @@ def test_an_editor_sees_a_mistake(change: dict[str, object], told: str) -> None:
         "expect": [{"what": "x", "log": {"component": "y", "pattern": "z"}}],
         "truth": {"cause": "x"},
     }
-    jsonschema.validate(sound, REHEARSAL)
-    with pytest.raises(jsonschema.ValidationError) as refused:
-        jsonschema.validate({**sound, **change}, REHEARSAL)
-    assert told in str(refused.value)
+    REHEARSALS.validate(sound)
+    refused = jsonschema.exceptions.best_match(REHEARSALS.iter_errors({**sound, **change}))
+    assert told in str(refused)
