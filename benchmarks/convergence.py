@@ -3,6 +3,9 @@
 Twice: with the object beside Flux's own components, where the root Kustomization builds and compares a megabyte of
 definitions for each commit, and in a Kustomization of its own, as larger repositories have it. All of it in a lab
 without links and in one with them, whose part of the processor time is told.
+
+And how long an agent that waits for its token takes to go on by itself, once a person has set that, or has made the
+Secret with kubectl, of which Flux only learns as it tries again: until it is applied, and until its release is Ready.
 """
 
 import contextlib
@@ -11,15 +14,17 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from measure import Figure, arguments, command, cpu_seconds, report, state_of_its_own
 
 from fluxlab.clusters.api import ApiUnreachableError, KubeApi
 from fluxlab.clusters.objects import text_at
-from fluxlab.clusters.resources import CONFIG_MAP
+from fluxlab.clusters.resources import CONFIG_MAP, HELM_RELEASE, KUSTOMIZATION, SECRET
+from fluxlab.documents import JsonObject
 from fluxlab.lab import Lab
+from fluxlab.waiting import wait_until
 
 MANIFEST = """\
 apiVersion: v1
@@ -37,6 +42,8 @@ spec:
   prune: true
   sourceRef: {kind: GitRepository, name: flux-system}
 """
+RETRY_SECONDS = 5.0
+"""How often the agent's Kustomization is tried again."""
 
 
 class Watcher(threading.Thread):
@@ -129,13 +136,62 @@ def commit_to(name: str, folder: Path, *, links: bool, runs: int) -> tuple[dict[
     return samples, cpu
 
 
+def waiting_for_a_token(name: str, *, runs: int) -> dict[str, list[float]]:
+    """Take the agent and its Secret away, and set the Secret again and again, in a lab of that name."""
+    command("up", "--name", name)
+    samples: dict[str, list[float]] = {}
+    with contextlib.closing(Lab.find(name)) as lab:
+        commit = lab.repository.apply("observability-agent")
+        for run in range(runs + 1):
+            for how in ("token set", "token made by hand"):
+                lab.converge(commit, until_asked=True)
+                time.sleep(RETRY_SECONDS * run / runs)  # it comes anywhere between two attempts
+                began = time.monotonic()
+                _give(lab, f"token-of-run-{run}", by_hand="by hand" in how)
+                applied = _seen(lambda: lab.cluster.kustomization("causely/causely").ready)
+                ready = _seen(lambda: (found := lab.cluster.find("HelmRelease", "causely/causely")) and found.ready)
+                if run:  # the first one warms what is cached
+                    samples.setdefault(f"{how} to applied", []).append(applied - began)
+                    samples.setdefault(f"{how} to release ready", []).append(ready - began)
+                lab.converge(commit)
+                _take_away(lab.cluster.api)
+        command("down", name)
+    return samples
+
+
+def _give(lab: Lab, token: str, *, by_hand: bool) -> None:
+    if not by_hand:
+        lab.cluster.set_secret("causely/causely-secrets", "CAUSELY_TOKEN", token)
+        return
+    manifest: JsonObject = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "causely-secrets"}}
+    lab.cluster.api.create(SECRET, {**manifest, "stringData": {"CAUSELY_TOKEN": token}}, namespace="causely")
+
+
+def _take_away(api: KubeApi) -> None:
+    """Token and release, so that the agent waits for its token as at first."""
+    namespace = "causely"
+    api.delete(SECRET, "causely-secrets", namespace=namespace)
+    asked = {"reconcile.fluxcd.io/requestedAt": str(time.time())}
+    api.merge(KUSTOMIZATION, "causely", {"metadata": {"annotations": asked}}, namespace=namespace)
+    _seen(lambda: not api.get(KUSTOMIZATION, "causely", namespace=namespace).ready)
+    api.delete(HELM_RELEASE, "causely", namespace=namespace)
+    _seen(lambda: api.find(HELM_RELEASE, "causely", namespace=namespace) is None)
+
+
+def _seen(fact: Callable[[], object]) -> float:
+    """When it was first seen."""
+    wait_until(fact, what="what was set has its effect", timeout_seconds=60, interval_seconds=0.02)
+    return time.monotonic()
+
+
 def main() -> None:
     """Measure and print: in a lab as it is, and in one with links."""
     options = arguments(runs=20)
     with state_of_its_own(), tempfile.TemporaryDirectory(prefix="fluxlab-benchmark-") as folder:
+        waited = waiting_for_a_token("waiting", runs=options.runs)
         plain, cpu = commit_to("plain", Path(folder), links=False, runs=options.runs)
         linked, cpu_linked = commit_to("linked", Path(folder), links=True, runs=options.runs)
-    samples = {**plain, **{f"with links, {name}": values for name, values in linked.items()}}
+    samples = {**plain, **waited, **{f"with links, {name}": values for name, values in linked.items()}}
     report(
         [Figure(name=name, unit="s", samples=tuple(values)) for name, values in samples.items()],
         json_file=options.json,
