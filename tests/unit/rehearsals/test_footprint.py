@@ -143,6 +143,8 @@ class World:
     def _kept(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
         self.programs.enter_context(process)
         self.programs.callback(process.kill)
+        # It has no words yet when Popen returns: the kernel closes its pipe before it writes them (execve(2)).
+        wait_until(psutil.Process(process.pid).cmdline, what="the program has begun", timeout_seconds=20)
         return process
 
     def footprint(self) -> Footprint:
