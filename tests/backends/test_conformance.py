@@ -329,7 +329,9 @@ def test_what_a_cluster_can_it_does_and_what_it_lacks_is_refused_by_name(
     elif fault := FAULTS.get(capability):
         with pytest.raises(UnsupportedError) as caught, lab.fault(fault):
             pass
-        assert caught.value.facts == (f"{capability}: {lacking}",)
+        reason, elsewhere = caught.value.facts
+        assert reason == f"{capability}: {lacking}"
+        assert elsewhere.startswith("backends that have it: ")
     else:
         with pytest.raises(UnsupportedError, match=f"has no {capability}"):
             probe()

@@ -208,6 +208,7 @@ def told_of(fluxlab: CommandLine, part: str) -> tuple[int, str]:
     return done.returncode, next(one["state"] for one in parts if one["name"] == f"flux-playground/{part}")
 
 
+@pytest.mark.verify
 def test_what_stands_still_is_told_and_started_again_unless_a_fault_wants_it_so(fluxlab: CommandLine) -> None:
     fluxlab.ok("up", "--name=paused")
     for part in ("helm-controller", "etcd"):

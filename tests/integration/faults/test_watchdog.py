@@ -106,6 +106,7 @@ def test_a_fault_ends_with_whoever_wanted_it_although_the_supervisor_waits(shop:
     shop.wait_until(lambda: not list(records.glob("*.json")), what="no record is left", timeout_seconds=HEALED_SECONDS)
 
 
+@pytest.mark.verify
 def test_a_fault_that_another_one_keeps_in_ends_after_it(shop: Lab) -> None:
     records = shop.folder.root / "faults"
     # Long enough for the other one to be in before it is overdue: the inject itself would take it out.
