@@ -1,8 +1,6 @@
-"""Tell a webhook receiver about pushes; `X-Signature: sha256=<hex HMAC of the body>`, which Flux calls generic-hmac."""
+"""Tell a webhook receiver about pushes, signed as Flux's generic-hmac has it."""
 
 import asyncio
-import hashlib
-import hmac
 import json
 import logging
 import time
@@ -11,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .pushes import Push
+from .signatures import signature
 
 if TYPE_CHECKING:
     import httpx
@@ -96,8 +95,7 @@ class Webhook:
 
         self._client = self._client or httpx.AsyncClient(trust_env=False, timeout=ATTEMPT_SECONDS)
         body = _body(push)
-        signature = hmac.new(self._token.encode(), body, hashlib.sha256).hexdigest()
-        headers = {"content-type": "application/json", "x-signature": f"sha256={signature}"}
+        headers = {"content-type": "application/json", "x-signature": signature(self._token.encode(), body)}
         try:
             response = await self._client.post(self._url, content=body, headers=headers)
         except httpx.TransportError as error:

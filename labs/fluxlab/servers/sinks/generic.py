@@ -1,6 +1,5 @@
 """Services that take Flux's events as they are, signed or not (internal/notifier/forwarder.go)."""
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pydantic import Field, ValidationError
 from starlette.types import Scope
 
 from fluxlab.servers.asgi import header
+from fluxlab.servers.signatures import signature
 from fluxlab.timeline.entries import ObjectRef
 
 from .sink import Alert, Content, RefusedError, Sink, revision_of, why
@@ -64,7 +64,7 @@ class GenericHmacSink(GenericSink):
         given = header(scope, b"x-signature")
         if not given:
             raise RefusedError(401, "missing signature", "it came without the header X-Signature")
-        expected = f"sha256={hmac.new(self._token.encode(), body, hashlib.sha256).hexdigest()}"
+        expected = signature(self._token.encode(), body)
         if not hmac.compare_digest(given.encode(), expected.encode()):
             raise RefusedError(
                 401, "invalid signature", "its X-Signature is not made with the token in the lab's Secret"

@@ -1,8 +1,6 @@
 """The Secret by which a Receiver knows that a push is one: with another token in it, no news of a push is believed."""
 
 import base64
-import hashlib
-import hmac
 import http.client
 import json
 from collections.abc import Sequence
@@ -19,6 +17,7 @@ from fluxlab.faults.means.places import find_at, place_of
 from fluxlab.faults.means.programs import find_process, stopped
 from fluxlab.flux.requests import Request, have_answered
 from fluxlab.places import parse_place
+from fluxlab.servers.signatures import signature
 
 CONTROLLER = "notification-controller"
 HMAC = "generic-hmac"
@@ -151,11 +150,12 @@ def _tell(ground: Ground, path: str, *, token: str) -> int:
     flags = dict(word.split("=", maxsplit=1) for word in process.cmdline() if "=" in word)
     address = urlsplit(f"//{flags[_ADDRESS]}")
     body = json.dumps({"who": "a proof of a fault"}).encode()
-    signature = hmac.new(base64.b64decode(token), body, hashlib.sha256).hexdigest()
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_PATIENCE_SECONDS)
     with closing(connection):
         try:
-            connection.request("POST", path, body=body, headers={"X-Signature": f"sha256={signature}"})
+            connection.request(
+                "POST", path, body=body, headers={"X-Signature": signature(base64.b64decode(token), body)}
+            )
             return connection.getresponse().status
         except (OSError, http.client.HTTPException):
             return 0
