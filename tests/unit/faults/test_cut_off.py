@@ -18,6 +18,7 @@ from fluxlab.errors import FluxlabError
 from fluxlab.faults.base import Ground, Injection
 from fluxlab.faults.catalogue import CATALOGUE
 from fluxlab.faults.layers.controllers import mid_prune, mid_release
+from fluxlab.faults.means import programs
 
 UNINSTALL, PRUNE = CATALOGUE["controller-killed-mid-uninstall"], CATALOGUE["controller-killed-mid-prune"]
 RELEASE = """\
@@ -83,7 +84,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "find_process": lambda *_: None,
         "serving": lambda _: "it listens",
     }
-    for module in (mid_release, mid_prune):
+    for module in (mid_release, mid_prune, programs):
         for name, act in acts.items():
             monkeypatch.setattr(module, name, act, raising=False)
     return found

@@ -1,7 +1,7 @@
 """What is done to the programs of a cluster: they stand still, or are killed and have to be started again."""
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
@@ -33,6 +33,9 @@ SOON_SECONDS = 10.0
 PATIENT_SECONDS = 30.0
 """For what cannot be started anew, because another fault is in the way."""
 GONE = "gone"
+BEGUN_SECONDS = 60.0
+"""How long it may take until a program is at some work."""
+STEP_SECONDS = 0.01
 
 
 def running(ground: Ground) -> Mapping[str, Identity]:
@@ -75,6 +78,24 @@ def end(identity: Identity) -> None:
     """SIGKILL, and wait for the end: a large program takes a while to go."""
     send(identity, signal.SIGKILL)
     wait_until(lambda: identity.process() is None, what=f"process {identity.pid} ends", timeout_seconds=HEARD_SECONDS)
+
+
+def kill_at_work(identity: Identity, at_work: Callable[[], bool], *, what: str) -> None:
+    """Kill a program in the middle of its work.
+
+    It goes on in small steps, and is looked at between them: the moment may be shorter than it takes to hear of it.
+    Raises WaitTimeoutError with `what` when the moment does not come, and what `at_work` raises.
+    """
+
+    def caught() -> bool:
+        send(identity, signal.SIGSTOP)
+        if at_work():
+            return True
+        send(identity, signal.SIGCONT)
+        return False
+
+    wait_until(caught, what=what, timeout_seconds=BEGUN_SECONDS, interval_seconds=STEP_SECONDS)
+    end(identity)
 
 
 def start(ground: Ground, program: str) -> None:

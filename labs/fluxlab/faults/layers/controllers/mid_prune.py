@@ -15,8 +15,8 @@ from fluxlab.faults.base import Fault, Ground, Injection, Layer, Parameters, Pla
 from fluxlab.faults.means.deliveries import deliver, delivered, held_back, revert_by_hand, take_back, taken_back
 from fluxlab.faults.means.programs import (
     dead,
-    end,
     find_process,
+    kill_at_work,
     recalled,
     remembered,
     running,
@@ -32,8 +32,6 @@ TITLE = "Add what is removed again"
 PLACE = "default"
 LABEL = "fluxlab.dev/pruned"
 APPLIED_SECONDS = 60.0
-BEGUN_SECONDS = 60.0
-STEP_SECONDS = 0.01
 
 
 class Pruned(Parameters):
@@ -90,22 +88,14 @@ class ControllerKilledMidPrune(Fault[Pruned]):
             interval_seconds=0.1,
         )
         take_back(ground, injection, TITLE)
-        controller = recalled(injection)
 
         def at_work() -> bool:
-            # In small steps, and looked at between them: the moment may be shorter than it takes to hear of it.
-            send(controller, signal.SIGSTOP)
             left = len(_left(ground, injection))
-            if 0 < left < len(wanted):
-                return True
-            send(controller, signal.SIGCONT)
-            if not left:
+            if not left:  # healing has it go on
                 raise FluxlabError(f"{KUSTOMIZE_CONTROLLER} has pruned all {len(wanted)} at once")
-            return False
+            return left < len(wanted)
 
-        what = f"{KUSTOMIZE_CONTROLLER} prunes what was removed"
-        wait_until(at_work, what=what, timeout_seconds=BEGUN_SECONDS, interval_seconds=STEP_SECONDS)
-        end(controller)
+        kill_at_work(recalled(injection), at_work, what=f"{KUSTOMIZE_CONTROLLER} prunes what was removed")
 
     def injected(self, ground: Ground, injection: Injection[Pruned]) -> str:
         left, removed = len(_left(ground, injection)), taken_back(ground, injection)

@@ -27,8 +27,8 @@ from fluxlab.faults.means.deliveries import (
 from fluxlab.faults.means.places import find_at, place_of, remove
 from fluxlab.faults.means.programs import (
     dead,
-    end,
     find_process,
+    kill_at_work,
     recalled,
     remembered,
     running,
@@ -48,8 +48,7 @@ UNINSTALLING = "uninstalling"
 FORGOTTEN = "has no deployed releases"
 """What Helm says of a release that it finds neither installed nor gone."""
 TITLE = "Change a release"
-BEGUN_SECONDS = 60.0
-STEP_SECONDS = 0.01
+APPLIED_SECONDS = 60.0
 LOOKED_SECONDS = 30.0
 
 
@@ -101,19 +100,11 @@ class CutOff(Fault[P]):
     def inject(self, ground: Ground, injection: Injection[P]) -> None:
         release = ground.cluster.helm_release(injection.target)
         deliver(ground, injection, TITLE, lambda repository: self.change(repository, injection, release.name))
-        controller = recalled(injection)
-
-        def at_work() -> bool:
-            # In small steps, and looked at between them: the moment may be shorter than it takes to hear of it.
-            send(controller, signal.SIGSTOP)
-            if self.cut_off(ground, injection, release):
-                return True
-            send(controller, signal.SIGCONT)
-            return False
-
-        what = f"{HELM_CONTROLLER} is at work on {release}"
-        wait_until(at_work, what=what, timeout_seconds=BEGUN_SECONDS, interval_seconds=STEP_SECONDS)
-        end(controller)
+        kill_at_work(
+            recalled(injection),
+            lambda: bool(self.cut_off(ground, injection, release)),
+            what=f"{HELM_CONTROLLER} is at work on {release}",
+        )
 
     @abstractmethod
     def change(self, repository: Repository, injection: Injection[P], name: str) -> None:
@@ -217,7 +208,7 @@ class ControllerKilledMidUninstall(CutOff[NoParameters]):
         wait_until(
             lambda: not self.wants(ground.cluster.helm_release(injection.target), injection),
             what=f"Flux applies the revert to HelmRelease {injection.target}",
-            timeout_seconds=BEGUN_SECONDS,
+            timeout_seconds=APPLIED_SECONDS,
             interval_seconds=0.1,
         )
         start(ground, HELM_CONTROLLER)
