@@ -59,7 +59,7 @@ class Footprint:
         objects = {resource: found for resource in known if (found := listed(api, resource)) is not None}
         components = tuple(_components(lab))
         return cls(
-            processes={one.name: "paused" if one.pid and _is_paused(one.pid) else one.state for one in components},
+            processes={one.name: one.state for one in components},
             programs=dict(_programs(lab, {one.pid for one in components})),
             rules=frozenset(_rules(lab)),
             objects=traces(objects),
@@ -145,13 +145,6 @@ def _programs(lab: Lab, components: Collection[int | None]) -> Iterator[tuple[in
 
 def _works_in(folder: Path, words: Sequence[str]) -> bool:
     return any(word == str(folder) or f"{folder}/" in word for word in words)
-
-
-def _is_paused(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _rules(lab: Lab) -> Iterator[str]:

@@ -213,7 +213,7 @@ class Lookout:
         quiet = max(quiet, time.monotonic() + self._lab.patience(SETTLING_SECONDS))
         while time.monotonic() < quiet:
             self.look()
-            time.sleep(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)  # there is no event of what does not come
 
     def _left_seconds(self, signal: ExpectedSignal) -> float:
         """How long it may still take to come; never more than it has, also where the clock was set back meanwhile."""

@@ -4,6 +4,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -135,18 +136,10 @@ def _set_aside(shop: Lab) -> Iterator[str]:
 
 
 @contextmanager
-def _scratch(shop: Lab) -> Iterator[str]:
-    folder = shop.folder.scratch / "etcd-restore-0a1b2c"
+def _scratch(shop: Lab, *, name: str) -> Iterator[str]:
+    folder = shop.folder.scratch / name
     folder.mkdir()
-    yield "file scratch/etcd-restore-0a1b2c: not there -> there"
-    folder.rmdir()
-
-
-@contextmanager
-def _unfinished(shop: Lab) -> Iterator[str]:
-    folder = shop.folder.scratch / "tmpa1b2c3"
-    folder.mkdir()
-    yield "file scratch/tmpa1b2c3: not there -> there"
+    yield f"file scratch/{name}: not there -> there"
     folder.rmdir()
 
 
@@ -165,7 +158,20 @@ def _git(shop: Lab, *words: str) -> None:
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize("plant", [_toxic, _rule, _branch, _head, _bundle, _set_aside, _scratch, _unfinished, _stopped])
+@pytest.mark.parametrize(
+    "plant",
+    [
+        _toxic,
+        _rule,
+        _branch,
+        _head,
+        _bundle,
+        _set_aside,
+        partial(_scratch, name="etcd-restore-0a1b2c"),
+        partial(_scratch, name="tmpa1b2c3"),
+        _stopped,
+    ],
+)
 def test_what_a_fault_could_leave_is_no_wholeness(
     shop: Lab, whole: Whole, plant: Callable[[Lab], AbstractContextManager[str]]
 ) -> None:
